@@ -1,0 +1,94 @@
+"""The loops that carry a rule over arrays, and the norms that clipping needs.
+
+One call serves a fixed number of arrays of one dtype (the *width* of a kernel).  The slots of all
+of them lie in shared flat arrays, each variable's part beginning at its entry of `starts`.
+``prange`` is an ordinary range unless the kernel is compiled in parallel: serial and parallel
+kernels are one text and give the same bits.  Kernels never raise; arrays are C-contiguous.
+"""
+
+from math import inf
+
+import numpy as np
+from numba import from_dtype, njit, prange, types
+from numba.extending import register_jitable
+
+from ._jit import cast, cut, put, take
+
+BLOCK = 4096  # elements summed at a time: fixed, so that a sum does not depend on the threads
+
+
+@register_jitable
+def clipped(g, limit):
+    """Clip to [-limit, limit]; NaN stays NaN."""
+    return limit if g > limit else (-limit if g < -limit else g)
+
+
+def dense(rule):
+    """Build the loop that steps every element of every array."""
+    update, scalars = rule.update, rule.scalars
+
+    def kernel(gs, xs, slots, starts, t, hyper, clip, scales, decays):
+        for k in range(len(xs)):
+            g, x = gs[k], xs[k]
+            parts = cut(slots, starts[k], starts[k] + x.size)
+            step = cast(scalars(t, *hyper), x)
+            limit, scale, decay = cast((clip, scales[k], decays[k]), x)
+            for i in prange(x.size):
+                g_i = scale * clipped(g[i], limit)
+                new = update(g_i, x[i] - decay * x[i], *take(parts, i), *step)
+                x[i] = new[0]
+                put(parts, i, new[1:])
+
+    return kernel
+
+
+def dense_signature(rule, dtype, width):
+    """Types of the arguments of a `dense` kernel."""
+    element, double = from_dtype(np.dtype(dtype)), types.float64
+    array, gradient = types.Array(element, 1, "C"), types.Array(element, 1, "C", readonly=True)
+    per_array = types.Array(double, 1, "C")
+    return types.void(
+        types.UniTuple(gradient, width),
+        types.UniTuple(array, width),
+        types.UniTuple(array, len(rule.slots)),
+        types.Array(types.int64, 1, "C"),
+        double,  # t as a float: LLVM then hoists beta**t out of the loop
+        types.UniTuple(double, len(rule.hyperparameters)),
+        double,
+        per_array,
+        per_array,
+    )
+
+
+@njit(error_model="numpy", fastmath={"reassoc"})
+def _block_sum(g, limit):
+    # Adding in double precision keeps float32 sums from overflowing.
+    total = 0.0
+    for i in range(g.size):
+        g_i = np.float64(clipped(g[i], limit))
+        total += g_i * g_i
+    return total
+
+
+def sum_squares():
+    """Build the kernel that sums the squares of each array, after clipping by value."""
+
+    def kernel(gs, clip, sums):
+        for k in range(len(gs)):
+            g = gs[k]
+            (limit,) = cast((clip,), g)
+            blocks = (g.size + BLOCK - 1) // BLOCK
+            partial = np.empty(blocks)
+            for b in prange(blocks):
+                partial[b] = _block_sum(g[b * BLOCK : (b + 1) * BLOCK], limit)
+            sums[k] = 0.0
+            for b in range(blocks):
+                sums[k] += partial[b]
+
+    return kernel
+
+
+def sum_squares_signature(dtype, width):
+    """Types of the arguments of a `sum_squares` kernel."""
+    gradient = types.Array(from_dtype(np.dtype(dtype)), 1, "C", readonly=True)
+    return types.void(types.UniTuple(gradient, width), types.float64, types.Array(types.float64, 1, "C"))
