@@ -1,0 +1,56 @@
+"""Bounds in every form that SciPy takes, as two arrays."""
+
+import numpy as np
+
+
+def parse_bounds(bounds, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return lower and upper bounds of shape (n,), infinite where there is none.
+
+    Parameters
+    ----------
+    bounds : None, scipy.optimize.Bounds, or sequence of (lower, upper) pairs
+        In pairs, None and NaN stand for no bound.  The object is not modified.
+    n : int
+        Number of variables.
+
+    Raises
+    ------
+    ValueError
+        If the number of bounds is not `n`, or a lower bound lies above its upper bound.
+    """
+    if bounds is None:
+        return np.full(n, -np.inf), np.full(n, np.inf)
+    if hasattr(bounds, "lb") and hasattr(bounds, "ub"):
+        try:
+            lower = np.array(np.broadcast_to(np.asarray(bounds.lb, dtype=float), (n,)))
+            upper = np.array(np.broadcast_to(np.asarray(bounds.ub, dtype=float), (n,)))
+        except ValueError:
+            raise ValueError(_wrong_length(n, "`bounds.lb` and `bounds.ub` do not broadcast to it")) from None
+    else:
+        try:
+            pairs = [(low, high) for low, high in bounds]
+        except (TypeError, ValueError):
+            raise ValueError(
+                f"`bounds` must be scipy.optimize.Bounds or a sequence of (lower, upper) pairs, not {bounds!r}."
+            ) from None
+        if len(pairs) != n:
+            raise ValueError(_wrong_length(n, f"there are {len(pairs)} pairs"))
+        lower = np.array([-np.inf if low is None else low for low, _ in pairs], dtype=float)
+        upper = np.array([np.inf if high is None else high for _, high in pairs], dtype=float)
+    lower[np.isnan(lower)] = -np.inf
+    upper[np.isnan(upper)] = np.inf
+    crossed = np.flatnonzero(lower > upper)
+    if crossed.size:
+        i = crossed[0]
+        raise ValueError(
+            "An upper bound is less than the corresponding lower bound: "
+            f"`bounds` of variable {i} are ({lower[i]:g}, {upper[i]:g})."
+        )
+    empty = np.flatnonzero((lower == np.inf) | (upper == -np.inf))
+    if empty.size:
+        raise ValueError(f"`bounds` of variable {empty[0]} leave no finite value.")
+    return lower, upper
+
+
+def _wrong_length(n: int, found: str) -> str:
+    return f"The number of bounds is not compatible with the length of `x0`: it has {n} elements, {found}."

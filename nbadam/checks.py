@@ -1,0 +1,40 @@
+"""Checks of what users pass, with errors that name the argument and what would be right."""
+
+from math import inf, isfinite
+from numbers import Real
+
+import numpy as np
+
+
+def number(name: str, value, *, low: float = -inf, below: float = inf) -> float:
+    """Return `value` as a finite float with ``low <= value < below``.
+
+    Raises
+    ------
+    ValueError
+        If it is no real number (a string, None, a bool, an array, NaN) or out of range.
+    """
+    legal = f"a finite number in [{low:g}, {below:g})" if below < inf else f"a finite number >= {low:g}"
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        value = value[()]
+    if not isinstance(value, Real) or isinstance(value, bool | np.bool_):
+        raise ValueError(f"`{name}` must be {legal}, not {value!r}.")
+    if not (isfinite(value) and low <= value < below):
+        raise ValueError(f"`{name}` must be {legal}, not {value!r}.")
+    return float(value)
+
+
+def hyperparameter(name: str, value) -> float:
+    """Return a hyperparameter of a rule as a float, in its range."""
+    return number(name, value, low=0, below=1 if name.startswith("beta") else inf)
+
+
+def positive(name: str, value, n: int, *, zero: bool = False) -> np.ndarray:
+    """Return `value`, a number or an array, as positive floats of shape (n,); zero too if so asked."""
+    try:
+        array = np.array(np.broadcast_to(np.asarray(value, dtype=float), (n,)))
+    except (TypeError, ValueError):
+        raise ValueError(f"`{name}` must be a number or an array of {n} numbers, not {value!r}.") from None
+    if not np.isfinite(array).all() or not (array >= 0 if zero else array > 0).all():
+        raise ValueError(f"`{name}` must be finite and {'>= 0' if zero else '> 0'}, not {value!r}.")
+    return array
