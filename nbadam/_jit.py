@@ -4,20 +4,25 @@ Numba's disk cache finds a function by its file, qualified name and first line, 
 types, CPU, bytecode and closure cells.  It leaves out the compiler flags and every callee, and
 functions that share an index can overwrite each other when several processes compile at once
 (numba#6845, #1833, #4807, #10486).  A kernel therefore carries everything that makes it different
-in its qualified name, the digest of the sources included, and has exactly one signature.
+in its qualified name, and has exactly one signature: no index ever holds two kernels.
 """
 
 import hashlib
 import inspect
-import threading
-from collections.abc import Callable
-from functools import lru_cache
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import FunctionType
+from typing import Any
 
 import numba
 import numpy as np
+from llvmlite import binding as llvm
 from numba import njit
-from numba.extending import overload, register_jitable
+from numba.core.compiler_lock import global_compiler_lock
+from numba.extending import is_jitted, overload, register_jitable
 
 MODES: dict[str, dict[str, bool]] = {
     "serial": {},  # holds the GIL: a short call that released it might wait 5 ms to get it back
@@ -25,24 +30,34 @@ MODES: dict[str, dict[str, bool]] = {
     "parallel": {"nogil": True, "parallel": True},
 }
 
-_lock = threading.Lock()
+# Settings of Numba that change the machine code.
+SETTINGS = "BOUNDSCHECK CPU_FEATURES CPU_NAME DEBUGINFO_DEFAULT ENABLE_AVX LOOP_VECTORIZE OPT SLP_VECTORIZE"
+
+_imported = time.time()
+
+# A child that is forked while another thread compiles inherits a lock that nobody will release:
+# let a fork wait until the compiler is free.
+if hasattr(os, "register_at_fork"):
+    _free = global_compiler_lock.release
+    os.register_at_fork(before=global_compiler_lock.acquire, after_in_parent=_free, after_in_child=_free)
 
 
-def compile_kernel(function: Callable, signature, *, name: str, mode: str, sources: tuple[Callable, ...] = ()):
+def compile_kernel(function, signature, *, name: str, mode: str, sources: tuple[Callable, ...] = ()):
     """Compile `function` for one signature, from the disk cache where it holds it.
 
     Parameters
     ----------
-    function : callable
-        A kernel that nothing else shares: it is renamed.
+    function : function
+        The kernel.
     signature : numba signature
         The only types the kernel will ever take; scalars are converted to them.
     name : str
-        What distinguishes this kernel from every other one built by the same code.
+        What distinguishes this kernel from every other one built from the same files.
     mode : {"serial", "nogil", "parallel"}
         How it runs.
     sources : tuple of callables
-        Functions from other files that the kernel calls.
+        Functions from other files that the kernel calls.  They may use ``math``, ``numpy``, this
+        module and what their own files define: an edit elsewhere would go unnoticed.
 
     Returns
     -------
@@ -51,43 +66,68 @@ def compile_kernel(function: Callable, signature, *, name: str, mode: str, sourc
     """
     if numba.config.DISABLE_JIT:
         return function
-    checked = "_boundscheck" if numba.config.BOUNDSCHECK else ""
-    function.__qualname__ = f"{name}_{mode}{checked}_{_digest(function, *sources)}"
-    with _lock:
-        for prepare in (_cached, _cached_afresh, _uncached):
+    fingerprint = _fingerprint(function)
+    kernel = FunctionType(function.__code__, function.__globals__, closure=function.__closure__)
+    kernel.__qualname__ = f"{name}_{mode}_{fingerprint}"
+    with global_compiler_lock:
+        for cache in ("as it is", "emptied", "none") if fingerprint else ("none",):
+            compiled = njit(error_model="numpy", **MODES[mode])(kernel)
             try:
-                compiled = prepare(njit(error_model="numpy", **MODES[mode])(function))
+                if cache != "none":
+                    compiled.enable_caching()
+                if cache == "emptied":
+                    for path in Path(compiled.stats.cache_path).glob(f"*{kernel.__qualname__}*"):
+                        path.unlink(missing_ok=True)
                 compiled.compile(signature)
-                break
             except Exception:  # a torn cache file, a full disk, nowhere to write ...
-                if prepare is _uncached:  # ... or an error in the kernel itself
+                if cache == "none":  # ... or an error in the kernel itself
                     raise
+            if compiled.signatures:  # also if nothing but saving failed
+                break
         compiled.disable_compile()
     return compiled
 
 
-def _cached(compiled):
-    compiled.enable_caching()
-    return compiled
+def _fingerprint(kernel: Callable) -> str:
+    """Digest of all that decides about the machine code; empty where that cannot be known.
+
+    That is so with functions that are not at the top of a module (one name could mean several),
+    that have no file (notebooks, zip files), or whose file was edited since this process began.
+    """
+    if any(is_jitted(cell.cell_contents) for cell in kernel.__closure__ or ()):
+        return ""  # Numba pickles it under a random name, which no later process finds
+    settings = (getattr(numba.config, setting) for setting in SETTINGS.split())
+    target = numba.__version__, llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
+    digest = hashlib.sha256(repr((*settings, *target)).encode())
+    files = {__file__, inspect.getfile(kernel)}
+    for name, value in _reached(kernel, set()):
+        if inspect.isfunction(value) or is_jitted(value):
+            files.add(inspect.getfile(inspect.unwrap(value)))
+            if getattr(sys.modules.get(value.__module__), value.__name__, None) is not value:
+                return ""
+        elif not callable(value) and not inspect.ismodule(value):
+            digest.update(f"{name}={value!r}".encode())
+    try:
+        for file in sorted(files):
+            status = os.stat(file)
+            if max(status.st_mtime, status.st_ctime) > _imported:
+                return ""
+            digest.update(Path(file).read_bytes())
+    except OSError:
+        return ""
+    return digest.hexdigest()[:12]
 
 
-def _cached_afresh(compiled):
-    """Remove what the cache holds for this kernel, which has an index of its own."""
-    compiled.enable_caching()
-    for path in Path(compiled.stats.cache_path).glob(f"*{compiled.py_func.__qualname__}*"):
-        path.unlink(missing_ok=True)
-    return compiled
-
-
-def _uncached(compiled):
-    return compiled
-
-
-@lru_cache(maxsize=None)
-def _digest(*functions: Callable) -> str:
-    """Fingerprint of this file and of the files that the functions are written in."""
-    files = {__file__, *(inspect.getfile(function) for function in functions)}
-    return hashlib.sha256(b"".join(Path(file).read_bytes() for file in sorted(files))).hexdigest()[:12]
+def _reached(function: Callable, seen: set[Callable]) -> Iterator[tuple[str, Any]]:
+    """Names and values of all that a function refers to, itself or through other functions."""
+    seen.add(function)
+    variables = inspect.getclosurevars(function)
+    for name, value in sorted({**variables.globals, **variables.nonlocals}.items()):
+        yield name, value
+        if inspect.isfunction(value) or is_jitted(value):
+            callee = inspect.unwrap(value)
+            if callee not in seen:
+                yield from _reached(callee, seen)
 
 
 # --- Tuples inside kernels: plain Python, and what the compiler puts in its place ----------------

@@ -28,15 +28,14 @@ def parse_bounds(bounds, n: int) -> tuple[np.ndarray, np.ndarray]:
             raise ValueError(_wrong_length(n, "`bounds.lb` and `bounds.ub` do not broadcast to it")) from None
     else:
         try:
-            pairs = [(low, high) for low, high in bounds]
+            pairs = [(-np.inf if low is None else low, np.inf if high is None else high) for low, high in bounds]
+            lower, upper = np.array(pairs, dtype=float).reshape(-1, 2).T.copy()
         except (TypeError, ValueError):
             raise ValueError(
-                f"`bounds` must be scipy.optimize.Bounds or a sequence of (lower, upper) pairs, not {bounds!r}."
+                f"`bounds` must be a scipy.optimize.Bounds or (lower, upper) pairs, not {bounds!r}."
             ) from None
         if len(pairs) != n:
             raise ValueError(_wrong_length(n, f"there are {len(pairs)} pairs"))
-        lower = np.array([-np.inf if low is None else low for low, _ in pairs], dtype=float)
-        upper = np.array([np.inf if high is None else high for _, high in pairs], dtype=float)
     lower[np.isnan(lower)] = -np.inf
     upper[np.isnan(upper)] = np.inf
     crossed = np.flatnonzero(lower > upper)

@@ -4,18 +4,18 @@ The pieces are those of the run driven from Python (`place`, `stopping.observe`,
 so both take the same steps bit for bit.
 """
 
+from functools import cache
 from math import inf, sqrt
 
 import numpy as np
 from numba import njit, types
-from numba.extending import register_jitable
 
-from . import kernels
+from ._jit import compile_kernel
+from .engine import _dense, _sum_squares
 from .gradients import clip_scale
-from .stopping import BAD_SHAPE, CONTINUE, NONFINITE, observe
+from .stopping import BAD_SHAPE, CONTINUE, NONFINITE, observe_kernel
 
 
-@register_jitable
 def place(before, scaled, rates, lower, upper, x_scale, x_lower, x_upper, x):
     """Turn the rule's step into the run's: each variable's own rate, the bounds, the user's units.
 
@@ -37,9 +37,11 @@ def place(before, scaled, rates, lower, upper, x_scale, x_lower, x_upper, x):
         x[i] = min(max(scaled[i] * x_scale[i], x_lower[i]), x_upper[i])
 
 
-def place_signature():
-    """Types of the arguments of `place` as a kernel."""
-    return types.void(*(types.Array(types.float64, 1, "C"),) * 9)
+@cache
+def place_kernel():
+    """Return `place`, compiled."""
+    signature = types.void(*(types.Array(types.float64, 1, "C"),) * 9)
+    return compile_kernel(place, signature, name="place", mode="serial")
 
 
 def descent(rule, fun):
@@ -47,9 +49,11 @@ def descent(rule, fun):
 
     Nothing of it is cached on disk: Numba's cache does not see a change in the function.
     """
-    dense = register_jitable(kernels.dense(rule))
-    sum_squares = register_jitable(kernels.sum_squares())
+    # The kernels are compiled already: linking them takes half the time of compiling their texts here.
+    dense, sum_squares = _dense(rule, "float64", 1, "serial"), _sum_squares("float64", 1, "serial")
+    place, observe = place_kernel(), observe_kernel()
 
+    # Loops instead of `a[:] = b`, whose broadcasting takes Numba seconds to compile.
     @njit(error_model="numpy", nogil=True)
     def run(nit, learning_rates, hyper, clipvalue, clipnorm, weight_decay, tolerances,
             g, scaled, slots, rates, box, x, window, f_best, x_best, g_best, args):  # fmt: skip
@@ -58,7 +62,8 @@ def descent(rule, fun):
         scales, decays, sums, starts = np.ones(1), np.empty(1), np.empty(1), np.zeros(1, np.int64)
         f, code, done = 0.0, CONTINUE, 0
         for rate in learning_rates:
-            before[:] = scaled
+            for i in range(x.size):
+                before[i] = scaled[i]
             if clipnorm < inf:
                 sum_squares((g,), clipvalue, sums)
                 scales[0] = clip_scale(sqrt(sums[0]), clipnorm)
@@ -75,8 +80,8 @@ def descent(rule, fun):
             code = observe(f, g, scaled, lower, upper, tolerances, *window)
             if f < f_best and code != NONFINITE:
                 f_best = f
-                x_best[:] = x
-                g_best[:] = g
+                for i in range(x.size):
+                    x_best[i], g_best[i] = x[i], g[i]
             if code != CONTINUE:
                 break
         return code, done, f, f_best

@@ -1,8 +1,5 @@
-"""Norms of gradients, and the factors that clip them."""
+"""Factors that clip gradients by their norm."""
 
-from math import inf, isfinite, sqrt
-
-import numpy as np
 from numba.extending import register_jitable
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from math import inf
 
 import numpy as np
+from numba.core.errors import NumbaError
 from numba.extending import is_jitted
 
 from .bounds import parse_bounds
@@ -15,14 +16,13 @@ from .objective import SCHEMES, Differences, Objective
 from .rules import ADAM, AMSGRAD, Rule
 from .stopping import Stop
 
-MAXITER = 20_000
-TOLERANCES = {"gtol": 1e-5, "ftol": 1e-9, "xtol": 0.0}
+MAXITER = 50_000
+GTOL, FTOL, XTOL = 1e-5, 1e-9, 0.0
 
 _OPTIONS = {
-    "amsgrad": False,
-    "clipnorm": None,
     "clipvalue": None,
-    "weight_decay": 0.0,
+    "clipnorm": None,
+    "weight_decay": None,
     "x_scale": 1.0,
     "steps": None,
     "maxiter": None,
@@ -39,38 +39,161 @@ _OPTIONS = {
     "return_all": False,
 }
 
+_DOC = """Minimize a function with {title}, as a method of `scipy.optimize.minimize`.
 
-def adam(
-    fun,
-    x0,
-    args=(),
-    jac=None,
-    hess=None,
-    hessp=None,
-    bounds=None,
-    constraints=(),
-    callback=None,
-    **options,
-):
-    """Minimize a function with Adam, as a method of ``scipy.optimize.minimize``."""
-    rule = AMSGRAD if options.get("amsgrad", False) else ADAM
+    ``minimize(fun, x0, jac=True, method=nbadam.{name}, options={{...}})`` calls it; it can be called
+    directly, too, with the options as keywords.  Everything happens in double precision.
+
+    Parameters
+    ----------
+    fun : callable
+        ``fun(x, *args) -> float``, or ``fun(x, *args) -> (float, array)`` with ``jac=True``.  It may
+        be noisy, and may give another sample at every call.  A function compiled by Numba that
+        returns both (with ``jac=True``, and no `callback`) is stepped inside compiled code.
+    x0 : array_like, shape (n,)
+        Where to start.  Never modified.
+    args : tuple, optional
+        Further arguments of `fun` and `jac`.
+    jac : {{True, callable, None}}, optional
+        True if `fun` returns the gradient too; ``jac(x, *args) -> array, shape (n,)``, which alone is
+        then called at every step, `fun` only every 100 steps; None for finite differences.
+    hess, hessp : ignored
+        A RuntimeWarning says so.
+    bounds : scipy.optimize.Bounds or sequence of (min, max), optional
+        Every step is projected onto the bounds, and differences stay within them.
+    constraints : empty
+        Refused with a ValueError otherwise.
+    callback : callable, optional
+        Called after every iteration, as ``callback(x)`` or, if its only parameter has this name,
+        ``callback(intermediate_result=OptimizeResult(x=..., fun=...))``, for which `fun` is evaluated
+        at every step.  StopIteration ends the run.
+
+    Other Parameters
+    ----------------
+{hyperparameters}
+    clipvalue : float, optional
+        Every component of the gradient is clipped to ``[-clipvalue, clipvalue]``.
+    clipnorm : float, optional
+        A gradient whose Euclidean norm is larger is scaled down to it (after `clipvalue`).
+    weight_decay : float, default 0
+        Decoupled weight decay: before each update x shrinks by the fraction
+        ``learning_rate * weight_decay``.
+    x_scale : float or array_like of shape (n,), default 1
+        Unit of each variable.  The run happens in ``x / x_scale``, and the learning rate, the clipping,
+        `gtol` and `xtol` belong to these variables.
+    steps : int, optional
+        Planned number of iterations, whose end is a success.  The tolerances are then off unless given.
+    maxiter : int, default 50000
+        Largest number of iterations, whose end is a failure (status 1).
+    maxfun, maxfev : int, optional
+        Largest number of evaluations of `fun`, looked at after each iteration (status 2).
+    gtol : float, default 1e-5
+        Succeed when no component of the mean gradient over 100 iterations is larger, leaving out
+        what points out of the bounds.  At `x0` the gradient itself is looked at.
+    ftol : float, default 1e-9
+        Succeed when the mean of the values over 100 iterations differs from that of the 100 before
+        by no more than this fraction.
+    xtol : float, default 0
+        Succeed when no component of the mean point over 100 iterations differs from that of the
+        100 before by more than ``xtol * max(1, abs(x / x_scale))``.
+    tol : float, optional
+        Sets those of `gtol`, `ftol` and `xtol` that are not given.
+    finite_diff : {{"2-point", "3-point"}}
+        Forward differences (n evaluations a step more) or central ones (2 n) where `jac` is None.
+    finite_diff_rel_step : float or array_like, optional
+        Their step relative to ``max(1, abs(x))``; default 1.5e-8 or, for "3-point", 6.1e-6.
+    eps : float or array_like, optional
+        Their step in units of x; wins over `finite_diff_rel_step`.
+    disp : bool, default False
+        Print a summary at the end; a failure is an OptimizeWarning.
+    return_all : bool, default False
+        Keep every point in ``result.allvecs``.
+
+    Returns
+    -------
+    scipy.optimize.OptimizeResult
+        `x`, `fun` and `jac` (at `x`), `nit`, `nfev`, `njev`, `status`, `success`, `message`.  The point
+        is the last one, or the best one seen where the last is worse than the start or not finite.
+        `status` is 0 for success, 1 for `maxiter`, 2 for `maxfun`, 3 for a value or gradient that is
+        not finite, 99 for a callback's StopIteration.
+
+    Raises
+    ------
+    ValueError
+        If an argument or option is invalid (the message names it and what would be right), or `fun`
+        or `jac` returns something of the wrong type or shape.
+
+    Warns
+    -----
+    OptimizeWarning
+        For an unknown option, or an `x0` outside of the bounds (it is moved into them).
+
+    Notes
+    -----
+{notes}
+
+    Examples
+    --------
+    >>> from scipy.optimize import minimize, rosen, rosen_der
+    >>> import nbadam
+    >>> result = minimize(rosen, [1.3, 0.7], jac=rosen_der, method=nbadam.{name},
+    ...                   options={{"learning_rate": {example_rate}}})
+    >>> result.success, bool(result.fun < 1e-6)
+    (True, True)
+    """
+
+
+def _method(name: str, rule: Rule, amsgrad: Rule | None = None, **texts: str) -> Callable:
+    """Make the method of one rule; `amsgrad` is the rule that the option of this name chooses."""
+
+    def method(
+        fun,
+        x0,
+        args=(),
+        jac=None,
+        hess=None,
+        hessp=None,
+        bounds=None,
+        constraints=(),
+        callback=None,
+        **options,
+    ):
+        known = rule.hyperparameters | _OPTIONS | ({"amsgrad": False} if amsgrad else {})
+        settings = _settings(known, options)
+        chosen = amsgrad if amsgrad and settings["amsgrad"] else rule
+        if hess is not None or hessp is not None:
+            _warn(f"Method {name} does not use Hessian information (hess, hessp).", RuntimeWarning)
+        return _minimize(chosen, settings, fun, x0, args, jac, bounds, constraints, callback)
+
+    method.__name__ = method.__qualname__ = name
+    method.__doc__ = _DOC.format(name=name, **texts)
+    return method
+
+
+def _minimize(rule: Rule, settings: dict, fun, x0, args, jac, bounds, constraints, callback):
+    if constraints is not None and not (hasattr(constraints, "__len__") and len(constraints) == 0):
+        raise ValueError(
+            "`constraints` cannot be handled by nbadam's methods: use `bounds`, add a penalty to `fun`, "
+            "or use method='SLSQP', 'COBYQA' or 'trust-constr'."
+        )
     x0 = _start(x0)
-    n = x0.size
-    args = args if isinstance(args, tuple) else (args,)
-    _refuse_or_warn(hess, hessp, constraints)
-    settings = _settings(rule, options)
-    lower, upper = parse_bounds(bounds, n)
+    lower, upper = parse_bounds(bounds, x0.size)
     if ((x0 < lower) | (x0 > upper)).any():
         _warn("Initial guess is not within the specified bounds; it is moved into them.")
-    plan = _plan(rule, settings, n, lower, upper)
-    objective = _objective(fun, jac, args, settings, lower, upper)
+    plan = _plan(rule, settings, x0.size, lower, upper)
+    objective = _objective(fun, jac, args if isinstance(args, tuple) else (args,), settings, lower, upper)
 
     points = [np.clip(x0, lower, upper)] if settings["return_all"] else None
+    result = None
     if objective.jac is True and is_jitted(objective.fun) and callback is None and points is None:
-        result = run_compiled(objective, plan, x0)
-    else:
-        look, wants_value = _adapted(callback, points)
-        result = run(objective, plan, x0, look, wants_value)
+        try:
+            result = run_compiled(objective, plan, x0)
+        except NumbaError as error:
+            reason = str(error).strip().splitlines()[0]
+            _warn(f"`fun` cannot be called from compiled code, so the run is driven from Python: {reason}")
+            objective.nfev = objective.njev = 0
+    if result is None:
+        result = run(objective, plan, x0, *_adapted(callback, points))
     if points is not None:
         result.allvecs = points
     if settings["disp"]:
@@ -83,38 +206,27 @@ def _start(x0) -> np.ndarray:
     array = np.atleast_1d(np.asarray(x0))
     if array.ndim != 1:
         raise ValueError(f"'x0' must only have one dimension; its shape is {array.shape}.")
+    if np.ma.is_masked(x0):
+        raise ValueError("`x0` must not have masked elements; fill them, or leave these variables out.")
     if array.dtype.kind == "c":
         raise ValueError("`x0` must be real; stack real and imaginary parts into one real vector.")
     try:
         start = np.array(array, dtype=float)
     except (TypeError, ValueError):
-        raise ValueError(f"`x0` must be an array of real numbers, not of dtype {array.dtype}: {x0!r}.") from None
+        raise ValueError(f"`x0` must be an array of real numbers, not {x0!r}.") from None
     if array.dtype.kind in "SU" or not np.isfinite(start).all():
         raise ValueError(f"`x0` must be finite real numbers, not {x0!r}.")
     return start
 
 
-def _refuse_or_warn(hess, hessp, constraints) -> None:
-    if constraints is not None and not (hasattr(constraints, "__len__") and len(constraints) == 0):
-        raise ValueError(
-            "`constraints` cannot be handled by nbadam's methods: use `bounds`, add a penalty to `fun`, "
-            "or use method='SLSQP', 'COBYQA' or 'trust-constr'."
-        )
-    if hess is not None or hessp is not None:
-        warnings.warn(
-            "Adam does not use Hessian information (`hess`, `hessp`).", RuntimeWarning, stacklevel=4
-        )
-
-
-def _settings(rule: Rule, options: dict) -> dict:
+def _settings(known: dict, options: dict) -> dict:
     """Options with their defaults; unknown ones warn, as those of SciPy's own methods do."""
-    known = rule.hyperparameters | _OPTIONS
     unknown = [name for name in options if name not in known]
     if unknown:
         _warn(f"Unknown solver options: {', '.join(unknown)}")
     settings = known | {name: value for name, value in options.items() if name in known}
-    for name in ("amsgrad", "disp", "return_all"):
-        if not isinstance(settings[name], bool | np.bool_ | int | None):
+    for name in {"amsgrad", "return_all"} & set(settings):
+        if not isinstance(settings[name], bool | np.bool_):
             raise ValueError(f"`{name}` must be True or False, not {settings[name]!r}.")
     return settings
 
@@ -134,7 +246,7 @@ def _plan(rule: Rule, settings: dict, n: int, lower: np.ndarray, upper: np.ndarr
         rates=rates,
         clipvalue=_limit("clipvalue", settings, inf),
         clipnorm=_limit("clipnorm", settings, inf),
-        weight_decay=number("weight_decay", settings["weight_decay"] or 0.0, low=0),
+        weight_decay=_limit("weight_decay", settings, 0.0),
         x_scale=positive("x_scale", settings["x_scale"], n),
         lower=lower,
         upper=upper,
@@ -146,6 +258,7 @@ def _plan(rule: Rule, settings: dict, n: int, lower: np.ndarray, upper: np.ndarr
 
 
 def _limit(name: str, settings: dict, default: float) -> float:
+    """Return an option that None turns off, or leaves at its default."""
     return default if settings[name] is None else number(name, settings[name], low=0)
 
 
@@ -157,7 +270,7 @@ def _tolerances(settings: dict) -> tuple[float, float, float]:
                 return number(given, settings[given], low=0)
         return default if settings["steps"] is None else -1.0
 
-    return tolerance("gtol", 1e-5), tolerance("ftol", 1e-9), tolerance("xtol", 0.0)
+    return tolerance("gtol", GTOL), tolerance("ftol", FTOL), tolerance("xtol", XTOL)
 
 
 def _learning_rate(option, n: int) -> tuple[Callable, np.ndarray]:
@@ -171,7 +284,7 @@ def _learning_rate(option, n: int) -> tuple[Callable, np.ndarray]:
         def rate(steps):
             rates = np.asarray(schedule(steps), dtype=float)
             if not (rates >= 0).all() or not np.isfinite(rates).all():
-                raise ValueError(f"`learning_rate` must give finite numbers >= 0; after {steps} steps it gave {rates}.")
+                raise ValueError(f"`learning_rate` must give finite numbers >= 0, not {rates}, at step {steps}.")
             return rates
 
         return rate, equal
@@ -192,6 +305,8 @@ def _objective(fun, jac, args: tuple, settings: dict, lower: np.ndarray, upper: 
         fun, jac = fun.fun, True
     if callable(jac) or jac is True:
         return Objective(fun, jac, args, None)
+    if not (jac is None or jac is False or isinstance(jac, str)):
+        raise ValueError(f"`jac` must be True, callable or None, not {jac!r}.")
     scheme = jac if isinstance(jac, str) else settings["finite_diff"]
     if scheme not in SCHEMES:
         raise ValueError(f"`finite_diff` must be one of {', '.join(SCHEMES)}, not {scheme!r}.")
@@ -241,7 +356,41 @@ def _report(result) -> None:
     print(f"         Gradient evaluations: {result.njev:d}")
 
 
-def _warn(message: str) -> None:
+def _warn(message: str, category: type[Warning] | None = None) -> None:
     from scipy.optimize import OptimizeWarning
 
-    warnings.warn(message, OptimizeWarning, stacklevel=4)
+    warnings.warn(message, category or OptimizeWarning, stacklevel=5)
+
+
+_ADAM_HYPERPARAMETERS = """\
+    learning_rate : float, array_like of shape (n,) or callable, default 0.001
+        Size of a step, roughly, in units of ``x / x_scale``.  An array gives each variable its own.  A
+        schedule is called with the number of steps done so far (0 at the first); a callable without
+        parameters is called at every step.
+    beta_1, beta_2 : float, defaults 0.9 and 0.999
+        Decay of the running means of the gradient and of its square, in [0, 1).
+    epsilon : float, default 1e-7
+        Added to the root of the mean square before its bias correction ("epsilon hat", as in Keras).
+        With 0 a variable whose gradients were all zero stays where it is.
+    amsgrad : bool, default False
+        Divide by the largest mean square so far (AMSGrad) [2]_."""
+
+_ADAM_NOTES = """\
+    Adam [1]_ in the form before its Section 2.1, as `tf.keras.optimizers.Adam` implements it.
+
+    References
+    ----------
+    .. [1] D. P. Kingma and J. Ba, "Adam: A method for stochastic optimization", ICLR 2015,
+       https://arxiv.org/abs/1412.6980
+    .. [2] S. J. Reddi, S. Kale and S. Kumar, "On the convergence of Adam and beyond", ICLR 2018,
+       https://arxiv.org/abs/1904.09237"""
+
+adam = _method(
+    "adam",
+    ADAM,
+    AMSGRAD,
+    title="Adam",
+    hyperparameters=_ADAM_HYPERPARAMETERS,
+    notes=_ADAM_NOTES,
+    example_rate="0.05",
+)

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ._jit import compile_kernel
-from .compiled import descent, place, place_signature
+from .compiled import descent, place_kernel
 from .engine import State
 from .gradients import clip_scale
 from .objective import Objective
 from .rules import Rule
-from .stopping import BAD_SHAPE, CODES, NONFINITE, WINDOW, Stop, observe, observe_signature
+from .stopping import BAD_SHAPE, CODES, NONFINITE, WINDOW, Stop, observe_kernel
 
 if TYPE_CHECKING:
     from scipy.optimize import OptimizeResult
@@ -94,7 +93,7 @@ class Run:
             scales=np.array([scale]),
             decays=np.array([rate * plan.weight_decay]),
         )
-        _place()(before, self.scaled, plan.rates, *self.box, self.x)
+        place_kernel()(before, self.scaled, plan.rates, *self.box, self.x)
         self.nit += 1
 
     def look(self, value_wanted: bool) -> Stop | None:
@@ -105,7 +104,10 @@ class Run:
         else:
             g = self.objective.gradient(self.x)
         np.multiply(g, self.plan.x_scale, out=self.g)
-        code = _observe()(self.f, self.g, self.scaled, *self.box[:2], self.plan.tolerances, *self.window)
+        lower, upper = self.box[:2]
+        code = observe_kernel()(
+            self.f, self.g, self.scaled, lower, upper, self.plan.tolerances, *self.window
+        )
         if fresh and code != NONFINITE:
             self._remember_best()
         return CODES[code] if code else self._limit()
@@ -140,7 +142,7 @@ class Run:
             self.g_best[:] = self.g
 
     def result(self, stop: Stop) -> "OptimizeResult":
-        """Describe the end of the run: the last point, or the best one if the last is no better than the start."""
+        """Describe the end: the last point, or the best one where the last is worse than the start."""
         from scipy.optimize import OptimizeResult  # costs 0.2 s: not before somebody minimizes
 
         status, success, message = stop.value
@@ -169,7 +171,8 @@ class Run:
         if not isfinite(self.f):
             what = f"The value of `fun` is {self.f} {where}"
         else:
-            what = f"The gradient is {self.g[bad[0]]} in entry {bad[0]} {where}, where x[{bad[0]}] = {self.x[bad[0]]:g}"
+            i = bad[0]
+            what = f"The gradient is {self.g[i]} in entry {i} {where}, where x[{i}] = {self.x[i]:g}"
         cure = "a smaller `learning_rate`, `clipnorm`, or `bounds` that keep x where `fun` is defined"
         kept = " The best point seen is returned." if self.nit else ""
         return f"{what}.{kept} Try {cure if self.nit else 'another `x0`'}."
@@ -214,16 +217,6 @@ def run_compiled(objective: Objective, plan: Plan, x0: np.ndarray):
         seconds = time.perf_counter() - started
         steps = max(1, int(steps * min(10.0, CHUNK_SECONDS / max(seconds, 1e-9))))
     return state.result(stop)
-
-
-@lru_cache(maxsize=None)
-def _place():
-    return compile_kernel(place, place_signature(), name="place", mode="serial")
-
-
-@lru_cache(maxsize=None)
-def _observe():
-    return compile_kernel(observe, observe_signature(), name="observe", mode="serial")
 
 
 @lru_cache(maxsize=64)

@@ -6,10 +6,12 @@ since the window before.  On a smooth objective the means follow the plain quant
 """
 
 from enum import Enum
+from functools import cache
 from math import isfinite
 
 from numba import types
-from numba.extending import register_jitable
+
+from ._jit import compile_kernel
 
 WINDOW = 100  # steps
 
@@ -48,7 +50,6 @@ class Stop(Enum):
 CODES = {GTOL: Stop.GTOL, FTOL: Stop.FTOL, XTOL: Stop.XTOL, NONFINITE: Stop.NONFINITE}
 
 
-@register_jitable
 def observe(f, g, x, lower, upper, tolerances, g_sum, x_sum, x_mean, tally):
     """Take in the value and gradient of one more point; at the end of a window, judge it.
 
@@ -98,16 +99,18 @@ def observe(f, g, x, lower, upper, tolerances, g_sum, x_sum, x_mean, tally):
     tally[2] = f_now
     if steepest <= gtol:
         return GTOL
-    if abs(f_now - f_before) <= ftol * max(abs(f_before), abs(f_now)):
+    if ftol >= 0.0 and abs(f_now - f_before) <= ftol * max(abs(f_before), abs(f_now)):
         return FTOL
     if f_before == f_before and furthest <= xtol:
         return XTOL
     return CONTINUE
 
 
-def observe_signature():
-    """Types of the arguments of `observe` as a kernel."""
+@cache
+def observe_kernel():
+    """Return `observe`, compiled."""
     double = types.float64
     array = types.Array(double, 1, "C")
     tolerances = types.UniTuple(double, 3)
-    return types.int64(double, array, array, array, array, tolerances, array, array, array, array)
+    signature = types.int64(double, array, array, array, array, tolerances, array, array, array, array)
+    return compile_kernel(observe, signature, name="observe", mode="serial")

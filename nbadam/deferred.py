@@ -1,0 +1,229 @@
+r"""The deferred sparse update of Adam: the exact result at the cost of the touched rows.
+
+A row that step s left with (x, m, v) and that has a zero gradient at the steps s + 1, ..., s + k
+comes out of them as
+
+.. math::
+
+    m_k = \beta_1^k m, \quad v_k = \beta_2^k v, \quad
+    x_k = x - m \sum_{j=1}^k \frac{\alpha_{s+j} \beta_1^j}{c_j w + \epsilon},
+    \quad w = \sqrt v, \quad c_j = \beta_2^{j/2}.
+
+The generating function of the Chebyshev polynomials T_n takes w out of the sum:
+
+.. math::
+
+    \frac{1}{c w + \epsilon} = \frac{1}{w + \epsilon} \frac{1}{\sqrt c}
+    \Bigl[1 + 2 \sum_{n \ge 1} \sigma^n T_n(y)\Bigr],
+    \quad \sigma = \frac{1 - \sqrt c}{1 + \sqrt c}, \quad y = \frac{w - \epsilon}{w + \epsilon}.
+
+So the rows of one s share a handful of weights (five in single precision, eight in double, at the
+default betas), the sums over j of alpha_{s+j} times terms that depend on j alone.  Each step adds its
+own term to the weights of all earlier s, whatever the learning rate was; terms beyond some hundred
+steps are too small to matter.  Weight decay multiplies row and weights alike.  What is left out is
+bounded by what comes after the last term, far below the rounding of one step.
+
+With AMSGrad the denominator of an untouched row is constant: one weight does.  Where the series
+converges too slowly (beta_2 below about 0.95 in single, 0.98 in double precision, or beta_1 not below
+sqrt(beta_2)) the missed steps are made one by one, like dense ones.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from math import ceil, inf, log, sqrt
+
+import numpy as np
+
+from . import row_kernels, rules, sparse
+from ._jit import compile_kernel
+
+CAPACITY = 1 << 16  # steps of history, after which all rows are brought up to date
+MAX_TERMS = 48  # of the series
+SUPPORTED = (rules.ADAM, rules.AMSGRAD)
+
+
+@dataclass(frozen=True)
+class Series:
+    """How much of the past matters, and the terms that a step adds to the weights.
+
+    Attributes
+    ----------
+    limit : int
+        After that many steps nothing moves any more.
+    terms : ndarray, shape (limit, n), or None
+        The last row is for j = 1, the row before it for j = 2, ...; None where the series is too long.
+    """
+
+    limit: int
+    terms: np.ndarray | None
+
+
+@lru_cache(maxsize=8)
+def series(beta_1: float, beta_2: float, dtype: str, amsgrad: bool) -> Series:
+    """Form the series for one pair of betas and one precision."""
+    info = np.finfo(dtype)
+    tolerance = float(info.eps) / 64
+    # The largest number has decayed into the subnormals, which count as zero.
+    limit = ceil((log(info.tiny) - log(info.max)) / log(beta_1)) if beta_1 > 0 else 1
+    shrinkage = beta_1 if amsgrad else beta_1 / sqrt(beta_2) if beta_2 > 0 else inf  # of a movement, a step
+    if 0 < shrinkage < 1:
+        limit = min(limit, ceil(log(tolerance * (1 - shrinkage)) / log(shrinkage)))
+    limit = min(limit, CAPACITY)
+    j = np.arange(limit, 0, -1.0)
+    decayed = beta_1**j
+    if amsgrad or beta_1 == 0:
+        return Series(limit, decayed[:, np.newaxis])
+    if shrinkage >= 1:
+        return Series(limit, None)
+    half = 0.25 * log(beta_2) * j  # logarithm of the root of c
+    root = np.exp(half)
+    sigma = -np.expm1(half) / (1 + root)
+    for n in range(1, MAX_TERMS + 1):
+        with np.errstate(all="ignore"):
+            remainder = np.sum(decayed / root * 2 * sigma**n / (1 - sigma))
+        if remainder <= tolerance * decayed.sum():
+            terms = (decayed / root)[:, np.newaxis] * sigma[:, np.newaxis] ** np.arange(n)
+            terms[:, 1:] *= 2
+            return Series(limit, terms)
+    return Series(limit, None)
+
+
+class DeferredRows:
+    """A variable whose untouched rows wait, their steps to be made up when they are needed.
+
+    Parameters
+    ----------
+    rule : Rule
+        ``rules.ADAM`` or ``rules.AMSGRAD``.
+    x : ndarray, 1-D
+        The variable's elements, C-contiguous; changed in place, and current only in the rows that
+        `gather` was asked for last, or after `sync`.
+    slots : tuple of ndarray, 1-D
+        Its parts of the slots, as long as `x`.
+    width : int
+        Elements in a row.
+
+    Raises
+    ------
+    ValueError
+        If the rule is another one.
+    """
+
+    def __init__(self, rule, x: np.ndarray, slots: tuple[np.ndarray, ...], width: int) -> None:
+        if rule not in SUPPORTED:
+            raise ValueError(
+                "The deferred sparse update exists for Adam and AdamW, with or without `amsgrad`, and"
+                " with Keras's epsilon; use the default sparse update here."
+            )
+        self.rule = rule
+        self.x = x
+        self.slots = slots
+        self.width = width
+        self._last = np.zeros(x.size // width if width else 0, np.int32)  # step that left each row current
+        self._now = 0  # steps since all rows were current
+        self._constants: tuple[float, ...] = ()  # beta_1, beta_2, epsilon
+        # For each step: how much of a parameter the decay since step 0 leaves; the weights of rows
+        # that it left current, divided by that; or its step size and decay.
+        self._products = np.ones(CAPACITY + 1)
+        self._weights = np.empty((0, 0))
+        self._alphas = self._losses = np.empty(0)
+
+    def step(self, gradient: sparse.RowGradient, t: float, hyper: tuple[float, ...], decay: float = 0.0) -> None:
+        """Make step number `t` in the rows of the gradient.
+
+        Parameters
+        ----------
+        gradient : RowGradient
+            As `RowGradient.summed` returns it.
+        t, hyper, decay
+            As for `engine.State.step`.
+        """
+        gradient = gradient.widened(self.width)
+        if hyper[1:] != self._constants:
+            self.sync()
+            self._prepare(hyper[1:])
+        product = self._products[self._now] * (1 - decay)
+        if self._now == CAPACITY or not 1e-100 < abs(product) < 1e100:
+            self.sync()
+        if not 1e-100 < abs(1 - decay) < 1e100:  # nothing is left of the rows: no product to divide by
+            sparse.step(self.rule, self.x, self.slots, gradient, t, hyper, decay)
+            return
+        self._catch_up(gradient.rows)
+        self._record(self.rule.scalars(t, *hyper)[0], decay)
+        sparse.step_rows(self.rule, self.x, self.slots, gradient, t, hyper, decay)
+        self._last[gradient.rows] = self._now
+
+    def gather(self, indices) -> np.ndarray:
+        """Bring rows up to date and return a copy of them, shape (n, width).
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `indices` are not integers in the range of the rows.
+        """
+        rows = sparse.checked_rows(indices, self._last.size)
+        self._catch_up(np.unique(rows))
+        return self.x.reshape(-1, self.width)[rows]
+
+    def sync(self) -> None:
+        """Bring all rows up to date, and forget the past."""
+        self._catch_up(np.flatnonzero(self._last != self._now))
+        self._last[:] = 0
+        self._now = 0
+        if self._weights.size:
+            self._weights[0] = 0
+
+    def _prepare(self, constants: tuple[float, ...]) -> None:
+        """Take new betas and a new epsilon, all rows being current."""
+        self._constants = constants
+        self._series = series(*constants[:2], self.x.dtype.name, self.rule is rules.AMSGRAD)
+        # Memory that no step has reached yet is not in use: the system hands it out by the page.
+        if self._series.terms is None:
+            self._alphas, self._losses = np.empty(CAPACITY + 1), np.empty(CAPACITY + 1)
+        else:
+            self._weights = np.empty((CAPACITY + 1, self._series.terms.shape[1]))
+            self._weights[0] = 0
+
+    def _record(self, alpha: float, decay: float) -> None:
+        """Add a step to the history."""
+        self._now += 1
+        now, terms = self._now, self._series.terms
+        self._products[now] = self._products[now - 1] * (1 - decay)
+        if terms is None:
+            self._alphas[now], self._losses[now] = alpha, decay
+        else:
+            self._weights[now] = 0
+            span = min(now, self._series.limit)
+            self._weights[now - span : now] += alpha / self._products[now] * terms[-span:]
+
+    def _catch_up(self, rows: np.ndarray) -> None:
+        """Make up the steps that distinct rows have missed."""
+        if not self._now or not rows.size:
+            return
+        dtype, mode = self.x.dtype.name, sparse.mode(rows.size * self.width)
+        table = rows, self._last, self._now, self.x, self.slots, self.width
+        if self._series.terms is None:
+            history = self._alphas, self._losses, self._series.limit, self._products
+            _walk(self.rule, dtype, mode)(*table, *history, *self._constants)
+        else:
+            _catch_up(self.rule, dtype, mode)(*table, self._weights, self._products, *self._constants)
+
+
+@lru_cache(maxsize=None)
+def _catch_up(rule, dtype: str, mode: str):
+    return compile_kernel(
+        row_kernels.catch_up(),
+        row_kernels.catch_up_signature(rule, dtype),
+        name=f"catch_up_{len(rule.slots)}_{dtype}",
+        mode=mode,
+    )
+
+
+@lru_cache(maxsize=None)
+def _walk(rule, dtype: str, mode: str):
+    return compile_kernel(
+        row_kernels.walk(rule),
+        row_kernels.walk_signature(rule, dtype),
+        name=f"walk_{rule.name}_{dtype}",
+        mode=mode,
+    )

@@ -1,0 +1,106 @@
+"""Which values each setting of an optimizer or schedule may have, and the attribute that holds one."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from .checks import number
+
+Check = Callable[[str, Any], Any]  # (name, value) -> the value to keep, or a ValueError
+
+
+def non_negative(name: str, value: Any) -> float:
+    """Check a finite number that is not negative."""
+    return number(name, value, low=0)
+
+
+def positive(name: str, value: Any) -> float:
+    """Check a finite number above 0."""
+    if number(name, value, low=0) == 0:
+        raise ValueError(f"`{name}` must be a finite number > 0, not {value!r}.")
+    return float(value)
+
+
+def fraction(name: str, value: Any) -> float:
+    """Check a number in [0, 1)."""
+    return number(name, value, low=0, below=1)
+
+
+def closed_fraction(name: str, value: Any) -> float:
+    """Check a number in [0, 1]."""
+    if number(name, value, low=0) > 1:
+        raise ValueError(f"`{name}` must be a finite number in [0, 1], not {value!r}.")
+    return float(value)
+
+
+def flag(name: str, value: Any) -> bool:
+    """Check True or False."""
+    if not isinstance(value, bool | np.bool_):
+        raise ValueError(f"`{name}` must be True or False, not {value!r}.")
+    return bool(value)
+
+
+def text(name: str, value: Any) -> str:
+    """Check a string."""
+    if not isinstance(value, str):
+        raise ValueError(f"`{name}` must be a string, not {value!r}.")
+    return value
+
+
+def whole(name: str, value: Any, *, low: int = 0) -> int:
+    """Check a whole number, by value and by type."""
+    if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < low:
+        raise ValueError(f"`{name}` must be an integer >= {low}, not {value!r}.")
+    return int(value)
+
+
+def choice(*legal: str) -> Check:
+    """Make the check of one string among several."""
+
+    def check(name: str, value: Any) -> str:
+        if not isinstance(value, str) or value not in legal:
+            raise ValueError(f"`{name}` must be one of {', '.join(map(repr, legal))}, not {value!r}.")
+        return value
+
+    return check
+
+
+def optional(check: Check) -> Check:
+    """Let None pass beside what `check` lets pass."""
+    return lambda name, value: None if value is None else check(name, value)
+
+
+class Hyperparameter:
+    """An attribute that is checked whenever it is assigned.
+
+    Parameters
+    ----------
+    check : callable
+        ``check(name, value)`` returns the value to keep, or raises a ValueError.
+    varying : bool
+        Whether a callable may stand for the value; what it returns is checked at every step.
+    fixed : bool
+        Whether the attribute is settled once it was assigned.
+    """
+
+    def __init__(self, check: Check, *, varying: bool = False, fixed: bool = False) -> None:
+        self.check = check
+        self.varying = varying
+        self.fixed = fixed
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        """Take the name of the attribute."""
+        self.name = name
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        """Return the value as it was kept."""
+        return self if instance is None else instance.__dict__[self.name]
+
+    def __set__(self, instance: Any, value: Any) -> None:
+        """Check the value and keep it."""
+        if self.fixed and self.name in instance.__dict__:
+            raise AttributeError(f"`{self.name}` is settled when the optimizer is made: make a new one.")
+        if not (self.varying and callable(value)):
+            value = self.check(self.name, value)
+        instance.__dict__[self.name] = value

@@ -1,0 +1,251 @@
+"""Sparse gradients: their forms, and the update that keeps every row current.
+
+A sparse gradient holds the rows (slices along the first axis) of a variable that a batch touched.
+The update treats the others as what they are, rows with a zero gradient, whose moments decay and
+whose parameters go on moving: the result equals the dense one.  `deferred` reaches the same result
+without the work on the untouched rows.
+"""
+
+import sys
+from functools import lru_cache
+from math import inf, prod
+
+import numpy as np
+
+from . import row_kernels, rules
+from ._jit import compile_kernel
+from ._threads import parallel_is_safe
+from .engine import PARALLEL_SIZE
+
+# A zero gradient leaves an element exactly as it is: the untouched rows need no work.
+RESTING = (rules.sgd_update, rules.adagrad_update)
+
+
+class IndexedSlices:
+    """Gradient of some rows of a variable, all others being zero.
+
+    Parameters
+    ----------
+    values : array_like, shape (n, ...)
+        One slice of the variable's shape for each index.
+    indices : array_like of int, shape (n,)
+        Rows that the slices belong to, from 0; a row may come up several times: its slices are
+        clipped one by one and then summed.
+    dense_shape : sequence of int, optional
+        Shape of the variable; checked if given.
+
+    Notes
+    -----
+    Wherever an optimizer takes a gradient, a tuple ``(values, indices)`` stands for the same, and so
+    does an array or matrix of `scipy.sparse` of the variable's shape, in which every stored element
+    is a slice of its own.
+
+    Examples
+    --------
+    >>> import nbadam
+    >>> embedding = np.zeros((1000, 2))
+    >>> gradient = nbadam.IndexedSlices([[1.0, 2.0], [3.0, 4.0]], [7, 7])
+    """
+
+    def __init__(self, values, indices, dense_shape=None) -> None:
+        self.values = values
+        self.indices = indices
+        self.dense_shape = dense_shape
+
+    def __repr__(self) -> str:
+        return f"IndexedSlices({self.values!r}, {self.indices!r}, dense_shape={self.dense_shape!r})"
+
+
+class RowGradient:
+    """A checked sparse gradient.
+
+    Attributes
+    ----------
+    rows : ndarray of int64, shape (n,)
+        Numbers of rows; sorted and distinct only in what `summed` returns.
+    values : ndarray, shape (n * width,)
+        Their gradients, of the variable's dtype, C-contiguous.
+    width : int
+        Elements in a row: those of one slice of the variable, or 1 if the gradient came element by
+        element.
+    """
+
+    def __init__(self, rows: np.ndarray, values: np.ndarray, width: int) -> None:
+        self.rows = rows
+        self.values = values
+        self.width = width
+
+    def summed(self, clip: float = inf, scale: float = 1.0) -> "RowGradient":
+        """Clip every value to ``[-clip, clip]``, multiply it by `scale`, and sum the slices of each row.
+
+        They are summed in the order in which they came, and the rows are then sorted.
+        """
+        order = np.argsort(self.rows, kind="stable")
+        ordered = self.rows[order]
+        starts = np.flatnonzero(np.diff(ordered, prepend=-1))
+        sums = np.zeros(starts.size * self.width, self.values.dtype)
+        kernel = _summed(self.values.dtype.name, mode(self.values.size))
+        kernel(self.values, self.width, order, np.append(starts, ordered.size), clip, scale, sums)
+        return RowGradient(ordered[starts], sums, self.width)
+
+    def widened(self, width: int) -> "RowGradient":
+        """Return a summed gradient that came element by element as rows of `width` elements."""
+        if width == self.width:
+            return self
+        rows, place = np.unique(self.rows // width, return_inverse=True)
+        values = np.zeros((rows.size, width), self.values.dtype)
+        values[place, self.rows % width] = self.values
+        return RowGradient(rows, values.ravel(), width)
+
+    def dense(self, shape: tuple[int, ...]) -> np.ndarray:
+        """Return a summed gradient as a dense array of the variable's shape."""
+        dense = np.zeros(shape, self.values.dtype)
+        dense.reshape(-1, self.width)[self.rows] = self.values.reshape(-1, self.width)
+        return dense
+
+
+def is_sparse(gradient) -> bool:
+    """Whether `gradient` has one of the forms that `row_gradient` takes."""
+    return isinstance(gradient, IndexedSlices | tuple) or _is_scipy_sparse(gradient)
+
+
+def row_gradient(gradient, shape: tuple[int, ...], dtype: np.dtype) -> RowGradient:
+    """Check a sparse gradient against the variable that it belongs to.
+
+    Parameters
+    ----------
+    gradient : IndexedSlices, tuple or scipy.sparse array
+        See `IndexedSlices`.
+    shape, dtype
+        Those of the variable.
+
+    Raises
+    ------
+    TypeError
+        If values are not real numbers or indices not integers.
+    ValueError
+        If a shape does not fit, or an index is negative or beyond the last row.
+    """
+    if not shape:
+        raise ValueError("A sparse gradient needs a variable with rows, not a 0-d array.")
+    if _is_scipy_sparse(gradient):
+        return _from_scipy(gradient, shape, dtype)
+    if isinstance(gradient, tuple):
+        if len(gradient) != 2:
+            raise ValueError(f"A sparse gradient is a tuple (values, indices), not one of {len(gradient)} items.")
+        gradient = IndexedSlices(*gradient)
+    dense_shape = gradient.dense_shape
+    if dense_shape is not None and tuple(dense_shape) != shape:
+        raise ValueError(f"`dense_shape` must be {shape}, the variable's shape, not {dense_shape!r}.")
+    rows = checked_rows(gradient.indices, shape[0])
+    values = _real(gradient.values, dtype)
+    if values.shape != (rows.size, *shape[1:]):
+        raise ValueError(
+            f"`values` must have shape {(rows.size, *shape[1:])}, one slice of the variable (shape {shape})"
+            f" for each of {rows.size} indices, not {values.shape}."
+        )
+    return RowGradient(rows, values.ravel(), prod(shape[1:]))
+
+
+def checked_rows(indices, n_rows: int) -> np.ndarray:
+    """Return numbers of rows as int64, each of them checked to be in ``range(n_rows)``."""
+    rows = np.asarray(indices)
+    if rows.ndim != 1:
+        raise ValueError(f"`indices` must be 1-D, not of shape {rows.shape}.")
+    if rows.size == 0:
+        return np.empty(0, np.int64)
+    if rows.dtype.kind not in "iu":
+        raise TypeError(f"`indices` must be integers, not of dtype {rows.dtype}.")
+    low, high = rows.min(), rows.max()
+    if low < 0 or high >= n_rows:
+        wrong = low if low < 0 else high
+        raise ValueError(f"`indices` must be in [0, {n_rows - 1}], the variable's rows, not {wrong}.")
+    return rows.astype(np.int64)
+
+
+def step(rule, x, slots, gradient: RowGradient, t, hyper, decay: float = 0.0) -> None:
+    """Make step number `t`, in place, as a dense gradient with zeros elsewhere would.
+
+    Parameters
+    ----------
+    rule : Rule
+        The algorithm.
+    x : ndarray, 1-D
+        The variable's elements, C-contiguous.
+    slots : tuple of ndarray, 1-D
+        Its parts of the slots, as long as `x`.
+    gradient : RowGradient
+        As `RowGradient.summed` returns it.
+    t, hyper, decay
+        As for `engine.State.step`.
+    """
+    if x.size and (decay or rule.update not in RESTING):
+        kernel = _untouched(rule, x.dtype.name, mode(x.size))
+        kernel(gradient.rows, x, slots, gradient.width, t, hyper, decay)
+    step_rows(rule, x, slots, gradient, t, hyper, decay)
+
+
+def step_rows(rule, x, slots, gradient: RowGradient, t, hyper, decay: float = 0.0) -> None:
+    """Step the rows of a summed gradient and no others."""
+    kernel = _touched(rule, x.dtype.name, mode(gradient.values.size))
+    kernel(gradient.rows, gradient.values, x, slots, gradient.width, t, hyper, decay)
+
+
+def _is_scipy_sparse(gradient) -> bool:
+    scipy_sparse = sys.modules.get("scipy.sparse")  # who has such a gradient has imported it
+    return scipy_sparse is not None and scipy_sparse.issparse(gradient)
+
+
+def _from_scipy(matrix, shape: tuple[int, ...], dtype: np.dtype) -> RowGradient:
+    fitting = [shape, (*shape, 1), (1, *shape)] if len(shape) == 1 else [shape]
+    if matrix.shape not in fitting:
+        raise ValueError(f"A sparse gradient must have the variable's shape {shape}, not {matrix.shape}.")
+    elements = matrix.tocoo()
+    coordinates = elements.coords if hasattr(elements, "coords") else (elements.row, elements.col)
+    places = [axis.astype(np.int64) for axis in coordinates]
+    rows = np.ravel_multi_index(places, matrix.shape).astype(np.int64)
+    return RowGradient(rows, _real(elements.data, dtype), 1)
+
+
+def _real(values, dtype: np.dtype) -> np.ndarray:
+    array = np.asarray(values)
+    if array.dtype.kind not in "fiu":
+        raise TypeError(f"A gradient must hold real numbers, not values of dtype {array.dtype}.")
+    return array.astype(dtype, copy=False)
+
+
+# --- Kernels -------------------------------------------------------------------------------------
+
+
+def mode(size: int) -> str:
+    """How a kernel that handles `size` elements runs."""
+    if size < PARALLEL_SIZE:
+        return "serial"
+    return "parallel" if parallel_is_safe() else "nogil"
+
+
+@lru_cache(maxsize=None)
+def _summed(dtype: str, mode: str):
+    return compile_kernel(
+        row_kernels.summed(), row_kernels.summed_signature(dtype), name=f"summed_{dtype}", mode=mode
+    )
+
+
+@lru_cache(maxsize=None)
+def _untouched(rule, dtype: str, mode: str):
+    return compile_kernel(
+        row_kernels.untouched(rule),
+        row_kernels.untouched_signature(rule, dtype),
+        name=f"untouched_{rule.name}_{dtype}",
+        mode=mode,
+    )
+
+
+@lru_cache(maxsize=None)
+def _touched(rule, dtype: str, mode: str):
+    return compile_kernel(
+        row_kernels.touched(rule),
+        row_kernels.touched_signature(rule, dtype),
+        name=f"touched_{rule.name}_{dtype}",
+        mode=mode,
+    )

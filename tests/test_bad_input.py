@@ -1,0 +1,203 @@
+"""Whatever is wrong with the arguments of a method is said by name, or it works."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy.optimize import Bounds, minimize
+
+import nbadam
+
+
+def bowl(x):
+    return float(x @ x), 2 * x
+
+
+def fit(fun=bowl, x0=(1.0, 2.0), jac=True, bounds=None, **options):
+    return minimize(fun, x0, jac=jac, method=nbadam.adam, bounds=bounds, options={"learning_rate": 0.1} | options)
+
+
+@pytest.mark.parametrize(
+    ("x0", "message"),
+    [
+        ([np.nan, 1.0], "`x0` must be finite"),
+        ([np.inf, 1.0], "`x0` must be finite"),
+        (["a", "b"], "`x0` must be"),
+        (["1", "2"], "`x0` must be"),
+        (np.array([1.0, None], dtype=object), "`x0` must be"),
+        (np.array([{}, []], dtype=object), "`x0` must be"),
+        ([1j, 2.0], "`x0` must be real"),
+        ([[1.0, 2.0]], "'x0' must only have one dimension"),
+    ],
+)
+@pytest.mark.parametrize("direct", [True, False], ids=["direct", "minimize"])
+def test_x0_that_cannot_be_used(x0, message, direct):
+    with pytest.raises(ValueError, match=message):
+        nbadam.adam(bowl, x0, jac=True) if direct else fit(x0=x0)
+
+
+READ_ONLY = np.array([1.0, 2.0])
+READ_ONLY.flags.writeable = False
+
+
+@pytest.mark.parametrize(
+    "x0",
+    [
+        READ_ONLY,
+        np.arange(1.0, 5.0)[::2][::-1][::-1] / [1, 1.5],
+        np.array([1.0, 2.0], dtype=">f8"),
+        np.array([1, 2]),
+        np.array([1, 2], dtype=np.uint8),
+        np.array([1, 2], dtype=np.float32),
+        np.array([1, 2], dtype=np.float16),
+        np.array([1, 2], dtype=np.longdouble),
+        np.array([1.0, 2], dtype=object),
+        np.ma.array([1.0, 2.0]),
+        (1, 2),
+    ],
+    ids=["read-only", "strided", "big-endian", "int", "uint8", "float32", "float16", "longdouble", "object", "masked", "tuple"],
+)
+@pytest.mark.parametrize("jac", [True, None], ids=["gradient", "differences"])
+def test_x0_in_unusual_forms_works_in_double_precision(x0, jac):
+    fun = bowl if jac else (lambda x: bowl(x)[0])
+    result = fit(fun, x0, jac, steps=20)
+    assert result.x.dtype == np.float64
+    assert_array_equal(result.x, fit(fun, [1.0, 2.0], jac, steps=20).x)
+
+
+def test_masked_x0_is_refused():
+    with pytest.raises(ValueError, match="`x0`.*mask"):
+        nbadam.adam(bowl, np.ma.array([1.0, 2.0], mask=[True, False]), jac=True)
+
+
+def test_scalar_x0():
+    assert_allclose(fit(x0=3.0).x, [0], atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("returned", "message"),
+    [
+        (np.ones(2), "scalar value.*shape"),
+        (None, "scalar value.*None"),
+        (1 + 2j, "scalar value.*complex"),
+        ("3.0", "scalar value.*'3.0'"),
+        ([], "scalar value"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["joint", "separate", "differences"])
+def test_fun_that_returns_no_number(returned, message, kind):
+    with pytest.raises(ValueError, match=message):
+        if kind == "joint":
+            fit(lambda x: (returned, x))
+        else:
+            fit(lambda x: returned, jac=(lambda x: x) if kind == "separate" else None)
+
+
+@pytest.mark.parametrize("returned", [1.0, None, (1.0,), (1.0, np.zeros(2), 3)])
+def test_joint_fun_that_returns_no_pair(returned):
+    with pytest.raises(ValueError, match=r"`fun` must return the value and the gradient as \(f, g\)"):
+        fit(lambda x: returned)
+
+
+@pytest.mark.parametrize(
+    ("gradient", "message"),
+    [
+        (np.ones(3), r"shape of `x0`, \(2,\); its shape is \(3,\)"),
+        (1.0, r"its shape is \(\)"),
+        (np.ones((2, 1)), r"its shape is \(2, 1\)"),
+        (np.ones((1, 2)), r"its shape is \(1, 2\)"),
+        ([1j, 1], "real numbers"),
+        (None, "real numbers"),
+        (["a", "b"], "real numbers"),
+    ],
+)
+@pytest.mark.parametrize("separate", [True, False])
+def test_gradient_of_the_wrong_kind(gradient, message, separate):
+    with pytest.raises(ValueError, match=message):
+        if separate:
+            fit(lambda x: 1.0, jac=lambda x: gradient)
+        else:
+            fit(lambda x: (1.0, gradient))
+
+
+@pytest.mark.parametrize("name", ["beta_1", "beta_2", "epsilon", "clipnorm", "clipvalue", "weight_decay", "maxiter",
+                                  "maxfun", "maxfev", "steps", "gtol", "ftol", "xtol", "tol", "learning_rate"])  # fmt: skip
+@pytest.mark.parametrize("value", [-1, np.nan, "fast", [], True, 1j], ids=str)
+def test_options_out_of_range(name, value):
+    with pytest.raises(ValueError, match=rf"`{name}` must be"):
+        fit(**{name: value})
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"beta_1": 1}, r"`beta_1` must be .*\[0, 1\), not 1"),
+        ({"beta_2": 1.0}, r"`beta_2` must be .*\[0, 1\), not 1.0"),
+        ({"learning_rate": None}, "`learning_rate` must be"),
+        ({"learning_rate": [0.1, 0.1, 0.1]}, "`learning_rate` must be .*2 numbers"),
+        ({"learning_rate": [0.1, -0.1]}, "`learning_rate` must be .*>= 0"),
+        ({"learning_rate": lambda step: -1.0}, "`learning_rate` must"),
+        ({"learning_rate": lambda step: np.nan}, "`learning_rate` must"),
+        ({"x_scale": 0}, "`x_scale` must be"),
+        ({"x_scale": "jac"}, "`x_scale` must be"),
+        ({"x_scale": [1, 2, 3]}, "`x_scale` must be"),
+        ({"amsgrad": "yes"}, "`amsgrad` must be True or False"),
+        ({"return_all": 2}, "`return_all` must be True or False"),
+    ],
+)
+def test_options_of_the_wrong_kind(options, message):
+    with pytest.raises(ValueError, match=message):
+        fit(**options)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"finite_diff": "cs"}, "`finite_diff` must be one of"),
+        ({"eps": 0}, "`eps` must be"),
+        ({"eps": [1, 1, 1]}, "`eps` must be"),
+        ({"finite_diff_rel_step": -1}, "`finite_diff_rel_step` must be"),
+    ],
+)
+def test_difference_options(options, message):
+    with pytest.raises(ValueError, match=message):
+        fit(lambda x: float(x @ x), jac=None, **options)
+
+
+@pytest.mark.parametrize(
+    ("bounds", "message"),
+    [
+        ([(0, 1)], "number of bounds.*2 elements.*1 pairs"),
+        ([(0, 1)] * 3, "number of bounds"),
+        ([(0, 1), (2, 1)], "upper bound is less than.*variable 1"),
+        (Bounds([0, 0, 0], 1), "number of bounds"),
+        (Bounds([0, 2], [1, 1]), "upper bound is less than"),
+        ([(0, 1), 2], "`bounds` must be"),
+        (7, "`bounds` must be"),
+        ([(0, "a"), (0, 1)], "`bounds`"),
+        ([(np.inf, np.inf), (0, 1)], "`bounds` of variable 0"),
+    ],
+)
+def test_bounds(bounds, message):
+    with pytest.raises(ValueError, match=message):
+        nbadam.adam(bowl, [0.5, 0.5], jac=True, bounds=bounds)
+
+
+@pytest.mark.parametrize("arguments", [{"fun": None}, {"fun": 3}, {"callback": 3}, {"jac": 3}, {"jac": "cs"}])
+def test_what_is_not_callable(arguments):
+    (name,) = arguments
+    with pytest.raises(ValueError, match="`(fun|callback|jac|finite_diff)` must"):
+        nbadam.adam(**({"fun": bowl, "x0": [1.0], "jac": True} | arguments))
+    assert name in arguments
+
+
+def test_a_refused_call_does_not_call_fun():
+    calls = []
+
+    def counted(x):
+        calls.append(x)
+        return bowl(x)
+
+    for arguments in ({"beta_1": 2}, {"bounds": [(0, 1)]}, {"x_scale": -1}):
+        with pytest.raises(ValueError, match="`|bounds"):
+            fit(counted, **arguments)
+    assert not calls

@@ -1,0 +1,63 @@
+"""The main job: a Poisson regression on the data that ships with the package."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from nbadam import __main__ as job
+
+
+def test_reference_is_the_exact_estimate():
+    covariates, visits = job.load()
+    assert covariates.shape == (20190, 10)
+    reference = np.array([value for value, _ in job.REFERENCE.values()])
+    errors = np.array([error for _, error in job.REFERENCE.values()])
+    _, gradient = job.poisson(reference, covariates, visits)
+    information = (covariates.T * np.exp(covariates @ reference)) @ covariates
+    newton_step = np.linalg.solve(information, gradient * visits.size)
+    np.testing.assert_array_less(np.abs(newton_step), 1e-9 * errors)
+    np.testing.assert_allclose(errors, np.sqrt(np.diag(np.linalg.inv(information))), rtol=1e-6)
+
+
+def test_gradient_is_that_of_the_value():
+    covariates, visits = job.load()
+    covariates, visits = covariates[:50], visits[:50]
+    rng = np.random.default_rng(0)
+    point, direction = rng.normal(size=(2, 10)) / 10
+    h = 1e-6
+    up, down = (job.poisson(point + s * h * direction, covariates, visits)[0] for s in (1, -1))
+    slope = job.poisson(point, covariates, visits)[1] @ direction
+    np.testing.assert_allclose((up - down) / (2 * h), slope, rtol=1e-7)
+
+
+def test_batches_show_every_record_once_an_epoch():
+    n = 4 * job.BATCH
+    rows = job.batches(n, np.random.default_rng(0))
+    for _ in range(2):
+        epoch = np.concatenate([next(rows) for _ in range(4)])
+        np.testing.assert_array_equal(np.sort(epoch), np.arange(n))
+
+
+def test_command_agrees_with_the_reference():
+    done = subprocess.run([sys.executable, "-m", "nbadam"], capture_output=True, text=True, timeout=120, env=os.environ)
+    assert done.returncode == 0, done.stderr
+    assert "agrees with the reference" in done.stdout
+    for name in job.REFERENCE:
+        assert name in done.stdout
+
+
+def test_a_miss_is_an_error(monkeypatch, capsys):
+    monkeypatch.setattr(job, "EPOCHS", 1)
+    monkeypatch.setattr(job, "TOLERANCE", 1e-6)
+    assert job.main() == 1
+    assert "MISSES" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", job.REFERENCE)
+def test_names_are_the_columns_of_the_file(name):
+    path = os.path.join(os.path.dirname(job.__file__), "data", "randhie.csv")
+    with open(path) as lines:
+        assert name == "const" or name in next(lines).strip().split(",")
