@@ -7,33 +7,25 @@ functions that share an index can overwrite each other when several processes co
 in its qualified name, and has exactly one signature: no index ever holds two kernels.
 """
 
-import hashlib
 import inspect
 import os
-import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import FunctionType
-from typing import Any
 
 import numba
 import numpy as np
-from llvmlite import binding as llvm
 from numba import njit
 from numba.core.compiler_lock import global_compiler_lock
-from numba.extending import is_jitted, overload, register_jitable
+from numba.extending import overload, register_jitable
+
+from ._fingerprint import fingerprint
 
 MODES: dict[str, dict[str, bool]] = {
     "serial": {},  # holds the GIL: a short call that released it might wait 5 ms to get it back
     "nogil": {"nogil": True},
     "parallel": {"nogil": True, "parallel": True},
 }
-
-# Settings of Numba that change the machine code.
-SETTINGS = "BOUNDSCHECK CPU_FEATURES CPU_NAME DEBUGINFO_DEFAULT ENABLE_AVX LOOP_VECTORIZE OPT SLP_VECTORIZE"
-
-_imported = time.time()
 
 # A child that is forked while another thread compiles inherits a lock that nobody will release:
 # let a fork wait until the compiler is free.
@@ -66,11 +58,11 @@ def compile_kernel(function, signature, *, name: str, mode: str, sources: tuple[
     """
     if numba.config.DISABLE_JIT:
         return function
-    fingerprint = _fingerprint(function)
+    stamp = fingerprint(function)
     kernel = FunctionType(function.__code__, function.__globals__, closure=function.__closure__)
-    kernel.__qualname__ = f"{name}_{mode}_{fingerprint}"
+    kernel.__qualname__ = f"{name}_{mode}_{stamp}"
     with global_compiler_lock:
-        for cache in ("as it is", "emptied", "none") if fingerprint else ("none",):
+        for cache in ("as it is", "emptied", "none") if stamp else ("none",):
             compiled = njit(error_model="numpy", **MODES[mode])(kernel)
             try:
                 if cache != "none":
@@ -86,48 +78,6 @@ def compile_kernel(function, signature, *, name: str, mode: str, sources: tuple[
                 break
         compiled.disable_compile()
     return compiled
-
-
-def _fingerprint(kernel: Callable) -> str:
-    """Digest of all that decides about the machine code; empty where that cannot be known.
-
-    That is so with functions that are not at the top of a module (one name could mean several),
-    that have no file (notebooks, zip files), or whose file was edited since this process began.
-    """
-    if any(is_jitted(cell.cell_contents) for cell in kernel.__closure__ or ()):
-        return ""  # Numba pickles it under a random name, which no later process finds
-    settings = (getattr(numba.config, setting) for setting in SETTINGS.split())
-    target = numba.__version__, llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
-    digest = hashlib.sha256(repr((*settings, *target)).encode())
-    files = {__file__, inspect.getfile(kernel)}
-    for name, value in _reached(kernel, set()):
-        if inspect.isfunction(value) or is_jitted(value):
-            files.add(inspect.getfile(inspect.unwrap(value)))
-            if getattr(sys.modules.get(value.__module__), value.__name__, None) is not value:
-                return ""
-        elif not callable(value) and not inspect.ismodule(value):
-            digest.update(f"{name}={value!r}".encode())
-    try:
-        for file in sorted(files):
-            status = os.stat(file)
-            if max(status.st_mtime, status.st_ctime) > _imported:
-                return ""
-            digest.update(Path(file).read_bytes())
-    except OSError:
-        return ""
-    return digest.hexdigest()[:12]
-
-
-def _reached(function: Callable, seen: set[Callable]) -> Iterator[tuple[str, Any]]:
-    """Names and values of all that a function refers to, itself or through other functions."""
-    seen.add(function)
-    variables = inspect.getclosurevars(function)
-    for name, value in sorted({**variables.globals, **variables.nonlocals}.items()):
-        yield name, value
-        if inspect.isfunction(value) or is_jitted(value):
-            callee = inspect.unwrap(value)
-            if callee not in seen:
-                yield from _reached(callee, seen)
 
 
 # --- Tuples inside kernels: plain Python, and what the compiler puts in its place ----------------

@@ -17,8 +17,8 @@ The generating function of the Chebyshev polynomials T_n takes w out of the sum:
     \Bigl[1 + 2 \sum_{n \ge 1} \sigma^n T_n(y)\Bigr],
     \quad \sigma = \frac{1 - \sqrt c}{1 + \sqrt c}, \quad y = \frac{w - \epsilon}{w + \epsilon}.
 
-So the rows of one s share a handful of weights (five in single precision, eight in double, at the
-default betas), the sums over j of alpha_{s+j} times terms that depend on j alone.  Each step adds its
+So the rows of one s share a handful of weights (four in single precision, eight in double, at
+the default betas), the sums over j of alpha_{s+j} times terms that depend on j alone.  Each step adds its
 own term to the weights of all earlier s, whatever the learning rate was; terms beyond some hundred
 steps are too small to matter.  Weight decay multiplies row and weights alike.  What is left out is
 bounded by what comes after the last term, far below the rounding of one step.
@@ -29,7 +29,7 @@ sqrt(beta_2)) the missed steps are made one by one, like dense ones.
 """
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from math import ceil, inf, log, sqrt
 
 import numpy as np
@@ -49,7 +49,7 @@ class Series:
     Attributes
     ----------
     limit : int
-        After that many steps nothing moves any more.
+        After that many steps nothing moves any more; 0 if movements do not die away.
     terms : ndarray, shape (limit, n), or None
         The last row is for j = 1, the row before it for j = 2, ...; None where the series is too long.
     """
@@ -61,20 +61,17 @@ class Series:
 @lru_cache(maxsize=8)
 def series(beta_1: float, beta_2: float, dtype: str, amsgrad: bool) -> Series:
     """Form the series for one pair of betas and one precision."""
-    info = np.finfo(dtype)
-    tolerance = float(info.eps) / 64
-    # The largest number has decayed into the subnormals, which count as zero.
-    limit = ceil((log(info.tiny) - log(info.max)) / log(beta_1)) if beta_1 > 0 else 1
+    tolerance = float(np.finfo(dtype).eps) / 64
+    if beta_1 == 0:  # no momentum: nothing moves
+        return Series(1, np.zeros((1, 1)))
     shrinkage = beta_1 if amsgrad else beta_1 / sqrt(beta_2) if beta_2 > 0 else inf  # of a movement, a step
-    if 0 < shrinkage < 1:
-        limit = min(limit, ceil(log(tolerance * (1 - shrinkage)) / log(shrinkage)))
-    limit = min(limit, CAPACITY)
+    if shrinkage >= 1:
+        return Series(0, None)
+    limit = min(CAPACITY, ceil(log(tolerance * (1 - shrinkage)) / log(shrinkage)))
     j = np.arange(limit, 0, -1.0)
     decayed = beta_1**j
-    if amsgrad or beta_1 == 0:
+    if amsgrad:
         return Series(limit, decayed[:, np.newaxis])
-    if shrinkage >= 1:
-        return Series(limit, None)
     half = 0.25 * log(beta_2) * j  # logarithm of the root of c
     root = np.exp(half)
     sigma = -np.expm1(half) / (1 + root)
@@ -124,11 +121,14 @@ class DeferredRows:
         self._constants: tuple[float, ...] = ()  # beta_1, beta_2, epsilon
         # For each step: how much of a parameter the decay since step 0 leaves; the weights of rows
         # that it left current, divided by that; or its step size and decay.
-        self._products = np.ones(CAPACITY + 1)
+        self._products = np.empty(CAPACITY + 1)
+        self._products[0] = 1
         self._weights = np.empty((0, 0))
         self._alphas = self._losses = np.empty(0)
 
-    def step(self, gradient: sparse.RowGradient, t: float, hyper: tuple[float, ...], decay: float = 0.0) -> None:
+    def step(
+        self, gradient: sparse.RowGradient, t: float, hyper: tuple[float, ...], decay: float = 0.0
+    ) -> None:
         """Make step number `t` in the rows of the gradient.
 
         Parameters
@@ -145,7 +145,7 @@ class DeferredRows:
         product = self._products[self._now] * (1 - decay)
         if self._now == CAPACITY or not 1e-100 < abs(product) < 1e100:
             self.sync()
-        if not 1e-100 < abs(1 - decay) < 1e100:  # nothing is left of the rows: no product to divide by
+        if self._series.limit == 0 or not 1e-100 < abs(1 - decay) < 1e100:  # no product to divide by
             sparse.step(self.rule, self.x, self.slots, gradient, t, hyper, decay)
             return
         self._catch_up(gradient.rows)
@@ -161,7 +161,7 @@ class DeferredRows:
         TypeError, ValueError
             If `indices` are not integers in the range of the rows.
         """
-        rows = sparse.checked_rows(indices, self._last.size)
+        rows = sparse.checked_rows(indices, self._last.size, "`gather`")
         self._catch_up(np.unique(rows))
         return self.x.reshape(-1, self.width)[rows]
 
@@ -200,30 +200,17 @@ class DeferredRows:
         """Make up the steps that distinct rows have missed."""
         if not self._now or not rows.size:
             return
-        dtype, mode = self.x.dtype.name, sparse.mode(rows.size * self.width)
-        table = rows, self._last, self._now, self.x, self.slots, self.width
-        if self._series.terms is None:
-            history = self._alphas, self._losses, self._series.limit, self._products
-            _walk(self.rule, dtype, mode)(*table, *history, *self._constants)
-        else:
-            _catch_up(self.rule, dtype, mode)(*table, self._weights, self._products, *self._constants)
+        kernel = _catch_up(self.rule, self.x.dtype.name, sparse.mode(rows.size * self.width))
+        history = self._products, self._weights, self._alphas, self._losses
+        limit = self._series.limit if self._series.terms is None else 0
+        kernel(rows, self._last, self._now, self.x, self.slots, self.width, *history, limit, self._constants)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _catch_up(rule, dtype: str, mode: str):
     return compile_kernel(
         row_kernels.catch_up(),
         row_kernels.catch_up_signature(rule, dtype),
         name=f"catch_up_{len(rule.slots)}_{dtype}",
-        mode=mode,
-    )
-
-
-@lru_cache(maxsize=None)
-def _walk(rule, dtype: str, mode: str):
-    return compile_kernel(
-        row_kernels.walk(rule),
-        row_kernels.walk_signature(rule, dtype),
-        name=f"walk_{rule.name}_{dtype}",
         mode=mode,
     )

@@ -15,6 +15,13 @@ def non_negative(name: str, value: Any) -> float:
     return number(name, value, low=0)
 
 
+def non_positive(name: str, value: Any) -> float:
+    """Check a finite number that is not positive."""
+    if number(name, value) > 0:
+        raise ValueError(f"`{name}` must be a finite number <= 0, not {value!r}.")
+    return float(value)
+
+
 def positive(name: str, value: Any) -> float:
     """Check a finite number above 0."""
     if number(name, value, low=0) == 0:
@@ -48,11 +55,15 @@ def text(name: str, value: Any) -> str:
     return value
 
 
-def whole(name: str, value: Any, *, low: int = 0) -> int:
-    """Check a whole number, by value and by type."""
-    if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < low:
-        raise ValueError(f"`{name}` must be an integer >= {low}, not {value!r}.")
-    return int(value)
+def integer(low: int) -> Check:
+    """Make the check of an integer from `low` on."""
+
+    def check(name: str, value: Any) -> int:
+        if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < low:
+            raise ValueError(f"`{name}` must be an integer >= {low}, not {value!r}.")
+        return int(value)
+
+    return check
 
 
 def choice(*legal: str) -> Check:
@@ -72,7 +83,7 @@ def optional(check: Check) -> Check:
 
 
 class Hyperparameter:
-    """An attribute that is checked whenever it is assigned.
+    """An attribute that is checked whenever it is assigned, and read from the instance's own dict.
 
     Parameters
     ----------
@@ -92,10 +103,6 @@ class Hyperparameter:
     def __set_name__(self, owner: type, name: str) -> None:
         """Take the name of the attribute."""
         self.name = name
-
-    def __get__(self, instance: Any, owner: type | None = None) -> Any:
-        """Return the value as it was kept."""
-        return self if instance is None else instance.__dict__[self.name]
 
     def __set__(self, instance: Any, value: Any) -> None:
         """Check the value and keep it."""

@@ -10,7 +10,7 @@ from math import inf
 
 import numpy as np
 from numba import from_dtype, njit, prange, types
-from numba.extending import register_jitable
+from numba.extending import overload, register_jitable
 
 from ._jit import cast, cut, put, take
 
@@ -23,6 +23,20 @@ def clipped(g, limit):
     """Clip to [-limit, limit]; NaN stays NaN."""
     g = -limit if g < -limit else g  # one bound after the other: a single instruction each
     return limit if g > limit else g
+
+
+def store(columns, i, values):
+    """Write `values` to entry `i` of every array of a tuple, just as they are."""
+    for column, value in zip(columns, values, strict=True):
+        column[i] = value
+
+
+@overload(store)
+def _store(columns, i, values):
+    lines = "".join(f"\n columns[{k}][i] = values[{k}]" for k in range(len(columns)))
+    scope: dict = {}
+    exec(f"def store(columns, i, values): {lines or 'pass'}", scope)
+    return scope["store"]
 
 
 def dense(rule):
@@ -41,8 +55,7 @@ def dense(rule):
                 for i in prange(x.size):
                     new = update(g[i], x[i], *take(parts, i), *step)
                     x[i] = new[0]
-                    for j in range(len(parts)):
-                        parts[j][i] = new[j + 1]
+                    store(parts, i, new[1:])
             else:
                 for i in prange(x.size):
                     g_i = scale * clipped(g[i], limit)

@@ -95,99 +95,92 @@ def untouched_signature(rule, dtype):
     return types.void(rows, array, *_step_types(rule, array))
 
 
+def catch_up():
+    """Build the loop that makes up the steps that rows have missed (see `deferred`)."""
+
+    def kernel(rows, last, now, x, slots, width, products, weights, alphas, losses, limit, constants):
+        beta_1, beta_2, epsilon = constants
+        (zero,) = cast((0.0,), x)
+        for b in prange((rows.size + ROWS - 1) // ROWS):
+            movement, work, total = np.empty(width, x.dtype), np.empty((3, width), x.dtype), np.empty(width)
+            for k in range(b * ROWS, min((b + 1) * ROWS, rows.size)):
+                since, first = last[rows[k]], rows[k] * width
+                if since == now:
+                    continue
+                last[rows[k]] = now
+                x_r, parts = x[first : first + width], cut(slots, first, first + width)
+                m, v, squared = parts[0], parts[1], parts[-1]
+                for i in range(width):
+                    v[i] += zero * v[i]  # infinity turns into NaN, as it does in a dense step
+                if limit == 0:
+                    sum_series(m, squared, epsilon, products[now], weights[since], work, movement)
+                else:
+                    stop = min(since + limit, now)
+                    made_up = slice(since + 1, stop + 1)
+                    sum_steps(m, squared, constants, alphas[made_up], losses[made_up], total)
+                    for i in range(width):
+                        (movement[i],) = cast((products[now] / products[stop] * total[i],), x)
+                missed = float(now - since)
+                (kept,) = cast((products[now] / products[since],), x)
+                power_1, power_2 = power(beta_1, missed, x), power(beta_2, missed, x)
+                for i in range(width):
+                    x_r[i] = kept * x_r[i] - movement[i]
+                    m[i] = flushed(power_1 * m[i], x)
+                    v[i] = flushed(power_2 * v[i], x)
+
+    return kernel
+
+
+@register_jitable
+def sum_series(m, squared, epsilon, product, weights, work, movement):
+    """Form the movement of a row from its weights, by Clenshaw's recurrence."""
+    zero, one, two, eps = cast((0.0, 1.0, 2.0, epsilon), m)
+    quotient, place, previous = work[0], work[1], work[2]
+    for i in range(m.size):
+        denominator = sqrt(squared[i]) + eps
+        quotient[i] = ratio(m[i], denominator)
+        place[i] = one - two * ratio(eps, denominator)
+        previous[i] = movement[i] = zero
+    for n in range(weights.size - 1, -1, -1):
+        (weight,) = cast((product * weights[n],), m)
+        double = two if n > 0 else one
+        for i in range(m.size):
+            following = double * place[i] * movement[i] - previous[i] + weight
+            previous[i] = movement[i]
+            movement[i] = following
+    for i in range(m.size):
+        movement[i] *= quotient[i]
+
+
+@register_jitable
+def sum_steps(m, squared, constants, alphas, losses, total):
+    """Form the movement of a row one step after another, in double precision."""
+    beta_1, beta_2, epsilon = constants
+    power_1 = power_2 = 1.0
+    total[:] = 0.0
+    for s in range(alphas.size):
+        power_1 *= beta_1
+        power_2 *= sqrt(beta_2)
+        for i in range(m.size):
+            root = power_2 * sqrt(np.float64(squared[i]))
+            step = alphas[s] * ratio(power_1 * m[i], root + epsilon)
+            total[i] += step - losses[s] * total[i]
+
+
 @register_jitable
 def power(beta, steps, like):
     """Form ``beta**steps`` in the precision of the array `like`, a subnormal number as zero."""
     return flushed(like.dtype.type(beta**steps), like)
 
 
-def catch_up():
-    """Build the loop that makes up all the steps that rows have missed at once (see `deferred`)."""
-
-    def kernel(rows, last, now, x, slots, width, weights, products, beta_1, beta_2, epsilon):
-        zero, one, two, eps = cast((0.0, 1.0, 2.0, epsilon), x)
-        for b in prange((rows.size + ROWS - 1) // ROWS):
-            quotient, place = np.empty(width, x.dtype), np.empty(width, x.dtype)
-            total, previous = np.empty(width, x.dtype), np.empty(width, x.dtype)
-            for k in range(b * ROWS, min((b + 1) * ROWS, rows.size)):
-                since = last[rows[k]]
-                if since == now:
-                    continue
-                last[rows[k]] = now
-                missed = float(now - since)
-                (loss,) = cast((1 - products[now] / products[since],), x)
-                power_1, power_2 = power(beta_1, missed, x), power(beta_2, missed, x)
-                first = rows[k] * width
-                x_r, parts = x[first : first + width], cut(slots, first, first + width)
-                m, v, squared = parts[0], parts[1], parts[-1]
-                for i in range(width):
-                    v[i] += zero * v[i]  # infinity turns into NaN, as it does in a dense step
-                    denominator = sqrt(squared[i]) + eps
-                    quotient[i] = ratio(m[i], denominator)
-                    place[i] = one - two * ratio(eps, denominator)
-                    total[i] = previous[i] = zero
-                for n in range(weights.shape[1] - 1, -1, -1):  # Clenshaw's recurrence
-                    (weight,) = cast((products[now] * weights[since, n],), x)
-                    double = two if n > 0 else one
-                    for i in range(width):
-                        following = double * place[i] * total[i] - previous[i] + weight
-                        previous[i] = total[i]
-                        total[i] = following
-                for i in range(width):
-                    x_r[i] -= loss * x_r[i] + quotient[i] * total[i]
-                    m[i] = flushed(power_1 * m[i], x)
-                    v[i] = flushed(power_2 * v[i], x)
-
-    return kernel
-
-
 def catch_up_signature(rule, dtype):
     """Types of the arguments of a `catch_up` kernel."""
     array, _, rows = _arrays(dtype)
+    slots = types.UniTuple(array, len(rule.slots))
+    last, history = types.Array(types.int32, 1, "C"), types.Array(types.float64, 1, "C")
     weights = types.Array(types.float64, 2, "C")
-    return types.void(rows, *_table_types(rule, array), weights, HISTORY, *(types.float64,) * 3)
-
-
-def walk(rule):
-    """Build the loop that makes up missed steps one by one, up to `limit`, after which none matters."""
-    update = rule.update
-
-    def kernel(rows, last, now, x, slots, width, alphas, losses, limit, products, beta_1, beta_2, epsilon):
-        (zero,) = cast((0.0,), x)
-        for k in prange(rows.size):
-            since = last[rows[k]]
-            last[rows[k]] = now
-            first = rows[k] * width
-            x_r, parts = x[first : first + width], cut(slots, first, first + width)
-            stop = min(since + limit, now)
-            for s in range(since + 1, stop + 1):
-                step = cast((alphas[s], 1 - beta_1, 1 - beta_2, epsilon), x)
-                (loss,) = cast((losses[s],), x)
-                for i in range(width):
-                    new = update(zero, x_r[i] - loss * x_r[i], *take(parts, i), *step)
-                    x_r[i] = new[0]
-                    put(parts, i, new[1:])
-            if stop < now:
-                rest = float(now - stop)
-                (loss,) = cast((1 - products[now] / products[stop],), x)
-                power_1, power_2 = power(beta_1, rest, x), power(beta_2, rest, x)
-                m, v = parts[0], parts[1]
-                for i in range(width):
-                    x_r[i] -= loss * x_r[i]
-                    m[i] = flushed(power_1 * m[i], x)
-                    v[i] = flushed(power_2 * v[i], x)
-
-    return kernel
-
-
-def walk_signature(rule, dtype):
-    """Types of the arguments of a `walk` kernel."""
-    array, _, rows = _arrays(dtype)
-    history = (HISTORY, HISTORY, types.int64, HISTORY)
-    return types.void(rows, *_table_types(rule, array), *history, *(types.float64,) * 3)
-
-
-HISTORY = types.Array(types.float64, 1, "C")  # one number for each step
+    table, constants = (rows, last, types.int64, array, slots, types.int64), types.UniTuple(types.float64, 3)
+    return types.void(*table, history, weights, history, history, types.int64, constants)
 
 
 def _arrays(dtype):
@@ -201,9 +194,3 @@ def _step_types(rule, array):
     """Types of slots, width, t, hyper and decay."""
     hyper = types.UniTuple(types.float64, len(rule.hyperparameters))
     return types.UniTuple(array, len(rule.slots)), types.int64, types.float64, hyper, types.float64
-
-
-def _table_types(rule, array):
-    """Types of last, now, x, slots and width."""
-    last = types.Array(types.int32, 1, "C")
-    return last, types.int64, array, types.UniTuple(array, len(rule.slots)), types.int64

@@ -5,9 +5,6 @@ step number `t` (1, 2, ...) and the hyperparameters.  Its *update* then takes, f
 the gradient `g`, the parameter `x` and the slots (the moments), and returns the new `x` and
 slots in the precision of the arrays.  Every loop of the package is made from these two; clipping
 and decoupled weight decay belong to the loops, so no rule mentions them.
-
-All of them share one file because a kernel's cache stamp covers the file of its rule, not what that
-file imports.
 """
 
 import inspect
@@ -218,8 +215,9 @@ def rectification(t, beta_2):
     decay = beta_2**t
     longest = 2 / (1 - beta_2) - 1
     length = longest - 2 * t * decay / (1 - decay)
-    r = ((length - 4) * (length - 2) * longest) / ((longest - 4) * (longest - 2) * length)
-    return length, sqrt(r) if length > 4 else 0.0
+    if length <= 4:
+        return length, 0.0
+    return length, sqrt((length - 4) * (length - 2) * longest / ((longest - 4) * (longest - 2) * length))
 
 
 @register_jitable

@@ -7,7 +7,7 @@ without the work on the untouched rows.
 """
 
 import sys
-from functools import lru_cache
+from functools import cache
 from math import inf, prod
 
 import numpy as np
@@ -51,9 +51,6 @@ class IndexedSlices:
         self.values = values
         self.indices = indices
         self.dense_shape = dense_shape
-
-    def __repr__(self) -> str:
-        return f"IndexedSlices({self.values!r}, {self.indices!r}, dense_shape={self.dense_shape!r})"
 
 
 class RowGradient:
@@ -109,7 +106,9 @@ def is_sparse(gradient) -> bool:
     return isinstance(gradient, IndexedSlices | tuple) or _is_scipy_sparse(gradient)
 
 
-def row_gradient(gradient, shape: tuple[int, ...], dtype: np.dtype) -> RowGradient:
+def row_gradient(
+    gradient, shape: tuple[int, ...], dtype: np.dtype, name: str = "The gradient"
+) -> RowGradient:
     """Check a sparse gradient against the variable that it belongs to.
 
     Parameters
@@ -118,48 +117,51 @@ def row_gradient(gradient, shape: tuple[int, ...], dtype: np.dtype) -> RowGradie
         See `IndexedSlices`.
     shape, dtype
         Those of the variable.
+    name : str
+        How messages begin.
 
     Raises
     ------
     TypeError
-        If values are not real numbers or indices not integers.
+        If values are not of the variable's dtype (numbers and lists are converted), or indices are
+        not integers.
     ValueError
         If a shape does not fit, or an index is negative or beyond the last row.
     """
     if not shape:
-        raise ValueError("A sparse gradient needs a variable with rows, not a 0-d array.")
+        raise ValueError(f"{name} is sparse, and its variable 0-d: it has no rows.")
     if _is_scipy_sparse(gradient):
-        return _from_scipy(gradient, shape, dtype)
-    if isinstance(gradient, tuple):
+        return _from_scipy(gradient, shape, dtype, name)
+    if not isinstance(gradient, IndexedSlices):
         if len(gradient) != 2:
-            raise ValueError(f"A sparse gradient is a tuple (values, indices), not one of {len(gradient)} items.")
+            raise ValueError(f"{name} is a tuple of {len(gradient)}: a sparse one is (values, indices).")
         gradient = IndexedSlices(*gradient)
     dense_shape = gradient.dense_shape
     if dense_shape is not None and tuple(dense_shape) != shape:
-        raise ValueError(f"`dense_shape` must be {shape}, the variable's shape, not {dense_shape!r}.")
-    rows = checked_rows(gradient.indices, shape[0])
-    values = _real(gradient.values, dtype)
+        raise ValueError(f"{name} has dense_shape {dense_shape!r} and its variable {shape}.")
+    rows = checked_rows(gradient.indices, shape[0], name)
+    values = _checked_values(gradient.values, dtype, name)
     if values.shape != (rows.size, *shape[1:]):
         raise ValueError(
-            f"`values` must have shape {(rows.size, *shape[1:])}, one slice of the variable (shape {shape})"
-            f" for each of {rows.size} indices, not {values.shape}."
+            f"{name} has values of shape {values.shape}: with {rows.size} indices and a variable of shape "
+            f"{shape} it must be {(rows.size, *shape[1:])}."
         )
     return RowGradient(rows, values.ravel(), prod(shape[1:]))
 
 
-def checked_rows(indices, n_rows: int) -> np.ndarray:
+def checked_rows(indices, n_rows: int, name: str) -> np.ndarray:
     """Return numbers of rows as int64, each of them checked to be in ``range(n_rows)``."""
     rows = np.asarray(indices)
     if rows.ndim != 1:
-        raise ValueError(f"`indices` must be 1-D, not of shape {rows.shape}.")
+        raise ValueError(f"{name} has indices of shape {rows.shape}: they must be 1-D.")
     if rows.size == 0:
         return np.empty(0, np.int64)
     if rows.dtype.kind not in "iu":
-        raise TypeError(f"`indices` must be integers, not of dtype {rows.dtype}.")
+        raise TypeError(f"{name} has indices of dtype {rows.dtype}: they must be integers.")
     low, high = rows.min(), rows.max()
     if low < 0 or high >= n_rows:
         wrong = low if low < 0 else high
-        raise ValueError(f"`indices` must be in [0, {n_rows - 1}], the variable's rows, not {wrong}.")
+        raise ValueError(f"{name} has index {wrong}: a variable of {n_rows} rows has 0 to {n_rows - 1}.")
     return rows.astype(np.int64)
 
 
@@ -196,21 +198,28 @@ def _is_scipy_sparse(gradient) -> bool:
     return scipy_sparse is not None and scipy_sparse.issparse(gradient)
 
 
-def _from_scipy(matrix, shape: tuple[int, ...], dtype: np.dtype) -> RowGradient:
+def _from_scipy(matrix, shape: tuple[int, ...], dtype: np.dtype, name: str) -> RowGradient:
     fitting = [shape, (*shape, 1), (1, *shape)] if len(shape) == 1 else [shape]
     if matrix.shape not in fitting:
-        raise ValueError(f"A sparse gradient must have the variable's shape {shape}, not {matrix.shape}.")
+        raise ValueError(f"{name} has shape {matrix.shape} and its variable {shape}.")
     elements = matrix.tocoo()
     coordinates = elements.coords if hasattr(elements, "coords") else (elements.row, elements.col)
-    places = [axis.astype(np.int64) for axis in coordinates]
+    places = tuple(axis.astype(np.int64) for axis in coordinates)
     rows = np.ravel_multi_index(places, matrix.shape).astype(np.int64)
-    return RowGradient(rows, _real(elements.data, dtype), 1)
+    return RowGradient(rows, _checked_values(elements.data, dtype, name), 1)
 
 
-def _real(values, dtype: np.dtype) -> np.ndarray:
+def _checked_values(values, dtype: np.dtype, name: str) -> np.ndarray:
+    if isinstance(values, np.ma.MaskedArray):
+        raise TypeError(f"{name} holds a masked array: fill it, for example with values.filled(0).")
     array = np.asarray(values)
-    if array.dtype.kind not in "fiu":
-        raise TypeError(f"A gradient must hold real numbers, not values of dtype {array.dtype}.")
+    if array.dtype.kind not in "fiu" and array.size:
+        raise TypeError(f"{name} must hold real numbers, not values of dtype {array.dtype}.")
+    if isinstance(values, np.ndarray) and array.dtype.newbyteorder("=") != dtype:
+        raise TypeError(
+            f"{name} has dtype {array.dtype} and its variable {dtype}: convert one of them, "
+            f"for example with values.astype(np.{dtype})."
+        )
     return array.astype(dtype, copy=False)
 
 
@@ -224,14 +233,14 @@ def mode(size: int) -> str:
     return "parallel" if parallel_is_safe() else "nogil"
 
 
-@lru_cache(maxsize=None)
+@cache
 def _summed(dtype: str, mode: str):
     return compile_kernel(
         row_kernels.summed(), row_kernels.summed_signature(dtype), name=f"summed_{dtype}", mode=mode
     )
 
 
-@lru_cache(maxsize=None)
+@cache
 def _untouched(rule, dtype: str, mode: str):
     return compile_kernel(
         row_kernels.untouched(rule),
@@ -241,7 +250,7 @@ def _untouched(rule, dtype: str, mode: str):
     )
 
 
-@lru_cache(maxsize=None)
+@cache
 def _touched(rule, dtype: str, mode: str):
     return compile_kernel(
         row_kernels.touched(rule),

@@ -1,0 +1,67 @@
+"""What the machine code of a kernel depends on, as the digest that goes into its name."""
+
+import hashlib
+import inspect
+import os
+import pickle
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numba
+from llvmlite import binding as llvm
+from numba.extending import is_jitted
+
+# Settings of Numba that change the machine code.
+SETTINGS = "BOUNDSCHECK CPU_FEATURES CPU_NAME DEBUGINFO_DEFAULT ENABLE_AVX LOOP_VECTORIZE OPT SLP_VECTORIZE"
+COMPILER = Path(__file__).with_name("_jit.py")
+
+_imported = time.time()
+
+
+def fingerprint(kernel: Callable) -> str:
+    """Digest of all that decides about the machine code; empty where no later process could know it.
+
+    That is so with functions that have no file (in notebooks, zip files), with a file that was
+    edited since this process began, and with compiled functions of a user, which Numba may pickle
+    under random names.
+    """
+    settings = [getattr(numba.config, setting) for setting in SETTINGS.split()]
+    target = numba.__version__, llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
+    digest = hashlib.sha256(repr((settings, target)).encode())
+    files = {str(COMPILER)}
+    try:
+        for name, value in _reached("", kernel, set()):
+            if is_jitted(value) and not value.__module__.startswith(__package__):
+                return ""
+            if _is_function(value):
+                code = inspect.unwrap(value).__code__
+                files.add(code.co_filename)
+                value = code.co_firstlineno, code.co_linetable, code.co_code
+            digest.update(pickle.dumps((name, value)))
+        for file in sorted(files):
+            status = os.stat(file)
+            if max(status.st_mtime, status.st_ctime) > _imported:
+                return ""
+            digest.update(Path(file).read_bytes())
+    except (OSError, TypeError, AttributeError, pickle.PicklingError):
+        return ""
+    return digest.hexdigest()[:12]
+
+
+def _reached(name: str, value, seen: set) -> Iterator[tuple[str, Any]]:
+    """Names and values of a function and all that it refers to, itself or through other functions."""
+    if _is_function(value):
+        yield name, value
+        if value not in seen:
+            seen.add(value)
+            variables = inspect.getclosurevars(inspect.unwrap(value))
+            for item in sorted({**variables.globals, **variables.nonlocals}.items()):
+                yield from _reached(*item, seen)
+    elif not callable(value) and not inspect.ismodule(value):
+        yield name, value
+
+
+def _is_function(value) -> bool:
+    return inspect.isfunction(value) or is_jitted(value)

@@ -1,0 +1,274 @@
+"""The base of the optimizer classes: gradients in, steps out."""
+
+from collections.abc import Callable, Iterable
+from math import inf
+from typing import Any
+
+import numpy as np
+
+from . import clipping, losses
+from .registry import Registry
+from .state import Stateful
+from .structures import leaf_pairs, leaves
+from .variables import Batch, flat_gradient
+
+
+class Optimizer(Stateful):
+    """What all optimizer classes share.
+
+    Parameters
+    ----------
+    learning_rate : float, LearningRateSchedule or callable
+        Size of a step.  A schedule is called once a step with the number of steps made so far, 0 at
+        the first one; a callable of your own is called once a step without arguments.
+    name : str
+        Kept for `get_config`.
+    decay : float, default 0
+        The learning rate after k steps is divided by ``1 + decay * k``.
+    clipnorm : float, optional
+        Each gradient whose Euclidean norm is larger is scaled down to it.
+    clipvalue : float, optional
+        Every component of the gradients is clipped to ``[-clipvalue, clipvalue]``, before norms are
+        taken.
+    global_clipnorm : float, optional
+        All gradients are scaled down together if the norm of all is larger.  Not with `clipnorm`.
+    weight_decay : float, optional
+        Decoupled weight decay: before its update a variable loses the fraction
+        ``learning_rate * weight_decay`` of itself.  Never L2 regularization.
+    use_ema : bool, default False
+        Keep a moving average of each variable; `finalize_variable_values` copies it to the variable.
+    ema_momentum : float, default 0.99
+        What a step leaves of the old average, in [0, 1].
+    ema_overwrite_frequency : int, optional
+        Every so many steps the variables are overwritten with their averages.
+    gradient_accumulation_steps : int, optional
+        At least 2.  Only every so many calls make a step, with the mean of the gradients since the
+        last one.  Schedules and `decay` count calls, all else counts steps.
+    on_nonfinite : {"propagate", "skip", "raise"}
+        What to do if a gradient holds NaN or infinity: nothing in particular, leave out the whole call
+        and count it in `skipped_steps`, or raise a FloatingPointError.
+
+    Attributes
+    ----------
+    skipped_steps : int
+        How many calls were left out.
+
+    Raises
+    ------
+    ValueError
+        If a setting has the wrong type or is out of its range, here or when it is assigned later.
+
+    Notes
+    -----
+    An optimizer remembers variables by identity and holds on to them and their slots as long as it
+    lives.  A further optimizer is a class with a `rule` and a `Hyperparameter` for each of the rule's
+    hyperparameters but the learning rate.
+
+    Examples
+    --------
+    >>> import nbadam
+    >>> from nbadam.hyperparameters import Hyperparameter, fraction
+    >>> class HeavyBall(nbadam.Optimizer):
+    ...     rule = nbadam.rules.SGD_MOMENTUM
+    ...     momentum = Hyperparameter(fraction)
+    ...     def __init__(self, learning_rate=0.01, momentum=0.9, name="HeavyBall", **kwargs):
+    ...         super().__init__(learning_rate, name, **kwargs)
+    ...         self.momentum = momentum
+    >>> HeavyBall(clipnorm=1.0).get_config()
+    {'name': 'HeavyBall', 'learning_rate': 0.01, 'decay': 0.0, 'momentum': 0.9, 'clipnorm': 1.0}
+    """
+
+    def minimize(self, loss: Callable[[], Any], var_list: Any, grad: Callable[[], Any] | None = None) -> int:
+        """Make one step that makes a loss smaller.
+
+        Parameters
+        ----------
+        loss : callable
+            ``loss()`` reads the variables and returns its value, or ``(value, gradients)``.
+        var_list : ndarray, or list, tuple or dict of ndarray, possibly nested, or callable
+            The variables, of float32 or float64, updated in place; a callable returns them.
+        grad : callable, optional
+            ``grad()`` returns the gradients, in the structure of `var_list`; `loss` is then not called.
+
+        Returns
+        -------
+        int
+            Number of steps made so far.
+
+        Notes
+        -----
+        Where neither gives gradients, they are central differences: the loss is evaluated twice for
+        every element of every variable, and once more.
+
+        Examples
+        --------
+        >>> import nbadam
+        >>> import numpy as np
+        >>> var1 = np.array(10.0)
+        >>> opt = nbadam.Adam(learning_rate=0.1)
+        >>> opt.minimize(lambda: (var1 ** 2) / 2.0, [var1])
+        1
+        >>> var1
+        array(9.9)
+        """
+        variables = var_list() if callable(var_list) else var_list
+        gradients = losses.gradients(loss, variables) if grad is None else grad()
+        return self.apply_gradients([(gradients, variables)])
+
+    def apply_gradients(self, grads_and_vars: Iterable[tuple[Any, Any]]) -> int:
+        """Make one step from gradients.
+
+        Parameters
+        ----------
+        grads_and_vars : iterable of (gradient, variable)
+            A variable is an array of float32 or float64 of any shape, which is updated in place, or a
+            list, tuple or dict of arrays, possibly nested.  Its gradient has the same structure,
+            shapes and dtypes; None leaves a variable and its slots alone.  Variables may come and go
+            from call to call; the slots of a new one start with its first gradient.
+
+        Returns
+        -------
+        int
+            Number of steps made so far.
+
+        Raises
+        ------
+        TypeError
+            If a variable is not a plain array of float32 or float64, or a gradient is of another
+            dtype.
+        ValueError
+            If all gradients are None; a variable is read-only, listed twice, or overlaps another
+            one; or a gradient has the wrong shape or structure.
+        FloatingPointError
+            If a gradient is not finite and `on_nonfinite` is "raise".
+
+        Notes
+        -----
+        The order is: mean of the accumulated gradients, clipping by value, then by norm, weight
+        decay, update, averages.  A call that raises has changed nothing.
+
+        Examples
+        --------
+        >>> import nbadam
+        >>> import numpy as np
+        >>> weights, bias = np.ones((2, 2)), np.zeros(2)
+        >>> opt = nbadam.SGD(learning_rate=0.5)
+        >>> opt.apply_gradients([(np.ones((2, 2)), weights), (np.ones(2), bias)])
+        1
+        >>> bias
+        array([-0.5, -0.5])
+        """
+        pairs = leaf_pairs(grads_and_vars)
+        if not pairs:
+            return self.iterations
+        registry, batch = self._matched(pairs)
+        if self.on_nonfinite != "propagate":
+            try:
+                clipping.check_finite(batch)
+            except FloatingPointError:
+                if self.on_nonfinite == "raise":
+                    raise
+                self.skipped_steps += 1
+                return self.iterations
+        every = self.gradient_accumulation_steps or 1
+        complete = (self._calls + 1) % every == 0
+        hyper = self._hyperparameters(self._calls) if complete else ()
+        self._registry = registry
+        if every > 1:
+            self._accumulate(batch)
+        if complete:
+            self._step(batch if every == 1 else self._accumulated(every), hyper)
+        if self.use_ema:
+            self._update_averages()
+        self._calls += 1
+        return self.iterations
+
+    def _matched(self, pairs: list[tuple[Any, np.ndarray]]) -> tuple[Registry, Batch]:
+        """Return the gradients by group, all checked, and the registry that knows all the variables."""
+        if all(gradient is None for gradient, _ in pairs):
+            raise ValueError(f"No gradients provided for any variable: all {len(pairs)} are None.")
+        loaded = self._registry.loaded  # ... state belongs to all variables, also those without gradient
+        registry = self._extended([(i, x) for i, (g, x) in enumerate(pairs) if g is not None or loaded])
+        variables, owners = registry.variables, registry.owners
+        batch: Batch = {}
+        for i, (gradient, array) in enumerate(pairs):
+            if gradient is None:
+                continue
+            variable = variables[id(array)]
+            row = batch.get(variable.group)
+            if row is None:
+                row = batch[variable.group] = [None] * len(variable.group.variables)
+            if row[variable.position] is not None:
+                raise ValueError(
+                    f"Variable {i} is listed twice: list it once, with the sum of its gradients."
+                )
+            row[variable.position] = flat_gradient(gradient, variable, i, owners)
+        return registry, batch
+
+    def _step(self, batch: Batch, hyper: tuple[float, ...]) -> None:
+        limit = inf if self.clipvalue is None else self.clipvalue
+        clipping.scale(batch, limit, self.clipnorm, self.global_clipnorm)
+        decay = 0.0 if self.weight_decay is None else hyper[0] * self.weight_decay
+        t = self.iterations + 1.0
+        for group, row in batch.items():
+            group.decays.fill(0.0)
+            if decay:
+                group.decays[: len(row)] = [decay * variable.decayed for variable in group.variables]
+            group.step(row, t, hyper, limit)
+
+    def _accumulate(self, batch: Batch) -> None:
+        for group, row in batch.items():
+            for variable, g in zip(group.variables, row, strict=True):
+                if g is not None:
+                    variable.slots["gradient_accumulator"] += g.reshape(variable.shape)
+                    variable.received = True
+
+    def _accumulated(self, every: int) -> Batch:
+        """Return the mean gradients, and start to accumulate anew."""
+        batch: Batch = {}
+        for variable in self._registry.variables.values():
+            if variable.received:
+                row = batch.setdefault(variable.group, [None] * len(variable.group.variables))
+                row[variable.position] = variable.slots["gradient_accumulator"].reshape(-1) / every
+                variable.slots["gradient_accumulator"].fill(0)
+                variable.received = False
+        return batch
+
+    def _update_averages(self) -> None:
+        kept = self.ema_momentum if self.iterations else 0.0  # as in Keras 3: it starts after the first step
+        every = self.ema_overwrite_frequency
+        for variable in self._registry.variables.values():
+            average = variable.slots["average"]
+            average *= kept
+            average += (1 - kept) * variable.array
+            if every is not None and (self.iterations + 1) % every == 0:
+                variable.array[...] = average
+
+    def exclude_from_weight_decay(self, var_list: Any) -> None:
+        """Leave variables out of the weight decay, for example biases.
+
+        Parameters
+        ----------
+        var_list : ndarray, or list, tuple or dict of ndarray, possibly nested
+            The variables, seen before or not.
+        """
+        for array in leaves(var_list):
+            self._undecayed[id(array)] = array
+            if id(array) in self._registry.variables:
+                self._registry.variables[id(array)].decayed = False
+
+    def finalize_variable_values(self, var_list: Any) -> None:
+        """Overwrite variables with their moving averages.
+
+        Parameters
+        ----------
+        var_list : ndarray, or list, tuple or dict of ndarray, possibly nested
+            The variables.
+
+        Raises
+        ------
+        ValueError
+            If the optimizer does not keep averages, or does not know a variable.
+        """
+        for array in leaves(var_list):
+            array[...] = self.get_slot(array, "average")

@@ -1,0 +1,100 @@
+"""Which variables an optimizer knows, and in which order."""
+
+from collections.abc import Iterable
+from itertools import groupby
+
+import numpy as np
+
+from .variables import Record, Variable, check_array, grouped, owner
+
+
+class Registry:
+    """Variables by identity, and state that waits for its variables.
+
+    The registry holds on to the arrays, so that no identity is used twice.
+
+    Attributes
+    ----------
+    variables : dict of int to Variable
+        By identity of the array, in the order in which they came.
+    owners : dict of int to list of Variable
+        By identity of what holds their memory.
+    loaded : list of Record
+        State from a file or a pickle, to be matched with variables by order.
+    """
+
+    def __init__(self, loaded: Iterable[Record] = ()) -> None:
+        self.variables: dict[int, Variable] = {}
+        self.owners: dict[int, list[Variable]] = {}
+        self.loaded = list(loaded)
+
+    @property
+    def records(self) -> list[Record]:
+        """What is remembered about each variable."""
+        return self.loaded or list(self.variables.values())
+
+    def extended(self, arrays: Iterable[tuple[int, np.ndarray]], optimizer) -> "Registry":
+        """Return a registry that knows these arrays too: this one if it knows them all.
+
+        Parameters
+        ----------
+        arrays : iterable of (int, ndarray)
+            Variables with their numbers, for messages.
+        optimizer : Optimizer
+            Says which slots a variable has.
+        """
+        by_identity = {id(array): (i, array) for i, array in arrays}
+        unknown = by_identity.keys() - self.variables.keys()
+        if not unknown:
+            return self
+        extended = Registry()
+        extended.variables = self.variables.copy()
+        extended.owners = {key: variables.copy() for key, variables in self.owners.items()}
+        generation = 1 + max((v.generation for v in self.variables.values()), default=-1)
+        fresh = []
+        for identity, (i, array) in by_identity.items():
+            if identity not in unknown:
+                continue
+            check_array(array, i)
+            variable = Variable(array, generation, optimizer.further_slots(array))
+            generation += optimizer.weights_by_variable
+            neighbours = extended.owners.setdefault(owner(array), [])
+            if any(np.shares_memory(array, neighbour.array) for neighbour in neighbours):
+                raise ValueError(f"Variable {i} overlaps another variable in memory.")
+            neighbours.append(variable)
+            extended.variables[id(array)] = variable
+            fresh.append(variable)
+        grouped(optimizer.rule, fresh, optimizer.initial_slots())
+        if self.loaded:
+            _restore(fresh, self.loaded)
+        return extended
+
+    def weights(self) -> list[np.ndarray]:
+        """Return the slots in the order of legacy Keras.
+
+        That is every variable's first slot, then every variable's second one, and so on; variables
+        that came later follow with all of theirs.
+        """
+        return [
+            record.slots[name]
+            for _, generation in groupby(self.records, lambda record: record.generation)
+            for same in [list(generation)]
+            for name in same[0].slots
+            for record in same
+        ]
+
+
+def _restore(variables: list[Variable], records: list[Record]) -> None:
+    """Give each variable the state that was loaded for it."""
+    kinds = [[(r.shape, r.dtype.name, *r.slots) for r in those] for those in (variables, records)]
+    if kinds[0] != kinds[1]:
+        raise ValueError(
+            "The loaded state waits for all its variables, in their order: "
+            f"{_listed(records)}; these are {_listed(variables)}."
+        )
+    for variable, record in zip(variables, records, strict=True):
+        variable.restore(record)
+
+
+def _listed(records: Iterable[Record]) -> str:
+    return ", ".join(f"{record.dtype}{list(record.shape)}" for record in records)

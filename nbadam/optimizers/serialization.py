@@ -1,0 +1,92 @@
+"""Optimizers from names and dicts, and dicts from optimizers."""
+
+from typing import Any
+
+from .adam import Adam, Adamax, AdamW, Lion, Nadam, RAdam
+from .descent import SGD, Adadelta, Adagrad, Ftrl, RMSprop
+from .optimizer import Optimizer
+
+CLASSES = (Adadelta, Adagrad, Adam, AdamW, Adamax, Ftrl, Lion, Nadam, RAdam, RMSprop, SGD)
+
+
+def serialize(optimizer: Optimizer) -> dict[str, Any]:
+    """Describe an optimizer's class and settings by a dict, as Keras does.
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+        Whose state is left out.
+
+    Returns
+    -------
+    dict
+        With the keys ``"module"``, ``"class_name"``, ``"config"`` and ``"registered_name"``.
+    """
+    if not isinstance(optimizer, Optimizer):
+        raise ValueError(f"`optimizer` must be an Optimizer, not {optimizer!r}.")
+    return {
+        "module": type(optimizer).__module__,
+        "class_name": type(optimizer).__name__,
+        "config": optimizer.get_config(),
+        "registered_name": None,
+    }
+
+
+def deserialize(config: dict[str, Any], custom_objects: dict[str, type] | None = None) -> Optimizer:
+    """Make an optimizer from the dict that `serialize` returned.
+
+    Parameters
+    ----------
+    config : dict
+        With the keys ``"class_name"``, in any case, and ``"config"``.
+    custom_objects : dict of str to type, optional
+        Your own optimizer and schedule classes by name.
+
+    Returns
+    -------
+    Optimizer
+
+    Raises
+    ------
+    ValueError
+        If the keys are missing or no class has the name.
+    """
+    if not isinstance(config, dict) or not {"class_name", "config"} <= set(config):
+        raise ValueError(f"`config` must be a dict with the keys 'class_name' and 'config', not {config!r}.")
+    known: dict[str, Any] = {cls.__name__: cls for cls in CLASSES} | (custom_objects or {})
+    by_name = {name.lower(): cls for name, cls in known.items()}
+    name = config["class_name"]
+    if not isinstance(name, str) or name.lower() not in by_name:
+        raise ValueError(f"{name!r} is no optimizer: known are {', '.join(known)}.")
+    return by_name[name.lower()].from_config(config["config"], custom_objects)
+
+
+def get(identifier: Any) -> Optimizer:
+    """Return an optimizer from whatever names one.
+
+    Parameters
+    ----------
+    identifier : str, dict or Optimizer
+        A class name, in any case, whose defaults are taken; what `serialize` returned; or an optimizer,
+        which is returned as it is.
+
+    Returns
+    -------
+    Optimizer
+
+    Raises
+    ------
+    ValueError
+        If it names none.
+
+    Examples
+    --------
+    >>> import nbadam
+    >>> nbadam.optimizers.get("adam").get_config()["beta_2"]
+    0.999
+    """
+    if isinstance(identifier, Optimizer):
+        return identifier
+    if isinstance(identifier, dict):
+        return deserialize(identifier)
+    return deserialize({"class_name": identifier, "config": {}})

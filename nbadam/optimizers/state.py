@@ -1,0 +1,230 @@
+"""What an optimizer knows from step to step, and how that is read, set, saved and pickled."""
+
+import os
+from collections.abc import Iterable
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ..hyperparameters import integer
+from . import checkpoint
+from .registry import Registry
+from .settings import Settings
+from .structures import leaves
+
+
+class Stateful(Settings):
+    """Settings with a number of steps, variables and slots."""
+
+    weights_by_variable: ClassVar[bool] = False  # whether the weights are sorted by variable, not by slot
+
+    def __init__(self, learning_rate: Any, name: str, decay: float = 0.0, **kwargs: Any) -> None:
+        super().__init__(learning_rate, name, decay, **kwargs)
+        self.skipped_steps = 0
+        self._calls = 0  # of apply_gradients that were not left out
+        self._registry = Registry()
+        self._undecayed: dict[int, np.ndarray] = {}  # by identity
+
+    @property
+    def iterations(self) -> int:
+        """Number of steps made so far; assigning it shifts bias correction and schedules."""
+        return self._calls // (self.gradient_accumulation_steps or 1)
+
+    @iterations.setter
+    def iterations(self, value: int) -> None:
+        self._calls = integer(0)("iterations", value) * (self.gradient_accumulation_steps or 1)
+
+    def build(self, var_list: Any) -> None:
+        """Create the slots of variables before their first gradients come.
+
+        Parameters
+        ----------
+        var_list : ndarray, or list, tuple or dict of ndarray, possibly nested
+            The variables.  Where a loaded or unpickled state waits for its variables: all of them, in
+            their order.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As in `apply_gradients`, or if the variables do not fit the state that waits for them.
+        """
+        self._registry = self._extended(enumerate(leaves(var_list)))
+
+    def _extended(self, arrays: Iterable[tuple[int, np.ndarray]]) -> Registry:
+        rule = self.rule
+        for variable in self._registry.variables.values():
+            if variable.group.state.rule is not rule:
+                raise ValueError(
+                    "Settings that choose the update rule (amsgrad, centered, nesterov, convention, whether "
+                    "the momentum is 0, ...) cannot change after the first step: make a new optimizer."
+                )
+            break  # all have the same rule
+        registry = self._registry.extended(arrays, self)
+        if registry is not self._registry:
+            for identity in self._undecayed.keys() & registry.variables.keys():
+                registry.variables[identity].decayed = False
+        return registry
+
+    def initial_slots(self) -> dict[str, float]:
+        """Return what those slots of the rule start at that do not start at zero."""
+        return {}
+
+    def further_slots(self, array: np.ndarray) -> dict[str, np.ndarray]:
+        """Return a new variable's slots beside those of the rule."""
+        dtype = array.dtype.newbyteorder("=")
+        slots = {}
+        if self.use_ema:
+            slots["average"] = array.astype(dtype, order="C")
+        if self.gradient_accumulation_steps is not None:
+            slots["gradient_accumulator"] = np.zeros(array.shape, dtype)
+        return slots
+
+    def get_slot(self, var: np.ndarray, slot_name: str) -> np.ndarray:
+        """Return a slot of a variable.
+
+        Parameters
+        ----------
+        var : ndarray
+            The variable.
+        slot_name : str
+            Name of the slot: those of ``rule.slots``, "average" and "gradient_accumulator".
+
+        Returns
+        -------
+        ndarray
+            Of the variable's shape; not a copy.
+
+        Raises
+        ------
+        ValueError
+            If the optimizer does not know the variable, or has no such slot.
+        """
+        variable = self._registry.variables.get(id(var))
+        if variable is None:
+            raise ValueError("`var` has no slots: it is none of the variables that were stepped or built.")
+        if slot_name not in variable.slots:
+            raise ValueError(f"`slot_name` must be one of {list(variable.slots)}, not {slot_name!r}.")
+        return variable.slots[slot_name]
+
+    @property
+    def variables(self) -> list[np.ndarray]:
+        """State of the optimizer, not copied, in the order of `get_weights`."""
+        return [np.array(self._calls), *self._registry.weights()]
+
+    def get_weights(self) -> list[np.ndarray]:
+        """Return a copy of the state.
+
+        Returns
+        -------
+        list of ndarray
+            The number of calls, an int64 scalar, then the slots in the order of legacy Keras: the first
+            one of every variable, the second one of every variable, and so on; variables that came
+            later follow with theirs.  Empty before the first step.
+        """
+        return [weight.copy() for weight in self.variables] if self._registry.records else []
+
+    def set_weights(self, weights: Iterable[Any]) -> None:
+        """Put the state back that `get_weights` returned.
+
+        Parameters
+        ----------
+        weights : list of array_like
+            In the same order; the variables must be known by then (`build`).
+
+        Raises
+        ------
+        ValueError
+            If number, shape or dtype of the arrays is not that of `get_weights`.
+        """
+        weights = [np.asarray(weight) for weight in weights]
+        kept = self.variables if self._registry.records else []
+        if len(weights) != len(kept):
+            raise ValueError(
+                f"`weights` has {len(weights)} arrays, and the optimizer has {len(kept)}"
+                + (": call build(var_list) first." if not kept else ".")
+            )
+        for i, (weight, slot) in enumerate(zip(weights, kept, strict=True)):
+            if weight.shape != slot.shape or weight.dtype != slot.dtype or (i == 0 and weight < 0):
+                raise ValueError(
+                    f"`weights[{i}]` must be of dtype {slot.dtype} and shape {slot.shape}, "
+                    f"not {weight.dtype} and {weight.shape}" + (" or negative." if i == 0 else ".")
+                )
+        if weights:
+            self._calls = int(weights[0])
+            for weight, slot in zip(weights[1:], kept[1:], strict=True):
+                slot[...] = weight
+            for record in self._registry.records:
+                record.received = bool(record.slots.get("gradient_accumulator", np.zeros(1)).any())
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Save settings and state, but not the variables.
+
+        Parameters
+        ----------
+        path : path-like
+            The file, an ``.npz`` archive that NumPy reads without pickle.  At every moment there is
+            either the old file or the whole new one.
+
+        Examples
+        --------
+        >>> import nbadam
+        >>> import numpy as np
+        >>> x = np.ones(3)
+        >>> opt = nbadam.Adam(learning_rate=0.1)
+        >>> opt.apply_gradients([(x.copy(), x)])
+        1
+        >>> opt.save("run.npz")
+        >>> resumed = nbadam.Adam()
+        >>> resumed.load("run.npz")
+        >>> resumed.learning_rate, resumed.apply_gradients([(x.copy(), x)])
+        (0.1, 2)
+        """
+        header = {
+            "class_name": type(self).__name__,
+            "config": self.get_config(),
+            "callables": self._callables(),
+            "calls": self._calls,
+            "skipped_steps": self.skipped_steps,
+        }
+        checkpoint.write(path, header, self._registry.records)
+
+    def load(self, path: str | os.PathLike, custom_objects: dict[str, type] | None = None) -> None:
+        """Take over settings and state that an optimizer of the same class saved.
+
+        Parameters
+        ----------
+        path : path-like
+            The file.
+        custom_objects : dict of str to type, optional
+            Your own schedule classes by name.
+
+        Raises
+        ------
+        ValueError
+            If the file is not of this class, or does not fit the variables that the optimizer knows.
+
+        Notes
+        -----
+        An optimizer that knows no variables yet keeps the state for those of its first `build`,
+        `apply_gradients` or `minimize`, which must then be all, in their order; those without a
+        gradient may come with None.  Of a callable learning rate or beta a file knows nothing: this
+        optimizer's stays.
+        """
+        header, records = checkpoint.read(path)
+        if header["class_name"] != type(self).__name__:
+            raise ValueError(
+                f"`path` was saved by {header['class_name']}, and cannot be loaded by {type(self).__name__}."
+            )
+        own = {name: getattr(self, name) for name in header["callables"]}
+        loaded = self.from_config(header["config"] | own, custom_objects)
+        loaded._calls, loaded.skipped_steps = header["calls"], header["skipped_steps"]
+        loaded._undecayed = self._undecayed
+        loaded._registry = Registry(records)
+        if self._registry.variables:
+            loaded.build([variable.array for variable in self._registry.variables.values()])
+        self.__dict__ = loaded.__dict__
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return settings and state without the variables."""
+        records = [record.copy() for record in self._registry.records]
+        return self.__dict__ | {"_registry": Registry(records), "_undecayed": {}}

@@ -1,0 +1,209 @@
+"""The arrays that an optimizer steps, their gradients, and how both go to the engine."""
+
+from collections.abc import Container, Sequence
+from math import ceil
+from typing import Any
+
+import numpy as np
+
+from ..engine import WIDTH, State
+from ..rules import Rule
+
+SMALL = 4096  # elements below which variables share kernel calls: a call costs as much as 1,000 elements
+
+
+def check_array(array: np.ndarray, i: int) -> None:
+    """Refuse what cannot be stepped in place; `i` is its number for the message."""
+    if type(array) not in (np.ndarray, np.memmap):
+        raise TypeError(f"Variable {i} must be a plain NumPy array, not a {type(array).__name__}.")
+    if array.dtype.newbyteorder("=").type not in (np.float32, np.float64):
+        raise TypeError(
+            f"Variable {i} must be of dtype float32 or float64, not {array.dtype}: it is updated in place."
+        )
+    if not array.flags.writeable:
+        raise ValueError(f"Variable {i} is read-only, and is updated in place: pass a writable copy.")
+
+
+class Record:
+    """What an optimizer remembers about one variable, be it at hand or only loaded from a file.
+
+    Attributes
+    ----------
+    shape, dtype : tuple of int, numpy.dtype
+        Of the variable.
+    generation : int
+        Variables that were first seen in one call are of one generation; the order of the weights
+        needs it.
+    decayed : bool
+        Whether weight decay applies.
+    received : bool
+        Whether the gradient accumulator holds something.
+    slots : dict of str to ndarray
+        Arrays of the variable's shape: its average, its gradient accumulator, and those of the rule.
+    """
+
+    def __init__(
+        self,
+        shape: Sequence[int],
+        dtype: Any,
+        generation: int,
+        slots: dict[str, np.ndarray],
+        decayed: bool = True,
+        received: bool = False,
+    ) -> None:
+        self.shape = tuple(shape)
+        self.dtype = np.dtype(dtype)
+        self.generation = generation
+        self.slots = slots
+        self.decayed = decayed
+        self.received = received
+
+    def copy(self) -> "Record":
+        """Return a record that shares no slot with this one."""
+        slots = {name: slot.copy() for name, slot in self.slots.items()}
+        return Record(self.shape, self.dtype, self.generation, slots, self.decayed, self.received)
+
+
+class Variable(Record):
+    """An array that is optimized.
+
+    Attributes
+    ----------
+    array : ndarray
+        The user's array.
+    buffer : ndarray or None
+        Where the array is stepped if it lies in memory as the kernels cannot take it.
+    flat : ndarray, shape (size,)
+        The array or its buffer, for the kernels.
+    group, position : Group, int
+        With which others it is stepped, and where among them.
+    """
+
+    group: "Group"
+    position: int
+
+    def __init__(self, array: np.ndarray, generation: int, slots: dict[str, np.ndarray]) -> None:
+        dtype = np.dtype(array.dtype.type)  # native, and the very object that arrays have
+        super().__init__(array.shape, dtype, generation, slots)
+        self.array = array
+        as_it_lies = array.flags.c_contiguous and array.flags.aligned and array.dtype.isnative
+        self.buffer = None if as_it_lies else np.empty(array.shape, dtype)
+        self.flat = np.asarray(array if self.buffer is None else self.buffer).reshape(-1)
+
+    def restore(self, record: Record) -> None:
+        """Take over what was remembered about this variable."""
+        self.generation, self.decayed, self.received = record.generation, record.decayed, record.received
+        for name, slot in self.slots.items():
+            slot[...] = record.slots[name]
+
+
+class Group:
+    """Variables that are stepped by one call of a kernel.
+
+    Attributes
+    ----------
+    state : State
+        The rule's slots for all of them.
+    buffered : list of (Variable, ndarray)
+        Those that are stepped in a buffer, with the buffer.
+    scales, decays : ndarray of float64, shape (state.width,)
+        Factor of each gradient and fraction that each variable loses in the next step.
+    """
+
+    def __init__(self, rule: Rule, variables: list[Variable], initial: dict[str, float]) -> None:
+        self.variables = variables
+        self.buffered = [(v, v.buffer) for v in variables if v.buffer is not None]
+        self.state = State(rule, [variable.flat for variable in variables])
+        self.scales = np.ones(self.state.width)
+        self.decays = np.zeros(self.state.width)
+        for name, value in initial.items():
+            self.state.slots[name].fill(value)
+        for k, variable in enumerate(variables):
+            variable.group, variable.position = self, k
+            part = slice(self.state.starts[k], self.state.starts[k] + variable.flat.size)
+            for name, slot in self.state.slots.items():
+                variable.slots[name] = slot[part].reshape(variable.shape)
+
+    def step(self, row, t: float, hyper: tuple[float, ...], clip: float) -> None:
+        """Step the variables whose entry of `row` is a gradient."""
+        for variable, buffer in self.buffered:
+            buffer[...] = variable.array
+        self.state.step(tuple(row), t, hyper, clip=clip, scales=self.scales, decays=self.decays)
+        for variable, buffer in self.buffered:
+            variable.array[...] = buffer
+
+
+Batch = dict[Group, list[np.ndarray | None]]  # a flat gradient or None for each variable of a group
+
+
+def grouped(rule: Rule, variables: list[Variable], initial: dict[str, float]) -> None:
+    """Group small variables of one dtype in equal parts, and each large one alone."""
+    for dtype in (np.float32, np.float64):
+        of_dtype = [variable for variable in variables if variable.dtype == dtype]
+        small = [variable for variable in of_dtype if variable.flat.size < SMALL]
+        count = ceil(len(small) / WIDTH)
+        for k in range(count):
+            Group(rule, small[k::count], initial)
+        for variable in of_dtype:
+            if variable.flat.size >= SMALL:
+                Group(rule, [variable], initial)
+
+
+def owner(array: np.ndarray) -> int:
+    """Identity of the object that holds an array's memory."""
+    base: Any = array
+    while isinstance(base, np.ndarray) and base.base is not None:
+        base = base.base
+    return id(base)
+
+
+def flat_gradient(gradient: Any, variable: Record, i: int, owners: Container[int]) -> np.ndarray:
+    """Return a gradient as the kernels take it; refuse what does not fit the variable.
+
+    Parameters
+    ----------
+    gradient : array_like
+        Of the variable's shape and dtype; Python's numbers and lists take on the dtype.
+    variable : Record
+        Whose gradient it is.
+    i : int
+        Its number, for messages.
+    owners : container of int
+        Identities of the objects that hold the memory of all variables.
+    """
+    if (
+        type(gradient) is np.ndarray
+        and gradient.dtype is variable.dtype
+        and gradient.shape == variable.shape
+        and gradient.base is None
+        and gradient.flags.c_contiguous
+        and id(gradient) not in owners
+    ):
+        return gradient if gradient.ndim == 1 else gradient.reshape(-1)
+    if not isinstance(gradient, np.ndarray) or isinstance(gradient, np.ma.MaskedArray):
+        gradient = _converted(gradient, variable, i)
+    if gradient.dtype.newbyteorder("=") != variable.dtype:
+        raise TypeError(
+            f"Gradient {i} has dtype {gradient.dtype} and its variable {variable.dtype}: convert one of "
+            f"them, for example by gradient.astype(np.{variable.dtype})."
+        )
+    if gradient.shape != variable.shape:
+        raise ValueError(f"Gradient {i} has shape {gradient.shape} and its variable {variable.shape}.")
+    if owner(gradient) in owners:  # stepping one variable must not change the gradient of another
+        gradient = gradient.copy()
+    return np.require(np.asarray(gradient), variable.dtype, ["C", "A"]).reshape(-1)
+
+
+def _converted(gradient: Any, variable: Record, i: int) -> np.ndarray:
+    """Turn what is no array into one."""
+    if isinstance(gradient, np.ma.MaskedArray):
+        raise TypeError(f"Gradient {i} is a masked array: fill it, for example by gradient.filled(0).")
+    if isinstance(gradient, tuple) or hasattr(gradient, "indices") or hasattr(gradient, "tocoo"):
+        raise TypeError(f"Gradient {i} is sparse ({type(gradient).__name__}), which is not supported yet.")
+    try:
+        array = np.asarray(gradient)
+    except ValueError:  # a list of lists of different lengths
+        array = np.array(None)
+    if array.dtype.kind not in "fiu":
+        raise TypeError(f"Gradient {i} must be an array of real numbers, not {type(gradient).__name__}.")
+    return array.astype(variable.dtype) if isinstance(gradient, list | int | float) else array

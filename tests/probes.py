@@ -1,0 +1,107 @@
+"""What the programs of the cache and thread tests have in common; they run in other processes."""
+
+import contextlib
+import hashlib
+import json
+import os
+
+import numpy as np
+from numba import from_dtype, prange, types
+from numba.core import event
+from numba.extending import register_jitable
+
+from nbadam import _jit, engine, kernels, rules
+
+
+def say(**facts) -> None:
+    """Tell the process that started this one; in one write, whoever else writes."""
+    os.write(1, (json.dumps(facts) + "\n").encode())
+
+
+@contextlib.contextmanager
+def compilations():
+    """Names of the functions that Numba compiles meanwhile; loading from the cache is no compiling."""
+    names: list[str] = []
+    with event.install_recorder("numba:compile") as recorder:
+        yield names
+    names += [e.data["dispatcher"].py_func.__qualname__ for _, e in recorder.buffer if e.is_start]
+
+
+@register_jitable
+def doubled(x):
+    return 2 * x
+
+
+@register_jitable
+def halved(x):
+    return x / 2
+
+
+@register_jitable
+def negated(x):
+    return -x
+
+
+SMALL = [(function, dtype) for function in (doubled, halved, negated) for dtype in ("float32", "float64")]
+
+
+def small(function, dtype, mode="serial"):
+    """Compile or load a kernel that takes little time and shares its text with others, as those of rules do."""
+
+    def kernel(x):
+        for i in prange(x.size):
+            x[i] = function(x[i])
+
+    array = types.Array(from_dtype(np.dtype(dtype)), 1, "C")
+    return _jit.compile_kernel(
+        kernel, types.void(array), name=f"small_{function.__name__}_{dtype}", mode=mode
+    )
+
+
+def small_result(function, dtype, mode="serial") -> float:
+    """Compile or load a small kernel and call it."""
+    x = np.array([0.1], dtype)
+    small(function, dtype, mode)(x)
+    return float(x[0])
+
+
+def small_results(first=0) -> dict[str, float]:
+    """Results of all the small kernels, beginning with the given one."""
+    return {f"{f.__name__} {dtype}": small_result(f, dtype) for f, dtype in SMALL[first:] + SMALL[:first]}
+
+
+def dense(rule, dtype="float64", mode="serial"):
+    """Compile or load the dense kernel of a rule for one array."""
+    return _jit.compile_kernel(
+        kernels.dense(rule),
+        kernels.dense_signature(rule, dtype, 1),
+        name=f"dense_{rule.name}_{dtype}_1",
+        mode=mode,
+    )
+
+
+def bits(*arrays) -> str:
+    """Digest of the bits of some arrays."""
+    return hashlib.sha256(b"".join(a.tobytes() for a in arrays)).hexdigest()
+
+
+def kernel_steps(kernel, rule, dtype="float64") -> str:
+    """Bits of a short array and its slots after some steps by a dense kernel."""
+    x = np.linspace(-1, 1, 101).astype(dtype)
+    g = np.cos(np.arange(101)).astype(dtype)
+    slots = tuple(np.zeros_like(x) for _ in rule.slots)
+    hyper = tuple(rule.hyperparameters.values())
+    for t in range(1, 4):
+        kernel((g,), (x,), slots, np.zeros(1, np.int64), float(t), hyper, np.inf, np.ones(1), np.zeros(1))
+    return bits(x, *slots)
+
+
+def large_steps(steps=20, rule=rules.ADAM) -> str:
+    """Bits of an array, large enough for the parallel kernel, after some steps of the engine."""
+    x = np.linspace(-1, 1, engine.PARALLEL_SIZE + 1)
+    g = np.cos(np.arange(float(x.size)))
+    state = engine.State(rule, [x])
+    hyper = tuple(rule.hyperparameters.values())
+    for t in range(1, steps + 1):
+        state.step((g,), float(t), hyper, scales=np.ones(1), decays=np.zeros(1))
+    return bits(x, *state.slots.values())

@@ -1,0 +1,493 @@
+"""The cache of compiled kernels: what another process finds there, and what it must never find."""
+
+import importlib
+import shutil
+import sys
+import time
+from pathlib import Path
+from textwrap import dedent
+
+import numba
+import numpy as np
+import pytest
+from numba.core import event
+from probes import dense, kernel_steps
+from subprocesses import PACKAGE, finish, needs_ordinary_kernels, run, start
+
+from nbadam import _fingerprint, _jit, kernels
+from nbadam.rules import ADAM, Rule
+
+needs_compiler = pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="Numba is disabled")
+
+STEP = """
+from probes import compilations, dense, kernel_steps, say
+from nbadam import rules
+
+with compilations() as names:
+    kernel = dense(rules.ADAM)
+say(compiled=names, result=kernel_steps(kernel, rules.ADAM))
+"""
+
+
+@pytest.fixture
+def package(tmp_path):
+    """Copy of the package, for tests that change its files."""
+    copy = tmp_path / "copy" / PACKAGE.name
+    shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    return copy
+
+
+def cache_files(folder: Path, pattern: str = "*") -> list[Path]:
+    return sorted((folder / "cache").glob(f"*/{pattern}"))
+
+
+# --- What another process finds ------------------------------------------------------------------
+
+
+@needs_ordinary_kernels
+def test_a_second_process_compiles_nothing(tmp_path):
+    program = """
+        import gc
+        import numpy as np
+        import scipy.optimize
+        import nbadam
+        from numba.extending import is_jitted
+        from probes import bits, compilations, large_steps, say
+
+        with compilations() as names:
+            fit = scipy.optimize.minimize(
+                lambda x: (x @ x, 2 * x), np.ones(7), jac=True, method=nbadam.adam,
+                options={"clipnorm": 1.0, "steps": 3},
+            )
+            results = [bits(fit.x), large_steps()]
+        functions = {f.py_func.__qualname__: len(f.signatures) for f in gc.get_objects() if is_jitted(f)}
+        kernels = {name: n for name, n in functions.items() if "_serial_" in name or "_parallel_" in name}
+        say(compiled=names, results=results, signatures=kernels)
+    """
+    first, second = run(program, tmp_path), run(program, tmp_path)
+    assert first["compiled"]
+    assert second["compiled"] == []
+    assert second["results"] == first["results"]
+    assert len(second["signatures"]) >= 4
+    assert set(second["signatures"].values()) == {1}
+
+
+@needs_ordinary_kernels
+def test_processes_that_compile_at_once_agree_and_leave_a_whole_cache(tmp_path):
+    # Each begins with another kernel, so that several of them write every index at once.
+    program = """
+        import os
+        import numba
+        from probes import compilations, say, small_results
+
+        numba.njit("int64(int64)")(lambda x: x)  # what only the first compilation costs, once for all
+
+        def steps(first):
+            with compilations() as names:
+                results = small_results(first)
+            return {"compiled": bool(names), "results": results}
+
+        gate, opener = os.pipe()
+        children = []
+        for number in range(int(os.environ["PROCESSES"])):
+            children.append(os.fork())
+            if children[-1] == 0:
+                os.close(opener)
+                os.read(gate, 1)  # returns when the parent closes its end
+                say(**{str(number): steps(number % 6)})
+                os._exit(0)
+        os.close(opener)
+        statuses = [os.waitpid(child, 0)[1] for child in children]
+        say(statuses=statuses, last=steps(0))
+    """
+    facts = run(program, tmp_path, PROCESSES="8")
+    assert facts.pop("statuses") == [0] * 8
+    ninth = facts.pop("last")
+    tenth = run(program, tmp_path, PROCESSES="0")["last"]
+    assert ninth["compiled"] is tenth["compiled"] is False
+    assert len(set(tenth["results"].values())) == 6
+    assert len(facts) == 8
+    assert all(process["results"] == ninth["results"] == tenth["results"] for process in facts.values())
+    assert any(process["compiled"] for process in facts.values())
+
+
+@needs_ordinary_kernels
+def test_a_rule_in_a_script_is_found_again_until_it_is_edited(tmp_path):
+    program = dedent("""
+        from numba.extending import register_jitable
+        from probes import compilations, dense, kernel_steps, say
+        from nbadam.rules import Rule
+
+        SLOWER = 0.5
+
+        @register_jitable
+        def slower(x):
+            return SLOWER * x
+
+        @register_jitable
+        def update(g, x, v, alpha):
+            v = 0.9 * v + slower(g)
+            return x - alpha * v, v
+
+        @register_jitable
+        def scalars(t, learning_rate=0.1):
+            return (learning_rate / t,)
+
+        rule = Rule(update, scalars, ("v",))
+        with compilations() as names:
+            kernel = dense(rule)
+        say(compiled=bool(names), result=kernel_steps(kernel, rule))
+    """)
+    first, second = run(program, tmp_path), run(program, tmp_path)
+    assert first["compiled"]
+    assert second == {"compiled": False, "result": first["result"]}
+    edited = run(program.replace("SLOWER = 0.5", "SLOWER = 0.25"), tmp_path)
+    assert edited["compiled"]
+    assert edited["result"] != first["result"]
+
+
+# --- What no process ever finds ------------------------------------------------------------------
+
+
+@needs_ordinary_kernels
+def test_no_mode_loads_the_code_of_another(tmp_path):
+    program = """
+        from probes import compilations, doubled, say, small_result
+
+        modes = ["serial", "nogil", "parallel"]
+        for dtype in ("float64", "float32"):
+            for mode in modes:
+                with compilations() as names:
+                    result = small_result(doubled, dtype, mode)
+                say(**{f"{mode} {dtype}": {"compiled": bool(names), "result": result}})
+            modes.reverse()
+    """
+    cold, warm = run(program, tmp_path), run(program, tmp_path)
+    assert len(cold) == 6
+    for case, found in warm.items():
+        assert cold[case] == {"compiled": True, "result": found["result"]}
+        assert found == {"compiled": False, "result": 0.2 if "float64" in case else float(np.float32(0.2))}
+    launching = [file.name for file in cache_files(tmp_path) if b"numba_parallel_for" in file.read_bytes()]
+    assert ["_parallel_" in name for name in launching] == [True, True]
+
+
+@needs_ordinary_kernels
+def test_an_edited_rule_is_compiled_at_once_and_its_old_text_found_again(package, tmp_path):
+    file = package / "rules.py"
+    text = file.read_text()
+    line = "return x - alpha * ratio(m, sqrt(v) + epsilon), m, v"
+    assert line in text
+
+    original = run(STEP, tmp_path, package=package)
+    file.write_text(text.replace(line, line.replace("x - ", "x + ")))
+    edited = run(STEP, tmp_path, package=package)
+    assert edited["compiled"]
+    assert edited["result"] != original["result"]
+    file.write_text(text)
+    reverted = run(STEP, tmp_path, package=package)
+    assert reverted == {"compiled": [], "result": original["result"]}
+
+
+@needs_ordinary_kernels
+def test_a_process_whose_files_are_replaced_caches_nothing(package, tmp_path):
+    # An upgrade beside an open notebook: what that compiles is not what the files now say.
+    program = """
+from pathlib import Path
+from nbadam import rules
+
+file = Path(rules.__file__)
+file.write_text(file.read_text().replace("return x - alpha", "return x + alpha"))
+"""
+    running = run(program + STEP, tmp_path, package=package)
+    assert running["compiled"]
+    assert cache_files(tmp_path) == []
+    upgraded = run(STEP, tmp_path, package=package)
+    assert upgraded["result"] != running["result"]
+
+
+@needs_ordinary_kernels
+def test_kernels_compiled_under_other_settings_have_an_index_of_their_own(tmp_path):
+    settings = [{}, {"NUMBA_BOUNDSCHECK": "1"}, {"NUMBA_CPU_NAME": "generic"}]
+    for process in [start(STEP, tmp_path, **variables) for variables in settings]:
+        assert finish(process)["compiled"]
+    assert len(cache_files(tmp_path, "*.nbi")) == len(cache_files(tmp_path, "*.1.nbc")) == 3
+    assert len(cache_files(tmp_path)) == 6
+
+    out_of_bounds = """
+gradient, x, slots = np.ones(3), np.ones(5), (np.zeros(5), np.zeros(5))
+try:
+    kernel((gradient,), (x,), slots, np.zeros(1, np.int64), 1.0, (0.1,) * 4, np.inf, np.ones(1), np.zeros(1))
+except IndexError:
+    say(caught=True)
+"""
+    checked = run("import numpy as np" + STEP + out_of_bounds, tmp_path, NUMBA_BOUNDSCHECK="1")
+    assert checked["compiled"] == []
+    assert checked["caught"]
+
+
+@needs_ordinary_kernels
+def test_rules_whose_names_are_the_same_are_told_apart(tmp_path):
+    program = """
+        import numba
+        import numpy as np
+        from numba.extending import register_jitable
+        from probes import compilations, say
+        from nbadam import _jit, kernels
+        from nbadam.rules import Rule
+
+        @register_jitable
+        def scalars(t, learning_rate=0.125):
+            return (learning_rate,)
+
+        def nested(factor):
+            @register_jitable
+            def update(g, x, v, alpha):
+                return x - factor[0] * alpha * g, v
+            return update
+
+        class Methods:
+            @register_jitable
+            def update(g, x, v, alpha):
+                return x - 3 * alpha * g, v
+
+        @register_jitable
+        def update(g, x, v, alpha):
+            return x - 4 * alpha * g, v
+
+        first_update = update
+
+        @register_jitable
+        def update(g, x, v, alpha):
+            return x - 5 * alpha * g, v
+
+        def written_in(file, factor):
+            scope = {}
+            text = f"def update(g, x, v, alpha): return x - {factor} * alpha * g, v"
+            exec(compile(text, file, "exec"), scope)
+            return register_jitable(scope["update"])
+
+        @numba.njit
+        def jitted(g, x, v, alpha):
+            return x - 11 * alpha * g, v
+
+        lambdas = lambda g, x, v, alpha: (x - 6 * alpha * g, v), lambda g, x, v, alpha: (x - 7 * alpha * g, v)
+        cached = [
+            nested(np.r_[np.zeros(2000), 1.0][::-1].copy()), nested((2,)), Methods.update,
+            first_update, update, *map(register_jitable, lambdas),
+        ]
+        not_cached = [
+            written_in("<string>", 8), written_in("<ipython-input-1-5eb63bbbe01e>", 9),
+            written_in("/tmp/ipykernel_7/123456789.py", 10), jitted,
+        ]
+        factors, compiled = [], []
+        for update in cached + not_cached:
+            rule = Rule(update, scalars, ("v",))
+            with compilations() as names:
+                signature = kernels.dense_signature(rule, "float64", 1)
+                kernel = _jit.compile_kernel(kernels.dense(rule), signature, name="same", mode="serial")
+            x, v, one, zero = np.ones(3), np.zeros(3), np.ones(1), np.zeros(1)
+            kernel((np.ones(3),), (x,), (v,), zero.astype(int), 1.0, (0.125,), np.inf, one, zero)
+            factors.append(float(8 * (1 - x[0])))
+            compiled.append(bool(names))
+        say(factors=factors, compiled=compiled)
+    """
+    cold, warm = run(program, tmp_path), run(program, tmp_path)
+    assert cold["factors"] == warm["factors"] == list(range(1, 12))
+    assert cold["compiled"] == [True] * 11
+    assert warm["compiled"] == [False] * 7 + [True] * 4
+    assert len(cache_files(tmp_path, "*.nbi")) == len(cache_files(tmp_path, "*.1.nbc")) == 7
+    assert len(cache_files(tmp_path)) == 14
+
+
+# --- Caches that cannot be read or written -------------------------------------------------------
+
+
+@needs_ordinary_kernels
+def test_torn_files_heal(tmp_path):
+    program = """
+        from probes import compilations, say, small_results
+
+        with compilations() as names:
+            results = small_results()
+        say(compiled=len([name for name in names if "_serial_" in name]), results=results)
+    """
+    damages = [
+        lambda data: b"",
+        lambda data: data[: len(data) // 2],
+        lambda data: bytes(len(data)),
+        lambda data: np.random.default_rng(0).bytes(len(data)),
+    ]
+    whole = run(program, tmp_path)
+    for pattern in ("*.nbi", "*.nbc"):
+        for file, damage in zip(cache_files(tmp_path, pattern), damages, strict=False):
+            file.write_bytes(damage(file.read_bytes()))
+        healed = run(program, tmp_path)
+        assert healed == {"compiled": 4, "results": whole["results"]}
+    assert run(program, tmp_path) == {"compiled": 0, "results": whole["results"]}
+
+
+@needs_ordinary_kernels
+def test_a_full_disk_costs_nothing_but_the_cache(tmp_path):
+    # A limit on the size of files fails like a full disk: writing beyond it raises OSError.
+    resource = pytest.importorskip("resource", reason="a POSIX limit stands in for the full disk")
+    assert resource.RLIMIT_FSIZE >= 0
+    full = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({size},) * 2)\n" + STEP
+    nothing_fits = run(full.format(size=0), tmp_path)
+    index_fits = run(full.format(size=8192), tmp_path)
+    assert [file.suffix for file in cache_files(tmp_path)] == [".nbi"]
+    room, found = run(STEP, tmp_path), run(STEP, tmp_path)
+    # One compilation each: nothing is wrong with the kernel, so there is no second attempt.
+    assert nothing_fits == index_fits == room
+    assert len([name for name in room["compiled"] if name.startswith("dense_")]) == 1
+    assert found == {"compiled": [], "result": room["result"]}
+
+
+@needs_ordinary_kernels
+def test_an_install_that_nobody_can_write_to_works(package, tmp_path):
+    # Root may write whatever the permissions say, unless it gives that right up and starts anew.
+    program = """
+import os, sys
+from pathlib import Path
+
+if sys.platform == "linux" and os.geteuid() == 0 and "CURBED" not in os.environ:
+    import ctypes
+    PR_CAPBSET_DROP, CAP_DAC_OVERRIDE = 24, 1
+    ctypes.CDLL(None).prctl(PR_CAPBSET_DROP, CAP_DAC_OVERRIDE, 0, 0, 0)
+    os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | {"CURBED": "1"})
+
+import nbadam
+try:
+    (Path(nbadam.__file__).parent / "new").touch()
+    readonly = False
+except OSError:
+    readonly = True
+"""
+    home = tmp_path / "home"
+    home.mkdir()
+    places = [home, package, *(path for path in package.rglob("*") if path.is_dir())]
+    for place in places:
+        place.chmod(0o555)
+    try:
+        facts = run(
+            program + STEP + "say(readonly=readonly)",
+            tmp_path,
+            package=package,
+            NUMBA_CACHE_DIR=str(home / "cache"),
+            HOME=str(home),
+            XDG_CACHE_HOME=None,
+        )
+    finally:
+        for place in places:
+            place.chmod(0o755)
+    if not facts["readonly"]:
+        pytest.skip("this user can write everywhere")
+    assert len([name for name in facts["compiled"] if name.startswith("dense_")]) == 1
+    assert not list(tmp_path.rglob("*.nb?"))
+    assert facts["result"] == run(STEP, tmp_path)["result"]
+
+
+@needs_ordinary_kernels
+def test_a_package_in_a_zip_file_works(package, tmp_path):
+    shutil.make_archive(str(tmp_path / "zipped"), "zip", package.parent)
+    facts = run(STEP, tmp_path, package=tmp_path / "zipped.zip" / "nbadam", HOME=str(tmp_path))
+    assert len([name for name in facts["compiled"] if name.startswith("dense_")]) == 1
+    assert not list(tmp_path.rglob("*.nb?"))
+
+
+# --- In this process -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def modules(tmp_path, monkeypatch):
+    """Modules of a user: a kernel that reaches a function and a constant of two others."""
+    texts = {
+        "user_constants": "SCALE = 2.0\nUNUSED = 1",
+        "user_helper": "from user_constants import SCALE\ndef helper(x):\n    return SCALE * x",
+        "user_kernel": "from user_helper import helper\ndef kernel(x):\n    return helper(x)",
+    }
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(_fingerprint, "_imported", np.inf)  # these files are newer than this process
+    for name, text in texts.items():
+        (tmp_path / f"{name}.py").write_text(text)
+    importlib.invalidate_caches()
+    yield {name: importlib.import_module(name) for name in texts}
+    for name in texts:
+        del sys.modules[name]
+
+
+def test_a_fingerprint_covers_all_that_a_kernel_reaches(modules, monkeypatch):
+    def fingerprint():
+        return _fingerprint.fingerprint(modules["user_kernel"].kernel)
+
+    original = fingerprint()
+    assert len(original) == 12
+    monkeypatch.setattr(modules["user_helper"], "SCALE", 3.0)
+    assert fingerprint() not in ("", original)
+    monkeypatch.setattr(modules["user_helper"], "SCALE", 2.0)
+    monkeypatch.setattr(modules["user_constants"], "UNUSED", 2)
+    assert fingerprint() == original
+    helper = Path(modules["user_helper"].__file__)
+    helper.write_text(helper.read_text() + "  # edited")
+    assert fingerprint() not in ("", original)
+    monkeypatch.setattr(numba.config, "BOUNDSCHECK", 2)
+    helper.write_text(helper.read_text().removesuffix("  # edited"))
+    assert fingerprint() not in ("", original)
+
+
+def test_a_file_edited_since_the_start_has_no_fingerprint(modules, monkeypatch):
+    monkeypatch.setattr(_fingerprint, "_imported", time.time() - 3600)
+    assert _fingerprint.fingerprint(modules["user_kernel"].kernel) == ""
+
+
+@needs_compiler
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_kernel_takes_one_signature_and_converts_scalars_to_it(dtype):
+    kernel = dense(ADAM, dtype)
+    g, x, slots = np.ones(5, dtype), np.ones(5, dtype), (np.zeros(5, dtype), np.zeros(5, dtype))
+    starts, ones, zeros = np.zeros(1, np.int64), np.ones(1), np.zeros(1)
+    kernel((g,), (x,), slots, starts, 1.0, (0.1, 0.9, 0.999, 1e-7), np.inf, ones, zeros)
+    g.flags.writeable = False
+    kernel((g,), (x,), slots, starts, 2, (np.float32(0.1), 0, np.int64(0), 1), 1, ones, zeros)
+    for wrong in (g[::-1], g.astype("int64"), g.reshape(5, 1)):
+        with pytest.raises(TypeError):
+            kernel((wrong,), (x,), slots, starts, 1.0, (0.1, 0.9, 0.999, 1e-7), np.inf, ones, zeros)
+    assert len(kernel.signatures) == 1
+
+
+@needs_compiler
+def test_an_error_in_a_rule_says_what_is_wrong():
+    @_jit.register_jitable
+    def update(g, x, alpha):
+        return (x.nonsense,)
+
+    @_jit.register_jitable
+    def scalars(t, learning_rate=0.1):
+        return (learning_rate,)
+
+    with pytest.raises(numba.TypingError, match="Unknown attribute 'nonsense' of type float64"):
+        dense(Rule(update, scalars, ()))
+
+
+@needs_compiler
+def test_ctrl_c_while_compiling_leaves_nothing_locked(tmp_path, monkeypatch):
+    class Interruption(event.Listener):
+        def on_start(self, event):
+            raise KeyboardInterrupt
+
+        def on_end(self, event):
+            pass
+
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path / "cache"))
+    expected = kernel_steps(kernels.dense(ADAM), ADAM)
+    with pytest.raises(KeyboardInterrupt), event.install_listener("numba:compile", Interruption()):
+        dense(ADAM)
+    assert cache_files(tmp_path, "*.nb?") == []
+    assert not _jit.global_compiler_lock.is_locked()
+    assert kernel_steps(dense(ADAM), ADAM) == expected
+    assert len(cache_files(tmp_path, "*.nb?")) == 2
+
+
+def test_a_disabled_compiler_leaves_the_kernel_as_it_is(monkeypatch):
+    monkeypatch.setattr(numba.config, "DISABLE_JIT", 1)
+    kernel = kernels.dense(ADAM)
+    assert _jit.compile_kernel(kernel, None, name="any", mode="parallel") is kernel

@@ -1,0 +1,85 @@
+"""The repository agrees with itself: metadata, documentation, README and CI."""
+
+import configparser
+import re
+import tomllib
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+import nbadam
+
+ROOT = Path(__file__).resolve().parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+README = (ROOT / "README.md").read_text()
+# Folders and hosts that only the machine of one developer has or needs.
+FOREIGN = re.compile(r"(?<![\w.*~}/-])/(?:home|opt|root|tmp|work)/\w|\.\./shared|pypi\.org|pythonhosted\.org")
+
+
+def source_files():
+    folders = ["nbadam", "tests", "benchmarks", "docs", ".ci"]
+    files = [path for path in ROOT.iterdir() if path.is_file() and not path.name.startswith(".coverage")]
+    files += [path for folder in folders for path in (ROOT / folder).rglob("*") if path.is_file()]
+    return [path for path in files if not {"__pycache__", "_build"} & set(path.parts)]
+
+
+def test_every_public_name_is_in_the_reference():
+    entries = re.findall(r"^\.\. auto\w+:: +(?:nbadam\.)?(\S+)$", (ROOT / "docs/api.rst").read_text(), re.M)
+    missing = set(nbadam.__all__) - set(entries)
+    assert not missing
+    assert len(entries) == len(set(entries))
+
+
+@pytest.mark.parametrize("name", nbadam.__all__)
+def test_every_public_name_exists_and_is_documented(name):
+    assert getattr(nbadam, name).__doc__
+
+
+def test_version_of_the_installed_package():
+    try:
+        installed = metadata.version("nbadam")
+    except metadata.PackageNotFoundError:
+        pytest.skip("nbadam is not installed")
+    assert installed == nbadam.__version__
+
+
+def test_dependencies_are_tested_at_their_lower_bounds():
+    tox = configparser.ConfigParser(interpolation=None)
+    tox.read(ROOT / "tox.ini")
+    lowest = dict(line.split("==") for line in tox["testenv:lowest"]["deps"].split())
+    bounds = dict(requirement.split(">=") for requirement in PROJECT["dependencies"])
+    assert set(bounds) == set(lowest) == {"numba", "numpy", "scipy"}
+    for name, bound in bounds.items():
+        assert f"{lowest[name]}.".startswith(f"{bound}.")
+
+
+def test_readme_has_two_commands_and_ci_runs_the_second():
+    commands = re.findall(r"^```bash\n(.*?)\n```$", README, re.M | re.S)
+    assert commands == [
+        "python -m pip install . && python -m nbadam",
+        "python -m pip install tox && python -m tox",
+    ]
+    assert commands[1] in (ROOT / ".ci/run").read_text().splitlines()
+
+
+def test_links_of_the_readme_exist():
+    links = re.findall(r"\]\(([^):]+)\)", README)
+    assert links
+    assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def test_every_page_is_linked_from_the_readme():
+    pages = {path.name for path in (ROOT / "docs").glob("*.rst")} - {"index.rst"}
+    assert {page for page in pages if f"(docs/{page})" not in README} == set()
+
+
+def test_no_file_names_a_place_that_other_machines_lack():
+    found = []
+    for path in source_files():
+        try:
+            text = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError:  # golden files and the like
+            continue
+        found += [f"{path.relative_to(ROOT)}: {match[0]}" for match in FOREIGN.finditer(text)]
+    assert found == []
