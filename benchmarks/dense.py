@@ -15,6 +15,7 @@ SIZES = [10, 100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000, 50_000_000]
 CLIPPED_SIZES = [10, 1_000, 100_000, 10_000_000]
 SMALL_ARRAYS = [int(n) for n in np.random.default_rng(0).integers(10, 1001, 200)]
 CLIPNORM = 1.0
+FLOOR_SIZE = 100_000  # elements from which on traffic, not the call, decides
 RATE, BETA_1, BETA_2, EPSILON = 1e-3, 0.9, 0.999, 1e-8
 
 
@@ -34,9 +35,9 @@ def nbadam(sizes, dtype, clipnorm):
 
     xs, gs = arrays(sizes, dtype)
     parts = [slice(k, k + WIDTH) for k in range(0, len(xs), WIDTH)]
-    states = [State(rules.ADAM, xs[part]) for part in parts]
-    gradients = [tuple(gs[part]) for part in parts]
-    scales, decays = np.ones(WIDTH), np.zeros(WIDTH)
+    groups = [(State(rules.ADAM, xs[part]), tuple(gs[part])) for part in parts]
+    width = groups[0][0].width
+    scales, decays = np.ones(width), np.zeros(width)
     hyper = (RATE, BETA_1, BETA_2, EPSILON)
     t = 0.0
 
@@ -44,27 +45,17 @@ def nbadam(sizes, dtype, clipnorm):
         nonlocal t
         t += 1
         if clipnorm < inf:
-            squares = sum(s.sum_squares(g).sum() for s, g in zip(states, gradients, strict=True))
+            squares = sum(sum(state.sum_squares(g).tolist()) for state, g in groups)
             scales[:] = min(1.0, clipnorm / sqrt(squares))
-        for state, g in zip(states, gradients, strict=True):
-            state.step(g, t, hyper, scales=scales[: state.width], decays=decays[: state.width])
+        for state, g in groups:
+            state.step(g, t, hyper, scales=scales, decays=decays)
 
-    if len(states) > 1 or clipnorm < inf:
-        return step
-    (state,), (g,) = states, gradients
-    scales, decays = np.ones(state.width), np.zeros(state.width)
-
-    def step_alone():
-        nonlocal t
-        t += 1
-        state.step(g, t, hyper, scales=scales, decays=decays)
-
-    return step_alone
+    return step
 
 
 def floor(sizes, dtype, clipnorm):
     """Nothing but the traffic of a step, 4 reads and 3 writes, between nbadam's own arrays."""
-    if len(sizes) > 1 or clipnorm < inf:
+    if len(sizes) > 1 or clipnorm < inf or sizes[0] < FLOOR_SIZE:
         return None
     from numba import from_dtype, njit, prange, types
 
@@ -98,16 +89,16 @@ def _torch(**implementation):
             parameters[-1].grad = torch.tensor(g)
         adam = torch.optim.Adam(parameters, lr=RATE, **implementation)
         if clipnorm == inf:
-            return lambda: void(adam.step())
-        # Not scaled down for good: the same gradients come again.
-        foreach = not implementation.get("foreach") is False
-        return lambda: (torch.nn.utils.clip_grad_norm_(parameters, clipnorm, foreach=foreach), void(adam.step()))[1]
+            return adam.step
+        clip, foreach = torch.nn.utils.clip_grad_norm_, implementation.get("foreach", True)
+
+        def step():
+            clip(parameters, clipnorm, foreach=foreach)
+            adam.step()
+
+        return step
 
     return make
-
-
-def void(_):
-    """Drop what a job returns: it is not a number of units."""
 
 
 def torch_fused(*case):

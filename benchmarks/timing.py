@@ -12,6 +12,7 @@ from importlib import metadata
 from pathlib import Path
 
 SAMPLE = 2e-3  # seconds that one sample of a quick job lasts, by repeating it
+PAUSE = 2e-3  # seconds between samples, in which the threads of the last contender stop spinning
 
 
 class Contender:
@@ -126,6 +127,7 @@ def race(contenders: list[Contender], case: tuple, *, seconds: float, least: int
     while rounds < least or time.perf_counter() - started < seconds:
         for contender in racing:
             samples[contender.name].append(contender.sample())
+            time.sleep(PAUSE)
         rounds += 1
     for contender in racing:
         contender.release()

@@ -10,11 +10,13 @@ in its qualified name, and has exactly one signature: no index ever holds two ke
 import inspect
 import os
 from collections.abc import Callable
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from types import FunctionType
 
 import numba
 import numpy as np
+from llvmlite import binding as llvm
 from numba import njit
 from numba.core.compiler_lock import global_compiler_lock
 from numba.extending import overload, register_jitable
@@ -27,11 +29,20 @@ MODES: dict[str, dict[str, bool]] = {
     "parallel": {"nogil": True, "parallel": True},
 }
 
-# A child that is forked while another thread compiles inherits a lock that nobody will release:
-# let a fork wait until the compiler is free.
+_held = ExitStack()
+
+
+def _hold_the_compiler() -> None:
+    """Wait until no thread compiles, and keep it so.
+
+    A child that is forked meanwhile would inherit locks that nobody in it will ever release.
+    """
+    _held.enter_context(global_compiler_lock)
+    _held.enter_context(getattr(llvm.ffi.lib, "_lock", nullcontext()))
+
+
 if hasattr(os, "register_at_fork"):
-    _free = global_compiler_lock.release
-    os.register_at_fork(before=global_compiler_lock.acquire, after_in_parent=_free, after_in_child=_free)
+    os.register_at_fork(before=_hold_the_compiler, after_in_parent=_held.close, after_in_child=_held.close)
 
 
 def compile_kernel(function, signature, *, name: str, mode: str, sources: tuple[Callable, ...] = ()):

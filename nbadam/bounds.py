@@ -28,7 +28,9 @@ def parse_bounds(bounds, n: int) -> tuple[np.ndarray, np.ndarray]:
             raise ValueError(_wrong_length(n, "`bounds.lb` and `bounds.ub` do not broadcast to it")) from None
     else:
         try:
-            pairs = [(-np.inf if low is None else low, np.inf if high is None else high) for low, high in bounds]
+            pairs = [
+                (-np.inf if low is None else low, np.inf if high is None else high) for low, high in bounds
+            ]
             lower, upper = np.array(pairs, dtype=float).reshape(-1, 2).T.copy()
         except (TypeError, ValueError):
             raise ValueError(

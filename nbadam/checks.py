@@ -19,14 +19,10 @@ def number(name: str, value, *, low: float = -inf, below: float = inf) -> float:
         value = value[()]
     if not isinstance(value, Real) or isinstance(value, bool | np.bool_):
         raise ValueError(f"`{name}` must be {legal}, not {value!r}.")
-    if not (isfinite(value) and low <= value < below):
+    checked = float(value)
+    if not (isfinite(checked) and low <= checked < below):
         raise ValueError(f"`{name}` must be {legal}, not {value!r}.")
-    return float(value)
-
-
-def hyperparameter(name: str, value) -> float:
-    """Return a hyperparameter of a rule as a float, in its range."""
-    return number(name, value, low=0, below=1 if name.startswith("beta") else inf)
+    return checked
 
 
 def positive(name: str, value, n: int, *, zero: bool = False) -> np.ndarray:

@@ -5,14 +5,14 @@ so both take the same steps bit for bit.
 """
 
 from functools import cache
-from math import inf, sqrt
+from math import inf
 
 import numpy as np
 from numba import njit, types
 
 from ._jit import compile_kernel
 from .engine import _dense, _sum_squares
-from .gradients import clip_scale
+from .gradients import clip_scale, norm_from
 from .stopping import BAD_SHAPE, CONTINUE, NONFINITE, observe_kernel
 
 
@@ -66,7 +66,7 @@ def descent(rule, fun):
                 before[i] = scaled[i]
             if clipnorm < inf:
                 sum_squares((g,), clipvalue, sums)
-                scales[0] = clip_scale(sqrt(sums[0]), clipnorm)
+                scales[0] = clip_scale(norm_from(sums[0], g, clipvalue), clipnorm)
             decays[0] = rate * weight_decay
             dense((g,), (scaled,), slots, starts, nit + done + 1.0, (rate, *hyper), clipvalue, scales, decays)
             place(before, scaled, rates, *box, x)

@@ -200,10 +200,13 @@ class DeferredRows:
         """Make up the steps that distinct rows have missed."""
         if not self._now or not rows.size:
             return
-        kernel = _catch_up(self.rule, self.x.dtype.name, sparse.mode(rows.size * self.width))
-        history = self._products, self._weights, self._alphas, self._losses
-        limit = self._series.limit if self._series.terms is None else 0
-        kernel(rows, self._last, self._now, self.x, self.slots, self.width, *history, limit, self._constants)
+        dtype, mode = self.x.dtype.name, sparse.mode(rows.size * self.width)
+        table = rows, self._last, self._now, self.x, self.slots, self.width, self._products
+        if self._series.terms is None:
+            history = self._alphas, self._losses, self._series.limit
+            _walk(self.rule, dtype, mode)(*table, *history, self._constants)
+        else:
+            _catch_up(self.rule, dtype, mode)(*table, self._weights, self._constants)
 
 
 @cache
@@ -212,5 +215,15 @@ def _catch_up(rule, dtype: str, mode: str):
         row_kernels.catch_up(),
         row_kernels.catch_up_signature(rule, dtype),
         name=f"catch_up_{len(rule.slots)}_{dtype}",
+        mode=mode,
+    )
+
+
+@cache
+def _walk(rule, dtype: str, mode: str):
+    return compile_kernel(
+        row_kernels.walk(),
+        row_kernels.walk_signature(rule, dtype),
+        name=f"walk_{len(rule.slots)}_{dtype}",
         mode=mode,
     )

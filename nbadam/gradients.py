@@ -1,6 +1,22 @@
-"""Factors that clip gradients by their norm."""
+"""Norms of gradients, and the factors that clip by them."""
+
+from math import inf, sqrt
 
 from numba.extending import register_jitable
+
+SHRINK = 2.0**-600  # brings every finite double to where its square is finite
+
+
+@register_jitable
+def norm_from(squares, g, limit):
+    """Norm of a double gradient clipped to `limit`: from its sum of squares, or afresh if that overflowed."""
+    if squares != inf:
+        return sqrt(squares)
+    total = 0.0
+    for g_i in g:
+        shrunk = max(min(g_i, limit), -limit) * SHRINK
+        total += shrunk * shrunk
+    return sqrt(total) / SHRINK
 
 
 @register_jitable

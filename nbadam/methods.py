@@ -1,45 +1,20 @@
 """Methods for ``scipy.optimize.minimize(fun, x0, method=...)``."""
 
-import inspect
-import warnings
 from collections.abc import Callable
-from math import inf
 
 import numpy as np
 from numba.core.errors import NumbaError
 from numba.extending import is_jitted
 
+from . import rules
 from .bounds import parse_bounds
-from .checks import hyperparameter, number, positive
-from .minimize import Plan, run, run_compiled
+from .checks import positive
+from .minimize import run, run_compiled
 from .objective import SCHEMES, Differences, Objective
-from .rules import ADAM, AMSGRAD, Rule
-from .stopping import Stop
+from .options import OPTIONS, parameters, plan_from, settings_from, warn
+from .rules import Rule
 
-MAXITER = 50_000
-GTOL, FTOL, XTOL = 1e-5, 1e-9, 0.0
-
-_OPTIONS = {
-    "clipvalue": None,
-    "clipnorm": None,
-    "weight_decay": None,
-    "x_scale": 1.0,
-    "steps": None,
-    "maxiter": None,
-    "maxfun": None,
-    "maxfev": None,
-    "tol": None,
-    "gtol": None,
-    "ftol": None,
-    "xtol": None,
-    "finite_diff": "2-point",
-    "finite_diff_rel_step": None,
-    "eps": None,
-    "disp": False,
-    "return_all": False,
-}
-
-_DOC = """Minimize a function with {title}, as a method of `scipy.optimize.minimize`.
+_DOC = """Minimize a function with {title} [1]_, as a method of `scipy.optimize.minimize`.
 
     ``minimize(fun, x0, jac=True, method=nbadam.{name}, options={{...}})`` calls it; it can be called
     directly, too, with the options as keywords.  Everything happens in double precision.
@@ -75,7 +50,7 @@ _DOC = """Minimize a function with {title}, as a method of `scipy.optimize.minim
         Every component of the gradient is clipped to ``[-clipvalue, clipvalue]``.
     clipnorm : float, optional
         A gradient whose Euclidean norm is larger is scaled down to it (after `clipvalue`).
-    weight_decay : float, default 0
+    weight_decay : float, default {weight_decay}
         Decoupled weight decay: before each update x shrinks by the fraction
         ``learning_rate * weight_decay``.
     x_scale : float or array_like of shape (n,), default 1
@@ -89,10 +64,12 @@ _DOC = """Minimize a function with {title}, as a method of `scipy.optimize.minim
         Largest number of evaluations of `fun`, looked at after each iteration (status 2).
     gtol : float, default 1e-5
         Succeed when no component of the mean gradient over 100 iterations is larger, leaving out
-        what points out of the bounds.  At `x0` the gradient itself is looked at.
+        what points out of the bounds.  At `x0` the gradient itself is looked at.  Where two calls at one
+        point agree `fun` counts as free of noise, and then the gradient at the mean point of these
+        iterations, or at the last one, has to meet `gtol` as well: a cycle of large steps does not pass.
     ftol : float, default 1e-9
         Succeed when the mean of the values over 100 iterations differs from that of the 100 before
-        by no more than this fraction.
+        by no more than this fraction (without noise: and the value at the mean point is no lower).
     xtol : float, default 0
         Succeed when no component of the mean point over 100 iterations differs from that of the
         100 before by more than ``xtol * max(1, abs(x / x_scale))``.
@@ -113,7 +90,8 @@ _DOC = """Minimize a function with {title}, as a method of `scipy.optimize.minim
     -------
     scipy.optimize.OptimizeResult
         `x`, `fun` and `jac` (at `x`), `nit`, `nfev`, `njev`, `status`, `success`, `message`.  The point
-        is the last one, or the best one seen where the last is worse than the start or not finite.
+        is the last one; the mean of the last 100 where a tolerance is met and it is better; the best one
+        seen where the last is worse than the start or not finite.
         `status` is 0 for success, 1 for `maxiter`, 2 for `maxfun`, 3 for a value or gradient that is
         not finite, 99 for a callback's StopIteration.
 
@@ -128,23 +106,47 @@ _DOC = """Minimize a function with {title}, as a method of `scipy.optimize.minim
     OptimizeWarning
         For an unknown option, or an `x0` outside of the bounds (it is moved into them).
 
-    Notes
-    -----
-{notes}
+    References
+    ----------
+    .. [1] {reference}
 
     Examples
     --------
     >>> from scipy.optimize import minimize, rosen, rosen_der
     >>> import nbadam
-    >>> result = minimize(rosen, [1.3, 0.7], jac=rosen_der, method=nbadam.{name},
-    ...                   options={{"learning_rate": {example_rate}}})
-    >>> result.success, bool(result.fun < 1e-6)
+    >>> result = minimize(rosen, [0.9, 0.9], jac=rosen_der, method=nbadam.{name},
+    ...                   options={{"learning_rate": {rate}, "steps": 5000}})
+    >>> result.success, bool(result.fun < 0.01)
     (True, True)
     """
 
 
-def _method(name: str, rule: Rule, amsgrad: Rule | None = None, **texts: str) -> Callable:
-    """Make the method of one rule; `amsgrad` is the rule that the option of this name chooses."""
+def _method(
+    rule: Rule,
+    name: str,
+    title: str,
+    reference: str,
+    *,
+    amsgrad: Rule | None = None,
+    initial: dict[str, float] | None = None,
+    **defaults: float,
+) -> Callable:
+    """Make the method of one rule.
+
+    Parameters
+    ----------
+    rule : Rule
+        The algorithm.
+    name, title, reference : str
+        The name of the method, that of the algorithm, and where it is published.
+    amsgrad : Rule, optional
+        The rule that the option of this name chooses.
+    initial : dict of str to float, optional
+        Slots that start at another value than 0.
+    **defaults
+        Defaults that differ from those of the rule or of all methods.
+    """
+    known = rule.hyperparameters | ({"amsgrad": False} if amsgrad else {}) | OPTIONS | defaults
 
     def method(
         fun,
@@ -158,19 +160,26 @@ def _method(name: str, rule: Rule, amsgrad: Rule | None = None, **texts: str) ->
         callback=None,
         **options,
     ):
-        known = rule.hyperparameters | _OPTIONS | ({"amsgrad": False} if amsgrad else {})
-        settings = _settings(known, options)
+        settings = settings_from(known, options)
         chosen = amsgrad if amsgrad and settings["amsgrad"] else rule
         if hess is not None or hessp is not None:
-            _warn(f"Method {name} does not use Hessian information (hess, hessp).", RuntimeWarning)
-        return _minimize(chosen, settings, fun, x0, args, jac, bounds, constraints, callback)
+            warn(f"Method {name} does not use Hessian information (hess, hessp).", RuntimeWarning)
+        return _minimize(chosen, settings, initial or {}, fun, x0, args, jac, bounds, constraints, callback)
 
+    texts = [_HYPERPARAMETERS[key].format(default=known[key]) for key in known if key not in OPTIONS]
     method.__name__ = method.__qualname__ = name
-    method.__doc__ = _DOC.format(name=name, **texts)
+    method.__doc__ = _DOC.format(
+        name=name,
+        title=title,
+        reference=reference,
+        hyperparameters="\n".join(texts),
+        weight_decay=known["weight_decay"] or 0,
+        rate=_EXAMPLE_RATES.get(name, 0.001),
+    )
     return method
 
 
-def _minimize(rule: Rule, settings: dict, fun, x0, args, jac, bounds, constraints, callback):
+def _minimize(rule, settings, initial, fun, x0, args, jac, bounds, constraints, callback):
     if constraints is not None and not (hasattr(constraints, "__len__") and len(constraints) == 0):
         raise ValueError(
             "`constraints` cannot be handled by nbadam's methods: use `bounds`, add a penalty to `fun`, "
@@ -179,8 +188,8 @@ def _minimize(rule: Rule, settings: dict, fun, x0, args, jac, bounds, constraint
     x0 = _start(x0)
     lower, upper = parse_bounds(bounds, x0.size)
     if ((x0 < lower) | (x0 > upper)).any():
-        _warn("Initial guess is not within the specified bounds; it is moved into them.")
-    plan = _plan(rule, settings, x0.size, lower, upper)
+        warn("Initial guess is not within the specified bounds; it is moved into them.")
+    plan = plan_from(rule, settings, x0.size, lower, upper, initial)
     objective = _objective(fun, jac, args if isinstance(args, tuple) else (args,), settings, lower, upper)
 
     points = [np.clip(x0, lower, upper)] if settings["return_all"] else None
@@ -190,7 +199,7 @@ def _minimize(rule: Rule, settings: dict, fun, x0, args, jac, bounds, constraint
             result = run_compiled(objective, plan, x0)
         except NumbaError as error:
             reason = str(error).strip().splitlines()[0]
-            _warn(f"`fun` cannot be called from compiled code, so the run is driven from Python: {reason}")
+            warn(f"`fun` cannot be called from compiled code, so the run is driven from Python: {reason}")
             objective.nfev = objective.njev = 0
     if result is None:
         result = run(objective, plan, x0, *_adapted(callback, points))
@@ -219,90 +228,14 @@ def _start(x0) -> np.ndarray:
     return start
 
 
-def _settings(known: dict, options: dict) -> dict:
-    """Options with their defaults; unknown ones warn, as those of SciPy's own methods do."""
-    unknown = [name for name in options if name not in known]
-    if unknown:
-        _warn(f"Unknown solver options: {', '.join(unknown)}")
-    settings = known | {name: value for name, value in options.items() if name in known}
-    for name in {"amsgrad", "return_all"} & set(settings):
-        if not isinstance(settings[name], bool | np.bool_):
-            raise ValueError(f"`{name}` must be True or False, not {settings[name]!r}.")
-    return settings
-
-
-def _plan(rule: Rule, settings: dict, n: int, lower: np.ndarray, upper: np.ndarray) -> Plan:
-    learning_rate, rates = _learning_rate(settings["learning_rate"], n)
-    hyper = tuple(hyperparameter(name, settings[name]) for name in list(rule.hyperparameters)[1:])
-    maxiter, at_end = _limit("maxiter", settings, MAXITER), Stop.MAXITER
-    if settings["steps"] is not None:
-        steps = number("steps", settings["steps"], low=0)
-        if settings["maxiter"] is None or steps <= maxiter:
-            maxiter, at_end = steps, Stop.STEPS
-    return Plan(
-        rule=rule,
-        learning_rate=learning_rate,
-        hyper=hyper,
-        rates=rates,
-        clipvalue=_limit("clipvalue", settings, inf),
-        clipnorm=_limit("clipnorm", settings, inf),
-        weight_decay=_limit("weight_decay", settings, 0.0),
-        x_scale=positive("x_scale", settings["x_scale"], n),
-        lower=lower,
-        upper=upper,
-        tolerances=_tolerances(settings),
-        maxiter=maxiter,
-        maxfun=min(_limit("maxfun", settings, inf), _limit("maxfev", settings, inf)),
-        at_end=at_end,
-    )
-
-
-def _limit(name: str, settings: dict, default: float) -> float:
-    """Return an option that None turns off, or leaves at its default."""
-    return default if settings[name] is None else number(name, settings[name], low=0)
-
-
-def _tolerances(settings: dict) -> tuple[float, float, float]:
-    """Return `gtol`, `ftol` and `xtol`: as given, or `tol`, or off in a planned run, or the default."""
-    def tolerance(name: str, default: float) -> float:
-        for given in (name, "tol"):
-            if settings[given] is not None:
-                return number(given, settings[given], low=0)
-        return default if settings["steps"] is None else -1.0
-
-    return tolerance("gtol", GTOL), tolerance("ftol", FTOL), tolerance("xtol", XTOL)
-
-
-def _learning_rate(option, n: int) -> tuple[Callable, np.ndarray]:
-    """Learning rate as a function of the steps done, and each variable's fraction of it (empty if equal)."""
-    equal = np.empty(0)
-    if callable(option):
-        schedule = option
-        if not inspect.signature(option).parameters:
-            schedule = np.vectorize(lambda step: float(option()), otypes=[float])
-
-        def rate(steps):
-            rates = np.asarray(schedule(steps), dtype=float)
-            if not (rates >= 0).all() or not np.isfinite(rates).all():
-                raise ValueError(f"`learning_rate` must give finite numbers >= 0, not {rates}, at step {steps}.")
-            return rates
-
-        return rate, equal
-    if np.ndim(option) == 0:
-        constant = hyperparameter("learning_rate", option)
-        return lambda steps: constant, equal
-    each = positive("learning_rate", option, n, zero=True)
-    largest = each.max()
-    return lambda steps: largest, each / largest if largest > 0 else equal
-
-
 def _objective(fun, jac, args: tuple, settings: dict, lower: np.ndarray, upper: np.ndarray) -> Objective:
     if not callable(fun):
         raise ValueError(f"`fun` must be callable, not {fun!r}.")
     # minimize(jac=True) hands over a memoizing wrapper, which would make a noisy objective look
     # noiseless and hides a compiled function.
-    if getattr(jac, "__self__", None) is fun and hasattr(fun, "fun"):
-        fun, jac = fun.fun, True
+    memoized = getattr(jac, "__self__", None)
+    if memoized is not None and memoized is fun and hasattr(memoized, "fun"):
+        fun, jac = memoized.fun, True
     if callable(jac) or jac is True:
         return Objective(fun, jac, args, None)
     if not (jac is None or jac is False or isinstance(jac, str)):
@@ -323,7 +256,7 @@ def _adapted(callback, points: list | None) -> tuple[Callable | None, bool]:
     if callback is not None and not callable(callback):
         raise ValueError(f"`callback` must be callable, not {callback!r}.")
     # SciPy's rule: a single parameter of this very name asks for the new form.
-    wants_value = callback is not None and set(_parameters(callback)) == {"intermediate_result"}
+    wants_value = callback is not None and set(parameters(callback)) == {"intermediate_result"}
 
     def look(state):
         from scipy.optimize import OptimizeResult
@@ -338,16 +271,9 @@ def _adapted(callback, points: list | None) -> tuple[Callable | None, bool]:
     return (look if callback is not None or points is not None else None), wants_value
 
 
-def _parameters(callback) -> list[str]:
-    try:
-        return list(inspect.signature(callback).parameters)
-    except (TypeError, ValueError):  # a builtin without a signature takes the old form
-        return []
-
-
 def _report(result) -> None:
     if not result.success:
-        _warn(result.message)
+        warn(result.message)
     else:
         print(result.message)
     print(f"         Current function value: {result.fun:f}")
@@ -356,41 +282,98 @@ def _report(result) -> None:
     print(f"         Gradient evaluations: {result.njev:d}")
 
 
-def _warn(message: str, category: type[Warning] | None = None) -> None:
-    from scipy.optimize import OptimizeWarning
+_HYPERPARAMETERS = {
+    "learning_rate": """\
+    learning_rate : float, array_like of shape (n,) or callable, default {default}
+        Size of a step, in units of ``x / x_scale`` (of that per gradient for plain SGD).  An array gives
+        each variable its own.  A schedule is called with the number of steps done so far (0 at the first);
+        a callable without parameters is called at every step.""",
+    "beta_1": """\
+    beta_1 : float, default {default}
+        Decay of the running mean of the gradient, in [0, 1).""",
+    "beta_2": """\
+    beta_2 : float, default {default}
+        Decay of the running mean of its square (Adamax: of its largest size; Lion: of the gradient in the
+        momentum), in [0, 1).""",
+    "epsilon": """\
+    epsilon : float, default {default}
+        Keeps the denominator from 0, placed where Keras has it ("epsilon hat").  With 0 a variable whose
+        gradients were all zero stays where it is.""",
+    "amsgrad": """\
+    amsgrad : bool, default {default}
+        Divide by the largest mean square so far (Reddi, Kale and Kumar, ICLR 2018).""",
+    "momentum_decay": """\
+    momentum_decay : float, default {default}
+        How fast the momentum grows from ``beta_1 / 2`` to `beta_1`.""",
+    "momentum": """\
+    momentum : float, default {default}
+        Fraction of the last step that is made again, in [0, 1].""",
+    "rho": """\
+    rho : float, default {default}
+        Decay of the running means, in [0, 1).""",
+}
 
-    warnings.warn(message, category or OptimizeWarning, stacklevel=5)
+_ADAM = 'D. P. Kingma and J. Ba, "Adam: A method for stochastic optimization", ICLR 2015, arXiv:1412.6980'
+_EXAMPLE_RATES = {
+    "adadelta": 0.05,
+    "adagrad": 0.5,
+    "adam": 0.05,
+    "adamax": 0.05,
+    "adamw": 0.01,
+    "nadam": 0.005,
+    "radam": 0.001,
+}
 
-
-_ADAM_HYPERPARAMETERS = """\
-    learning_rate : float, array_like of shape (n,) or callable, default 0.001
-        Size of a step, roughly, in units of ``x / x_scale``.  An array gives each variable its own.  A
-        schedule is called with the number of steps done so far (0 at the first); a callable without
-        parameters is called at every step.
-    beta_1, beta_2 : float, defaults 0.9 and 0.999
-        Decay of the running means of the gradient and of its square, in [0, 1).
-    epsilon : float, default 1e-7
-        Added to the root of the mean square before its bias correction ("epsilon hat", as in Keras).
-        With 0 a variable whose gradients were all zero stays where it is.
-    amsgrad : bool, default False
-        Divide by the largest mean square so far (AMSGrad) [2]_."""
-
-_ADAM_NOTES = """\
-    Adam [1]_ in the form before its Section 2.1, as `tf.keras.optimizers.Adam` implements it.
-
-    References
-    ----------
-    .. [1] D. P. Kingma and J. Ba, "Adam: A method for stochastic optimization", ICLR 2015,
-       https://arxiv.org/abs/1412.6980
-    .. [2] S. J. Reddi, S. Kale and S. Kumar, "On the convergence of Adam and beyond", ICLR 2018,
-       https://arxiv.org/abs/1904.09237"""
-
-adam = _method(
-    "adam",
-    ADAM,
-    AMSGRAD,
-    title="Adam",
-    hyperparameters=_ADAM_HYPERPARAMETERS,
-    notes=_ADAM_NOTES,
-    example_rate="0.05",
+adam = _method(rules.ADAM, "adam", "Adam", _ADAM, amsgrad=rules.AMSGRAD)
+adamw = _method(
+    rules.ADAM,
+    "adamw",
+    "AdamW, which is Adam with decoupled weight decay,",
+    'I. Loshchilov and F. Hutter, "Decoupled weight decay regularization", ICLR 2019, arXiv:1711.05101',
+    amsgrad=rules.AMSGRAD,
+    weight_decay=0.004,
+)
+adamax = _method(rules.ADAMAX, "adamax", "Adamax", f"{_ADAM}, Algorithm 2")
+nadam = _method(
+    rules.NADAM,
+    "nadam",
+    "Nadam",
+    'T. Dozat, "Incorporating Nesterov momentum into Adam", ICLR workshop 2016',
+)
+radam = _method(
+    rules.RADAM,
+    "radam",
+    "RAdam",
+    'L. Liu et al., "On the variance of the adaptive learning rate and beyond", ICLR 2020',
+)
+lion = _method(
+    rules.LION,
+    "lion",
+    "Lion",
+    'X. Chen et al., "Symbolic discovery of optimization algorithms", NeurIPS 2023, arXiv:2302.06675',
+)
+sgd = _method(
+    rules.SGD_MOMENTUM,
+    "sgd",
+    "stochastic gradient descent, with momentum if so asked,",
+    'I. Sutskever et al., "On the importance of initialization and momentum in deep learning", ICML 2013',
+)
+rmsprop = _method(
+    rules.RMSPROP_MOMENTUM_INSIDE,
+    "rmsprop",
+    "RMSprop, with momentum if so asked,",
+    'T. Tieleman and G. Hinton, "Lecture 6.5: rmsprop", Neural networks for machine learning, 2012',
+)
+adagrad = _method(
+    rules.ADAGRAD,
+    "adagrad",
+    "Adagrad",
+    'J. Duchi, E. Hazan and Y. Singer, "Adaptive subgradient methods", JMLR 12, 2011',
+    initial={"accumulator": 0.1},
+)
+adadelta = _method(
+    rules.ADADELTA,
+    "adadelta",
+    "Adadelta",
+    'M. D. Zeiler, "ADADELTA: An adaptive learning rate method", 2012, arXiv:1212.5701',
 )

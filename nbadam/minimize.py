@@ -4,17 +4,17 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from math import inf, isfinite, sqrt
+from math import inf, isfinite
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .compiled import descent, place_kernel
 from .engine import State
-from .gradients import clip_scale
+from .gradients import clip_scale, norm_from
 from .objective import Objective
 from .rules import Rule
-from .stopping import BAD_SHAPE, CODES, NONFINITE, WINDOW, Stop, observe_kernel
+from .stopping import BAD_SHAPE, CODES, GTOL, NONFINITE, WINDOW, Stop, observe_kernel
 
 if TYPE_CHECKING:
     from scipy.optimize import OptimizeResult
@@ -30,6 +30,7 @@ class Plan:
     """
 
     rule: Rule
+    initial: dict[str, float]  # slots that do not start at 0
     learning_rate: Callable  # of the number of steps done before, an int or an array of them
     hyper: tuple[float, ...]  # the hyperparameters after the learning rate
     rates: np.ndarray  # each variable's learning rate as a fraction of `learning_rate`; empty if equal
@@ -56,8 +57,11 @@ class Run:
         lower, upper = plan.lower / plan.x_scale, plan.upper / plan.x_scale
         self.box = (lower, upper, plan.x_scale, plan.lower, plan.upper)
         self.state = State(plan.rule, [self.scaled])
+        for name, value in plan.initial.items():
+            self.state.slots[name].fill(value)
         self.window = (np.zeros(n), np.zeros(n), np.zeros(n), np.array([0.0, 0.0, np.nan]))
         self.nit = 0
+        self.is_noisy: bool | None = None  # not known before two values at one point were compared
         self.f, g = objective.value_and_gradient(self.x)
         self.f_start = self.f
         self.g = g * plan.x_scale
@@ -71,11 +75,7 @@ class Run:
         lower, upper = self.box[:2]
         if (lower == upper).all():
             return Stop.FIXED
-        # What the bounds leave of a step down the gradient.
-        slopes = np.clip(self.g, self.scaled - upper, self.scaled - lower)
-        if np.abs(slopes).max() <= self.plan.tolerances[0]:
-            return Stop.GTOL
-        return self._limit()
+        return Stop.GTOL if self._is_flat(self.scaled, self.g) else self._limit()
 
     def step(self) -> None:
         """Make one step, to a point within the bounds."""
@@ -83,7 +83,8 @@ class Run:
         rate = float(plan.learning_rate(self.nit))
         scale = 1.0
         if plan.clipnorm < inf:
-            scale = clip_scale(sqrt(self.state.sum_squares((self.g,), plan.clipvalue)[0]), plan.clipnorm)
+            (squares,) = self.state.sum_squares((self.g,), plan.clipvalue)
+            scale = clip_scale(norm_from(squares, self.g, plan.clipvalue), plan.clipnorm)
         before = self.scaled.copy()
         self.state.step(
             (self.g,),
@@ -105,12 +106,10 @@ class Run:
             g = self.objective.gradient(self.x)
         np.multiply(g, self.plan.x_scale, out=self.g)
         lower, upper = self.box[:2]
-        code = observe_kernel()(
-            self.f, self.g, self.scaled, lower, upper, self.plan.tolerances, *self.window
-        )
+        code = observe_kernel()(self.f, self.g, self.scaled, lower, upper, self.plan.tolerances, *self.window)
         if fresh and code != NONFINITE:
             self._remember_best()
-        return CODES[code] if code else self._limit()
+        return self._verdict(code)
 
     def compiled_steps(self, kernel: Callable, steps: int) -> Stop | None:
         """Make up to `steps` steps in compiled code; return why the run ends, or None."""
@@ -128,7 +127,50 @@ class Run:
         objective.njev += done
         if code == BAD_SHAPE:
             raise ValueError(f"The gradient must have the shape of `x0`, {self.x.shape}, at every point.")
-        return CODES[code] if code else self._limit()
+        return self._verdict(code)
+
+    def _verdict(self, code: int) -> Stop | None:
+        """Return why the run ends, or None, given what the last look at the window found."""
+        if code and (code == NONFINITE or self._has_settled(code)):
+            return CODES[code]
+        return self._limit()
+
+    def _has_settled(self, code: int) -> bool:
+        """Whether small means over a window stand for convergence, and not for a cycle of large steps.
+
+        If the objective is not noisy, the mean point of the window tells: at the centre of a cycle the
+        gradient is not what it was on the average, or the value is lower.  Where the mean point is the
+        better one, the run ends there.
+        """
+        scaled = self.window[2].copy()
+        x = np.clip(scaled * self.plan.x_scale, self.plan.lower, self.plan.upper)
+        f, g = self.objective.value_and_gradient(x)
+        if self.is_noisy is None:
+            again, g_again = self.objective.value_and_gradient(x)
+            self.is_noisy = f != again or not np.array_equal(g, g_again)
+        if self.is_noisy:
+            return True
+        if not self.objective.value_is_free:
+            self.f = self.objective.value(self.x)
+        g *= self.plan.x_scale
+        better = f < self.f
+        if code == GTOL:
+            flat = self._is_flat(self.scaled, self.g)
+            mean_is_flat = self._is_flat(scaled, g)
+            settled = flat or mean_is_flat
+            better = mean_is_flat and (better or not flat)
+        else:
+            settled = self.f - f <= max(self.plan.tolerances[1], 0.0) * max(abs(f), abs(self.f))
+        if settled and better:
+            self.f = f
+            self.x[:], self.g[:] = x, g
+        return settled
+
+    def _is_flat(self, scaled: np.ndarray, g: np.ndarray) -> bool:
+        """Whether `gtol` is met by the gradient at a point, as far as the bounds leave room to follow it."""
+        lower, upper = self.box[:2]
+        slopes = np.clip(g, scaled - upper, scaled - lower)
+        return bool(np.abs(slopes).max() <= self.plan.tolerances[0])
 
     def _limit(self) -> Stop | None:
         if self.nit >= self.plan.maxiter:

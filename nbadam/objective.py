@@ -66,6 +66,7 @@ class Objective:
         f = self.value(x)
         if callable(self.jac):
             return f, self.gradient(x)
+        assert self.differences is not None
         self.njev += 1
         return f, self.differences.gradient(self.value, x, f)
 

@@ -96,13 +96,13 @@ def untouched_signature(rule, dtype):
 
 
 def catch_up():
-    """Build the loop that makes up the steps that rows have missed (see `deferred`)."""
+    """Build the loop that makes up the steps that rows have missed, by their weights (see `deferred`)."""
 
-    def kernel(rows, last, now, x, slots, width, products, weights, alphas, losses, limit, constants):
-        beta_1, beta_2, epsilon = constants
-        (zero,) = cast((0.0,), x)
+    def kernel(rows, last, now, x, slots, width, products, weights, constants):
+        zero, one, two, eps = cast((0.0, 1.0, 2.0, constants[2]), x)
         for b in prange((rows.size + ROWS - 1) // ROWS):
-            movement, work, total = np.empty(width, x.dtype), np.empty((3, width), x.dtype), np.empty(width)
+            quotient, place = np.empty(width, x.dtype), np.empty(width, x.dtype)
+            total, previous = np.empty(width, x.dtype), np.empty(width, x.dtype)
             for k in range(b * ROWS, min((b + 1) * ROWS, rows.size)):
                 since, first = last[rows[k]], rows[k] * width
                 if since == now:
@@ -112,75 +112,79 @@ def catch_up():
                 m, v, squared = parts[0], parts[1], parts[-1]
                 for i in range(width):
                     v[i] += zero * v[i]  # infinity turns into NaN, as it does in a dense step
-                if limit == 0:
-                    sum_series(m, squared, epsilon, products[now], weights[since], work, movement)
-                else:
-                    stop = min(since + limit, now)
-                    made_up = slice(since + 1, stop + 1)
-                    sum_steps(m, squared, constants, alphas[made_up], losses[made_up], total)
+                    denominator = sqrt(squared[i]) + eps
+                    quotient[i] = ratio(m[i], denominator)
+                    place[i] = one - two * ratio(eps, denominator)
+                    total[i] = previous[i] = zero
+                for n in range(weights.shape[1] - 1, -1, -1):  # Clenshaw's recurrence
+                    (weight,) = cast((products[now] * weights[since, n],), x)
+                    double = two if n > 0 else one
                     for i in range(width):
-                        (movement[i],) = cast((products[now] / products[stop] * total[i],), x)
-                missed = float(now - since)
+                        following = double * place[i] * total[i] - previous[i] + weight
+                        previous[i] = total[i]
+                        total[i] = following
                 (kept,) = cast((products[now] / products[since],), x)
-                power_1, power_2 = power(beta_1, missed, x), power(beta_2, missed, x)
                 for i in range(width):
-                    x_r[i] = kept * x_r[i] - movement[i]
-                    m[i] = flushed(power_1 * m[i], x)
-                    v[i] = flushed(power_2 * v[i], x)
+                    x_r[i] = kept * x_r[i] - quotient[i] * total[i]
+                decay_moments(m, v, constants, now - since)
 
     return kernel
 
 
-@register_jitable
-def sum_series(m, squared, epsilon, product, weights, work, movement):
-    """Form the movement of a row from its weights, by Clenshaw's recurrence."""
-    zero, one, two, eps = cast((0.0, 1.0, 2.0, epsilon), m)
-    quotient, place, previous = work[0], work[1], work[2]
-    for i in range(m.size):
-        denominator = sqrt(squared[i]) + eps
-        quotient[i] = ratio(m[i], denominator)
-        place[i] = one - two * ratio(eps, denominator)
-        previous[i] = movement[i] = zero
-    for n in range(weights.size - 1, -1, -1):
-        (weight,) = cast((product * weights[n],), m)
-        double = two if n > 0 else one
-        for i in range(m.size):
-            following = double * place[i] * movement[i] - previous[i] + weight
-            previous[i] = movement[i]
-            movement[i] = following
-    for i in range(m.size):
-        movement[i] *= quotient[i]
-
-
-@register_jitable
-def sum_steps(m, squared, constants, alphas, losses, total):
-    """Form the movement of a row one step after another, in double precision."""
-    beta_1, beta_2, epsilon = constants
-    power_1 = power_2 = 1.0
-    total[:] = 0.0
-    for s in range(alphas.size):
-        power_1 *= beta_1
-        power_2 *= sqrt(beta_2)
-        for i in range(m.size):
-            root = power_2 * sqrt(np.float64(squared[i]))
-            step = alphas[s] * ratio(power_1 * m[i], root + epsilon)
-            total[i] += step - losses[s] * total[i]
-
-
-@register_jitable
-def power(beta, steps, like):
-    """Form ``beta**steps`` in the precision of the array `like`, a subnormal number as zero."""
-    return flushed(like.dtype.type(beta**steps), like)
-
-
 def catch_up_signature(rule, dtype):
     """Types of the arguments of a `catch_up` kernel."""
-    array, _, rows = _arrays(dtype)
-    slots = types.UniTuple(array, len(rule.slots))
-    last, history = types.Array(types.int32, 1, "C"), types.Array(types.float64, 1, "C")
-    weights = types.Array(types.float64, 2, "C")
-    table, constants = (rows, last, types.int64, array, slots, types.int64), types.UniTuple(types.float64, 3)
-    return types.void(*table, history, weights, history, history, types.int64, constants)
+    table, history = _deferred_types(rule, dtype)
+    weights, constants = types.Array(types.float64, 2, "C"), types.UniTuple(types.float64, 3)
+    return types.void(*table, history, weights, constants)
+
+
+def walk():
+    """Build the loop that makes up missed steps one by one, the first `limit` of them: no more matter."""
+
+    def kernel(rows, last, now, x, slots, width, products, alphas, losses, limit, constants):
+        beta_1, beta_2, epsilon = constants
+        for b in prange((rows.size + ROWS - 1) // ROWS):
+            root, total = np.empty(width), np.empty(width)  # in double precision: roundings add up
+            for k in range(b * ROWS, min((b + 1) * ROWS, rows.size)):
+                since, first = last[rows[k]], rows[k] * width
+                last[rows[k]] = now
+                stop = min(since + limit, now)
+                x_r, parts = x[first : first + width], cut(slots, first, first + width)
+                m, v, squared = parts[0], parts[1], parts[-1]
+                for i in range(width):
+                    v[i] += 0 * v[i]
+                    root[i] = sqrt(np.float64(squared[i]))
+                    total[i] = 0
+                power_1 = power_2 = 1.0
+                for s in range(since + 1, stop + 1):
+                    power_1 *= beta_1
+                    power_2 *= sqrt(beta_2)
+                    alpha, loss = alphas[s] * power_1, losses[s]
+                    for i in range(width):
+                        movement = alpha * ratio(np.float64(m[i]), power_2 * root[i] + epsilon)
+                        total[i] += movement - loss * total[i]
+                for i in range(width):
+                    x_i = products[now] / products[since] * x_r[i] - products[now] / products[stop] * total[i]
+                    (x_r[i],) = cast((x_i,), x)
+                decay_moments(m, v, constants, now - since)
+
+    return kernel
+
+
+def walk_signature(rule, dtype):
+    """Types of the arguments of a `walk` kernel."""
+    table, history = _deferred_types(rule, dtype)
+    return types.void(*table, history, history, history, types.int64, types.UniTuple(types.float64, 3))
+
+
+@register_jitable
+def decay_moments(m, v, constants, steps):
+    """Decay the moments of a row that missed some steps, to zero instead of subnormal numbers."""
+    power_1, power_2 = cast((constants[0] ** float(steps), constants[1] ** float(steps)), m)
+    power_1, power_2 = flushed(power_1, m), flushed(power_2, m)
+    for i in range(m.size):
+        m[i] = flushed(power_1 * m[i], m)
+        v[i] = flushed(power_2 * v[i], v)
 
 
 def _arrays(dtype):
@@ -194,3 +198,10 @@ def _step_types(rule, array):
     """Types of slots, width, t, hyper and decay."""
     hyper = types.UniTuple(types.float64, len(rule.hyperparameters))
     return types.UniTuple(array, len(rule.slots)), types.int64, types.float64, hyper, types.float64
+
+
+def _deferred_types(rule, dtype):
+    """Types of rows, last, now, x, slots and width, and of a history of one number a step."""
+    array, _, rows = _arrays(dtype)
+    last, slots = types.Array(types.int32, 1, "C"), types.UniTuple(array, len(rule.slots))
+    return (rows, last, types.int64, array, slots, types.int64), types.Array(types.float64, 1, "C")

@@ -6,10 +6,12 @@ import json
 import os
 
 import numpy as np
+import scipy.optimize
 from numba import from_dtype, prange, types
 from numba.core import event
 from numba.extending import register_jitable
 
+import nbadam
 from nbadam import _jit, engine, kernels, rules
 
 
@@ -46,7 +48,7 @@ SMALL = [(function, dtype) for function in (doubled, halved, negated) for dtype 
 
 
 def small(function, dtype, mode="serial"):
-    """Compile or load a kernel that takes little time and shares its text with others, as those of rules do."""
+    """Compile or load a kernel that costs little and shares its text with others, as those of rules do."""
 
     def kernel(x):
         for i in prange(x.size):
@@ -96,12 +98,34 @@ def kernel_steps(kernel, rule, dtype="float64") -> str:
     return bits(x, *slots)
 
 
-def large_steps(steps=20, rule=rules.ADAM) -> str:
-    """Bits of an array, large enough for the parallel kernel, after some steps of the engine."""
-    x = np.linspace(-1, 1, engine.PARALLEL_SIZE + 1)
-    g = np.cos(np.arange(float(x.size)))
-    state = engine.State(rule, [x])
-    hyper = tuple(rule.hyperparameters.values())
-    for t in range(1, steps + 1):
+SIZE = engine.PARALLEL_SIZE + 1  # a step of so many elements runs in parallel where that is safe
+
+
+def large_steps() -> str:
+    """Bits of a large array after some steps of the engine."""
+    x = np.linspace(-1, 1, SIZE)
+    g = np.cos(np.arange(float(SIZE)))
+    state = engine.State(rules.ADAM, [x])
+    hyper = tuple(rules.ADAM.hyperparameters.values())
+    for t in range(1, 51):
         state.step((g,), float(t), hyper, scales=np.ones(1), decays=np.zeros(1))
     return bits(x, *state.slots.values())
+
+
+def large_fit(callback=None) -> str:
+    """Bits of the end of a large fit."""
+    target = np.sin(np.arange(float(SIZE)))
+
+    def fun(x):
+        return float(np.abs(x - target).max()), x - target
+
+    options = {"learning_rate": 0.01, "clipnorm": 100.0, "steps": 20}
+    fit = scipy.optimize.minimize(
+        fun, np.zeros(SIZE), jac=True, method=nbadam.adam, callback=callback, options=options
+    )
+    return bits(fit.x)
+
+
+def work(_=None) -> str:
+    """Bits of all that large arrays go through."""
+    return large_steps() + large_fit()

@@ -53,10 +53,10 @@ def start(program: str, folder: Path, *, package=PACKAGE, **variables: str | Non
     )
 
 
-def finish(process: subprocess.Popen) -> dict:
+def finish(process: subprocess.Popen, timeout: float = TIMEOUT) -> dict:
     """Wait for the end of a process and return what it has said."""
     try:
-        out, err = process.communicate(timeout=TIMEOUT)
+        out, err = process.communicate(timeout=timeout)
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
         out, err = process.communicate()

@@ -13,7 +13,9 @@ def bowl(x):
 
 
 def fit(fun=bowl, x0=(1.0, 2.0), jac=True, bounds=None, **options):
-    return minimize(fun, x0, jac=jac, method=nbadam.adam, bounds=bounds, options={"learning_rate": 0.1} | options)
+    return minimize(
+        fun, x0, jac=jac, method=nbadam.adam, bounds=bounds, options={"learning_rate": 0.1} | options
+    )
 
 
 @pytest.mark.parametrize(
@@ -54,7 +56,19 @@ READ_ONLY.flags.writeable = False
         np.ma.array([1.0, 2.0]),
         (1, 2),
     ],
-    ids=["read-only", "strided", "big-endian", "int", "uint8", "float32", "float16", "longdouble", "object", "masked", "tuple"],
+    ids=[
+        "read-only",
+        "strided",
+        "big-endian",
+        "int",
+        "uint8",
+        "float32",
+        "float16",
+        "longdouble",
+        "object",
+        "masked",
+        "tuple",
+    ],
 )
 @pytest.mark.parametrize("jac", [True, None], ids=["gradient", "differences"])
 def test_x0_in_unusual_forms_works_in_double_precision(x0, jac):
@@ -65,7 +79,7 @@ def test_x0_in_unusual_forms_works_in_double_precision(x0, jac):
 
 
 def test_masked_x0_is_refused():
-    with pytest.raises(ValueError, match="`x0`.*mask"):
+    with pytest.raises(ValueError, match=r"`x0`.*mask"):
         nbadam.adam(bowl, np.ma.array([1.0, 2.0], mask=[True, False]), jac=True)
 
 
@@ -119,8 +133,13 @@ def test_gradient_of_the_wrong_kind(gradient, message, separate):
             fit(lambda x: (1.0, gradient))
 
 
-@pytest.mark.parametrize("name", ["beta_1", "beta_2", "epsilon", "clipnorm", "clipvalue", "weight_decay", "maxiter",
-                                  "maxfun", "maxfev", "steps", "gtol", "ftol", "xtol", "tol", "learning_rate"])  # fmt: skip
+NUMBERS = (
+    "learning_rate beta_1 beta_2 epsilon clipnorm clipvalue weight_decay "
+    "maxiter maxfun maxfev steps gtol ftol xtol tol"
+)
+
+
+@pytest.mark.parametrize("name", NUMBERS.split())
 @pytest.mark.parametrize("value", [-1, np.nan, "fast", [], True, 1j], ids=str)
 def test_options_out_of_range(name, value):
     with pytest.raises(ValueError, match=rf"`{name}` must be"):
@@ -185,7 +204,7 @@ def test_bounds(bounds, message):
 @pytest.mark.parametrize("arguments", [{"fun": None}, {"fun": 3}, {"callback": 3}, {"jac": 3}, {"jac": "cs"}])
 def test_what_is_not_callable(arguments):
     (name,) = arguments
-    with pytest.raises(ValueError, match="`(fun|callback|jac|finite_diff)` must"):
+    with pytest.raises(ValueError, match=r"`(fun|callback|jac|finite_diff)` must"):
         nbadam.adam(**({"fun": bowl, "x0": [1.0], "jac": True} | arguments))
     assert name in arguments
 
@@ -198,6 +217,6 @@ def test_a_refused_call_does_not_call_fun():
         return bowl(x)
 
     for arguments in ({"beta_1": 2}, {"bounds": [(0, 1)]}, {"x_scale": -1}):
-        with pytest.raises(ValueError, match="`|bounds"):
+        with pytest.raises(ValueError, match=r"`|bounds"):
             fit(counted, **arguments)
     assert not calls

@@ -96,7 +96,7 @@ def rule(request):
 learning_rates = st.one_of(st.floats(1e-6, 1.0), st.just(0.0))
 betas = st.one_of(
     st.sampled_from(
-        [(0.9, 0.999), (0.9, 0.99), (0.9, 0.95), (0.95, 0.999), (0.9, 0.9), (0.0, 0.999), (0.0, 0.0)]
+        [(0.9, 0.999), (0.9, 0.99), (0.9, 0.95), (0.95, 0.999), (0.9, 0.9), (0.0, 0.999), (0.0, 0.5)]
     ),
     st.tuples(st.floats(0, 0.99), st.floats(0.1, 0.9999)),
 )
@@ -191,6 +191,15 @@ def test_movements_that_do_not_die_away_are_made_at_once(hyper):
         np.testing.assert_array_equal(run.x, run.default)
     run.assert_same_as_default()
     run.assert_exact()
+
+
+@pytest.mark.parametrize("betas", [(0.0, 0.0), (0.9, 0.0), (0.0, 0.999)])
+def test_betas_of_zero(rule, betas):
+    run = Run((5, 2), rule=rule, by_default=True)
+    for _ in range(30):
+        run.random_step(hyper=(0.01, *betas, 1e-7))
+    run.table.sync()
+    np.testing.assert_allclose(run.x, run.default, rtol=1e-12)
 
 
 def test_changed_betas_and_epsilon():

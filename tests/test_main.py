@@ -42,7 +42,9 @@ def test_batches_show_every_record_once_an_epoch():
 
 
 def test_command_agrees_with_the_reference():
-    done = subprocess.run([sys.executable, "-m", "nbadam"], capture_output=True, text=True, timeout=120, env=os.environ)
+    done = subprocess.run(
+        [sys.executable, "-m", "nbadam"], capture_output=True, text=True, timeout=120, env=os.environ
+    )
     assert done.returncode == 0, done.stderr
     assert "agrees with the reference" in done.stdout
     for name in job.REFERENCE:

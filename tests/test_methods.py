@@ -38,8 +38,8 @@ def slope(x, a=1.0):
 
 
 def fit(fun=paraboloid, x0=(0.0, 0.0, 0.0), jac=True, **options):
-    arguments = {k: options.pop(k) for k in ("args", "bounds", "callback", "tol") if k in options}
-    return minimize(fun, x0, jac=jac, method=nbadam.adam, options=FAST | options, **arguments)
+    arguments = {k: options.pop(k) for k in ("args", "bounds", "callback", "method", "tol") if k in options}
+    return minimize(fun, x0, jac=jac, options=FAST | options, **{"method": nbadam.adam, **arguments})
 
 
 def test_signature_is_the_one_that_scipy_calls():
@@ -49,12 +49,15 @@ def test_signature_is_the_one_that_scipy_calls():
     ]  # fmt: skip
     defaults = {name: p.default for name, p in parameters.items() if p.default is not p.empty}
     assert defaults == {
-        "args": (), "jac": None, "hess": None, "hessp": None, "bounds": None, "constraints": (), "callback": None,
+        "args": (), "jac": None, "hess": None, "hessp": None, "bounds": None, "constraints": (),
+        "callback": None,
     }  # fmt: skip
 
 
 @pytest.mark.parametrize(
-    ("fun", "jac"), [(paraboloid, True), (value, slope), (value, None)], ids=["joint", "separate", "differences"]
+    ("fun", "jac"),
+    [(paraboloid, True), (value, slope), (value, None)],
+    ids=["joint", "separate", "differences"],
 )
 def test_every_kind_of_gradient_finds_the_minimum(fun, jac):
     result = fit(fun, jac=jac)
@@ -66,7 +69,7 @@ def test_every_kind_of_gradient_finds_the_minimum(fun, jac):
 
 
 def test_result_has_every_field_and_none_that_clients_misread():
-    result = fit()
+    result = fit(steps=250)
     assert isinstance(result, OptimizeResult)
     assert set(result) == {"x", "fun", "jac", "nit", "nfev", "njev", "status", "success", "message"}
     assert type(result.fun) is float
@@ -92,7 +95,9 @@ def test_args_reach_fun_and_jac():
 
 def test_direct_call_equals_the_call_through_minimize():
     assert_array_equal(nbadam.adam(paraboloid, [0.0, 0.0], jac=True, **FAST).x, fit(x0=[0.0, 0.0]).x)
-    assert_array_equal(nbadam.adam(value, [0.0], jac="3-point", **FAST).x, fit(value, [0.0], None, finite_diff="3-point").x)
+    assert_array_equal(
+        nbadam.adam(value, [0.0], jac="3-point", **FAST).x, fit(value, [0.0], None, finite_diff="3-point").x
+    )
 
 
 def test_noisy_objective_gets_a_new_sample_at_the_same_point():
@@ -144,7 +149,9 @@ def test_value_may_come_as_any_scalar(returned):
     assert type(result.fun) is float
 
 
-@pytest.mark.parametrize("returned", [list, np.float32, lambda g: g.astype(int), lambda g: g[::-1].copy()[::-1]])
+@pytest.mark.parametrize(
+    "returned", [list, np.float32, lambda g: g.astype(int), lambda g: g[::-1].copy()[::-1]]
+)
 def test_gradient_may_come_in_any_form(returned):
     assert np.isfinite(fit(lambda x: (value(x), returned(slope(x))), steps=3).x).all()
 
@@ -185,7 +192,14 @@ def test_bounds_in_every_form(bounds, jac):
 
 
 def test_bounds_zip_and_scalar_bounds():
-    result = minimize(paraboloid, [0.0, 0.0], jac=True, method=nbadam.adam, bounds=zip([0, 0], [0.5, 9]), options=FAST)
+    result = minimize(
+        paraboloid,
+        [0.0, 0.0],
+        jac=True,
+        method=nbadam.adam,
+        bounds=zip([0, 0], [0.5, 9], strict=True),
+        options=FAST,
+    )
     assert_allclose(result.x, [0.5, 2], atol=1e-4)
     bounds = Bounds(0, 1)
     assert_allclose(fit(bounds=bounds).x, [1, 1, 1])
@@ -338,6 +352,43 @@ def test_no_result_is_worse_than_the_start():
     assert_array_equal(result.x, [1.0])
 
 
+def test_a_cycle_of_large_steps_does_not_pass_for_convergence():
+    # Steps of 0.25 to and fro: the mean of the gradients vanishes, the gradient at the mean point does not.
+    def crooked(x):
+        return abs(x[0] - 0.1), np.array([1.0 if x[0] > 0.1 else -1.0])
+
+    result = minimize(
+        crooked, [1.0], jac=True, method=nbadam.lion, options={"learning_rate": 0.25, "maxiter": 1000}
+    )
+    assert (result.success, result.status) == (False, 1)
+    assert result.nfev > result.nit + 1  # the mean point was looked at
+
+
+def test_without_noise_success_means_a_small_gradient():
+    def powell(x):
+        a, b, c, d = x[0] + 10 * x[1], x[2] - x[3], x[1] - 2 * x[2], x[0] - x[3]
+        g = np.array([2 * a + 40 * d**3, 20 * a + 4 * c**3, 10 * b - 8 * c**3, -10 * b - 40 * d**3])
+        return a**2 + 5 * b**2 + c**4 + 10 * d**4, g
+
+    result = fit(powell, [3.0, -1.0, 0.0, 1.0], ftol=0)
+    assert result.success
+    assert np.abs(result.jac).max() <= 1e-5
+    assert_array_equal(result.jac, powell(result.x)[1])
+    assert result.fun == powell(result.x)[0]
+
+
+def test_clipping_by_norm_where_squares_overflow():
+    def steep(x):
+        return float(1e200 * np.sum(x)), np.full(x.shape, 1e200)
+
+    # With a large epsilon the step is proportional to the clipped gradient.
+    steps = fit(steep, [0.0, 0.0], steps=1, learning_rate=1e6, epsilon=1e6, clipnorm=1e-3).x
+    reference = fit(
+        lambda x: (0.0, np.full(2, 1e-3 / np.sqrt(2))), [0.0, 0.0], steps=1, learning_rate=1e6, epsilon=1e6
+    ).x
+    assert_allclose(steps, reference, rtol=1e-12)
+
+
 # --- Callbacks ---------------------------------------------------------------------------------
 
 
@@ -459,11 +510,17 @@ def test_x_scale_sets_the_unit_of_a_step():
 
 def test_clipping_amsgrad_and_weight_decay_take_effect():
     plain = fit(steps=30).x
-    for options in ({"clipnorm": 0.5, "epsilon": 1.0}, {"clipvalue": 0.5, "epsilon": 1.0}, {"weight_decay": 0.3}):
+    for options in (
+        {"clipnorm": 0.5, "epsilon": 1.0},
+        {"clipvalue": 0.5, "epsilon": 1.0},
+        {"weight_decay": 0.3},
+    ):
         assert not np.allclose(plain, fit(steps=30, **options).x, rtol=1e-3)
     assert not np.allclose(fit(steps=200).x, fit(steps=200, amsgrad=True).x, rtol=1e-6, atol=0)
     # One step of x <- x - rate * decay * x - rate * sign(g)
-    assert_allclose(fit(x0=[5.0], steps=1, weight_decay=0.5, epsilon=0).x, 5 - 0.1 * 0.5 * 5 - 0.1, rtol=1e-14)
+    assert_allclose(
+        fit(x0=[5.0], steps=1, weight_decay=0.5, epsilon=0).x, 5 - 0.1 * 0.5 * 5 - 0.1, rtol=1e-14
+    )
 
 
 def test_clipping_by_norm_scales_the_gradient():
@@ -498,8 +555,9 @@ def ignore(x):
         {"learning_rate": lambda step: 0.1 * 0.999**step, "steps": 700},
         {"maxfun": 321},
         {"bounds": [(None, 0.9), (-5, 3)]},
+        {"method": nbadam.adagrad, "steps": 300},
     ],
-    ids=["plain", "clipped", "array rate", "schedule", "maxfun", "bounds"],
+    ids=["plain", "clipped", "array rate", "schedule", "maxfun", "bounds", "adagrad"],
 )
 def test_a_run_in_compiled_code_equals_the_run_from_python(options):
     arguments = {"fun": compiled_rosenbrock, "x0": [-1.2, 1.0], "args": (50.0,), **options}
@@ -557,15 +615,23 @@ def test_basinhopping_and_dual_annealing():
     arguments = {"method": nbadam.adam, "options": FAST}
     hop = basinhopping(bumpy, [1.5], niter=5, minimizer_kwargs=arguments)
     assert_allclose(hop.x, 0, atol=1e-3)
-    annealed = dual_annealing(bumpy, [(-3, 3)], maxiter=10, minimizer_kwargs=arguments | {"bounds": [(-3, 3)]})
+    annealed = dual_annealing(
+        bumpy, [(-3, 3)], maxiter=10, minimizer_kwargs=arguments | {"bounds": [(-3, 3)]}
+    )
     assert_allclose(annealed.x, 0, atol=1e-3)
 
 
 def test_constraints_are_refused_and_empty_ones_are_not():
     for empty in ((), [], None):
-        assert minimize(paraboloid, [0.0], jac=True, method=nbadam.adam, constraints=empty, options=FAST).success
-    for constraint in ({"type": "eq", "fun": value}, [{"type": "eq", "fun": value}], LinearConstraint([[1.0]], 0, 1)):
-        with pytest.raises(ValueError, match="`constraints`.*bounds"):
+        assert minimize(
+            paraboloid, [0.0], jac=True, method=nbadam.adam, constraints=empty, options=FAST
+        ).success
+    for constraint in (
+        {"type": "eq", "fun": value},
+        [{"type": "eq", "fun": value}],
+        LinearConstraint([[1.0]], 0, 1),
+    ):
+        with pytest.raises(ValueError, match=r"`constraints`.*bounds"):
             minimize(paraboloid, [0.0], jac=True, method=nbadam.adam, constraints=constraint)
 
 
@@ -577,6 +643,21 @@ def test_hessians_and_unknown_options_warn():
     options = {"learning_rate": 0.1, "steps": 2}
     minimize(paraboloid, [0.0], jac=True, method=nbadam.adam, options=options)
     assert options == {"learning_rate": 0.1, "steps": 2}
+
+
+METHODS = ["adam", "adamw", "adamax", "nadam", "radam", "lion", "sgd", "rmsprop", "adagrad", "adadelta"]
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_descends(name):
+    rate = {"sgd": 0.01, "adadelta": 10.0, "adagrad": 0.3}.get(name, 0.02)
+    method = getattr(nbadam, name)
+    options = {"learning_rate": rate, "steps": 600}
+    result = minimize(paraboloid, [0.0, 0.0], jac=True, method=method, options=options)
+    assert result.success
+    assert result.fun < 0.01
+    assert method.__name__ == name
+    assert f"method=nbadam.{name}" in method.__doc__
 
 
 def test_rosenbrock_with_the_defaults():

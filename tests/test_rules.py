@@ -6,7 +6,7 @@ import math
 import numba
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numba import njit, types
 
@@ -37,6 +37,7 @@ RANGES = {
 gradients = st.lists(
     st.lists(st.floats(-100, 100, allow_subnormal=False), min_size=3, max_size=3), min_size=1, max_size=6
 )
+few_examples = settings(max_examples=25)  # of each of the many rules
 every_rule = pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
 compiled_only = pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="about compiled code")
 
@@ -90,6 +91,7 @@ def run_plainly(rule, x, gs, hyper, clip, scale, decay):
 
 
 @every_rule
+@few_examples
 @given(data=st.data(), gs=gradients)
 def test_kernel_is_the_rule(rule, data, gs):
     hyper = data.draw(hypers(rule))
@@ -104,6 +106,7 @@ def test_kernel_is_the_rule(rule, data, gs):
 
 
 @every_rule
+@few_examples
 @given(data=st.data(), gs=gradients)
 def test_odd(rule, data, gs):
     hyper = data.draw(hypers(rule))
@@ -115,6 +118,7 @@ def test_odd(rule, data, gs):
 
 
 @every_rule
+@few_examples
 @given(gs=gradients)
 def test_learning_rate_zero_is_identity(rule, gs):
     if rule.scalars is rules.ftrl:

@@ -57,7 +57,7 @@ class Adam(Optimizer):
     >>> opt = nbadam.Adam(learning_rate=0.5)
     >>> opt.minimize(lambda: (np.sum(x**2), 2 * x), x)
     1
-    >>> x
+    >>> x.round(4)
     array([ 0.5, -1.5])
     """
 

@@ -108,8 +108,8 @@ class Optimizer(Stateful):
         >>> opt = nbadam.Adam(learning_rate=0.1)
         >>> opt.minimize(lambda: (var1 ** 2) / 2.0, [var1])
         1
-        >>> var1
-        array(9.9)
+        >>> round(float(var1), 4)
+        9.9
         """
         variables = var_list() if callable(var_list) else var_list
         gradients = losses.gradients(loss, variables) if grad is None else grad()

@@ -167,15 +167,18 @@ class Stateful(Settings):
 
         Examples
         --------
+        >>> import os
+        >>> import tempfile
         >>> import nbadam
         >>> import numpy as np
         >>> x = np.ones(3)
         >>> opt = nbadam.Adam(learning_rate=0.1)
         >>> opt.apply_gradients([(x.copy(), x)])
         1
-        >>> opt.save("run.npz")
+        >>> path = os.path.join(tempfile.mkdtemp(), "run.npz")
+        >>> opt.save(path)
         >>> resumed = nbadam.Adam()
-        >>> resumed.load("run.npz")
+        >>> resumed.load(path)
         >>> resumed.learning_rate, resumed.apply_gradients([(x.copy(), x)])
         (0.1, 2)
         """
@@ -222,7 +225,7 @@ class Stateful(Settings):
         loaded._registry = Registry(records)
         if self._registry.variables:
             loaded.build([variable.array for variable in self._registry.variables.values()])
-        self.__dict__ = loaded.__dict__
+        self.__dict__.update(loaded.__dict__)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return settings and state without the variables."""

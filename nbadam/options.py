@@ -1,0 +1,149 @@
+"""What a user may ask of a run: options, their defaults, and the plan they make."""
+
+import inspect
+import warnings
+from collections.abc import Callable
+from math import inf
+from typing import Any
+
+import numpy as np
+
+from .checks import number, positive
+from .hyperparameters import closed_fraction, flag, fraction, non_negative
+from .minimize import Plan
+from .rules import Rule
+from .schedules import LearningRateSchedule
+from .stopping import Stop
+
+MAXITER = 50_000
+GTOL, FTOL, XTOL = 1e-5, 1e-9, 0.0
+
+OPTIONS = {
+    "clipvalue": None,
+    "clipnorm": None,
+    "weight_decay": None,
+    "x_scale": 1.0,
+    "steps": None,
+    "maxiter": None,
+    "maxfun": None,
+    "maxfev": None,
+    "tol": None,
+    "gtol": None,
+    "ftol": None,
+    "xtol": None,
+    "finite_diff": "2-point",
+    "finite_diff_rel_step": None,
+    "eps": None,
+    "disp": False,
+    "return_all": False,
+}
+
+# What is not listed is a number from 0 on.
+_CHECKS = {"beta_1": fraction, "beta_2": fraction, "rho": fraction, "momentum": closed_fraction}
+
+
+def settings_from(known: dict, options: dict) -> dict:
+    """Options with their defaults; unknown ones warn, as those of SciPy's own methods do."""
+    unknown = [name for name in options if name not in known]
+    if unknown:
+        warn(f"Unknown solver options: {', '.join(unknown)}")
+    settings = known | {name: value for name, value in options.items() if name in known}
+    for name in {"amsgrad", "return_all"} & set(settings):
+        flag(name, settings[name])
+    return settings
+
+
+def plan_from(
+    rule: Rule,
+    settings: dict[str, Any],
+    n: int,
+    lower: np.ndarray,
+    upper: np.ndarray,
+    initial: dict[str, float],
+) -> Plan:
+    """Check the settings and make the plan of a run in `n` variables."""
+    learning_rate, rates = _learning_rate(settings["learning_rate"], n)
+    names = list(rule.hyperparameters)[1:]
+    hyper = tuple(_CHECKS.get(name, non_negative)(name, settings[name]) for name in names)
+    maxiter, at_end = _limit("maxiter", settings, MAXITER), Stop.MAXITER
+    if settings["steps"] is not None:
+        steps = number("steps", settings["steps"], low=0)
+        if settings["maxiter"] is None or steps <= maxiter:
+            maxiter, at_end = steps, Stop.STEPS
+    return Plan(
+        rule=rule,
+        initial=initial,
+        learning_rate=learning_rate,
+        hyper=hyper,
+        rates=rates,
+        clipvalue=_limit("clipvalue", settings, inf),
+        clipnorm=_limit("clipnorm", settings, inf),
+        weight_decay=_limit("weight_decay", settings, 0.0),
+        x_scale=positive("x_scale", settings["x_scale"], n),
+        lower=lower,
+        upper=upper,
+        tolerances=_tolerances(settings),
+        maxiter=maxiter,
+        maxfun=min(_limit("maxfun", settings, inf), _limit("maxfev", settings, inf)),
+        at_end=at_end,
+    )
+
+
+def _limit(name: str, settings: dict, default: float) -> float:
+    """Return an option that None turns off, or leaves at its default."""
+    return default if settings[name] is None else number(name, settings[name], low=0)
+
+
+def _tolerances(settings: dict) -> tuple[float, float, float]:
+    """Return `gtol`, `ftol` and `xtol`: as given, or `tol`, or off in a planned run, or the default."""
+
+    def tolerance(name: str, default: float) -> float:
+        for given in (name, "tol"):
+            if settings[given] is not None:
+                return number(given, settings[given], low=0)
+        return default if settings["steps"] is None else -1.0
+
+    return tolerance("gtol", GTOL), tolerance("ftol", FTOL), tolerance("xtol", XTOL)
+
+
+def _learning_rate(option, n: int) -> tuple[Callable, np.ndarray]:
+    """Learning rate as a function of the steps done, and each variable's fraction of it (empty if equal)."""
+    equal = np.empty(0)
+    if callable(option):
+        if isinstance(option, LearningRateSchedule):
+            schedule: Callable = option
+        elif parameters(option):
+            schedule = np.vectorize(option, otypes=[float])
+        else:
+            schedule = np.vectorize(lambda step: option(), otypes=[float])
+
+        def rate(steps):
+            rates = np.asarray(schedule(steps), dtype=float)
+            if not (np.isfinite(rates) & (rates >= 0)).all():
+                raise ValueError(
+                    f"`learning_rate` must give finite numbers >= 0; at step {steps} it gave {rates}."
+                )
+            return rates
+
+        return rate, equal
+    if np.ndim(option) == 0:
+        constant = non_negative("learning_rate", option)
+        return lambda steps: constant, equal
+    each = positive("learning_rate", option, n, zero=True)
+    largest = each.max()
+    return lambda steps: largest, each / largest if largest > 0 else equal
+
+
+def parameters(function: Callable) -> list[str]:
+    """Names of the parameters of a callable; none where it does not tell, as some builtins."""
+    try:
+        return list(inspect.signature(function).parameters)
+    except (TypeError, ValueError):
+        return []
+
+
+def warn(message: str, category: type[Warning] | None = None) -> None:
+    """Warn the caller of the method, by default with SciPy's `OptimizeWarning`."""
+    from scipy.optimize import OptimizeWarning
+
+    warnings.warn(message, category or OptimizeWarning, stacklevel=5)

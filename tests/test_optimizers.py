@@ -1,0 +1,663 @@
+"""Steps of the optimizer classes: variables, gradients, clipping, averages, accumulation.
+
+The numbers are compared with other libraries in test_golden.
+"""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nbadam import optimizers, schedules
+from nbadam.optimizers import SGD, Adam
+from nbadam.optimizers.serialization import CLASSES
+from nbadam.optimizers.variables import SMALL
+
+
+# Plain Python loops warn where compiled ones do not.
+beyond_doubles = pytest.mark.filterwarnings("ignore:(overflow|invalid value) encountered:RuntimeWarning")
+
+
+def normal(seed, *shape, dtype=np.float64):
+    return np.random.default_rng(seed).normal(size=shape).astype(dtype)
+
+
+def snapshot(opt, variables):
+    weights = [weight.tobytes() for weight in opt.get_weights()]
+    return opt.iterations, opt.skipped_steps, weights, [x.tobytes() for x in variables]
+
+
+# --- Variables -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("cls", CLASSES)
+def test_many_variables_step_as_each_would_alone(cls):
+    shapes = [(), (3,), (2, 5), (0,), (1,), (4, 1, 2)] * 4 + [(SMALL,), (SMALL + 1,)]
+    dtypes = [np.float64, np.float32]
+    xs = [normal(i, *shape, dtype=dtypes[i % 2]) for i, shape in enumerate(shapes)]
+    alone = [x.copy() for x in xs]
+    options = {"learning_rate": 0.1, "clipvalue": 1.0, "clipnorm": 2.0, "weight_decay": 0.1}
+    opt, singles = cls(**options), [cls(**options) for _ in xs]
+    for step in range(1, 4):
+        gs = [normal(100 * step + i, *x.shape, dtype=x.dtype) for i, x in enumerate(xs)]
+        assert opt.apply_gradients(zip(gs, xs, strict=True)) == step
+        for single, g, x in zip(singles, gs, alone, strict=True):
+            single.apply_gradients([(g, x)])
+    for x, y in zip(xs, alone, strict=True):
+        np.testing.assert_array_equal(x, y)
+        assert np.isfinite(x).all()
+
+
+def test_example_of_the_reference_page():
+    var1 = np.array(10.0)
+    opt = Adam(learning_rate=0.1)
+    assert opt.minimize(lambda: (var1**2) / 2.0, [var1]) == 1
+    assert var1 == pytest.approx(9.9, abs=1e-6)
+
+
+def layouts(tmp_path):
+    """Arrays that do not lie in memory as the kernels take them, and some that do."""
+    base = np.ones((6, 8))
+    packed = np.zeros(5, dtype=[("a", "u1"), ("x", "<f8")])
+    packed["x"] = 1.0
+    mapped = np.memmap(tmp_path / "x.bin", dtype=np.float32, mode="w+", shape=(3, 2))
+    mapped[:] = 1
+    return {
+        "0-d": np.array(1.0),
+        "transposed": np.ones((4, 3)).T,
+        "Fortran": np.ones((4, 3), order="F"),
+        "strided": base[::2, 1::3],
+        "reversed": np.ones(5)[::-1],
+        "column": np.ones((3, 2))[:, 0],
+        "memory-mapped": mapped,
+        "part of a memory map": mapped[1:, ::2],
+        "big-endian": np.ones(3, ">f8"),
+        "unaligned": packed["x"],
+        "empty": np.ones((0, 3)),
+    }
+
+
+LAYOUTS = ["0-d", "transposed", "Fortran", "strided", "reversed", "column", "memory-mapped"]
+LAYOUTS += ["part of a memory map", "big-endian", "unaligned", "empty"]
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_any_layout(tmp_path, name):
+    x = layouts(tmp_path)[name]
+    y = np.ones(x.shape, x.dtype.newbyteorder("="))
+    opt, plain = Adam(0.1, weight_decay=0.1), Adam(0.1, weight_decay=0.1)
+    for seed in range(3):
+        g = normal(seed, *x.shape, dtype=y.dtype)
+        opt.apply_gradients([(g, x)])
+        plain.apply_gradients([(g, y)])
+    np.testing.assert_array_equal(x, y)
+    if "memory" in name:
+        x.flush()
+        assert np.fromfile(tmp_path / "x.bin", np.float32).min() < 1
+
+
+def test_neighbours_of_a_strided_variable_stay():
+    base = np.ones(9)
+    Adam(0.1).apply_gradients([(np.ones(3), base[1::3])])
+    assert (base[[0, 2, 3, 5, 6, 8]] == 1).all() and (base[1::3] < 1).all()
+
+
+def test_nested_structures():
+    tree = {"layers": [(np.ones(2), np.ones(3)), (np.ones(1), np.ones(1))], "scale": np.array(1.0)}
+    gradients = {"scale": np.array(2.0), "layers": [(np.ones(2), None), None]}
+    opt = SGD(0.5)
+    assert opt.apply_gradients([(gradients, tree)]) == 1
+    assert tree["scale"] == 0.0
+    assert (tree["layers"][0][0] == 0.5).all()
+    assert (tree["layers"][0][1] == 1).all() and tree["layers"][1][0] == 1
+
+
+def test_variables_come_and_go():
+    x, y, z = np.ones(2), np.ones(3), np.ones(2)
+    opt = Adam(0.1)
+    opt.apply_gradients([(np.ones(2), x)])
+    opt.apply_gradients([(np.ones(3), y), (np.ones(2), x)])
+    opt.apply_gradients([(None, x), (np.ones(2), z), (np.ones(3), y)])
+    assert opt.iterations == 3
+    # Slots start with the first gradient, bias correction counts the steps of the optimizer.
+    np.testing.assert_allclose(opt.get_slot(x, "m"), 1 - 0.9**2)
+    np.testing.assert_allclose(opt.get_slot(z, "m"), 1 - 0.9)
+    late = 0.1 * 0.1 / (1 - 0.9**3) / (np.sqrt(0.001 / (1 - 0.999**3)))
+    np.testing.assert_allclose(z, 1 - late, rtol=1e-5)
+
+
+def test_equal_arrays_are_different_variables():
+    x, y = np.ones(2), np.ones(2)
+    opt = SGD(0.5, momentum=0.5)
+    opt.apply_gradients([(np.ones(2), x)])
+    opt.apply_gradients([(np.ones(2), y)])
+    np.testing.assert_array_equal(x, y)
+    assert opt.get_slot(x, "momentum") is not opt.get_slot(y, "momentum")
+
+
+def test_empty_call_does_nothing():
+    opt = Adam()
+    assert opt.apply_gradients([]) == 0
+    opt.apply_gradients([(np.ones(1), np.ones(1))])
+    assert opt.apply_gradients(iter([])) == 1 == opt.iterations
+
+
+def overlapping():
+    base = np.ones(6)
+    return base, {
+        "part": (base, base[:2]),
+        "shifted": (base[:4], base[2:]),
+        "interleaved": (base[::2], base[2:3]),
+        "same memory": (base, base[:]),
+    }
+
+
+@pytest.mark.parametrize("name", overlapping()[1])
+def test_overlapping_variables_are_refused(name):
+    _, pairs = overlapping()
+    x, y = pairs[name]
+    opt = Adam()
+    with pytest.raises(ValueError, match="Variable 1 overlaps another"):
+        opt.apply_gradients([(np.ones(x.shape), x), (np.ones(y.shape), y)])
+    assert (x == 1).all() and opt.iterations == 0
+    opt.apply_gradients([(np.ones(x.shape), x)])
+    before = snapshot(opt, [x])
+    with pytest.raises(ValueError, match="overlaps another"):
+        opt.apply_gradients([(np.ones(y.shape), y)])
+    assert snapshot(opt, [x]) == before
+
+
+def test_views_that_do_not_overlap():
+    base = np.ones(6)
+    opt = SGD(0.5)
+    opt.apply_gradients([(np.ones(3), base[::2]), (np.full(3, 2.0), base[1::2])])
+    np.testing.assert_array_equal(base, [0.5, 0.0] * 3)
+
+
+def read_only():
+    x = np.ones(2)
+    x.flags.writeable = False
+    return x
+
+
+BAD_VARIABLES = {
+    "read-only": (read_only(), ValueError, "Variable 1 is read-only"),
+    "integer": (np.ones(2, int), TypeError, "Variable 1 must be of dtype float32 or float64, not int64"),
+    "half": (np.ones(2, np.float16), TypeError, "not float16"),
+    "long double": (np.ones(2, np.longdouble), TypeError, "Variable 1 must be of dtype"),
+    "complex": (np.ones(2, complex), TypeError, "not complex128"),
+    "object": (np.ones(2, object), TypeError, "not object"),
+    "masked": (np.ma.ones(2), TypeError, "not a MaskedArray"),
+    "number": (1.0, TypeError, "NumPy array, which is updated in place.*float 1.0"),
+    "NumPy number": (np.float64(1.0), TypeError, "NumPy array, which is updated in place"),
+    "list of numbers": ([1.0, 2.0], TypeError, "not float 1.0"),
+    "string": ("x", TypeError, "not str 'x'"),
+    "None": (None, TypeError, "not NoneType"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_VARIABLES)
+def test_bad_variable(name):
+    bad, error, message = BAD_VARIABLES[name]
+    x = np.ones(2)
+    opt = Adam(0.1)
+    opt.apply_gradients([(np.ones(2), x)])
+    before = snapshot(opt, [x])
+    gradient = [1.0, 1.0] if isinstance(bad, list) else np.ones(2)
+    with pytest.raises(error, match=message):
+        opt.apply_gradients([(np.ones(2), x), (gradient, bad)])
+    with pytest.raises(error, match=message):
+        opt.build([x, bad])
+    assert snapshot(opt, [x]) == before
+
+
+# --- Gradients -----------------------------------------------------------------------------------
+
+
+class Sparse:
+    """Looks like scipy.sparse."""
+
+    def tocoo(self):
+        raise AssertionError
+
+
+BAD_GRADIENTS = {
+    "shape": (np.ones(3), ValueError, r"Gradient 1 has shape \(3,\) and its variable \(2,\)"),
+    "broadcastable": (np.ones(1), ValueError, r"shape \(1,\)"),
+    "number": (1.0, ValueError, r"shape \(\) and its variable \(2,\)"),
+    "dtype": (np.ones(2, np.float32), TypeError, "Gradient 1 has dtype float32 and its variable float64"),
+    "integer": (np.ones(2, int), TypeError, "Gradient 1 has dtype int64"),
+    "complex": (np.ones(2, complex), TypeError, "Gradient 1 has dtype complex128"),
+    "object": (np.ones(2, object), TypeError, "Gradient 1 has dtype object"),
+    "masked": (np.ma.ones(2), TypeError, "Gradient 1 is a masked array"),
+    "ragged": ([[1.0], [1.0, 2.0]], TypeError, "Gradient 1 must be an array of real numbers, not list"),
+    "strings": (["a", "b"], TypeError, "Gradient 1 must be an array of real numbers"),
+    "string": ("ab", TypeError, "real numbers, not str"),
+    "dict": ({"a": 1}, TypeError, "real numbers, not dict"),
+    "scipy.sparse": (Sparse(), TypeError, "Gradient 1 is sparse"),
+    "values and indices": ((np.ones(1), [0]), TypeError, "Gradient 1 is sparse"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_GRADIENTS)
+def test_bad_gradient(name):
+    bad, error, message = BAD_GRADIENTS[name]
+    x, y = np.ones(2), np.ones(2)
+    opt = Adam(0.1)
+    opt.apply_gradients([(np.ones(2), x)])
+    before = snapshot(opt, [x, y])
+    with pytest.raises(error, match=message):
+        opt.apply_gradients([(np.ones(2), x), (bad, y)])
+    assert snapshot(opt, [x, y]) == before
+    with pytest.raises(ValueError, match="no slots"):
+        opt.get_slot(y, "m")
+
+
+@pytest.mark.parametrize(
+    ("gradient", "variable", "message"),
+    [
+        (np.ones(2), [np.ones(1), np.ones(1)], "same structure.*not as ndarray"),
+        ([np.ones(1)], [np.ones(1), np.ones(1)], r"entries \[0, 1\]"),
+        ({"a": np.ones(1)}, {"b": np.ones(1)}, r"entries \['b'\]"),
+        ([np.ones(1)], {0: np.ones(1)}, "of a dict of variables"),
+    ],
+)
+def test_gradients_of_another_structure(gradient, variable, message):
+    with pytest.raises(ValueError, match=message):
+        Adam().apply_gradients([(gradient, variable)])
+
+
+@pytest.mark.parametrize("entry", [np.ones(3), 1.0, (np.ones(1),), (1, 2, 3)])
+def test_what_is_no_pair(entry):
+    with pytest.raises(ValueError, match=r"pairs \(gradient, variable\)"):
+        Adam().apply_gradients([entry])
+
+
+def test_no_gradients():
+    opt = Adam()
+    with pytest.raises(ValueError, match="No gradients provided for any variable: all 2 are None"):
+        opt.apply_gradients([(None, np.ones(1)), (None, np.ones(2))])
+    assert opt.iterations == 0 and opt.get_weights() == []
+
+
+def test_variable_listed_twice():
+    x = np.ones(2)
+    opt = Adam(0.1)
+    for _ in range(2):
+        with pytest.raises(ValueError, match="Variable 1 is listed twice"):
+            opt.apply_gradients([(np.ones(2), x), (np.ones(2), x)])
+        assert (x == 1).all() and opt.iterations == 0
+        opt.build(x)
+    assert opt.apply_gradients([(np.ones(2), x), (None, x)]) == 1
+
+
+def unaligned(values):
+    raw = np.zeros(8 * len(values) + 1, np.uint8)
+    array = raw[1:].view("<f8")
+    array[:] = values
+    return array
+
+
+def kept(values):
+    array = np.array(values)
+    array.flags.writeable = False
+    return array
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        list,
+        kept,
+        unaligned,
+        lambda values: np.array(values, ">f8"),
+        lambda values: np.repeat(values, 2)[::2],
+        lambda values: np.array([values])[0],
+        lambda values: [np.float64(value) for value in values],
+    ],
+)
+def test_forms_of_a_gradient(form):
+    x, y = np.ones(3), np.ones(3)
+    Adam(0.1).apply_gradients([(form([1.0, -2.0, 3.0]), x)])
+    Adam(0.1).apply_gradients([(np.array([1.0, -2.0, 3.0]), y)])
+    np.testing.assert_array_equal(x, y)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("gradient", [2, 2.0, np.float64(2.0)])
+def test_number_as_gradient_of_a_scalar(dtype, gradient):
+    x = np.array(1.0, dtype)
+    SGD(0.25).apply_gradients([(gradient, x)])
+    assert x == 0.5
+    SGD(0.25).apply_gradients([(dtype(2), x)])
+    assert x == 0.0
+
+
+def test_gradients_that_are_variables():
+    """As those of x . y are: stepping x must not change the gradient of y."""
+    x, y = np.array([1.0, 2.0]), np.array([3.0, 4.0])
+    SGD(1.0).apply_gradients([(y, x), (x, y)])
+    np.testing.assert_array_equal(x, [-2.0, -2.0])
+    np.testing.assert_array_equal(y, [2.0, 2.0])
+
+
+def test_gradients_that_are_parts_of_variables():
+    base = np.array([1.0, 2.0, 3.0, 4.0])
+    x, y = base[:2], base[2:]
+    opt = SGD(1.0)
+    opt.apply_gradients([(base[1:3], x), (base[:2], y)])
+    np.testing.assert_array_equal(base, [-1.0, -1.0, 2.0, 2.0])
+    opt.apply_gradients([(base[1:3], x), (base[:2], y)])
+    np.testing.assert_array_equal(base, [0.0, -3.0, 3.0, 3.0])
+
+
+# --- Clipping ------------------------------------------------------------------------------------
+
+
+def clipped(gs, clipvalue=None, clipnorm=None, global_clipnorm=None):
+    """The formulas of legacy Keras."""
+    if clipvalue is not None:
+        gs = [np.clip(g, -clipvalue, clipvalue) for g in gs]
+    if clipnorm is not None:
+        gs = [g * clipnorm / max(np.linalg.norm(g), clipnorm) for g in gs]
+    if global_clipnorm is not None:
+        norm = np.sqrt(sum((g**2).sum() for g in gs))
+        gs = [g * global_clipnorm * min(1 / norm, 1 / global_clipnorm) for g in gs]
+    return gs
+
+
+limits = st.sampled_from([None, 0.25, 1.0, 100.0])
+
+
+@given(clipvalue=limits, norm=limits, together=st.booleans(), seed=st.integers(0, 9))
+def test_clipping(clipvalue, norm, together, seed):
+    options = {"clipvalue": clipvalue, "global_clipnorm" if together else "clipnorm": norm}
+    shapes = [(3,), (2, 2), (), (SMALL,)]
+    gs = [normal(seed + k, *shape) for k, shape in enumerate(shapes)]
+    xs = [np.zeros(shape) for shape in shapes]
+    SGD(1.0, **options).apply_gradients(zip(gs, xs, strict=True))
+    for x, expected in zip(xs, clipped(gs, **options), strict=True):
+        np.testing.assert_allclose(-x, expected, rtol=1e-14)
+
+
+def test_limits_can_be_lifted():
+    x = np.zeros(2)
+    opt = SGD(1.0, clipnorm=1.0, clipvalue=2.0, weight_decay=0.5)
+    opt.apply_gradients([([3.0, 4.0], x)])
+    opt.clipnorm = opt.clipvalue = opt.weight_decay = None
+    x[:] = 0
+    opt.apply_gradients([([3.0, 4.0], x)])
+    np.testing.assert_array_equal(x, [-3.0, -4.0])
+
+
+@beyond_doubles
+@pytest.mark.parametrize("limit", ["clipnorm", "global_clipnorm"])
+@pytest.mark.parametrize("size", [1e154, 1e200, 1.7e308])
+def test_norms_of_huge_gradients(limit, size):
+    x, y = np.zeros(2), np.zeros(SMALL)
+    opt = SGD(1.0, **{limit: 2.0})
+    opt.apply_gradients([(np.full(2, size), x), (np.zeros(SMALL), y)])
+    np.testing.assert_allclose(x, -np.sqrt(2.0), rtol=1e-14)
+    assert not y.any()
+
+
+@beyond_doubles
+def test_huge_gradients_of_mixed_dtypes():
+    x, y = np.zeros(2), np.zeros(2, np.float32)
+    opt = SGD(1.0, global_clipnorm=1e200)
+    opt.apply_gradients([(np.full(2, 3e200), x), (np.full(2, 1e38, np.float32), y)])
+    np.testing.assert_allclose(x, -1e200 / np.sqrt(2), rtol=1e-14)
+    np.testing.assert_allclose(y, -1e38 / (3 * np.sqrt(2)), rtol=1e-6)
+
+
+@pytest.mark.parametrize("limit", ["clipvalue", "clipnorm", "global_clipnorm"])
+def test_limit_zero(limit):
+    x, y = np.ones(2), np.ones(2)
+    SGD(1.0, **{limit: 0}).apply_gradients([(np.zeros(2), x), (np.ones(2), y)])
+    assert (x == 1).all() and (y == 1).all()
+
+
+@beyond_doubles
+@pytest.mark.parametrize(
+    ("options", "gradient", "expected"),
+    [
+        ({"clipvalue": 1.0}, [np.inf, -np.inf, np.nan, 0.5], [-1.0, 1.0, np.nan, -0.5]),
+        ({"clipnorm": 1.0}, [np.inf, 1.0, 0.0, 2.0], [np.nan, 0.0, 0.0, 0.0]),
+        ({"clipnorm": 1.0}, [np.nan, 1.0, 0.0, 2.0], [np.nan] * 4),
+        ({"global_clipnorm": 1.0}, [np.inf, 1.0, 0.0, 2.0], [np.nan] * 4),
+        ({"global_clipnorm": 1.0}, [np.nan, 1.0, 0.0, 2.0], [np.nan] * 4),
+        ({"clipvalue": 3.0, "clipnorm": 1.0}, [np.inf, -4.0, 0.0, 0.0], [-(0.5**0.5), 0.5**0.5, 0.0, 0.0]),
+    ],
+)
+def test_gradients_that_are_not_finite(options, gradient, expected):
+    x, y = np.zeros(4), np.zeros(1)
+    SGD(1.0, **options).apply_gradients([(gradient, x), ([0.5], y)])
+    np.testing.assert_allclose(x, expected, rtol=1e-15)
+    assert np.isnan(y[0]) if "global_clipnorm" in options else y[0] == -0.5
+
+
+# --- What is not finite --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("options", [{}, {"clipvalue": 1.0}, {"clipnorm": 1.0}, {"use_ema": True}])
+def test_skip(bad, options):
+    x, y, z = np.ones(2), np.ones(SMALL), np.ones(2)
+    opt = Adam(0.1, on_nonfinite="skip", **options)
+    opt.apply_gradients([(np.ones(2), x), (np.ones(SMALL), y)])
+    before = snapshot(opt, [x, y, z])
+    g = np.ones(SMALL)
+    g[17] = bad
+    assert opt.apply_gradients([(np.ones(2), x), (g, y), (np.ones(2), z)]) == 1
+    assert opt.skipped_steps == 1
+    assert snapshot(opt, [x, y, z]) == (1, 1, *before[2:])
+    assert opt.apply_gradients([(np.ones(2), x), (np.ones(SMALL), y)]) == 2
+
+
+@beyond_doubles
+def test_raise():
+    x, y = np.ones(3), np.ones((2, 2))
+    opt = Adam(0.1, on_nonfinite="raise")
+    with pytest.raises(FloatingPointError, match=r"shape \(2, 2\) is inf in entry 2 of 4"):
+        opt.apply_gradients([(np.ones(3), x), (np.array([[1.0, 2.0], [np.inf, np.nan]]), y)])
+    assert opt.iterations == opt.skipped_steps == 0 and (x == 1).all() and (y == 1).all()
+    assert opt.apply_gradients([(np.full(3, 1e300), x), (np.ones((2, 2)), y)]) == 1  # its square is infinite
+
+
+def test_propagate():
+    x, y = np.ones(2), np.ones(2)
+    opt = Adam(0.1)
+    opt.apply_gradients([([np.nan, 1.0], x), (np.ones(2), y)])
+    assert np.isnan(x[0]) and np.isfinite(x[1]) and np.isfinite(y).all()
+    assert np.isnan(opt.get_slot(x, "m")).tolist() == [True, False]
+
+
+# --- Weight decay, averages, accumulation --------------------------------------------------------
+
+
+def test_weight_decay_comes_first_and_can_be_left_out():
+    x, y, z = np.full(2, 4.0), np.full(2, 4.0), np.full(2, 4.0)
+    opt = SGD(0.5, weight_decay=0.25)
+    opt.exclude_from_weight_decay(y)
+    opt.apply_gradients([(np.ones(2), x), (np.ones(2), y)])
+    np.testing.assert_array_equal(x, 4 * (1 - 0.125) - 0.5)
+    np.testing.assert_array_equal(y, 3.5)
+    opt.exclude_from_weight_decay({"x": x})
+    opt.apply_gradients([(np.zeros(2), x), (None, y), (np.zeros(2), z)])
+    np.testing.assert_array_equal(x, 3.0)
+    np.testing.assert_array_equal(y, 3.5)
+    np.testing.assert_array_equal(z, 3.5)
+
+
+def test_averages():
+    x, late = np.full(2, 4.0), np.full(2, 4.0, np.float32)
+    opt = SGD(1.0, use_ema=True, ema_momentum=0.75)
+    opt.apply_gradients([(np.ones(2), x)])
+    np.testing.assert_array_equal(opt.get_slot(x, "average"), 3.0)  # the first step is the average
+    opt.apply_gradients([(np.ones(2), x), (np.ones(2, np.float32), late)])
+    np.testing.assert_array_equal(opt.get_slot(x, "average"), 0.75 * 3 + 0.25 * 2)
+    np.testing.assert_array_equal(opt.get_slot(late, "average"), 0.75 * 4 + 0.25 * 3)
+    np.testing.assert_array_equal(x, 2.0)
+    opt.finalize_variable_values([x, late])
+    np.testing.assert_array_equal(x, 2.75)
+    np.testing.assert_array_equal(late, 3.75)
+    with pytest.raises(ValueError, match="no slots"):
+        opt.finalize_variable_values(np.ones(2))
+
+
+def test_averages_overwrite():
+    x = np.full(2, 4.0)
+    opt = SGD(1.0, use_ema=True, ema_momentum=0.5, ema_overwrite_frequency=2)
+    opt.apply_gradients([(np.ones(2), x)])
+    opt.apply_gradients([(np.ones(2), x)])
+    np.testing.assert_array_equal(x, 2.5)
+
+
+def test_no_averages():
+    opt = Adam()
+    x = np.ones(2)
+    opt.build(x)
+    with pytest.raises(ValueError, match=r"must be one of \['m', 'v'\], not 'average'"):
+        opt.finalize_variable_values(x)
+
+
+@pytest.mark.parametrize("options", [{}, {"clipnorm": 0.5}, {"weight_decay": 0.1}])
+def test_accumulated_gradients_are_averaged(options):
+    x, y = np.ones(3), np.ones(3)
+    opt = Adam(0.1, gradient_accumulation_steps=3, **options)
+    plain = Adam(0.1, **options)
+    for step in range(2):
+        gs = [normal(10 * step + k, 3) for k in range(3)]
+        for k, g in enumerate(gs):
+            assert opt.apply_gradients([(g, x)]) == step + (k == 2)
+        plain.apply_gradients([((gs[0] + gs[1] + gs[2]) / 3, y)])
+        np.testing.assert_array_equal(x, y)
+    assert opt.iterations == 2
+
+
+def test_accumulation_leaves_variables_alone_in_between():
+    x = np.ones(2)
+    opt = SGD(1.0, gradient_accumulation_steps=2)
+    g = np.ones(2)
+    opt.apply_gradients([(g, x)])
+    assert (x == 1).all() and (g == 1).all()
+    np.testing.assert_array_equal(opt.get_slot(x, "gradient_accumulator"), 1.0)
+    opt.apply_gradients([(np.full(2, 3.0), x)])
+    assert (x == -1).all()
+    assert not opt.get_slot(x, "gradient_accumulator").any()
+
+
+def test_accumulation_keeps_what_came_before_a_missing_gradient():
+    x, y, z = np.ones(2), np.ones(2), np.ones(2)
+    opt = SGD(1.0, gradient_accumulation_steps=2, weight_decay=0.5)
+    opt.build([x, y, z])
+    opt.apply_gradients([(np.ones(2), x), (None, y)])
+    opt.apply_gradients([(None, x), (np.ones(2), y)])
+    np.testing.assert_array_equal(x, 0.0)
+    np.testing.assert_array_equal(y, 0.0)
+    np.testing.assert_array_equal(z, 1.0)  # none in the whole cycle: not even decayed
+
+
+def test_accumulation_with_schedule_counts_calls():
+    x = np.zeros(1)
+    opt = SGD(schedules.PiecewiseConstantDecay([1, 3], [1.0, 0.5, 0.25]), gradient_accumulation_steps=2)
+    for _ in range(6):
+        opt.apply_gradients([([1.0], x)])
+    np.testing.assert_array_equal(x, -(1.0 + 0.5 + 0.25))
+
+
+def test_accumulation_skips_calls_that_are_not_finite():
+    x = np.zeros(1)
+    opt = SGD(1.0, gradient_accumulation_steps=2, on_nonfinite="skip")
+    for g in (1.0, np.nan, 3.0):
+        opt.apply_gradients([([g], x)])
+    assert x == -2.0 and opt.iterations == 1 and opt.skipped_steps == 1
+
+
+# --- minimize ------------------------------------------------------------------------------------
+
+
+def test_minimize_with_the_gradients_of_the_loss():
+    tree = {"a": np.array([1.0, 2.0]), "b": [np.array(3.0)]}
+    calls = []
+
+    def loss():
+        calls.append(1)
+        return 0.0, {"b": [2.0], "a": 2 * tree["a"]}
+
+    assert SGD(0.5).minimize(loss, tree) == 1
+    assert len(calls) == 1
+    np.testing.assert_array_equal(tree["a"], 0.0)
+    assert tree["b"][0] == 2.0
+
+
+def test_minimize_with_a_gradient_function():
+    x = np.array([1.0, 2.0])
+    never = pytest.fail
+    assert SGD(0.5).minimize(never, x, grad=lambda: 2 * x) == 1
+    np.testing.assert_array_equal(x, 0.0)
+
+
+def test_minimize_takes_a_function_of_variables():
+    x = np.ones(2)
+    assert SGD(0.5).minimize(lambda: (0.0, [np.ones(2)]), lambda: [x]) == 1
+    np.testing.assert_array_equal(x, 0.5)
+
+
+@pytest.mark.parametrize(("dtype", "rtol"), [(np.float64, 1e-8), (np.float32, 1e-3), (">f8", 1e-8)])
+def test_minimize_by_differences(dtype, rtol):
+    tree = ({"a": np.array([[1.0, -2.0], [0.5, 3.0]], dtype).T}, [np.array(3.0, dtype)])
+    start = tree[0]["a"].astype(float)
+    evaluations = []
+
+    def loss():
+        evaluations.append(1)
+        return (tree[0]["a"].astype(float) ** 3).sum() * float(tree[1][0])
+
+    SGD(1e-3).minimize(loss, tree)
+    assert len(evaluations) == 1 + 2 * 5
+    np.testing.assert_allclose(start - tree[0]["a"], 1e-3 * 9 * start**2, rtol=rtol)
+    np.testing.assert_allclose(3 - tree[1][0], 1e-3 * (start**3).sum(), rtol=rtol)
+
+
+def test_differences_put_everything_back():
+    x = np.array([0.1, 0.2, 0.3])
+    kept = x.copy()
+    calls = []
+
+    def loss():
+        calls.append(1)
+        if len(calls) == 5:
+            raise ZeroDivisionError
+        return float(x.sum())
+
+    opt = Adam()
+    with pytest.raises(ZeroDivisionError):
+        opt.minimize(loss, x)
+    np.testing.assert_array_equal(x, kept)
+    assert opt.iterations == 0
+
+
+@pytest.mark.parametrize("result", [None, "1", np.ones(2), 1j, (1.0,), (1.0, 2.0, 3.0)])
+def test_minimize_refuses_what_is_no_loss(result):
+    x = np.ones(2)
+    with pytest.raises(ValueError, match="`loss` must return"):
+        Adam().minimize(lambda: result, x)
+    assert (x == 1).all()
+
+
+def test_minimize_checks_the_variables_first():
+    x = np.ones(2, int)
+    with pytest.raises(TypeError, match="Variable 0 must be of dtype float32 or float64, not int64"):
+        Adam().minimize(pytest.fail, [x])
+
+
+@pytest.mark.parametrize("cls", CLASSES)
+def test_minimizes(cls):
+    target = np.array([1.0, -0.5, 0.25])
+    x = np.array([0.5, 0.5, 0.5])
+    start = ((x - target) ** 2).sum()
+    opt = cls(learning_rate=1.0 if cls in (optimizers.Adadelta, optimizers.Ftrl) else 0.01)
+    for _ in range(200):
+        opt.minimize(lambda: (0.0, 2 * (x - target)), x)
+    assert ((x - target) ** 2).sum() < 0.9 * start
