@@ -1,6 +1,6 @@
 """What a user waits for first: imports, first steps and first fits, with an empty cache and a full one.
 
-    python benchmarks/cold_start.py [--quick] [--out results]
+python benchmarks/cold_start.py [--quick] [--out results]
 """
 
 import argparse
@@ -68,7 +68,7 @@ def seconds(program: str, cache: str) -> list[float]:
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="3 processes each instead of 9")
     parser.add_argument("--out", type=Path, default=Path("."), help="directory of cold_start.json")
     options = parser.parse_args()
@@ -105,9 +105,9 @@ def main():
                     samples[job][state].append(seconds(program, cache))
     rows = []
     for job, states in samples.items():
-        medians = [statistics.median(column) for state in states.values() for column in zip(*state, strict=True)]
-        cold, cold_again, warm, warm_again = medians
-        rows.append([job, duration(cold), duration(warm), duration(warm_again)])
+        cold, _ = (statistics.median(times) for times in zip(*states["cold"], strict=True))
+        warm, again = (statistics.median(times) for times in zip(*states["warm"], strict=True))
+        rows.append([job, duration(cold), duration(warm), duration(again)])
         results += [{"job": job, "cache": state, "seconds": times} for state, times in states.items()]
     header = ["First", "empty cache", "second process", "second time in it"]
     print("\n" + markdown(header, rows))

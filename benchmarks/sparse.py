@@ -34,16 +34,25 @@ def table(height):
     return np.random.default_rng(1).standard_normal((height, WIDTH), np.float32)
 
 
+def moments(x):
+    """Return nbadam's slots of Adam, all of whose memory is in use, as in a run that goes on."""
+    from nbadam import rules
+    from nbadam.engine import State
+
+    slots = tuple(State(rules.ADAM, [x.reshape(-1)]).slots.values())
+    for slot in slots:
+        slot.fill(0)
+    return slots
+
+
 # --- Contenders: each returns a function that makes one step -------------------------------------
 
 
 def nbadam_deferred(height):
     from nbadam import deferred, rules, sparse
-    from nbadam.engine import State
 
     x = table(height)
-    slots = tuple(State(rules.ADAM, [x.reshape(-1)]).slots.values())
-    rows_of_table = deferred.DeferredRows(rules.ADAM, x.reshape(-1), slots, WIDTH)
+    rows_of_table = deferred.DeferredRows(rules.ADAM, x.reshape(-1), moments(x), WIDTH)
     rows, values = batches(height)
     t = 0
 
@@ -60,10 +69,9 @@ def nbadam_deferred(height):
 
 def nbadam_default(height):
     from nbadam import rules, sparse
-    from nbadam.engine import State
 
     x = table(height)
-    slots = tuple(State(rules.ADAM, [x.reshape(-1)]).slots.values())
+    slots = moments(x)
     rows, values = batches(height)
     t = 0
 
@@ -83,9 +91,7 @@ def traffic(height):
     """Nothing but the traffic of the default update, 3 reads and 3 writes of an element."""
     from numba import float32, njit, prange, types
 
-    from nbadam import rules
     from nbadam._threads import parallel_is_safe
-    from nbadam.engine import State
 
     def kernel(x, m, v, factor):
         for i in prange(x.size):
@@ -94,7 +100,7 @@ def traffic(height):
             v[i] *= factor
 
     x = table(height).reshape(-1)
-    m, v = State(rules.ADAM, [x]).slots.values()
+    m, v = moments(x)
     array = types.Array(float32, 1, "C")
     signature = types.void(array, array, array, float32)
     compiled = njit(signature, error_model="numpy", parallel=parallel_is_safe())(kernel)
@@ -105,6 +111,7 @@ def _torch(height, make_optimizer, make_gradient):
     import torch
 
     torch.set_num_threads(int(os.environ["THREADS"]))
+    torch.sparse.check_sparse_tensor_invariants.disable()
     parameter = torch.nn.Parameter(torch.from_numpy(table(height)))
     optimizer = make_optimizer(torch, [parameter])
     rows, values = (torch.from_numpy(array) for array in batches(height))
@@ -182,10 +189,9 @@ def keras_legacy(height):
 
 def nbadam_after(idle_steps):
     from nbadam import rules, sparse
-    from nbadam.engine import State
 
     x = table(IDLE_HEIGHT)
-    slots = tuple(State(rules.ADAM, [x.reshape(-1)]).slots.values())
+    slots = moments(x)
     hyper = (RATE, BETA_1, BETA_2, EPSILON)
     rows, values = batches(IDLE_HEIGHT)
     everything = sparse.row_gradient((x.copy(), np.arange(len(x))), x.shape, x.dtype, "The gradient").summed()
@@ -298,9 +304,7 @@ def main():
 
     facts = {"threads": threads, "rows": IDLE_HEIGHT, "width": WIDTH}
     row = measured(started(IDLE, threads), (), facts, results, seconds)
-    print(
-        f"\n**One step of {IDLE_HEIGHT:,} rows of {WIDTH} float32, fresh and after {IDLE_STEPS:,} idle steps**\n"
-    )
+    print(f"\n**A table of {IDLE_HEIGHT:,} rows, fresh and after {IDLE_STEPS:,} idle steps**\n")
     print(markdown(list(IDLE), [row]), flush=True)
 
     options.out.mkdir(parents=True, exist_ok=True)

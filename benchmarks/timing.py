@@ -103,7 +103,7 @@ def _repeated(job: Callable, repeats: int) -> tuple[int, float]:
     return units, time.perf_counter() - started
 
 
-def race(contenders: list[Contender], case: tuple, *, seconds: float, least: int = 5) -> dict[str, list[float]]:
+def race(contenders: list[Contender], case: tuple, seconds: float, least: int = 5) -> dict[str, list[float]]:
     """Time all contenders at one case in turn, again and again.
 
     Parameters
@@ -154,10 +154,9 @@ def ratios(samples: dict[str, list[float]], unit: str) -> dict[str, float]:
 
 def duration(seconds: float) -> str:
     """Write seconds with a fitting unit and three digits."""
-    for unit, size in (("s", 1.0), ("ms", 1e-3), ("us", 1e-6)):
-        if seconds >= size:
-            break
-    return f"{seconds / size:.3g} {unit}"
+    if seconds >= 1:
+        return f"{seconds:.3g} s"
+    return f"{1e3 * seconds:.3g} ms" if seconds >= 1e-3 else f"{1e6 * seconds:.3g} us"
 
 
 def markdown(header: list[str], rows: list[list[str]]) -> str:

@@ -20,7 +20,7 @@ COMPILER = Path(__file__).with_name("_jit.py")
 _imported = time.time()
 
 
-def fingerprint(kernel: Callable) -> str:
+def fingerprint(kernel: Callable, signature) -> str:
     """Digest of all that decides about the machine code; empty where no later process could know it.
 
     That is so with functions that have no file (in notebooks, zip files), with a file that was
@@ -29,7 +29,7 @@ def fingerprint(kernel: Callable) -> str:
     """
     settings = [getattr(numba.config, setting) for setting in SETTINGS.split()]
     target = numba.__version__, llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
-    digest = hashlib.sha256(repr((settings, target)).encode())
+    digest = hashlib.sha256(repr((settings, target, signature)).encode())
     files = {str(COMPILER)}
     try:
         for name, value in _reached("", kernel, set()):

@@ -10,7 +10,7 @@ in its qualified name, and has exactly one signature: no index ever holds two ke
 import inspect
 import os
 from collections.abc import Callable
-from contextlib import ExitStack, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
 from types import FunctionType
 
@@ -29,7 +29,7 @@ MODES: dict[str, dict[str, bool]] = {
     "parallel": {"nogil": True, "parallel": True},
 }
 
-_held = ExitStack()
+_llvm_lock = getattr(llvm.ffi.lib, "_lock", nullcontext())
 
 
 def _hold_the_compiler() -> None:
@@ -37,12 +37,23 @@ def _hold_the_compiler() -> None:
 
     A child that is forked meanwhile would inherit locks that nobody in it will ever release.
     """
-    _held.enter_context(global_compiler_lock)
-    _held.enter_context(getattr(llvm.ffi.lib, "_lock", nullcontext()))
+    global_compiler_lock.acquire()
+    _llvm_lock.__enter__()
+
+
+def _release_the_compiler() -> None:
+    try:
+        _llvm_lock.__exit__(None, None, None)
+    finally:
+        global_compiler_lock.release()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_hold_the_compiler, after_in_parent=_held.close, after_in_child=_held.close)
+    os.register_at_fork(
+        before=_hold_the_compiler,
+        after_in_parent=_release_the_compiler,
+        after_in_child=_release_the_compiler,
+    )
 
 
 def compile_kernel(function, signature, *, name: str, mode: str, sources: tuple[Callable, ...] = ()):
@@ -55,12 +66,11 @@ def compile_kernel(function, signature, *, name: str, mode: str, sources: tuple[
     signature : numba signature
         The only types the kernel will ever take; scalars are converted to them.
     name : str
-        What distinguishes this kernel from every other one built from the same files.
+        What to call it; its files in the cache begin with this name.
     mode : {"serial", "nogil", "parallel"}
         How it runs.
     sources : tuple of callables
-        Functions from other files that the kernel calls.  They may use ``math``, ``numpy``, this
-        module and what their own files define: an edit elsewhere would go unnoticed.
+        Of no effect: whatever the kernel calls is found.
 
     Returns
     -------
@@ -69,7 +79,7 @@ def compile_kernel(function, signature, *, name: str, mode: str, sources: tuple[
     """
     if numba.config.DISABLE_JIT:
         return function
-    stamp = fingerprint(function)
+    stamp = fingerprint(function, signature)
     kernel = FunctionType(function.__code__, function.__globals__, closure=function.__closure__)
     kernel.__qualname__ = f"{name}_{mode}_{stamp}"
     with global_compiler_lock:

@@ -1,7 +1,7 @@
 """State and step: the one engine behind optimizer objects and SciPy methods."""
 
 from collections.abc import Sequence
-from functools import cached_property, lru_cache
+from functools import cache, cached_property
 from math import inf
 
 import numpy as np
@@ -102,7 +102,7 @@ class State:
         return "parallel" if parallel_is_safe() else "nogil"
 
 
-@lru_cache(maxsize=None)
+@cache
 def _dense(rule: Rule, dtype: str, width: int, mode: str):
     return compile_kernel(
         kernels.dense(rule),
@@ -113,7 +113,7 @@ def _dense(rule: Rule, dtype: str, width: int, mode: str):
     )
 
 
-@lru_cache(maxsize=None)
+@cache
 def _sum_squares(dtype: str, width: int, mode: str):
     return compile_kernel(
         kernels.sum_squares(),

@@ -1,7 +1,7 @@
 """Which values each setting of an optimizer or schedule may have, and the attribute that holds one."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -83,7 +83,9 @@ def optional(check: Check) -> Check:
 
 
 class Hyperparameter:
-    """An attribute that is checked whenever it is assigned, and read from the instance's own dict.
+    """An attribute that is checked whenever it is assigned.
+
+    It has no ``__get__``: Python finds the value in the instance's own dict, without a call.
 
     Parameters
     ----------
@@ -103,6 +105,10 @@ class Hyperparameter:
     def __set_name__(self, owner: type, name: str) -> None:
         """Take the name of the attribute."""
         self.name = name
+
+    if TYPE_CHECKING:
+
+        def __get__(self, instance: Any, owner: type | None = None) -> Any: ...  # noqa: D105
 
     def __set__(self, instance: Any, value: Any) -> None:
         """Check the value and keep it."""

@@ -9,13 +9,15 @@ kernels are one text and give the same bits.  Kernels never raise; arrays are C-
 from math import inf
 
 import numpy as np
-from numba import from_dtype, njit, prange, types
+from numba import from_dtype, prange, types
 from numba.extending import overload, register_jitable
 
 from ._jit import cast, cut, put, take
 
 BLOCK = 4096  # elements summed at a time: fixed, so that a sum does not depend on the threads
-SWEEP = 16  # steps from one flushing of subnormal numbers to the next, where nothing else is to be done
+# A plain step leaves subnormal numbers alone but for every sixteenth: soon enough for moments that
+# decay, and the other fifteen take 0.7 to 0.9 of the time (in cache, in memory).
+SWEEP = 16
 
 
 @register_jitable
@@ -50,8 +52,6 @@ def dense(rule):
             step = cast(scalars(t, *hyper), x)
             limit, scale, decay = cast((clip, scales[k], decays[k]), x)
             if clip == inf and scale == 1 and decay == 0 and t % SWEEP != 0:
-                # Every instruction counts: this loop takes 0.71 of the other's time in cache and
-                # 0.92 in memory, where it reaches the traffic's own time.
                 for i in prange(x.size):
                     new = update(g[i], x[i], *take(parts, i), *step)
                     x[i] = new[0]
@@ -84,7 +84,7 @@ def dense_signature(rule, dtype, width):
     )
 
 
-@njit(error_model="numpy", fastmath={"reassoc"})
+@register_jitable(error_model="numpy", fastmath={"reassoc"})
 def _block_sum(g, limit):
     # Adding in double precision keeps float32 sums from overflowing.
     total = 0.0

@@ -17,6 +17,10 @@ from ._jit import compile_kernel
 from ._threads import parallel_is_safe
 from .engine import PARALLEL_SIZE
 
+# Elements in the rows of a batch from which on they are handled in parallel.  Fewer take less time
+# than a second thread may take to wake up, if it slept since the last batch.
+PARALLEL_ROWS = 4 * PARALLEL_SIZE
+
 # A zero gradient leaves an element exactly as it is: the untouched rows need no work.
 RESTING = (rules.sgd_update, rules.adagrad_update)
 
@@ -81,7 +85,7 @@ class RowGradient:
         ordered = self.rows[order]
         starts = np.flatnonzero(np.diff(ordered, prepend=-1))
         sums = np.zeros(starts.size * self.width, self.values.dtype)
-        kernel = _summed(self.values.dtype.name, mode(self.values.size // 8))  # an eighth of a step's work
+        kernel = _summed(self.values.dtype.name, mode(self.values.size, PARALLEL_ROWS))
         kernel(self.values, self.width, order, np.append(starts, ordered.size), clip, scale, sums)
         return RowGradient(ordered[starts], sums, self.width)
 
@@ -189,7 +193,7 @@ def step(rule, x, slots, gradient: RowGradient, t, hyper, decay: float = 0.0) ->
 
 def step_rows(rule, x, slots, gradient: RowGradient, t, hyper, decay: float = 0.0) -> None:
     """Step the rows of a summed gradient and no others."""
-    kernel = _touched(rule, x.dtype.name, mode(gradient.values.size))
+    kernel = _touched(rule, x.dtype.name, mode(gradient.values.size, PARALLEL_ROWS))
     kernel(gradient.rows, gradient.values, x, slots, gradient.width, t, hyper, decay)
 
 
@@ -226,9 +230,9 @@ def _checked_values(values, dtype: np.dtype, name: str) -> np.ndarray:
 # --- Kernels -------------------------------------------------------------------------------------
 
 
-def mode(size: int) -> str:
+def mode(size: int, parallel_from: int = PARALLEL_SIZE) -> str:
     """How a kernel that handles `size` elements runs."""
-    if size < PARALLEL_SIZE:
+    if size < parallel_from:
         return "serial"
     return "parallel" if parallel_is_safe() else "nogil"
 

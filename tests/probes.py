@@ -6,7 +6,6 @@ import json
 import os
 
 import numpy as np
-import scipy.optimize
 from numba import from_dtype, prange, types
 from numba.core import event
 from numba.extending import register_jitable
@@ -114,15 +113,15 @@ def large_steps() -> str:
 
 def large_fit(callback=None) -> str:
     """Bits of the end of a large fit."""
+    from scipy.optimize import minimize  # costs 0.3 s that most programs need not pay
+
     target = np.sin(np.arange(float(SIZE)))
 
     def fun(x):
         return float(np.abs(x - target).max()), x - target
 
     options = {"learning_rate": 0.01, "clipnorm": 100.0, "steps": 20}
-    fit = scipy.optimize.minimize(
-        fun, np.zeros(SIZE), jac=True, method=nbadam.adam, callback=callback, options=options
-    )
+    fit = minimize(fun, np.zeros(SIZE), jac=True, method=nbadam.adam, callback=callback, options=options)
     return bits(fit.x)
 
 

@@ -10,6 +10,7 @@ from textwrap import dedent
 import numba
 import numpy as np
 import pytest
+from numba import types
 from numba.core import event
 from probes import dense, kernel_steps
 from subprocesses import PACKAGE, needs_ordinary_kernels, run
@@ -436,10 +437,15 @@ def modules(tmp_path, monkeypatch):
 
 def test_a_fingerprint_covers_all_that_a_kernel_reaches(modules, monkeypatch):
     def fingerprint():
-        return _fingerprint.fingerprint(modules["user_kernel"].kernel)
+        return _fingerprint.fingerprint(modules["user_kernel"].kernel, signature)
 
+    signature = types.float64(types.float64)
     original = fingerprint()
     assert len(original) == 12
+    signature = types.float32(types.float32)
+    assert fingerprint() not in ("", original)
+    signature = types.float64(types.float64)
+    assert fingerprint() == original
     monkeypatch.setattr(modules["user_helper"], "SCALE", 3.0)
     assert fingerprint() not in ("", original)
     monkeypatch.setattr(modules["user_helper"], "SCALE", 2.0)
@@ -455,7 +461,7 @@ def test_a_fingerprint_covers_all_that_a_kernel_reaches(modules, monkeypatch):
 
 def test_a_file_edited_since_the_start_has_no_fingerprint(modules, monkeypatch):
     monkeypatch.setattr(_fingerprint, "_imported", time.time() - 3600)
-    assert _fingerprint.fingerprint(modules["user_kernel"].kernel) == ""
+    assert _fingerprint.fingerprint(modules["user_kernel"].kernel, None) == ""
 
 
 @needs_compiler

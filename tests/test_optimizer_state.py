@@ -282,6 +282,19 @@ def test_load_into_an_optimizer_with_variables(tmp_path):
     other.apply_gradients([(np.ones(3), y)])
 
 
+def test_exclusions_stay_those_of_both(tmp_path):
+    x, y, z = (np.full(2, 4.0) for _ in range(3))
+    opt = SGD(0.5, weight_decay=0.25)
+    opt.exclude_from_weight_decay(x)
+    opt.build([x, y, z])
+    opt.save(tmp_path / "run")
+    again = SGD()
+    again.exclude_from_weight_decay(y)
+    again.load(tmp_path / "run")
+    again.apply_gradients([(np.zeros(2), v) for v in (x, y, z)])
+    assert (x[0], y[0], z[0]) == (4.0, 4.0, 3.5)
+
+
 def test_callables_stay_those_of_the_optimizer(tmp_path):
     opt = Adam(lambda: 0.5, beta_1=lambda: 0.25)
     opt.save(tmp_path / "run")

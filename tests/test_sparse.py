@@ -1,5 +1,6 @@
 """Sparse gradients: forms, clipping, sums, and the update that equals the dense one."""
 
+from functools import partial
 from math import inf
 
 import numba
@@ -235,8 +236,8 @@ def test_step_of_any_shape(shape):
 @pytest.mark.skipif(numba.config.DISABLE_JIT, reason="one kernel for all modes")
 def test_same_bits_in_every_mode(monkeypatch):
     results = []
-    for mode in ("serial", "nogil", "parallel"):
-        monkeypatch.setattr(sparse, "mode", lambda size, mode=mode: mode)
+    for mode in ("serial", "parallel"):
+        monkeypatch.setattr(sparse, "mode", partial(lambda mode, *sizes: mode, mode))
         rng = np.random.default_rng(5)
         x, slots = rng.normal(size=6000), tuple(np.zeros(6000) for _ in rules.ADAM.slots)
         for t in range(1, 4):
@@ -244,7 +245,7 @@ def test_same_bits_in_every_mode(monkeypatch):
             gradient = checked(gradient, (300, 20), clip=1.5, scale=0.7)
             sparse.step(rules.ADAM, x, slots, gradient, float(t), (0.1, 0.9, 0.999, 1e-7), 0.01)
         results.append(x.tobytes() + slots[0].tobytes() + slots[1].tobytes())
-    assert results[0] == results[1] == results[2]
+    assert results[0] == results[1]
 
 
 def test_moments_do_not_turn_subnormal():

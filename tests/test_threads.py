@@ -13,8 +13,6 @@ from nbadam import _threads
 pytestmark = pytest.mark.filterwarnings("error")
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 
-LAYERS = ["omp", "workqueue", "tbb"]
-
 
 @pytest.fixture(scope="module")
 def warm(tmp_path_factory):
@@ -26,34 +24,40 @@ def warm(tmp_path_factory):
     return folder, serial
 
 
-def on(layer: str) -> dict[str, str]:
+@pytest.fixture(scope="module", params=["omp", "workqueue", "tbb"])
+def layer(request, tmp_path_factory):
     """Variables that choose a threading layer; the loader does not look where pip puts tbb."""
     libraries = [os.path.join(sys.prefix, "lib"), os.environ.get("LD_LIBRARY_PATH", "")]
-    return {"NUMBA_THREADING_LAYER": layer, "LD_LIBRARY_PATH": os.pathsep.join(filter(None, libraries))}
+    variables = {
+        "NUMBA_THREADING_LAYER": request.param,
+        "LD_LIBRARY_PATH": os.pathsep.join(filter(None, libraries)),
+    }
+    program = """
+        import numba
+        from nbadam._threads import _threading_layer
+        from probes import say
 
-
-def skip_unless_loaded(facts: dict, layer: str) -> None:
-    """Skip the rest of a test whose processes ran on one thread, as the layer is missing here."""
-    if facts["layer"] is None and layer != "workqueue":
-        pytest.skip(f"the threading layer {layer} cannot be loaded")
-    assert facts["layer"] == layer
+        say(layer=_threading_layer())
+    """
+    if run(program, tmp_path_factory.mktemp("layer"), **variables) != {"layer": request.param}:
+        assert request.param != "workqueue"  # comes with Numba
+        pytest.skip(f"the threading layer {request.param} cannot be loaded")
+    return variables
 
 
 # --- Threads -------------------------------------------------------------------------------------
 
 
 @needs_ordinary_kernels
-@pytest.mark.parametrize("layer", LAYERS)
 def test_eight_threads_and_the_main_one_at_once(layer, warm):
     folder, serial = warm
     program = """
         import threading
         from concurrent.futures import ThreadPoolExecutor
         from probes import say, work
-        from nbadam._threads import _threading_layer, parallel_is_safe
+        from nbadam._threads import parallel_is_safe
 
-        alone, safe_alone = work(), parallel_is_safe()
-        say(layer=_threading_layer(), alone=alone, safe_alone=safe_alone)
+        say(safe=parallel_is_safe(), before=work())
         barrier = threading.Barrier(9)
         results = []
 
@@ -69,13 +73,10 @@ def test_eight_threads_and_the_main_one_at_once(layer, warm):
             thread.join()
         with ThreadPoolExecutor(4) as pool:
             results += pool.map(work, range(4))
-        say(results=results, afterwards=work())
+        say(results=results, after=work())
     """
-    facts = run(program, folder, **on(layer))
-    assert facts["alone"] == facts["afterwards"] == serial
-    assert facts["results"] == [serial] * 31
-    skip_unless_loaded(facts, layer)
-    assert facts["safe_alone"]
+    facts = run(program, folder, **layer)
+    assert facts == {"safe": True, "before": serial, "results": [serial] * 31, "after": serial}
 
 
 @needs_ordinary_kernels
@@ -97,7 +98,7 @@ def test_workqueue_runs_in_parallel_only_while_there_is_no_other_thread(warm):
         safe.append(parallel_is_safe())
         say(safe=safe, result=result)
     """
-    facts = run(program, folder, **on("workqueue"))
+    facts = run(program, folder, NUMBA_THREADING_LAYER="workqueue")
     assert facts == {"safe": [True, False, True], "result": serial}
 
 
@@ -149,13 +150,11 @@ def test_a_callback_may_minimize(warm):
 
 
 @needs_ordinary_kernels
-@pytest.mark.parametrize("layer", LAYERS)
 def test_a_fit_inside_a_parallel_loop_of_another_library(layer, warm):
     folder, serial = warm
     program = """
         import numba
         from probes import say, work
-        from nbadam._threads import _threading_layer, parallel_is_safe
 
         results = [None] * 4
 
@@ -168,13 +167,10 @@ def test_a_fit_inside_a_parallel_loop_of_another_library(layer, warm):
                 with numba.objmode:
                     fit(i)
 
-        say(layer=_threading_layer())
         loop()
         say(results=results)
     """
-    facts = run(program, folder, **on(layer))
-    assert facts["results"] == [serial] * 4
-    skip_unless_loaded(facts, layer)
+    assert run(program, folder, **layer) == {"results": [serial] * 4}
 
 
 # --- Forks and other processes -------------------------------------------------------------------
@@ -182,31 +178,26 @@ def test_a_fit_inside_a_parallel_loop_of_another_library(layer, warm):
 
 @needs_fork
 @needs_ordinary_kernels
-@pytest.mark.parametrize("layer", LAYERS)
 def test_forks_after_a_parallel_step(layer, warm):
     folder, serial = warm
     program = """
         import multiprocessing, os
         from concurrent.futures import ProcessPoolExecutor
         from probes import say, work
-        from nbadam._threads import _threading_layer, parallel_is_safe
+        from nbadam._threads import parallel_is_safe
 
-        say(parent=work(), layer=_threading_layer())
+        say(parent=work(), parent_is_safe=parallel_is_safe())
 
-        def forked(generations):
+        def forked(name, generations):
             child = os.fork()
-            if child == 0:
-                if generations > 1:
-                    forked(generations - 1)
-                else:
-                    say(**{name: work(), name + " is safe": parallel_is_safe()})
+            if child:
+                return os.waitpid(child, 0)[1]
+            if generations == 1:
+                say(**{name: work(), name + "_is_safe": parallel_is_safe()})
                 os._exit(0)
-            return os.waitpid(child, 0)[1]
+            os._exit(forked(name, generations - 1))
 
-        name = "child"
-        say(child_status=forked(1))
-        name = "grandchild"
-        say(grandchild_status=forked(2))
+        say(statuses=[forked("child", 1), forked("grandchild", 2)])
         fork = multiprocessing.get_context("fork")
         with fork.Pool(2) as pool:
             say(pool=pool.map(work, range(4)))
@@ -214,13 +205,13 @@ def test_forks_after_a_parallel_step(layer, warm):
             say(executor=list(pool.map(work, range(4))))
         say(parent_again=work())
     """
-    facts = run(program, folder, **on(layer))
-    assert facts["parent"] == facts["parent_again"] == serial
-    assert facts["child"] == facts["grandchild"] == serial
-    assert facts["child is safe"] is facts["grandchild is safe"] is False
-    assert facts["child_status"] == facts["grandchild_status"] == 0
+    facts = run(program, folder, **layer)
+    assert facts["parent"] == facts["child"] == facts["grandchild"] == facts["parent_again"] == serial
+    assert facts["statuses"] == [0, 0]
+    assert facts["parent_is_safe"]
+    assert not facts["child_is_safe"]
+    assert not facts["grandchild_is_safe"]
     assert facts["pool"] == facts["executor"] == [serial] * 4
-    skip_unless_loaded(facts, layer)
 
 
 @needs_ordinary_kernels
@@ -251,9 +242,7 @@ if __name__ == "__main__":
 
 @needs_fork
 @needs_ordinary_kernels
-@pytest.mark.parametrize("generations", [1, 2])
-@pytest.mark.parametrize("layer", LAYERS)
-def test_import_in_a_child_whose_parent_used_the_threads(layer, generations, warm):
+def test_import_in_children_of_a_process_that_used_the_threads(layer, warm):
     folder, serial = warm
     program = """
         import os
@@ -266,23 +255,24 @@ def test_import_in_a_child_whose_parent_used_the_threads(layer, generations, war
                 x[i] = i
 
         launch(np.zeros(1000))
-        for _ in range(int(os.environ["GENERATIONS"])):
-            child = os.fork()
-            if child:
-                os._exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) % 256)
+        child = os.fork()
+        if child:
+            os._exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) % 256)
+        grandchild = os.fork()
 
         from probes import say, work
         from nbadam._threads import parallel_is_safe
-        say(result=work(), safe=parallel_is_safe(), layer=numba.threading_layer())
+        name = "child" if grandchild else "grandchild"
+        say(**{name: work(), name + "_is_safe": parallel_is_safe()})
+        if grandchild:
+            os._exit(os.waitstatus_to_exitcode(os.waitpid(grandchild, 0)[1]) % 256)
     """
-    process = start(program, folder, GENERATIONS=str(generations), **on(layer))
-    try:
-        facts = finish(process)
-    except AssertionError as error:
-        if layer != "workqueue" and "No threading layer could be loaded" in str(error):
-            pytest.skip(f"the threading layer {layer} cannot be loaded")
-        raise
-    assert facts == {"result": serial, "safe": False, "layer": layer}
+    assert run(program, folder, **layer) == {
+        "child": serial,
+        "child_is_safe": False,
+        "grandchild": serial,
+        "grandchild_is_safe": False,
+    }
 
 
 @needs_fork
@@ -292,8 +282,7 @@ def test_a_fork_while_another_thread_compiles(tmp_path):
     program = """
         import os, threading
         from numba.core import event
-        from probes import dense, kernel_steps, say
-        from nbadam import rules
+        from probes import doubled, halved, say, small, small_result
 
         compiling = threading.Event()
 
@@ -305,19 +294,17 @@ def test_a_fork_while_another_thread_compiles(tmp_path):
                 pass
 
         with event.install_listener("numba:compile", Watch()):
-            thread = threading.Thread(target=dense, args=(rules.ADAM,))
+            thread = threading.Thread(target=small, args=(doubled, "float64"))
             thread.start()
             compiling.wait()
             child = os.fork()
         if child == 0:
-            say(child=kernel_steps(dense(rules.AMSGRAD), rules.AMSGRAD))
+            say(child=small_result(halved, "float64"))
             os._exit(0)
         thread.join()
-        say(status=os.waitpid(child, 0)[1], parent=kernel_steps(dense(rules.AMSGRAD), rules.AMSGRAD))
+        say(status=os.waitpid(child, 0)[1], parent=small_result(halved, "float64"))
     """
-    facts = run(program, tmp_path)
-    assert facts["status"] == 0
-    assert facts["child"] == facts["parent"]
+    assert run(program, tmp_path) == {"child": 0.05, "status": 0, "parent": 0.05}
 
 
 # --- Ctrl-C --------------------------------------------------------------------------------------

@@ -188,7 +188,7 @@ class Optimizer(Stateful):
         if all(gradient is None for gradient, _ in pairs):
             raise ValueError(f"No gradients provided for any variable: all {len(pairs)} are None.")
         loaded = self._registry.loaded  # ... state belongs to all variables, also those without gradient
-        registry = self._extended([(i, x) for i, (g, x) in enumerate(pairs) if g is not None or loaded])
+        registry = self._extended([None if g is None and not loaded else x for g, x in pairs])
         variables, owners = registry.variables, registry.owners
         batch: Batch = {}
         for i, (gradient, array) in enumerate(pairs):

@@ -1,6 +1,6 @@
 """Which variables an optimizer knows, and in which order."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 
 import numpy as np
@@ -33,18 +33,17 @@ class Registry:
         """What is remembered about each variable."""
         return self.loaded or list(self.variables.values())
 
-    def extended(self, arrays: Iterable[tuple[int, np.ndarray]], optimizer) -> "Registry":
+    def extended(self, arrays: Sequence[np.ndarray | None], optimizer) -> "Registry":
         """Return a registry that knows these arrays too: this one if it knows them all.
 
         Parameters
         ----------
-        arrays : iterable of (int, ndarray)
-            Variables with their numbers, for messages.
+        arrays : sequence of ndarray or None
+            Variables; None stands for none.
         optimizer : Optimizer
             Says which slots a variable has.
         """
-        by_identity = {id(array): (i, array) for i, array in arrays}
-        unknown = by_identity.keys() - self.variables.keys()
+        unknown = set(map(id, arrays)) - self.variables.keys() - {id(None)}
         if not unknown:
             return self
         extended = Registry()
@@ -52,15 +51,18 @@ class Registry:
         extended.owners = {key: variables.copy() for key, variables in self.owners.items()}
         generation = 1 + max((v.generation for v in self.variables.values()), default=-1)
         fresh = []
-        for identity, (i, array) in by_identity.items():
-            if identity not in unknown:
+        for i, array in enumerate(arrays):
+            if array is None or id(array) not in unknown or id(array) in extended.variables:
                 continue
             check_array(array, i)
             variable = Variable(array, generation, optimizer.further_slots(array))
             generation += optimizer.weights_by_variable
             neighbours = extended.owners.setdefault(owner(array), [])
             if any(np.shares_memory(array, neighbour.array) for neighbour in neighbours):
-                raise ValueError(f"Variable {i} overlaps another variable in memory.")
+                raise ValueError(
+                    f"Variable {i} overlaps another variable in memory.  Variables are recognized by "
+                    "identity: pass the same array each time, not a new view of it."
+                )
             neighbours.append(variable)
             extended.variables[id(array)] = variable
             fresh.append(variable)

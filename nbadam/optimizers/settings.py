@@ -108,7 +108,7 @@ class Settings:
             if isinstance(value, LearningRateSchedule):
                 value = schedules.serialize(value)
             elif callable(value):
-                value = value()
+                value = getattr(type(self), name).check(name, value())
             if parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
                 config[name] = value
             elif value != parameter.default:

@@ -1,7 +1,7 @@
 """What an optimizer knows from step to step, and how that is read, set, saved and pickled."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -48,9 +48,10 @@ class Stateful(Settings):
         TypeError, ValueError
             As in `apply_gradients`, or if the variables do not fit the state that waits for them.
         """
-        self._registry = self._extended(enumerate(leaves(var_list)))
+        self._registry = self._extended(leaves(var_list))
 
-    def _extended(self, arrays: Iterable[tuple[int, np.ndarray]]) -> Registry:
+    def _extended(self, arrays: Sequence[np.ndarray | None]) -> Registry:
+        """Return a registry that knows these arrays too; None stands for none."""
         rule = self.rule
         for variable in self._registry.variables.values():
             if variable.group.state.rule is not rule:
