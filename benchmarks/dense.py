@@ -243,7 +243,7 @@ def main():
             )
         facts = {"threads": threads, "dtype": "float32", "clipped": False, "n": SMALL_ARRAYS}
         table(
-            f"**{len(SMALL_ARRAYS)} arrays of 10 to 1,000 elements, {sum(SMALL_ARRAYS):,} in all, float32, {how}**",
+            f"**{len(SMALL_ARRAYS)} arrays of 10 to 1,000 elements, float32, {how}**",
             contenders,
             [
                 ("step", (SMALL_ARRAYS, "float32", inf), facts),

@@ -1,6 +1,6 @@
 """Stochastic gradient optimization for NumPy, SciPy and Numba."""
 
-from . import schedules
+from . import rules, schedules
 from .methods import adadelta, adagrad, adam, adamax, adamw, lion, nadam, radam, rmsprop, sgd
 from .optimizers import (
     SGD,
@@ -19,6 +19,7 @@ from .optimizers import (
     get,
     serialize,
 )
+from .sparse import IndexedSlices
 
 __version__ = "0.1.0"
 
@@ -30,6 +31,7 @@ __all__ = [
     "AdamW",
     "Adamax",
     "Ftrl",
+    "IndexedSlices",
     "Lion",
     "Nadam",
     "Optimizer",
@@ -46,6 +48,7 @@ __all__ = [
     "nadam",
     "radam",
     "rmsprop",
+    "rules",
     "schedules",
     "serialize",
     "sgd",

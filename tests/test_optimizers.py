@@ -241,8 +241,8 @@ BAD_GRADIENTS = {
     "strings": (["a", "b"], TypeError, "Gradient 1 must be an array of real numbers"),
     "string": ("ab", TypeError, "real numbers, not str"),
     "dict": ({"a": 1}, TypeError, "real numbers, not dict"),
-    "scipy.sparse": (Sparse(), TypeError, "Gradient 1 is sparse"),
-    "values and indices": ((np.ones(1), [0]), TypeError, "Gradient 1 is sparse"),
+    "object like a matrix": (Sparse(), TypeError, "real numbers, not Sparse"),
+    "index out of range": ((np.ones(1), [2]), ValueError, "Gradient 1 has index 2"),
 }
 
 

@@ -5,6 +5,7 @@ from math import inf, isfinite, nan, sqrt
 import numpy as np
 
 from ..gradients import clip_scale
+from ..sparse import RowGradient
 from .variables import Batch, Group
 
 SHRINK = 2.0**-600  # brings every finite double to where its square is finite
@@ -32,10 +33,15 @@ def scale(batch: Batch, clipvalue: float, clipnorm: float | None, global_clipnor
             group.scales[:] = [clip_scale(norm, limit * unit) for norm in group_norms]
 
 
+def values_of(row: list[np.ndarray | RowGradient | None]) -> list[np.ndarray | None]:
+    """Return the values of the gradients; those of sparse ones before duplicates are summed."""
+    return [g.values if isinstance(g, RowGradient) else g for g in row]
+
+
 def _norms(batch: Batch, clipvalue: float) -> tuple[list[list[float]], float]:
     """Norms for every group, and the unit that they are in: not 1 where squares would overflow."""
     for unit in (1.0, SHRINK):
-        norms = [_group_norms(group, row, clipvalue, unit) for group, row in batch.items()]
+        norms = [_group_norms(group, values_of(row), clipvalue, unit) for group, row in batch.items()]
         if not any(inf in group_norms for group_norms in norms):
             break
     return norms, unit
@@ -50,7 +56,8 @@ def _group_norms(group: Group, row: list[np.ndarray | None], clipvalue: float, u
 
 def check_finite(batch: Batch) -> None:
     """Raise a FloatingPointError if a gradient holds NaN or infinity."""
-    for group, row in batch.items():
+    for group, gradients in batch.items():
+        row = values_of(gradients)
         sums = group.state.sum_squares(row).tolist()
         for variable, g, total in zip(group.variables, row, sums, strict=False):
             if g is None or isfinite(total):

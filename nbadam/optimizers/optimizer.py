@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from ..sparse import RowGradient
 from . import clipping, losses
 from .registry import Registry
 from .state import Stateful
 from .structures import leaf_pairs, leaves
-from .variables import Batch, flat_gradient
+from .variables import Batch, checked_gradient
 
 
 class Optimizer(Stateful):
@@ -123,8 +124,9 @@ class Optimizer(Stateful):
         grads_and_vars : iterable of (gradient, variable)
             A variable is an array of float32 or float64 of any shape, which is updated in place, or a
             list, tuple or dict of arrays, possibly nested.  Its gradient has the same structure,
-            shapes and dtypes; None leaves a variable and its slots alone.  Variables may come and go
-            from call to call; the slots of a new one start with its first gradient.
+            shapes and dtypes; None leaves a variable and its slots alone.  The gradient of an array may
+            be sparse: see `IndexedSlices`.  Variables may come and go from call to call; the slots of a
+            new one start with its first gradient.
 
         Returns
         -------
@@ -202,7 +204,7 @@ class Optimizer(Stateful):
                 raise ValueError(
                     f"Variable {i} is listed twice: list it once, with the sum of its gradients."
                 )
-            row[variable.position] = flat_gradient(gradient, variable, i, owners)
+            row[variable.position] = checked_gradient(gradient, variable, i, owners)
         return registry, batch
 
     def _step(self, batch: Batch, hyper: tuple[float, ...]) -> None:
@@ -220,7 +222,8 @@ class Optimizer(Stateful):
         for group, row in batch.items():
             for variable, g in zip(group.variables, row, strict=True):
                 if g is not None:
-                    variable.slots["gradient_accumulator"] += g.reshape(variable.shape)
+                    dense = g.summed().dense(variable.shape) if isinstance(g, RowGradient) else g
+                    variable.slots["gradient_accumulator"] += dense.reshape(variable.shape)
                     variable.received = True
 
     def _accumulated(self, every: int) -> Batch:

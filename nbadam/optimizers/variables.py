@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from .. import sparse
 from ..engine import WIDTH, State
 from ..rules import Rule
+from ..sparse import RowGradient
 
 SMALL = 4096  # elements below which variables share kernel calls: a call costs as much as 1,000 elements
 
@@ -128,12 +130,21 @@ class Group:
         """Step the variables whose entry of `row` is a gradient."""
         for variable, buffer in self.buffered:
             buffer[...] = variable.array
-        self.state.step(tuple(row), t, hyper, clip=clip, scales=self.scales, decays=self.decays)
+        touched = [(k, g.summed(clip, self.scales[k])) for k, g in enumerate(row) if type(g) is RowGradient]
+        if touched:
+            row = [None if type(g) is RowGradient else g for g in row]
+        if len(touched) < len(row):
+            self.state.step(tuple(row), t, hyper, clip=clip, scales=self.scales, decays=self.decays)
+        for k, gradient in touched:
+            variable = self.variables[k]
+            slots = tuple(variable.slots[name].reshape(-1) for name in self.state.slots)
+            sparse.step(self.state.rule, variable.flat, slots, gradient, t, hyper, self.decays[k])
         for variable, buffer in self.buffered:
             variable.array[...] = buffer
 
 
-Batch = dict[Group, list[np.ndarray | None]]  # a flat gradient or None for each variable of a group
+# For each variable of a group a flat gradient, a sparse one, or None.
+Batch = dict[Group, list[np.ndarray | RowGradient | None]]
 
 
 def grouped(rule: Rule, variables: list[Variable], initial: dict[str, float]) -> None:
@@ -157,12 +168,14 @@ def owner(array: np.ndarray) -> int:
     return id(base)
 
 
-def flat_gradient(gradient: Any, variable: Record, i: int, owners: Container[int]) -> np.ndarray:
+def checked_gradient(
+    gradient: Any, variable: Record, i: int, owners: Container[int]
+) -> np.ndarray | RowGradient:
     """Return a gradient as the kernels take it; refuse what does not fit the variable.
 
     Parameters
     ----------
-    gradient : array_like
+    gradient : array_like or sparse gradient
         Of the variable's shape and dtype; Python's numbers and lists take on the dtype.
     variable : Record
         Whose gradient it is.
@@ -180,6 +193,11 @@ def flat_gradient(gradient: Any, variable: Record, i: int, owners: Container[int
         and id(gradient) not in owners
     ):
         return gradient if gradient.ndim == 1 else gradient.reshape(-1)
+    if sparse.is_sparse(gradient):
+        rows = sparse.row_gradient(gradient, variable.shape, variable.dtype, f"Gradient {i}")
+        if owner(rows.values) in owners:
+            rows.values = rows.values.copy()
+        return rows
     if not isinstance(gradient, np.ndarray) or isinstance(gradient, np.ma.MaskedArray):
         gradient = _converted(gradient, variable, i)
     if gradient.dtype.newbyteorder("=") != variable.dtype:
@@ -198,8 +216,6 @@ def _converted(gradient: Any, variable: Record, i: int) -> np.ndarray:
     """Turn what is no array into one."""
     if isinstance(gradient, np.ma.MaskedArray):
         raise TypeError(f"Gradient {i} is a masked array: fill it, for example by gradient.filled(0).")
-    if isinstance(gradient, tuple) or hasattr(gradient, "indices") or hasattr(gradient, "tocoo"):
-        raise TypeError(f"Gradient {i} is sparse ({type(gradient).__name__}), which is not supported yet.")
     try:
         array = np.asarray(gradient)
     except ValueError:  # a list of lists of different lengths
