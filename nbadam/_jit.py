@@ -56,7 +56,7 @@ if hasattr(os, "register_at_fork"):
     )
 
 
-def compile_kernel(function, signature, *, name: str, mode: str, sources: tuple[Callable, ...] = ()):
+def compile_kernel(function, signature, *, name: str, mode: str):
     """Compile `function` for one signature, from the disk cache where it holds it.
 
     Parameters
@@ -69,8 +69,6 @@ def compile_kernel(function, signature, *, name: str, mode: str, sources: tuple[
         What to call it; its files in the cache begin with this name.
     mode : {"serial", "nogil", "parallel"}
         How it runs.
-    sources : tuple of callables
-        Of no effect: whatever the kernel calls is found.
 
     Returns
     -------

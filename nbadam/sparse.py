@@ -47,8 +47,13 @@ class IndexedSlices:
     Examples
     --------
     >>> import nbadam
+    >>> import numpy as np
     >>> embedding = np.zeros((1000, 2))
     >>> gradient = nbadam.IndexedSlices([[1.0, 2.0], [3.0, 4.0]], [7, 7])
+    >>> nbadam.SGD(learning_rate=0.5).apply_gradients([(gradient, embedding)])
+    1
+    >>> embedding[7]
+    array([-2., -3.])
     """
 
     def __init__(self, values, indices, dense_shape=None) -> None:

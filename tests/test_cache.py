@@ -299,7 +299,7 @@ def test_rules_whose_names_are_the_same_are_told_apart(tmp_path):
         ]
         not_cached = [
             written_in("<string>", 8), written_in("<ipython-input-1-5eb63bbbe01e>", 9),
-            written_in("/tmp/ipykernel_7/123456789.py", 10), jitted,
+            written_in("/nowhere/ipykernel_7/123456789.py", 10), jitted,
         ]
         factors, compiled = [], []
         for update in cached + not_cached:

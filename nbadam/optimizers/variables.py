@@ -11,6 +11,7 @@ from ..engine import WIDTH, State
 from ..rules import Rule
 from ..sparse import RowGradient
 
+FEW = 4  # variables from which on the kernel for many, which takes twice as long to compile, is worth it
 SMALL = 4096  # elements below which variables share kernel calls: a call costs as much as 1,000 elements
 
 
@@ -152,12 +153,12 @@ def grouped(rule: Rule, variables: list[Variable], initial: dict[str, float]) ->
     for dtype in (np.float32, np.float64):
         of_dtype = [variable for variable in variables if variable.dtype == dtype]
         small = [variable for variable in of_dtype if variable.flat.size < SMALL]
+        if len(small) < FEW:
+            small = []
+        alone = [variable for variable in of_dtype if variable.flat.size >= SMALL or not small]
         count = ceil(len(small) / WIDTH)
-        for k in range(count):
-            Group(rule, small[k::count], initial)
-        for variable in of_dtype:
-            if variable.flat.size >= SMALL:
-                Group(rule, [variable], initial)
+        for members in [*(small[k::count] for k in range(count)), *([variable] for variable in alone)]:
+            Group(rule, members, initial)
 
 
 def owner(array: np.ndarray) -> int:
