@@ -315,13 +315,15 @@ def test_a_fork_while_another_thread_compiles(tmp_path):
 def test_ctrl_c_ends_a_long_run(kind, warm):
     folder, serial = warm
     program = """
-        import os, time
+        import os, signal, time
         import numba
         import numpy as np
         import scipy.optimize
         import nbadam
         from probes import SIZE, say, work
 
+        # A shell that starts this in the background lets it ignore Ctrl-C.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         kind = os.environ["KIND"]
 
         def fun(x):
