@@ -148,7 +148,7 @@ def test_an_empty_gradient_decays_the_moments_and_moves_every_row():
         (nbadam.IndexedSlices(np.ones((1, 3)), [1], (8, 3)), ValueError, "Gradient 0 has dense_shape"),
         (scipy.sparse.csr_array(np.eye(3)), ValueError, "Gradient 0 has shape"),
     ],
-    ids=str,
+    ids=["high", "negative", "float", "values", "dtype", "tuple", "dense_shape", "scipy"],
 )
 def test_a_bad_sparse_gradient_changes_nothing(gradient, error, message):
     table, beside = np.ones(SHAPE), np.ones(2)
