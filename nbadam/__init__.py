@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from . import rules, schedules
 from .methods import adadelta, adagrad, adam, adamax, adamw, lion, nadam, radam, rmsprop, sgd
+from .shgo import ShgoMethod
 
 if TYPE_CHECKING:
     from .optimizers import (
@@ -41,6 +42,7 @@ __all__ = [
     "Optimizer",
     "RAdam",
     "RMSprop",
+    "ShgoMethod",
     "adadelta",
     "adagrad",
     "adam",

@@ -11,8 +11,6 @@ from scipy.optimize import (
     LinearConstraint,
     OptimizeResult,
     OptimizeWarning,
-    basinhopping,
-    dual_annealing,
     minimize,
     rosen,
     rosen_der,
@@ -607,20 +605,7 @@ def test_compiled_function_that_only_python_can_use():
     assert_allclose(result.x, 0, atol=1e-4)
 
 
-# --- SciPy's own callers -----------------------------------------------------------------------
-
-
-def test_basinhopping_and_dual_annealing():
-    def bumpy(x):
-        return float(np.sum(x**2 + 0.3 * (1 - np.cos(5 * x))))
-
-    arguments = {"method": nbadam.adam, "options": FAST}
-    hop = basinhopping(bumpy, [1.5], niter=5, minimizer_kwargs=arguments)
-    assert_allclose(hop.x, 0, atol=1e-3)
-    annealed = dual_annealing(
-        bumpy, [(-3, 3)], maxiter=10, minimizer_kwargs=arguments | {"bounds": [(-3, 3)]}
-    )
-    assert_allclose(annealed.x, 0, atol=1e-3)
+# --- What is refused, and what warns ---------------------------------------------------------------
 
 
 def test_constraints_are_refused_and_empty_ones_are_not():
