@@ -22,7 +22,7 @@ from .engine import PARALLEL_SIZE
 PARALLEL_ROWS = 4 * PARALLEL_SIZE
 
 # A zero gradient leaves an element exactly as it is: the untouched rows need no work.
-RESTING = (rules.sgd_update, rules.adagrad_update)
+RESTING = (rules.SGD.update, rules.ADAGRAD.update)
 
 
 class IndexedSlices:
