@@ -193,7 +193,7 @@ def descent(rule: Rule, evaluate: Callable):
                 for i in range(x.size):
                     x_best[i], g_best[i] = x[i], g[i]
             if average.size:
-                share = weight(average_kind, t)
+                share = weight(average_kind, np.float64(t))
                 for i in range(x.size):
                     average[i] += share * (x[i] - average[i])
             trace[0] += f

@@ -138,7 +138,7 @@ class Run:
             if fresh:
                 self._remember_best()
             if self.average.size:
-                self.average += averaging.weight(self.average_kind, self.nit) * (self.x - self.average)
+                self.average += averaging.weight(self.average_kind, float(self.nit)) * (self.x - self.average)
             self._record()
         return self._verdict(code)
 
