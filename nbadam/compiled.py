@@ -4,6 +4,7 @@ The pieces are those of the run driven from Python (the rule, `place`, `stopping
 `history.push`), so both take the same steps bit for bit.
 """
 
+import inspect
 from collections.abc import Callable
 from functools import cache, lru_cache
 from math import inf
@@ -11,7 +12,7 @@ from math import inf
 import numpy as np
 from numba import njit, types
 from numba.core.compiler_lock import global_compiler_lock
-from numba.extending import overload, register_jitable
+from numba.extending import is_jitted, overload, register_jitable
 
 from . import history
 from ._jit import compile_kernel, put, take
@@ -50,6 +51,19 @@ def place_kernel():
     """Return `place`, compiled."""
     signature = types.void(*(types.Array(types.float64, 1, "C"),) * 9)
     return compile_kernel(place, signature, name="place", mode="serial")
+
+
+def writes_gradient(fun: Callable, least: int) -> bool:
+    """Whether a function that Numba compiled has one parameter more than its `least` arguments."""
+    if not is_jitted(fun):
+        return False
+    required = 0
+    for parameter in inspect.signature(inspect.unwrap(fun)).parameters.values():
+        if parameter.kind is parameter.VAR_POSITIONAL:
+            return False
+        if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
+            required += parameter.default is parameter.empty
+    return required == least + 1
 
 
 # --- Objectives: evaluate(k, x, g, args) writes the gradient and returns the value, and whether it fits

@@ -8,6 +8,7 @@ import numpy as np
 from numba import types
 
 from ._jit import compile_kernel
+from .compiled import writes_gradient
 from .hyperparameters import flag, integer
 
 CHUNK_BYTES = 1 << 24  # of data that `full` looks at in one call
@@ -151,7 +152,10 @@ class Minibatch:
         return tuple(_in_memory(array[which]) for array in self.data)
 
     def evaluate(self, x: np.ndarray, batch: tuple, args: tuple) -> Any:
-        """Return what `fun` returns on a batch."""
+        """Return what `fun` returns on a batch, or its value and the gradient that it wrote."""
+        if writes_gradient(self.fun, 1 + len(batch) + len(args)):
+            g = np.zeros_like(x)
+            return self.fun(x, g, *batch, *args), g
         return self.fun(x, *batch, *args)
 
     def _size_of(self, epoch: int) -> int:

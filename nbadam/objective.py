@@ -1,13 +1,12 @@
 """The user's function behind one interface: value and gradient at a point, and their count."""
 
-import inspect
 from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numba.extending import is_jitted
 
+from .compiled import writes_gradient
 from .interrupts import Interrupts
 from .minibatch import Minibatch, Sampler
 
@@ -105,11 +104,13 @@ class Objective:
             self.sampler.advance(evaluations)
 
     def _both(self, x: np.ndarray) -> tuple[float, np.ndarray]:
-        batch = () if self.sampler is None else self.sampler.batch()
-        if self.in_place:
+        if self.minibatch is not None and self.sampler is not None:
+            result = self._call(self.minibatch.evaluate, x.copy(), self.sampler.batch(), self.args)
+        elif self.in_place:
             g = np.zeros_like(x)
-            return _as_value(self._call(self.fun, x.copy(), g, *batch, *self.args)), g
-        result = self._call(self.fun, x.copy(), *batch, *self.args)
+            result = self._call(self.fun, x.copy(), g, *self.args), g
+        else:
+            result = self._call(self.fun, x.copy(), *self.args)
         try:
             f, g = result
         except (TypeError, ValueError):
@@ -153,19 +154,6 @@ class Objective:
         self.nfev, self.njev = facts["nfev"], facts["njev"]
         if self.sampler is not None:
             self.sampler.restore(facts["sampler"])
-
-
-def writes_gradient(fun: Callable, least: int) -> bool:
-    """Whether a function that Numba compiled has one parameter more than its `least` arguments."""
-    if not is_jitted(fun):
-        return False
-    required = 0
-    for parameter in inspect.signature(inspect.unwrap(fun)).parameters.values():
-        if parameter.kind is parameter.VAR_POSITIONAL:
-            return False
-        if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
-            required += parameter.default is parameter.empty
-    return required == least + 1
 
 
 class Differences:
