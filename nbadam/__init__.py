@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from . import rules, schedules
 from .history import History, plot_history
-from .methods import adadelta, adagrad, adam, adamax, adamw, lion, nadam, radam, rmsprop, sgd
+from .methods import adadelta, adagrad, adam, adamax, adamw, ftrl, lion, nadam, radam, rmsprop, sgd
 from .minibatch import Minibatch
 from .run_state import RunState
 from .shgo import ShgoMethod
@@ -55,6 +55,7 @@ __all__ = [
     "adamax",
     "adamw",
     "deserialize",
+    "ftrl",
     "get",
     "lion",
     "nadam",

@@ -39,6 +39,7 @@ from .descent import (
     SGD,
     SGD_MOMENTUM,
     SGD_NESTEROV,
+    ftrl_start,
 )
 from .rule import Rule, ratio
 
@@ -73,5 +74,6 @@ __all__ = [
     "SGD_MOMENTUM",
     "SGD_NESTEROV",
     "Rule",
+    "ftrl_start",
     "ratio",
 ]

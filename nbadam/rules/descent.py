@@ -149,6 +149,12 @@ def proximal(g, x, linear, before, after, inverse_rate, l1, curvature, shrinkage
 
 
 @register_jitable
+def ftrl_start(x, accumulator, inverse_rate, power, l1, curvature, shrinkage):
+    """Slot `linear` that centres the proximal term of the initial accumulator at x instead of 0."""
+    return -x * accumulator**power * inverse_rate
+
+
+@register_jitable
 def ftrl_update(g, x, accumulator, linear, inverse_rate, power, l1, curvature, shrinkage):
     """For a `learning_rate_power` of -0.5: the root is ten times faster than the power."""
     grown = accumulator + g * g
