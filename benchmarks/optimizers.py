@@ -6,9 +6,11 @@ Every contender steps its own arrays by gradients that are there already; torch 
 """
 
 import argparse
+from math import inf
 from pathlib import Path
 
 import numpy as np
+from peers import optax_adam
 from timing import Contender, duration, markdown, race, ratios, save, summary
 
 SMALL = [int(n) for n in np.random.default_rng(0).integers(10, 1001, 200)]
@@ -94,28 +96,7 @@ def torch_foreach(*case):
 
 
 def optax_jit(sizes, dtype, clipped):
-    from functools import partial
-
-    import jax
-    import optax
-
-    jax.config.update("jax_enable_x64", True)
-    xs, gs = ([jax.numpy.asarray(a) for a in some] for some in arrays(sizes, dtype))
-    adam = optax.adam(RATE)
-    if clipped:
-        adam = optax.chain(optax.clip_by_global_norm(CLIPNORM), adam)
-    state = adam.init(xs)
-
-    @partial(jax.jit, donate_argnums=(0, 1))
-    def update(xs, state, gs):
-        updates, state = adam.update(gs, state)
-        return optax.apply_updates(xs, updates), state
-
-    def step():
-        nonlocal xs, state
-        xs, state = jax.block_until_ready(update(xs, state, gs))
-
-    return step
+    return optax_adam(*arrays(sizes, dtype), RATE, CLIPNORM if clipped else inf)
 
 
 def nbadam_class(name, n):

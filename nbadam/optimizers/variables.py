@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 
 from .. import sparse
-from ..deferred import DeferredRows
 from ..engine import WIDTH, State
 from ..rules import Rule
-from ..sparse import RowGradient
+from ..sparse import DeferredRows, RowGradient
 
 FEW = 4  # variables from which on the kernel for many, which takes twice as long to compile, is worth it
 SMALL = 4096  # elements below which variables share kernel calls: a call costs as much as 1,000 elements
