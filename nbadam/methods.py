@@ -13,6 +13,7 @@ from .hyperparameters import integer
 from .minimize import run
 from .objective import SCHEMES, Differences, Objective
 from .options import OPTIONS, parameters, plan_from, settings_from, state_from, warn
+from .pace import UNIT_STEPS, paced
 from .rules import Rule
 
 _DOC = """Minimize a function with {title} [1]_, as a method of `scipy.optimize.minimize`.
@@ -165,7 +166,10 @@ def _method(
         chosen = amsgrad if amsgrad and settings["amsgrad"] else rule
         if hess is not None or hessp is not None:
             warn(f"Method {name} does not use Hessian information (hess, hessp).", RuntimeWarning)
-        return _minimize(chosen, settings, initial or {}, fun, x0, args, jac, bounds, constraints, callback)
+        given = options.keys()
+        return _minimize(
+            chosen, settings, given, initial or {}, fun, x0, args, jac, bounds, constraints, callback
+        )
 
     texts = [_HYPERPARAMETERS[key].format(default=known[key]) for key in known if key not in OPTIONS]
     method.__name__ = method.__qualname__ = name
@@ -180,7 +184,7 @@ def _method(
     return method
 
 
-def _minimize(rule, settings, initial, fun, x0, args, jac, bounds, constraints, callback):
+def _minimize(rule, settings, given, initial, fun, x0, args, jac, bounds, constraints, callback):
     if constraints is not None and not (hasattr(constraints, "__len__") and len(constraints) == 0):
         raise ValueError(
             "`constraints` cannot be handled by nbadam's methods: use `bounds`, add a penalty to `fun`, "
@@ -192,8 +196,14 @@ def _minimize(rule, settings, initial, fun, x0, args, jac, bounds, constraints, 
         warn("Initial guess is not within the specified bounds; it is moved into them.")
     args = args if isinstance(args, tuple) else (args,)
     objective = _objective(fun, jac, args, settings, lower, upper)
-    plan = plan_from(rule, settings, x0.size, lower, upper, initial, objective.minibatch)
     resumed = state_from(settings["state"])
+    distance = None
+    if settings["epochs"] is not None and "learning_rate" not in given and rule in UNIT_STEPS:
+        settings, distance = paced(
+            settings, given, objective, np.clip(x0, lower, upper), (lower, upper), resumed
+        )
+    plan = plan_from(rule, settings, x0.size, lower, upper, initial, objective.minibatch)
+    plan.distance = distance
     interval = integer(1)("callback_interval", settings["callback_interval"])
 
     points = [np.clip(x0, lower, upper)] if settings["return_all"] else None
