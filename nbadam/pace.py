@@ -73,7 +73,7 @@ def first_look(objective: Objective, x0: np.ndarray, x_scale: np.ndarray | None,
     with np.errstate(all="ignore"):
         gradients = np.array([objective.on_batch(x0, batch) for batch in batches])
         mean = gradients.mean(axis=0)
-        if not np.isfinite(mean).all():
+        if not np.isfinite(mean).all() or not mean.any():
             return nothing
         scale = _units(gradients, size) if x_scale is None else x_scale
         near = _nearby(objective, x0, batches[0], gradients[0], scale, scale**2 * mean, box)
