@@ -180,7 +180,7 @@ def test_averages_stay_within_bounds():
 
 
 def test_which_average_is_checked():
-    with pytest.raises(ValueError, match="`average` must be one of 'last', 'best', .*, not 'mean'"):
+    with pytest.raises(ValueError, match=r"`average` must be one of .*, not .mean."):
         fit(bowl, average="mean")
     for name, value in (("patience", 9), ("max_time", -1), ("callback_interval", 0)):
         with pytest.raises(ValueError, match=f"`{name}` must be"):
