@@ -53,6 +53,7 @@ class Plan:
     average: str  # which point to return
     checkpoint: str | None = None  # path of a file
     checkpoint_every: int | None = None  # steps
+    distance: float | None = None  # see pace.Pace; None where the learning rate was given
 
 
 class Run:
@@ -265,6 +266,7 @@ class Run:
         facts = {
             "rule": self.plan.rule.name,
             "average": self.plan.average,
+            "distance": self.plan.distance,
             "nit": self.nit,
             "f": self.f,
             "f_start": self.f_start,
