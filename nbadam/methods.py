@@ -120,9 +120,9 @@ _DOC = """Minimize a function with {title} [1]_, as a method of `scipy.optimize.
         (nbadam.History) and `state` (nbadam.RunState).  The point is the one that `average` asks for; the
         mean of the last 100 where a tolerance is met and it is better; the best one seen where that point is
         worse than the start, by more than noise explains, or not finite.  `fun` and `jac` of a Minibatch are
-        those over all data, once it has seen an epoch.  Other noisy objectives are evaluated up to 20 times there,
-        but no more than a tenth of the run's evaluations; `fun` is the mean, and `fun_stderr` its standard
-        error.
+        those over all data, once it has seen an epoch.  Other noisy objectives are evaluated up to 20 times
+        there, but no more than a tenth of the run's evaluations; `fun` is the mean, and `fun_stderr` its
+        standard error.
         `status` is 0 for success (5 after planned `epochs`, 4 for `patience`), 1 for `maxiter`, 2 for
         `maxfun`, 3 for a value or gradient that is not finite, 6 for `max_time`, 7 for Ctrl-C, after which
         the result is what there is so far, 99 for a callback's StopIteration.
