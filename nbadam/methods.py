@@ -108,6 +108,8 @@ _DOC = """Minimize a function with {title} [1]_, as a method of `scipy.optimize.
         File that is replaced by the state of the run from time to time, and at its end.
     checkpoint_every : int, optional
         Iterations from one time to the next; by default a minute.
+    progress : bool, default False
+        Show a progress bar (extra ``progress``).
     disp : bool, default False
         Print a summary at the end; a failure is an OptimizeWarning.
     return_all : bool, default False

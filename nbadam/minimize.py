@@ -14,6 +14,7 @@ from .engine import State
 from .gradients import clip_scale, norm_from
 from .interrupts import Interrupts
 from .objective import Objective
+from .progress import progress_bar
 from .result import result_of
 from .rules import Rule
 from .run_state import Checkpoints, RunState, generator_states, restore_generators
@@ -51,6 +52,7 @@ class Plan:
     average: str  # which point to return
     checkpoint: str | None = None  # path of a file
     checkpoint_every: int | None = None  # steps
+    progress: bool = False  # whether to show a bar
     distance: float | None = None  # see pace.Pace; None where the learning rate was given
 
 
@@ -327,6 +329,7 @@ def run(
         state = Run(objective, plan, x0, resumed)
         checkpoints = Checkpoints(plan.checkpoint, plan.checkpoint_every)
         advance = _compiled(state) if compiled else _driven(state, interval if wants_value else 0)
+        bar = progress_bar(plan.maxiter, state.nit, "step") if plan.progress else None
         begun = time.perf_counter()
         stop: Stop | None = None
         try:
@@ -334,6 +337,8 @@ def run(
             while stop is None:
                 until_callback = interval - state.nit % interval if callback else inf
                 stop = advance(min(until_callback, checkpoints.until_due(state.nit)))
+                if bar is not None:
+                    bar.update(state.nit - bar.n)
                 if callback is not None and state.nit % interval == 0:
                     interrupts.in_user_code = True
                     callback(state)
@@ -352,6 +357,9 @@ def run(
             if not interrupts.armed:
                 raise
             stop = Stop.INTERRUPTED
+        finally:
+            if bar is not None:
+                bar.close()
         interrupts.in_user_code = False
         snapshot = state.snapshot()
         checkpoints.save(snapshot)
