@@ -10,6 +10,7 @@ from . import rules
 from .bounds import parse_bounds
 from .checks import positive
 from .hyperparameters import integer
+from .minibatch import Minibatch
 from .minimize import run
 from .objective import SCHEMES, Differences, Objective
 from .options import OPTIONS, parameters, plan_from, settings_from, state_from, warn
@@ -230,6 +231,11 @@ def _minimize(rule, settings, given, initial, fun, x0, args, jac, bounds, constr
     args = args if isinstance(args, tuple) else (args,)
     objective = _objective(fun, jac, args, settings, lower, upper)
     resumed = state_from(settings["state"])
+    if resumed is not None:
+        if resumed.arrays["x"].shape != x0.shape:
+            raise ValueError(f"`state` has {resumed.arrays['x'].size} variables, and `x0` {x0.size}.")
+        inherited = {"average": resumed.facts["average"], "x_scale": resumed.arrays["x_scale"]}
+        settings |= {name: value for name, value in inherited.items() if name not in given}
     distance = None
     if settings["epochs"] is not None and "learning_rate" not in given and rule in UNIT_STEPS:
         settings, distance = paced(
@@ -290,6 +296,10 @@ def _objective(fun, jac, args: tuple, settings: dict, lower: np.ndarray, upper: 
     memoized = getattr(jac, "__self__", None)
     if memoized is not None and memoized is fun and hasattr(memoized, "fun"):
         fun, jac = memoized.fun, True
+    if isinstance(fun, Minibatch):
+        if callable(jac):
+            raise ValueError("`jac` must be True for a Minibatch, whose function returns the gradient, too.")
+        jac = True
     if callable(jac) or jac is True:
         return Objective(fun, jac, args, None)
     if not (jac is None or jac is False or isinstance(jac, str)):
