@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import inf, isfinite
+from math import ceil, inf, isfinite
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from .engine import State
 from .gradients import clip_scale, norm_from
 from .interrupts import Interrupts
 from .objective import Objective
+from .progress import progress_bar
 from .result import result_of
 from .rules import Rule
 from .run_state import Checkpoints, RunState, generator_states, restore_generators
@@ -53,6 +54,7 @@ class Plan:
     average: str  # which point to return
     checkpoint: str | None = None  # path of a file
     checkpoint_every: int | None = None  # steps
+    progress: bool = False  # whether to show a bar
     distance: float | None = None  # see pace.Pace; None where the learning rate was given
 
 
@@ -331,6 +333,7 @@ def run(
         state = Run(objective, plan, x0, resumed)
         checkpoints = Checkpoints(plan.checkpoint, plan.checkpoint_every)
         advance = _compiled(state) if compiled else _driven(state, interval if wants_value else 0)
+        bar = progress_bar(plan.maxiter, state.nit, "step") if plan.progress else None
         begun = time.perf_counter()
         stop: Stop | None = None
         try:
@@ -338,9 +341,14 @@ def run(
             while stop is None:
                 until_callback = interval - state.nit % interval if callback else inf
                 stop = advance(min(until_callback, checkpoints.until_due(state.nit)))
+                if bar is not None:
+                    bar.update(state.nit - bar.n)
                 if callback is not None and state.nit % interval == 0:
                     interrupts.in_user_code = True
-                    callback(state)
+                    try:
+                        callback(state)
+                    except StopIteration:
+                        stop = Stop.CALLBACK
                     interrupts.in_user_code = False
                 if stop is None and interrupts.pending:
                     stop = Stop.INTERRUPTED
@@ -348,18 +356,23 @@ def run(
                     stop = Stop.MAX_TIME
                 if stop is None and checkpoints.is_due(state.nit):
                     checkpoints.save(state.snapshot())
-        except StopIteration:
-            if not interrupts.in_user_code:
-                raise
-            stop = Stop.CALLBACK
         except KeyboardInterrupt:
             if not interrupts.armed:
                 raise
             stop = Stop.INTERRUPTED
+        finally:
+            if bar is not None:
+                bar.close()
         interrupts.in_user_code = False
         snapshot = state.snapshot()
-        checkpoints.save(snapshot)
-        return result_of(state, stop, snapshot)
+        if stop is not Stop.NONFINITE:  # from which no run goes on
+            checkpoints.save(snapshot)
+        try:
+            return result_of(state, stop, snapshot)
+        except KeyboardInterrupt:  # in the last evaluations
+            if not interrupts.armed or stop is Stop.INTERRUPTED:
+                raise
+            return result_of(state, Stop.INTERRUPTED, snapshot)
 
 
 def _driven(run: Run, interval: int) -> Callable[[float], Stop | None]:
@@ -383,7 +396,7 @@ def _compiled(run: Run) -> Callable[[float], Stop | None]:
         started = time.perf_counter()
         before = run.nit
         stop = run.compiled_steps(
-            kernel, int(min(steps, most, plan.maxiter - run.nit, plan.maxfun - objective.nfev))
+            kernel, ceil(min(steps, most, plan.maxiter - run.nit, plan.maxfun - objective.nfev))
         )
         seconds = time.perf_counter() - started
         if not is_first:  # that call may have compiled the kernel

@@ -53,6 +53,7 @@ OPTIONS = {
     "state": None,
     "checkpoint": None,
     "checkpoint_every": None,
+    "progress": False,
     "finite_diff": "2-point",
     "finite_diff_rel_step": None,
     "eps": None,
@@ -77,7 +78,7 @@ def settings_from(known: dict, options: dict) -> dict:
     if unknown:
         warn(f"Unknown solver options: {', '.join(unknown)}")
     settings = known | {name: value for name, value in options.items() if name in known}
-    for name in {"amsgrad", "return_all"} & set(settings):
+    for name in {"amsgrad", "return_all", "progress"} & set(settings):
         flag(name, settings[name])
     return settings
 
@@ -120,6 +121,7 @@ def plan_from(
         average=choice(*KINDS)("average", settings["average"]),
         checkpoint=_path(settings["checkpoint"]),
         checkpoint_every=optional(integer(1))("checkpoint_every", settings["checkpoint_every"]),
+        progress=settings["progress"],
     )
 
 

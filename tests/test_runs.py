@@ -3,6 +3,7 @@
 import sys
 import time
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -121,6 +122,36 @@ def test_the_smoothed_gradient_of_a_noisy_run_can_meet_gtol():
     result = fit(Noisy(), gtol=0.3)
     assert (result.success, result.status) == (True, 0)
     assert "`gtol`" in result.message
+
+
+@pytest.mark.parametrize("compiled", [False, True], ids=["python", "compiled"])
+def test_progress(compiled, monkeypatch, capsys):
+    pytest.importorskip("tqdm")
+    fun, args = (compiled_bowl, (1.0,)) if compiled else (bowl, ())
+    plain = fit(fun, args=args, steps=300)
+    assert_same(fit(fun, args=args, steps=300, progress=True), plain)
+    assert "300/300" in capsys.readouterr().err
+    with pytest.raises(ZeroDivisionError):
+        fit(lambda x: 1 / 0 if x.any() else bowl(x), progress=True)
+    assert "0.00/50.0k" in capsys.readouterr().err
+    monkeypatch.setitem(sys.modules, "tqdm.auto", None)
+    with pytest.raises(ModuleNotFoundError, match=r"install `nbadam\[progress\]`"):
+        fit(fun, args=args, steps=300, progress=True)
+
+
+def test_limits_that_are_no_integers():
+    assert fit(bowl, maxiter=7.5).nit == fit(compiled_bowl, args=(1.0,), maxiter=7.5).nit == 8
+    assert fit(bowl, maxfun=7.5).nfev == fit(compiled_bowl, args=(1.0,), maxfun=7.5).nfev == 8
+
+
+def test_stop_iteration_of_the_function_is_an_error():
+    def exhausted(x):
+        if x.any():
+            raise StopIteration
+        return bowl(x)
+
+    with pytest.raises(StopIteration):
+        fit(exhausted)
 
 
 # --- The point that is returned ------------------------------------------------------------------
@@ -348,6 +379,18 @@ def test_a_function_is_compiled_once_for_each_type(monkeypatch):
         fit(compiled_bowl, [0.0, 1.0], args=(center,), steps=5, clipnorm=1.0, average="tail")
     assert len(run.signatures) == before
     assert compiled.compiled_run(nbadam.rules.ADAM, compiled_bowl, in_place=False, on_batches=False) is run
+
+
+def test_threads_that_come_at_once_share_one_compiled_run():
+    fun = njit(lambda x: (x[0], x))
+    with ThreadPoolExecutor(4) as pool:
+        runs = list(
+            pool.map(
+                lambda _: compiled.compiled_run(nbadam.rules.SGD, fun, in_place=False, on_batches=False),
+                range(8),
+            )
+        )
+    assert len(set(runs)) == 1
 
 
 def test_functions_made_in_a_loop_do_not_pile_up_without_a_word():
