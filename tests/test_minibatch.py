@@ -305,6 +305,12 @@ def test_a_minibatch_has_its_gradient():
         minimize(objective, np.zeros(3), jac=lambda x: x, method=nbadam.adam, options=options)
 
 
+def test_a_list_of_arrays_will_do():
+    assert_same(*(fit(nbadam.Minibatch(plain_loss, data, batch_size=20, rng=0)) for data in ([A, B], (A, B))))
+    numbers = nbadam.Minibatch(lambda x, a: (a.mean(), x), [1.0, 2.0, 3.0], batch_size=3, rng=0)
+    assert numbers(np.zeros(1))[0] == 2.0
+
+
 def test_epochs_are_whole_and_of_minibatches():
     objective = nbadam.Minibatch(plain_loss, (A, B), batch_size=100, rng=0)
     with pytest.raises(ValueError, match="`epochs` is for objectives of the class Minibatch"):
