@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from . import rules, schedules
+from . import rules, schedules, vector_math
 from .methods import adadelta, adagrad, adam, adamax, adamw, lion, nadam, radam, rmsprop, sgd
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ __all__ = [
     "schedules",
     "serialize",
     "sgd",
+    "vector_math",
 ]
 
 
