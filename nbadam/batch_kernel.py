@@ -13,23 +13,26 @@ from numba import from_dtype, njit, types
 from numba.extending import overload, register_jitable
 
 from ._jit import cast, compile_kernel, put, take
-from .compiled import place
+from .compiled import _in_place, _returning, place
 from .gradients import clip_scale, norm_from
 from .kernels import BLOCK, SWEEP, _block_sum, clipped, store
 from .rules import Rule
-from .stopping import CONTINUE, FIXED, GTOL, LAST_STEP, NONFINITE, observe
+from .stopping import BAD_SHAPE, CONTINUE, GTOL, NONFINITE, WINDOW, judge, take_in
 
 _inlined = register_jitable(error_model="numpy")
 _inlined(place)
-_inlined(observe)
+_inlined(judge)
+
+# What the loop returns beside the codes of `stopping`.
+FIXED, LAST_STEP = BAD_SHAPE + 1, BAD_SHAPE + 2
 
 
 # Rows of the work array of a run; what is in the user's units says so.
 X, BEFORE, SLOPE, LOWER, UPPER, MEAN, SCALE, HERE, BEST, USER_LOWER, USER_UPPER = range(11)
 ROWS = 11
-# Entries of the state of a run, of which `stopping.observe` uses the last three.
+# Entries of the state of a run; the last ten are the tally of `stopping.new_window`.
 PHASE, DONE, FOUND, FLAT, F, F_START, F_BEST, TALLY = range(8)
-ENTRIES = 10
+ENTRIES = 17
 # What the objective was last evaluated for.
 AT_START, AT_STEP, AT_MEAN = range(3)
 
@@ -58,36 +61,6 @@ def rows(columns, i):
 def _rows(columns, i):
     entries = "".join(f"row(columns[{k}], i), " for k in range(len(columns)))
     return eval(f"lambda columns, i: ({entries})", globals())
-
-
-def returning(fun):
-    """Build the evaluation of ``fun(x, *each, *args) -> (f, g)``; False where `g` has the wrong shape."""
-
-    def evaluate(x, g, each, args):
-        f, gradient = fun(x, *each, *args)
-        if gradient.shape != g.shape:
-            return np.float64(f), False
-        copy(gradient, g)
-        return np.float64(f), True
-
-    return evaluate
-
-
-def writing(fun):
-    """Build the evaluation of ``fun(x, g, *each, *args) -> f``, which finds zeros in `g`."""
-
-    def evaluate(x, g, each, args):
-        for i in range(g.size):
-            g[i] = 0
-        return np.float64(fun(x, g, *each, *args)), True
-
-    return evaluate
-
-
-@_inlined
-def copy(source, target):
-    for i in range(target.size):
-        target[i] = source[i]
 
 
 @_inlined
@@ -123,8 +96,9 @@ def loading():
             work[HERE, i] = work[BEST, i] = point[i] = min(max(x0, lower), upper)
             work[X, i], work[LOWER, i], work[UPPER, i] = point[i] / scale, lower / scale, upper / scale
             sums[0, i] = sums[1, i] = sums[2, i] = 0.0
-        state[PHASE], state[DONE], state[F_BEST] = AT_START, 0.0, inf
-        state[TALLY], state[TALLY + 1], state[TALLY + 2] = 0.0, 0.0, nan
+        for i in range(state.size):
+            state[i] = 0.0
+        state[PHASE], state[F_BEST], state[TALLY + 2] = AT_START, inf, nan
 
     return kernel
 
@@ -162,21 +136,31 @@ def advancing(rule):
                         here[i] = min(max(work[MEAN, i] * scale[i], user_lower[i]), user_upper[i])
         else:
             state[F] = f
-            fixed, finite = True, isfinite(f)
+            tally = state[TALLY:]
+            finite = take_in(f, g, x, scale, inf, sums[0], sums[1], tally)
             for i in range(x.size):
-                slope[i] = g[i] * scale[i]
-                finite &= isfinite(slope[i]) and isfinite(here[i])
-                fixed &= lower[i] == upper[i]
+                slope[i] = g[i]
+                finite &= isfinite(here[i])
             if finite and f < state[F_BEST]:
                 state[F_BEST] = f
                 for i in range(x.size):
                     work[BEST, i] = here[i]
             if not finite:
                 code = NONFINITE
-            elif state[PHASE] == AT_STEP:
-                tolerances = gtol, ftol, xtol
-                tally = state[TALLY:]
-                code = observe(f, slope, x, lower, upper, tolerances, sums[0], sums[1], sums[2], tally)
+            elif state[PHASE] == AT_START:
+                state[F_START] = f
+                fixed = True
+                for i in range(x.size):
+                    sums[0, i] = sums[1, i] = 0.0  # a window begins after the start
+                    fixed &= lower[i] == upper[i]
+                tally[0] = tally[1] = 0.0
+                if fixed:
+                    code = FIXED
+                elif is_flat(x, slope, lower, upper, gtol):
+                    code = GTOL
+            elif tally[0] >= WINDOW:
+                tolerances = gtol, ftol, xtol, inf
+                code = judge(sums[0], sums[1], x, lower, upper, tolerances, sums[2], tally)
                 if code != CONTINUE:
                     # Small means may be those of a cycle of large steps: the mean point has to pass as well.
                     state[FOUND], state[PHASE] = code, AT_MEAN
@@ -185,12 +169,6 @@ def advancing(rule):
                         work[MEAN, i] = sums[2, i]
                         point[i] = min(max(work[MEAN, i] * scale[i], user_lower[i]), user_upper[i])
                     return CONTINUE
-            else:
-                state[F_START] = f
-                if fixed:
-                    code = FIXED
-                elif is_flat(x, slope, lower, upper, gtol):
-                    code = GTOL
 
         if code == CONTINUE and done < maxiter:
             if rates.size:
@@ -236,18 +214,18 @@ def problems_kernel(rule: Rule, fun: Callable, writes: bool, dtype: str):
     It is not cached on disk, as Numba's cache does not see a change in the function; but what takes
     long to compile are the two kernels that it is linked with, and they are.
     """
-    evaluate = _inlined(writing(fun) if writes else returning(fun))
+    evaluate = _in_place(fun) if writes else _returning(fun)
     load, advance = loading_kernel(rule, dtype), advancing_kernel(rule, dtype)
 
     @njit(error_model="numpy", nogil=True)
-    def run(block, initial, each_of, args, hyper, settings, schedule, table, rates, fractions,
+    def run(block, initial, data_of, args, hyper, settings, schedule, table, rates, fractions,
             work, sums, state, slots, point, g, x_out, f_out, nit_out, status_out):  # fmt: skip
         for p in range(status_out.size):
-            each = rows(each_of, p)
+            data = (*rows(data_of, p), *args)
             load(p, block, initial, work, sums, state, slots, point)
             code = CONTINUE
             while code == CONTINUE:
-                f, fits = evaluate(point, g, each, args)
+                f, fits = evaluate(0, point, g, data)
                 if not fits:
                     return False
                 code = advance(f, g, point, p, hyper, settings, schedule, table, rates, fractions,
