@@ -3,10 +3,12 @@
 from typing import TYPE_CHECKING
 
 from . import rules, schedules, vector_math
+from .batch import BatchResult, minimize_batch
 from .history import History, plot_history
 from .methods import adadelta, adagrad, adam, adamax, adamw, lion, nadam, radam, rmsprop, sgd
 from .minibatch import Minibatch
 from .run_state import RunState
+from .status import BatchStatus
 
 if TYPE_CHECKING:
     from .optimizers import (
@@ -37,6 +39,8 @@ __all__ = [
     "Adam",
     "AdamW",
     "Adamax",
+    "BatchResult",
+    "BatchStatus",
     "Ftrl",
     "History",
     "IndexedSlices",
@@ -55,6 +59,7 @@ __all__ = [
     "deserialize",
     "get",
     "lion",
+    "minimize_batch",
     "nadam",
     "plot_history",
     "radam",

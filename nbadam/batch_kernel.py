@@ -38,7 +38,7 @@ AT_START, AT_STEP, AT_MEAN = range(3)
 
 
 def row(column, i):
-    """What belongs to problem `i`: an entry of an array, or the piece of one between two offsets."""
+    """Return what belongs to problem `i`: an entry of an array, or the piece between two offsets."""
     if isinstance(column, tuple):
         values, offsets = column
         return values[offsets[i] : offsets[i + 1]]
@@ -53,7 +53,7 @@ def _row(column, i):
 
 
 def rows(columns, i):
-    """What belongs to problem `i`, of each argument."""
+    """Return what belongs to problem `i`, of each argument."""
     return tuple(row(column, i) for column in columns)
 
 
