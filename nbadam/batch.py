@@ -351,7 +351,7 @@ def _boxes(bounds, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
         crossed = np.flatnonzero(~(lower <= upper).all(axis=1))
         if crossed.size:
             raise ValueError(
-                f"An upper bound is less than the corresponding lower bound: `bounds` of problem {crossed[0]}."
+                f"A lower bound in `bounds` of problem {crossed[0]} is above the upper one, or NaN."
             )
         return lower, upper
     lower, upper = parse_bounds(bounds, shape[1])

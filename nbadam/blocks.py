@@ -96,12 +96,15 @@ def work_through(
     """
 
     def labour(report: Callable[[], None] | None = None) -> None:
-        for start, stop in blocks:
-            blocks.learn(stop - start, work(start, stop))
-            if report is not None:
-                report()
-                if workers > 1 and len(others) == 0 and blocks.seconds_left() > WORTHWHILE:
-                    others.extend(pool.submit(labour) for _ in range(workers - 1))
+        try:
+            for start, stop in blocks:
+                blocks.learn(stop - start, work(start, stop))
+                if report is not None:
+                    report()
+                    if workers > 1 and not others and blocks.seconds_left() > WORTHWHILE:
+                        others.extend(pool.submit(labour) for _ in range(workers - 1))
+        finally:
+            blocks.stop()  # an error in one thread ends the work of all
 
     others: list = []
     with _progress_bar(blocks.total, unit, progress) as bar, ThreadPoolExecutor(max(1, workers - 1)) as pool:
@@ -116,8 +119,6 @@ def work_through(
             labour(report)
         except (KeyboardInterrupt, StopIteration):
             pass
-        finally:
-            blocks.stop()
         for future in others:
             future.result()
         if bar is not None:

@@ -36,6 +36,8 @@ def as_data(data, size: int | None) -> tuple[tuple[np.ndarray | Ragged, ...], in
     columns: list[np.ndarray | Ragged] = []
     for k, column in enumerate(data):
         name = f"data[{k}]"
+        if np.ma.is_masked(column):
+            raise ValueError(f"`{name}` must not have masked elements: leave them out, or make them NaN.")
         columns.append(_ragged(name, column) if isinstance(column, tuple | list) else np.asarray(column))
         columns[-1] = _known(name, columns[-1])
         found = _length(columns[-1])
@@ -112,7 +114,7 @@ def _known(name: str, column: np.ndarray | Ragged) -> np.ndarray | Ragged:
     """Refuse what no kernel can take."""
     if isinstance(column, tuple):
         return _plain(name, column[0]), column[1]
-    if np.ma.is_masked(column) or column.ndim == 0:
+    if column.ndim == 0:
         raise ValueError(f"`{name}` must be an array of shape (n_problems, ...).")
     _plain(name, column[:0])
     return column
