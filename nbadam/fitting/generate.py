@@ -189,13 +189,18 @@ def _points(text: _Text, model: Pointwise, count: int) -> list[str]:
     body = text.load(p="trial")
     body += [f"q{i} = {text.at('invariant', i)}" for i in range(shape.invariants)]
     for u in range(count):
-        body += [LOCAL.sub(rf"\1_{u}", line) for line in _point(text, model, u, count)]
+        body += [_numbered(line, u) for line in _point(text, model, u, count)]
     for name, i, a, b in _products(shape):
         total = text.at(name, i)
         for u in range(count):
-            total = f"muladd({LOCAL.sub(rf'\1_{u}', a)}, {LOCAL.sub(rf'\1_{u}', b)}, {total})"
+            total = f"muladd({_numbered(a, u)}, {_numbered(b, u)}, {total})"
         body.append(f"{text.at(name, i)} = {total}")
     return lines + text.lanes(body)
+
+
+def _numbered(text: str, u: int) -> str:
+    """Tell the names that belong to point u of a turn from those of the other points."""
+    return LOCAL.sub(rf"\1_{u}", text)
 
 
 def _point(text: _Text, model: Pointwise, u: int, count: int) -> list[str]:
