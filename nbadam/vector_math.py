@@ -29,7 +29,7 @@ True
 import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.extending import intrinsic, overload, register_jitable
+from numba.extending import lower_builtin, overload, register_jitable, type_callable
 
 __all__ = ["cos", "exp", "log", "sin", "tanh"]
 
@@ -37,24 +37,54 @@ _OPTIONS = {"error_model": "numpy", "fastmath": False, "forceinline": True}
 _inlined = register_jitable(**_OPTIONS)
 
 
+# The compiler translates these where they are called; an `overload` would have to be compiled by itself.
+
+
 def muladd(a, b, c):
     """Return ``a * b + c``, rounded once where the processor has an instruction for it."""
     return a * b + c
 
 
-@intrinsic
-def _muladd(typingctx, a, b, c):
-    def generate(context, builder, signature, arguments):
-        real = arguments[0].type
-        function = builder.module.declare_intrinsic("llvm.fmuladd", [real], ir.FunctionType(real, [real] * 3))
-        return builder.call(function, arguments)
-
-    return a(a, a, a), generate
+@type_callable(muladd)
+def _type_of_muladd(context):
+    return lambda a, b, c: a
 
 
-@overload(muladd, jit_options=_OPTIONS)
-def _compiled_muladd(a, b, c):
-    return lambda a, b, c: _muladd(a, b, c)
+@lower_builtin(muladd, *[types.Float] * 3)
+def _lower_muladd(context, builder, signature, arguments):
+    real = arguments[0].type
+    function = builder.module.declare_intrinsic("llvm.fmuladd", [real], ir.FunctionType(real, [real] * 3))
+    return builder.call(function, arguments)
+
+
+INTEGERS = {types.float64: types.int64, types.float32: types.int32}
+REALS = {integer: real for real, integer in INTEGERS.items()}
+
+
+def bits_of(x):
+    """Bits of a real number, as the integer of the same size."""
+    return x.view(np.int32) if type(x) is np.float32 else np.float64(x).view(np.int64)
+
+
+def real_of(bits):
+    """Return the real number with these bits."""
+    return bits.view(np.float32 if type(bits) is np.int32 else np.float64)
+
+
+@type_callable(bits_of)
+def _type_of_bits(context):
+    return lambda x: INTEGERS.get(x)
+
+
+@type_callable(real_of)
+def _type_of_real(context):
+    return lambda bits: REALS.get(bits)
+
+
+@lower_builtin(bits_of, types.Float)
+@lower_builtin(real_of, types.Integer)
+def _lower_bits(context, builder, signature, arguments):
+    return builder.bitcast(arguments[0], context.get_value_type(signature.return_type))
 
 
 # --- Double precision.  The polynomials interpolate at the Chebyshev nodes of their intervals. -----
@@ -72,7 +102,7 @@ SMALLEST = 2.0**-1022  # normal number
 @_inlined
 def _power_of_2(n):
     """2**n for an integer n from -1022 to 1023, given as a float."""
-    return np.int64((np.float64(n + ROUND).view(np.int64) + 1023) << 52).view(np.float64)
+    return real_of((bits_of(n + ROUND) + 1023) << 52)
 
 
 @_inlined
@@ -110,11 +140,11 @@ def _exp64(x):
 def _log64(x):
     scaled = x * 2.0**54 if abs(x) < SMALLEST else x
     # Counted from the bits of sqrt(1/2), the exponent changes where the mantissa passes sqrt(2).
-    bits = (np.float64(scaled).view(np.int64) & 0x7FFFFFFFFFFFFFFF) - SQRT_HALF
-    k = np.int64(((bits >> 52) & 0xFFF) | 0x4330000000000000).view(np.float64) - 2.0**52  # as a float
+    bits = (bits_of(scaled) & 0x7FFFFFFFFFFFFFFF) - SQRT_HALF
+    k = real_of(((bits >> 52) & 0xFFF) | 0x4330000000000000) - 2.0**52  # as a float
     k = k - 4096.0 if k > 2048.0 else k
     k = k - 54.0 if abs(x) < SMALLEST else k
-    f = np.int64((bits & 0xFFFFFFFFFFFFF) + SQRT_HALF).view(np.float64) - 1.0
+    f = real_of((bits & 0xFFFFFFFFFFFFF) + SQRT_HALF) - 1.0
     s = f / (2.0 + f)  # ln(1 + f) = 2 artanh(s)
     z = s * s
     p = muladd(z, 0.14619164777231927, 0.15331501721203059)
@@ -131,14 +161,26 @@ def _log64(x):
 
 @_inlined
 def _tanh64(x):
-    bounded = abs(x)
-    bounded = 22.0 if bounded > 22.0 else bounded
-    n, r = _reduced(-2.0 * bounded)
-    scale = _power_of_2(n)
-    t = muladd(scale, _expm1_reduced(r), scale - 1.0)
-    y = -t / (t + 2.0)
-    y = -y if x < 0.0 else y
-    return x if bounded < 1e-9 else y
+    small = 0.0 if abs(x) > 0.55 else x  # NaN passes
+    z = small * small
+    p = muladd(z, -2.0602765376321746e-05, 8.511313685570579e-05)
+    p = muladd(z, p, -0.00023463474108867537)
+    p = muladd(z, p, 0.0005889360520073873)
+    p = muladd(z, p, -0.0014556618301007117)
+    p = muladd(z, p, 0.003592110378689023)
+    p = muladd(z, p, -0.008863234397814355)
+    p = muladd(z, p, 0.021869488493666944)
+    p = muladd(z, p, -0.053968253967434016)
+    p = muladd(z, p, 0.13333333333332714)
+    p = muladd(z, p, -0.3333333333333333)
+    near_0 = muladd(small * z, p, small)
+
+    bounded = -44.0 if abs(x) > 22.0 else -2.0 * abs(x)
+    n, r = _reduced(bounded)
+    e = (1.0 + _expm1_reduced(r)) * _power_of_2(n)
+    beyond = 1.0 - 2.0 * e / (1.0 + e)
+    beyond = -beyond if x < 0.0 else beyond
+    return beyond if abs(x) > 0.55 else near_0
 
 
 # pi / 2 in four parts: the products of the first three, of 33 bits each, with n are exact.
@@ -166,7 +208,7 @@ def _angle(x):
     r, e_3 = _difference(r, n * HALF_PI_3)
     rest = (e_2 + e_3) - n * HALF_PI_4
     angle = r + rest
-    return np.float64(turns).view(np.int64), angle, (r - angle) + rest
+    return bits_of(turns), angle, (r - angle) + rest
 
 
 @_inlined
@@ -224,7 +266,7 @@ SQRT_HALF_32 = np.int32(0x3F3504F3)
 
 @_inlined
 def _power_of_2_32(n):
-    return np.int32((np.float32(n + ROUND_32).view(np.int32) + np.int32(127)) << np.int32(23)).view(np.float32)
+    return real_of(np.int32((bits_of(n + ROUND_32) + np.int32(127)) << np.int32(23)))
 
 
 @_inlined
@@ -243,11 +285,11 @@ def _exp32(x):
 @_inlined
 def _log32(x):
     scaled = x * SCALE_32 if abs(x) < SMALLEST_32 else x
-    bits = np.int32((np.float32(scaled).view(np.int32) & np.int32(0x7FFFFFFF)) - SQRT_HALF_32)
-    k = np.int32(((bits >> np.int32(23)) & np.int32(0x1FF)) | np.int32(0x4B000000)).view(np.float32) - TWO_23
+    bits = np.int32((bits_of(scaled) & np.int32(0x7FFFFFFF)) - SQRT_HALF_32)
+    k = real_of(np.int32(((bits >> np.int32(23)) & np.int32(0x1FF)) | np.int32(0x4B000000))) - TWO_23
     k = k - OCTAVES_32 if k > NEGATIVE_32 else k
     k = k - SCALED_BY_32 if abs(x) < SMALLEST_32 else k
-    f = np.int32((bits & np.int32(0x7FFFFF)) + SQRT_HALF_32).view(np.float32) - ONE
+    f = real_of(np.int32((bits & np.int32(0x7FFFFF)) + SQRT_HALF_32)) - ONE
     s = f / (TWO + f)
     z = s * s
     p = muladd(z, muladd(z, muladd(z, L_4, L_3), L_2), L_1)
@@ -288,35 +330,37 @@ def exp(x):
     float or numpy.float32
         In the precision of `x`, within 2 ulp.
     """
-    return _exp32(x) if type(x) is np.float32 else _exp64(float(x))
+    return _exp32(x) if type(x) is np.float32 else _exp64(np.float64(x))
 
 
 def log(x):
     """Natural logarithm of `x`, within 2 ulp: NaN below 0, minus infinity at 0.  See `exp`."""
-    return _log32(x) if type(x) is np.float32 else _log64(float(x))
+    return _log32(x) if type(x) is np.float32 else _log64(np.float64(x))
 
 
 def tanh(x):
     """Hyperbolic tangent of `x`, within 2 ulp.  See `exp`."""
-    return _tanh32(x) if type(x) is np.float32 else _tanh64(float(x))
+    return _tanh32(x) if type(x) is np.float32 else _tanh64(np.float64(x))
 
 
 def sin(x):
     """Sine of `x` in radians, within 2 ulp; NaN beyond 1.6e6 (2**20 quarter turns).  See `exp`."""
-    return _sin32(x) if type(x) is np.float32 else _sin64(float(x))
+    return _sin32(x) if type(x) is np.float32 else _sin64(np.float64(x))
 
 
 def cos(x):
     """Cosine of `x` in radians, within 2 ulp; NaN beyond 1.6e6 (2**20 quarter turns).  See `exp`."""
-    return _cos32(x) if type(x) is np.float32 else _cos64(float(x))
+    return _cos32(x) if type(x) is np.float32 else _cos64(np.float64(x))
 
 
 def _by_precision(function, double, single):
     """Compile `function` as the one or the other, depending on the type of its argument."""
 
     def implementation(x):
-        if x == types.float32:
-            return lambda x: single(x)
+        if isinstance(x, types.Float) and x.bitwidth == 32:
+            return single
+        if x == types.float64:
+            return double  # itself: every function between costs 0.07 s in the first call
         return lambda x: double(np.float64(x))
 
     overload(function, jit_options=_OPTIONS)(implementation)
