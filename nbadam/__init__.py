@@ -6,6 +6,7 @@ from . import rules, schedules
 from .methods import adadelta, adagrad, adam, adamax, adamw, lion, nadam, radam, rmsprop, sgd
 
 if TYPE_CHECKING:
+    from .fitting import FitResult, FitStatus, Model, curve_fit
     from .optimizers import (
         SGD,
         Adadelta,
@@ -34,9 +35,12 @@ __all__ = [
     "Adam",
     "AdamW",
     "Adamax",
+    "FitResult",
+    "FitStatus",
     "Ftrl",
     "IndexedSlices",
     "Lion",
+    "Model",
     "Nadam",
     "Optimizer",
     "RAdam",
@@ -46,6 +50,7 @@ __all__ = [
     "adam",
     "adamax",
     "adamw",
+    "curve_fit",
     "deserialize",
     "get",
     "lion",
@@ -63,6 +68,10 @@ def __getattr__(name: str):
     # The optimizer objects are imported when they are asked for: it keeps `import nbadam` 10 ms shorter.
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name in ("FitResult", "FitStatus", "Model", "curve_fit"):
+        from . import fitting
+
+        return getattr(fitting, name)
     from . import optimizers, sparse
 
     return getattr(sparse if name == "IndexedSlices" else optimizers, name)

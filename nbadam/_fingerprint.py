@@ -33,7 +33,7 @@ def fingerprint(kernel: Callable, signature) -> str:
     digest = hashlib.sha256(repr((settings, target, signature)).encode())
     files = {str(COMPILER)}
     try:
-        for name, value in _reached("", kernel, set()):
+        for name, value in reached("", kernel, set()):
             if is_jitted(value) and not value.__module__.startswith(__package__):
                 return ""
             if _is_function(value):
@@ -52,7 +52,7 @@ def fingerprint(kernel: Callable, signature) -> str:
     return digest.hexdigest()[:12]
 
 
-def _reached(name: str, value, seen: set) -> Iterator[tuple[str, Any]]:
+def reached(name: str, value, seen: set) -> Iterator[tuple[str, Any]]:
     """Names and values of a function and all that it refers to, itself or through other functions."""
     if _is_function(value):
         yield name, value
@@ -60,7 +60,7 @@ def _reached(name: str, value, seen: set) -> Iterator[tuple[str, Any]]:
             seen.add(value)
             variables = inspect.getclosurevars(inspect.unwrap(value))
             for item in sorted({**variables.globals, **variables.nonlocals}.items()):
-                yield from _reached(*item, seen)
+                yield from reached(*item, seen)
     elif not callable(value) and not inspect.ismodule(value):
         yield name, value
 

@@ -50,15 +50,14 @@ class Kernels:
     """
 
     def __init__(self, model: Model, layout: Layout) -> None:
-        self.layout = layout
+        self.first = layout.rows["end"]
         self._normal = _normal(model, layout)
+        self._driver = _driver(Shape(layout.parameters, layout.dtype, layout.bounded, layout.lanes))
 
-    def run(self, mode: str, x, data, *arguments) -> None:
-        """Fit a chunk of data sets: see `lm.driver`."""
-        layout = self.layout
-        shape = Shape(layout.parameters, layout.dtype, layout.bounded, layout.lanes)
+    def run(self, x, data, *arguments) -> None:
+        """Fit a block of data sets: see `lm.driver`."""
         with np.errstate(all="ignore"):  # matters where Numba is disabled
-            _driver(shape, mode)(self._normal, x, data, layout.rows["end"], *arguments)
+            self._driver(self._normal, x, data, self.first, *arguments)
 
 
 @lru_cache(maxsize=256)
@@ -79,13 +78,13 @@ def kernels(model: Model, dtype: str, weighted: bool, own_x: bool, bounded: bool
 
 
 @lru_cache(maxsize=64)
-def _driver(shape: Shape, mode: str):
+def _driver(shape: Shape):
     module = load("the algorithm", shape.dtype, generate.algorithm(shape), {})
     return compile_kernel(
         lm.driver(module["judge"], module["solve"], shape),
         lm.signature(shape),
         name=f"fit_{shape.parameters}_{shape.dtype}",
-        mode=mode,
+        mode="nogil",
     )
 
 

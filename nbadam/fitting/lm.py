@@ -4,10 +4,8 @@ Each lane is a fit of its own: nothing in its numbers depends on the others, on 
 on the thread that runs them.  A lane that is done takes the next fit at once.
 """
 
-from enum import Enum
-
 import numpy as np
-from numba import from_dtype, prange, types
+from numba import from_dtype, types
 
 ATTEMPTS = 8  # to bring the length of a step to the radius; two do on the average
 
@@ -33,78 +31,76 @@ def driver(judge, solve, shape):
     small, fresh, failed = (rows[name] * width for name in ("small", "fresh", "failed"))
     zero, one = np.dtype(shape.dtype).type(0), np.dtype(shape.dtype).type(1)
 
-    def kernel(normal, x, data, first, p0, lower, upper, tolerances, maxiter, f_scale, blocks,
+    def kernel(normal, x, data, first, p0, lower, upper, tolerances, maxiter, f_scale,
                popt, information, chi2, nit, status):  # fmt: skip
         fits, columns, m = data.shape
         ftol, xtol = tolerances[0], tolerances[1]
-        # Fits are dealt to the blocks like cards: hard ones tend to be neighbours.
-        for block in prange(blocks):
-            S = np.zeros((first + columns * m) * width, data.dtype)
-            fit = np.empty(width, np.int64)
-            count = np.zeros(width, np.int64)
-            following, busy = block, 0
+        S = np.zeros((first + columns * m) * width, data.dtype)
+        fit = np.empty(width, np.int64)
+        count = np.zeros(width, np.int64)
+        following, busy = 0, 0
+        for l in range(width):
+            fit[l] = -1
+            S[settled + l] = -one  # wants a fit
+        while True:
             for l in range(width):
-                fit[l] = -1
-                S[settled + l] = -one  # wants a fit
-            while True:
-                for l in range(width):
-                    if S[settled + l] < zero:
-                        fit[l] = -1
-                        S[settled + l] = zero
-                        if following < fits:
-                            i = following
-                            fit[l] = i
-                            following += blocks
-                            busy += 1
-                            count[l] = 0
-                            S[fresh + l] = one
-                            for c in range(columns):
-                                for k in range(m):
-                                    S[(first + c * m + k) * width + l] = data[i, c, k]
-                            for j in range(n):
-                                S[point + j * width + l] = p0[i, j]
-                                S[trial + j * width + l] = p0[i, j]
-                                if bounded:
-                                    S[lower_row + j * width + l] = lower[i, j]
-                                    S[upper_row + j * width + l] = upper[i, j]
-                if busy == 0:
-                    break
-                normal(x, S, m, f_scale)
-                judge(S)
-                for l in range(width):
-                    S[damping + l] = zero
-                for _ in range(ATTEMPTS):
-                    solve(S, xtol)
-                    least = one
-                    for l in range(width):
-                        if fit[l] >= 0:
-                            least = min(least, S[settled + l])
-                    if least > zero:
-                        break
-                for l in range(width):
-                    if fit[l] < 0:
-                        continue
-                    count[l] += 1
-                    code = RUNNING
-                    if S[failed + l] > zero:
-                        code = NOT_FINITE
-                    elif S[damping + l] == zero and S[remaining + l] <= ftol * S[chi2_row + l]:
-                        code = FTOL
-                    elif S[small + l] <= zero:
-                        code = XTOL
-                    elif count[l] >= maxiter:
-                        code = MAXITER
-                    if code != RUNNING:
-                        i = fit[l]
+                if S[settled + l] < zero:
+                    fit[l] = -1
+                    S[settled + l] = zero
+                    if following < fits:
+                        i = following
+                        fit[l] = i
+                        following += 1
+                        busy += 1
+                        count[l] = 0
+                        S[fresh + l] = one
+                        for c in range(columns):
+                            for k in range(m):
+                                S[(first + c * m + k) * width + l] = data[i, c, k]
                         for j in range(n):
-                            popt[i, j] = S[point + j * width + l]
-                        for j in range(pairs):
-                            information[i, j] = S[normal_row + j * width + l]
-                        chi2[i] = S[chi2_row + l]
-                        nit[i] = count[l]
-                        status[i] = code
-                        S[settled + l] = -one
-                        busy -= 1
+                            S[point + j * width + l] = p0[i, j]
+                            S[trial + j * width + l] = p0[i, j]
+                            if bounded:
+                                S[lower_row + j * width + l] = lower[i, j]
+                                S[upper_row + j * width + l] = upper[i, j]
+            if busy == 0:
+                break
+            normal(x, S, m, f_scale)
+            judge(S)
+            for l in range(width):
+                S[damping + l] = zero
+            for _ in range(ATTEMPTS):
+                solve(S, xtol)
+                least = one
+                for l in range(width):
+                    if fit[l] >= 0:
+                        least = min(least, S[settled + l])
+                if least > zero:
+                    break
+            for l in range(width):
+                if fit[l] < 0:
+                    continue
+                count[l] += 1
+                code = RUNNING
+                if S[failed + l] > zero:
+                    code = NOT_FINITE
+                elif S[damping + l] == zero and S[remaining + l] <= ftol * S[chi2_row + l]:
+                    code = FTOL
+                elif S[small + l] <= zero:
+                    code = XTOL
+                elif count[l] >= maxiter:
+                    code = MAXITER
+                if code != RUNNING:
+                    i = fit[l]
+                    for j in range(n):
+                        popt[i, j] = S[point + j * width + l]
+                    for j in range(pairs):
+                        information[i, j] = S[normal_row + j * width + l]
+                    chi2[i] = S[chi2_row + l]
+                    nit[i] = count[l]
+                    status[i] = code
+                    S[settled + l] = -one
+                    busy -= 1
 
     return kernel
 
@@ -130,7 +126,6 @@ def signature(shape):
         types.Array(element, 1, "C", readonly=True),
         types.int64,
         element,
-        types.int64,
         table,
         table,
         line,

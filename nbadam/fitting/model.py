@@ -2,6 +2,7 @@
 
 import inspect
 import keyword
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -35,7 +36,7 @@ class Model:
         SymPy evaluates the formula as Python: never use one that you do not trust.
     parameters : sequence of str, optional
         Their names, in the order of `popt`; by default those of the function's arguments after the
-        first.  Required with a formula.
+        first, or the names in the formula as they first appear in it.
     variables : sequence of str
         Names of the independent variables.  By default ``("x",)``.
     jacobian : callable, optional
@@ -77,13 +78,16 @@ class Model:
             raise ValueError(f"`guess` must be a function of x and y, not {guess!r}.")
         self.variables = _names("variables", variables)
         if self.function is not None:
-            arguments = _arguments(self.function)
+            arguments = parameter_names(self.function)
             parameters = arguments if parameters is None else parameters
             if arguments and len(parameters) != len(arguments):
                 raise ValueError(
                     f"`parameters` must name the {len(arguments)} arguments of the function after the "
                     f"first, {arguments}, not {parameters!r}."
                 )
+        elif parameters is None:
+            names = re.findall(r"(?<![\w.])[^\W\d]\w*(?!\w*\s*\()", self.formula)
+            parameters = [name for name in dict.fromkeys(names) if name not in {*self.variables, "pi"}]
         if parameters is None or not len(parameters):
             raise ValueError("`parameters` must name at least one parameter of the model.")
         self.parameters = _names("parameters", parameters)
@@ -120,7 +124,7 @@ class Model:
         return evaluate(self, x, parameters)
 
 
-def _arguments(function: Callable) -> tuple[str, ...]:
+def parameter_names(function: Callable) -> tuple[str, ...]:
     """Names of the arguments after the first; none where the function does not tell, as with ``*args``."""
     function = getattr(function, "py_func", function)
     try:
