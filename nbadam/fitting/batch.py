@@ -128,7 +128,7 @@ def fit_block(sets: DataSets | RaggedSets, plan: Plan, fits: Fits, start: int, s
     p0 = np.ascontiguousarray(plan.start(where), dtype=plan.dtype)
     lower, upper = _box(plan, where, p0)
     part = Fits.empty(stop - start, n, plan.dtype)
-    compiled.run(
+    compiled.fit(
         block.x, block.data, p0, lower, upper,
         np.array([plan.ftol, plan.xtol], plan.dtype), plan.maxiter, plan.dtype.type(plan.f_scale),
         part.popt, part.information, part.chi2, part.nit, part.status,

@@ -43,21 +43,24 @@ STEP = T({step!r})
 
 
 class Kernels:
-    """The compiled driver for a shape, and the value and normal equations of a model.
+    """What fits a model: the kernel that serves all, and the functions that it calls for this one.
 
-    The driver serves every model of its shape, and takes the model's part as an argument: a new model
-    costs about a second, and a new number of parameters two more.
+    Those for another number of parameters take one to two seconds to compile, those for another model
+    about one.
     """
 
     def __init__(self, model: Model, layout: Layout) -> None:
-        self.first = layout.rows["end"]
-        self._normal = _normal(model, layout)
-        self._driver = _driver(Shape(layout.parameters, layout.dtype, layout.bounded, layout.lanes))
+        rows = layout.rows
+        self._rows = tuple(rows[name] * layout.lanes for name in lm.ROWS)
+        self._lanes = layout.lanes
+        shape = Shape(layout.parameters, layout.dtype, layout.bounded, layout.lanes)
+        self._functions = _normal(model, layout), *_algorithm(shape)
+        self._fit = lm.fit_kernel(layout.dtype)
 
-    def run(self, x, data, *arguments) -> None:
-        """Fit a block of data sets: see `lm.driver`."""
+    def fit(self, *arguments) -> None:
+        """Fit a block of data sets: see `lm.fit`."""
         with np.errstate(all="ignore"):  # matters where Numba is disabled
-            self._driver(self._normal, x, data, self.first, *arguments)
+            self._fit(*self._functions, self._lanes, self._rows, *arguments)
 
 
 @lru_cache(maxsize=256)
@@ -78,14 +81,9 @@ def kernels(model: Model, dtype: str, weighted: bool, own_x: bool, bounded: bool
 
 
 @lru_cache(maxsize=64)
-def _driver(shape: Shape):
+def _algorithm(shape: Shape) -> tuple[Any, Any]:
     module = load("the algorithm", shape.dtype, generate.algorithm(shape), {})
-    return compile_kernel(
-        lm.driver(module["judge"], module["solve"], shape),
-        lm.signature(shape),
-        name=f"fit_{shape.parameters}_{shape.dtype}",
-        mode="nogil",
-    )
+    return tuple(_compiled(module[name], shape) for name in ("judge", "solve"))  # type: ignore[return-value]
 
 
 def _normal(model: Model, layout: Layout):
@@ -94,10 +92,15 @@ def _normal(model: Model, layout: Layout):
     if layout.loss.function is not None:
         known["loss"] = layout.loss.function
     module = load(f"the model {model.name}", layout.dtype, generate.normal(layout, text), known)
+    return _compiled(module["normal"], layout)
+
+
+def _compiled(function, shape: Shape):
+    name = function.__name__
     return compile_kernel(
-        module["normal"],
-        lm.normal_signature(layout),
-        name=f"normal_{layout.parameters}_{layout.dtype}",
+        function,
+        lm.signatures(shape.dtype)[name],
+        name=f"{name}_{shape.parameters}_{shape.dtype}",
         mode="nogil",
     )
 

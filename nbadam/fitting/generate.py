@@ -135,10 +135,9 @@ def indented(lines: list[str]) -> list[str]:
 def algorithm(shape: Shape) -> str:
     """Text of `judge` and `solve`, the parts of the algorithm that work on all lanes."""
     text = _Text(shape)
-    decorator = '@register_jitable(error_model="numpy", fastmath={"contract"})'
     functions = [
-        [decorator, "def judge(S):", *indented(_judge(text))],
-        [decorator, "def solve(S, xtol):", *indented(text.lanes(_solve(text)))],
+        ["def judge(S):", *indented(_judge(text))],
+        ["def solve(S, xtol):", *indented(text.lanes(_solve(text)))],
     ]
     return "\n\n\n".join("\n".join(lines) for lines in functions) + "\n"
 
