@@ -17,7 +17,7 @@ import numpy as np
 from .. import __version__, vector_math
 from .._fingerprint import GENERATED
 from .._jit import compile_kernel
-from . import functions, generate, lm
+from . import adam, functions, generate, lm
 from .generate import Layout, Shape
 from .losses import Loss
 from .model import Model
@@ -51,7 +51,10 @@ class Kernels:
 
     def __init__(self, model: Model, layout: Layout) -> None:
         rows = layout.rows
-        self._rows = tuple(rows[name] * layout.lanes for name in lm.ROWS)
+        self._rows, self._rows_of_adam = (
+            tuple(rows[name] * layout.lanes for name in names) for names in (lm.ROWS, adam.ROWS)
+        )
+        self._dtype = layout.dtype
         self._lanes = layout.lanes
         shape = Shape(layout.parameters, layout.dtype, layout.bounded, layout.lanes)
         self._functions = _normal(model, layout), *_algorithm(shape)
@@ -61,6 +64,12 @@ class Kernels:
         """Fit a block of data sets: see `lm.fit`."""
         with np.errstate(all="ignore"):  # matters where Numba is disabled
             self._fit(*self._functions, self._lanes, self._rows, *arguments)
+
+    def descend(self, *arguments) -> None:
+        """Make steps of Adam: see `adam.descent`."""
+        kernel = adam.descent_kernel(self._dtype)
+        with np.errstate(all="ignore"):
+            kernel(self._functions[0], self._lanes, self._rows_of_adam, *arguments)
 
 
 @lru_cache(maxsize=256)

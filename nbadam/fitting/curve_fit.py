@@ -11,13 +11,15 @@ import numpy as np
 from .._fingerprint import reached
 from ..checks import number
 from ..hyperparameters import choice, flag, integer
-from .batch import Plan, default_workers, fit_all
+from .batch import default_workers, fit_all
 from .data import parse_data
 from .losses import parse_loss
 from .model import Model, parameter_names
+from .problem import Plan
 from .result import FitResult, FitStatus
 
-METHODS = ("lm",)
+METHODS = ("lm", "adam", "robust")
+MAXITER = {"lm": 2000, "robust": 2000, "adam": 1000}
 
 
 def curve_fit(
@@ -39,7 +41,8 @@ def curve_fit(
     dtype=np.float64,
     ftol: float | None = None,
     xtol: float | None = None,
-    maxiter: int = 2000,
+    maxiter: int | None = None,
+    rescue: str = "outliers",
     workers: int | None = None,
     progress: bool = False,
 ) -> FitResult:
@@ -74,8 +77,12 @@ def curve_fit(
         Raise an error for data that are not finite, as SciPy does by default.
     bounds : 2-tuple of arrays, or scipy.optimize.Bounds
         Lower and upper bounds, each a number or an array of shape (n_params,) or (..., n_params).
-    method : {"lm"}
-        The Levenberg-Marquardt algorithm in the trust-region form of MINPACK [1]_, with bounds.
+    method : {"lm", "adam", "robust"}
+        ``"lm"``: the Levenberg-Marquardt algorithm in the trust-region form of MINPACK [1]_, with bounds.
+        ``"robust"``: the same, after which fits that have not converged, or whose `reduced_chi2` is an
+        outlier in the batch, are tried again from where Adam [2]_ takes them; each keeps its best
+        `chi2`.  ``"adam"``: Adam alone, `maxiter` steps, which seldom reaches full precision and
+        says so.
     jac : callable, optional
         ``jac(x, a, b, ...)``, compiled by Numba like `f`, that returns the tuple of the derivatives by the
         parameters.  By default central differences.
@@ -97,8 +104,11 @@ def curve_fit(
         Tolerances: a fit has converged when a full step would lower `chi2` by less than `ftol` of it, or
         no parameter would change by more than `xtol` of itself.  Both are 4 units of rounding by
         default; ``ftol=1e-10`` is a third faster and finds the minimum to 1e-5 standard errors.
-    maxiter : int
-        Evaluations of the model and its derivatives that a fit may take.
+    maxiter : int, optional
+        Evaluations of the model and its derivatives that a fit may take, by default 2000; with
+        ``method="adam"`` the number of steps, by default 1000.
+    rescue : {"outliers", "all"}
+        Which fits ``method="robust"`` tries again; in a batch of fewer than 10 it is all of them.
     workers : int, optional
         Threads.  By default ``NUMBA_NUM_THREADS``, but one where this is not the main thread.
     progress : bool
@@ -131,6 +141,7 @@ def curve_fit(
     ----------
     .. [1] J. J. More, "The Levenberg-Marquardt algorithm: implementation and theory", in Numerical
        Analysis, Lecture Notes in Mathematics 630, Springer, 1978.
+    .. [2] D. P. Kingma and J. Ba, "Adam: a method for stochastic optimization", arXiv:1412.6980, 2015.
 
     Examples
     --------
@@ -176,6 +187,8 @@ def curve_fit(
     lower, upper = _bounds(bounds, batch, n)
     precision = 4 * float(np.finfo(dtype).eps)
     plan = Plan(
+        method=method,
+        rescue=choice("outliers", "all")("rescue", rescue),
         model=model,
         loss=loss,
         f_scale=_positive("f_scale", f_scale),
@@ -186,7 +199,7 @@ def curve_fit(
         fixed=is_fixed,
         ftol=precision if ftol is None else number("ftol", ftol, low=0),
         xtol=precision if xtol is None else number("xtol", xtol, low=0),
-        maxiter=integer(1)("maxiter", maxiter),
+        maxiter=MAXITER[method] if maxiter is None else integer(1)("maxiter", maxiter),
         workers=default_workers() if workers is None else integer(1)("workers", workers),
         progress=progress,
     )
@@ -367,7 +380,7 @@ def _start(p0, model: Model, sets, batch, lower, upper, is_fixed) -> Callable:
     n = len(model.parameters)
     guess = model.guess if p0 is None else p0 if callable(p0) else None
     if guess is not None:
-        return lambda where: _guesses(guess, sets, where, n)
+        return lambda chosen: _guesses(guess, sets, chosen, n)
     if p0 is None:
         if is_fixed.any():
             raise ValueError("`fixed` parameters stay at `p0`: pass it.")
@@ -385,12 +398,7 @@ def _start(p0, model: Model, sets, batch, lower, upper, is_fixed) -> Callable:
         for bound, is_out in ((lower, np.less), (upper, np.greater)):
             if bound is not None and is_out(values, bound)[..., ~is_fixed].any():
                 raise ValueError("`p0` must lie within the `bounds`.")
-    return lambda where: values[where] if values.ndim == 2 else _repeated(values, where)
-
-
-def _repeated(values: np.ndarray, where) -> np.ndarray:
-    count = where.stop - where.start if isinstance(where, slice) else len(where)
-    return np.tile(values, (count, 1))
+    return lambda chosen: values[chosen] if values.ndim == 2 else np.tile(values, (len(chosen), 1))
 
 
 def _feasible(lower, upper, n: int) -> np.ndarray:
@@ -404,10 +412,9 @@ def _feasible(lower, upper, n: int) -> np.ndarray:
         )
 
 
-def _guesses(guess: Callable, sets, where, n: int) -> np.ndarray:
-    indices = range(*where.indices(sets.fits)) if isinstance(where, slice) else where
-    starts = np.full((len(indices), n), np.nan)
-    for k, i in enumerate(indices):
+def _guesses(guess: Callable, sets, chosen: np.ndarray, n: int) -> np.ndarray:
+    starts = np.full((len(chosen), n), np.nan)
+    for k, i in enumerate(chosen):
         x, y, _ = sets.one(i)
         if y.size:
             values = np.asarray(guess(x[0] if len(x) == 1 else x, y), dtype=float)

@@ -44,18 +44,22 @@ class DataSets:
         self.x, self.y, self.sigma, self.mask = x, y, sigma, mask
         self.fits, self.m = y.shape
         self.own_x = x.ndim == 3
-        self.order: np.ndarray | None = None  # in which to fit them, if not the given one
+
+    def order(self) -> np.ndarray:
+        """Return the numbers of the data sets, in the order in which to fit them."""
+        return np.arange(self.fits)
 
     def size(self, i: int) -> int:
-        """Points of the largest data set up to number `i`."""
+        """Points of data set number `i`."""
         return self.m
 
-    def block(self, start: int, stop: int, dtype) -> Block:
-        """Prepare the data sets from `start` to before `stop`."""
-        y = np.asarray(self.y[start:stop])
+    def block(self, chosen: np.ndarray, dtype) -> Block:
+        """Prepare the data sets with the given numbers."""
+        where = _slice(chosen)
+        y = np.asarray(self.y[where])
         if y.dtype.kind not in "biuf":
             raise ValueError(f"`ydata` must be real numbers, not {y.dtype}.")
-        x = self.x[start:stop] if self.own_x else self.x
+        x = self.x[where] if self.own_x else self.x
         used = np.isfinite(y)
         fine_x = np.isfinite(x).all(axis=-2)
         if not fine_x.all():
@@ -63,9 +67,9 @@ class DataSets:
             x = np.where(np.isfinite(x), x, 0)
         weight = None
         if self.mask is not None:
-            used &= ~self.mask[start:stop]
+            used &= ~self.mask[where]
         if self.sigma is not None:
-            sigma = np.asarray(self.sigma[start:stop], dtype=float)
+            sigma = np.asarray(self.sigma[where], dtype=float)
             used &= np.isfinite(sigma)
             bad = used & ~(sigma > 0)
             if bad.any():
@@ -111,16 +115,17 @@ class RaggedSets:
         self.x, self.y, self.sigma, self.mask = x, y, sigma, mask
         self.fits = len(y)
         self.lengths = np.array([part.size for part in y])
-        # Neighbours of equal length need the least filling.
-        self.order: np.ndarray | None = np.argsort(self.lengths, kind="stable")
+
+    def order(self) -> np.ndarray:
+        """Return the numbers of the data sets by length: neighbours then need the least filling."""
+        return np.argsort(self.lengths, kind="stable")
 
     def size(self, i: int) -> int:
-        """Points of the largest data set up to number `i`, in order of length."""
-        return int(self.lengths[self.order[min(i, self.fits - 1)]])  # type: ignore[index]
+        """Points of data set number `i`."""
+        return int(self.lengths[i])
 
-    def block(self, start: int, stop: int, dtype) -> Block:
-        """Prepare the data sets from `start` to before `stop` in order of length."""
-        chosen = self.order[start:stop]  # type: ignore[index]
+    def block(self, chosen: np.ndarray, dtype) -> Block:
+        """Prepare the data sets with the given numbers."""
         m = int(self.lengths[chosen].max())
         x = np.zeros((len(chosen), self.x[0].shape[0], m))
         y = np.full((len(chosen), m), np.nan)
@@ -135,13 +140,20 @@ class RaggedSets:
                 sigma[k, :length] = self.sigma[i]  # type: ignore[index]
             if mask is not None:
                 mask[k, :length] = self.mask[i]  # type: ignore[index]
-        return DataSets(x, y, sigma, mask).block(0, len(chosen), dtype)
+        return DataSets(x, y, sigma, mask).block(np.arange(len(chosen)), dtype)
 
     def one(self, i: int) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
         """x, y and sigma of one data set, without the points that are left out."""
         sigma, mask = (None if part is None else [part[i]] for part in (self.sigma, self.mask))
         sigma, mask = (None if part is None else np.array(part) for part in (sigma, mask))
         return DataSets(self.x[i][None], self.y[i][None], sigma, mask).one(0)
+
+
+def _slice(chosen: np.ndarray):
+    """Return numbers as a slice where they follow each other: it takes a view."""
+    if chosen[-1] - chosen[0] == chosen.size - 1 and (np.diff(chosen) == 1).all():
+        return slice(chosen[0], chosen[-1] + 1)
+    return chosen
 
 
 def parse_data(xdata, ydata, sigma, mask, n_variables: int | None):
