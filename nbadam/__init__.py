@@ -11,6 +11,7 @@ from .run_state import RunState
 from .status import BatchStatus
 
 if TYPE_CHECKING:
+    from .fitting import FitResult, FitStatus, Model, curve_fit
     from .optimizers import (
         SGD,
         Adadelta,
@@ -39,13 +40,19 @@ __all__ = [
     "Adam",
     "AdamW",
     "Adamax",
+<<<<<<< HEAD
     "BatchResult",
     "BatchStatus",
+=======
+    "FitResult",
+    "FitStatus",
+>>>>>>> fitting
     "Ftrl",
     "History",
     "IndexedSlices",
     "Lion",
     "Minibatch",
+    "Model",
     "Nadam",
     "Optimizer",
     "RAdam",
@@ -56,6 +63,7 @@ __all__ = [
     "adam",
     "adamax",
     "adamw",
+    "curve_fit",
     "deserialize",
     "get",
     "lion",
@@ -76,6 +84,10 @@ def __getattr__(name: str):
     # The optimizer objects are imported when they are asked for: it keeps `import nbadam` 10 ms shorter.
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name in ("FitResult", "FitStatus", "Model", "curve_fit"):
+        from . import fitting
+
+        return getattr(fitting, name)
     from . import optimizers, sparse
 
     return getattr(sparse if name == "IndexedSlices" else optimizers, name)
