@@ -40,13 +40,10 @@ __all__ = [
     "Adam",
     "AdamW",
     "Adamax",
-<<<<<<< HEAD
     "BatchResult",
     "BatchStatus",
-=======
     "FitResult",
     "FitStatus",
->>>>>>> fitting
     "Ftrl",
     "History",
     "IndexedSlices",
