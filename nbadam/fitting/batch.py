@@ -23,7 +23,10 @@ from .data import DataSets, RaggedSets
 from .problem import Fits, Plan, Problem
 from .result import FitStatus
 
-FIRST, LEAST = 8 * LANES, 8 * LANES  # fits in the first block, and in any: at the end of each, lanes fall idle
+FIRST, LEAST = (
+    8 * LANES,
+    8 * LANES,
+)  # fits in the first block, and in any: at the end of each, lanes fall idle
 SECONDS = 0.02  # that a block takes: Ctrl-C waits for it
 BYTES = 1 << 25  # of data in a block, at most
 WORTHWHILE = 0.01  # seconds of work left for which it pays to start threads

@@ -13,6 +13,7 @@ from typing import Any
 
 import numba
 import numpy as np
+from numba.core.errors import TypingError
 
 from .. import __version__, vector_math
 from .._fingerprint import GENERATED
@@ -101,7 +102,12 @@ def _normal(model: Model, layout: Layout):
     if layout.loss.function is not None:
         known["loss"] = layout.loss.function
     module = load(f"the model {model.name}", layout.dtype, generate.normal(layout, text), known)
-    return _compiled(module["normal"], layout)
+    try:
+        return _compiled(module["normal"], layout)
+    except TypingError as error:
+        raise ValueError(
+            f"Numba cannot compile the model `{model.name}` or its Jacobian or loss, a function of numbers: {error}"
+        ) from error
 
 
 def _compiled(function, shape: Shape):
@@ -176,4 +182,3 @@ def _user_cache() -> str:
     from numba.misc.appdirs import AppDirs
 
     return AppDirs("numba", False).user_cache_dir
-

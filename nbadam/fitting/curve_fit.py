@@ -327,7 +327,9 @@ def _fixed(fixed, parameters: tuple[str, ...]) -> np.ndarray:
     for name in names:
         if isinstance(name, str) and name in parameters:
             is_fixed[parameters.index(name)] = True
-        elif isinstance(name, int | np.integer) and not isinstance(name, bool) and 0 <= name < len(parameters):
+        elif (
+            isinstance(name, int | np.integer) and not isinstance(name, bool) and 0 <= name < len(parameters)
+        ):
             is_fixed[name] = True
         else:
             raise ValueError(f"`fixed` must list names of {parameters} or their numbers, not {name!r}.")
@@ -408,7 +410,9 @@ def _feasible(lower, upper, n: int) -> np.ndarray:
     low, high = np.isfinite(lower), np.isfinite(upper)
     with np.errstate(invalid="ignore"):
         return np.select(
-            [low & high, low, high], [0.5 * (lower + upper), lower + 1, upper - 1], np.ones(np.shape(low & high))
+            [low & high, low, high],
+            [0.5 * (lower + upper), lower + 1, upper - 1],
+            np.ones(np.shape(low & high)),
         )
 
 

@@ -73,7 +73,9 @@ class DataSets:
             used &= np.isfinite(sigma)
             bad = used & ~(sigma > 0)
             if bad.any():
-                raise ValueError(f"`sigma` must be > 0, not {sigma[bad][0]:g}; NaN or infinity leaves a point out.")
+                raise ValueError(
+                    f"`sigma` must be > 0, not {sigma[bad][0]:g}; NaN or infinity leaves a point out."
+                )
             weight = 1 / np.where(used, sigma, np.inf)
         complete = used.all()
         if weight is None and not complete:
@@ -221,8 +223,12 @@ def _parse_ragged(xdata: Sequence, ydata: Sequence, sigma, mask, n_variables: in
         if value is None:
             return None
         if len(value) != len(y):
-            raise ValueError(f"`{name}` must have one entry for each of {len(y)} data sets, not {len(value)}.")
-        return [_broadcast(name, np.asarray(v, dtype=dtype), y_i.shape) for v, y_i in zip(value, y, strict=True)]
+            raise ValueError(
+                f"`{name}` must have one entry for each of {len(y)} data sets, not {len(value)}."
+            )
+        return [
+            _broadcast(name, np.asarray(v, dtype=dtype), y_i.shape) for v, y_i in zip(value, y, strict=True)
+        ]
 
     masks = parts("mask", mask, bool)
     if any(part is not None for part in left_out):

@@ -137,7 +137,11 @@ def parameter_names(function: Callable) -> tuple[str, ...]:
 
 
 def _names(what: str, names) -> tuple[str, ...]:
-    names = tuple(names.replace(",", " ").split()) if isinstance(names, str) else tuple(names)
+    if isinstance(names, str):
+        raise ValueError(
+            f"`{what}` must be a sequence of names such as ['a', 'b'], not the string {names!r}."
+        )
+    names = tuple(names)
     for name in names:
         if not isinstance(name, str) or not name.isidentifier() or keyword.iskeyword(name):
             raise ValueError(f"`{what}` must be names such as 'x' or 'rate', not {name!r}.")

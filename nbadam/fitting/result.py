@@ -86,7 +86,9 @@ class FitResult:
 
     def __repr__(self) -> str:
         counts = np.bincount(self.status.ravel(), minlength=len(FitStatus))
-        found = ", ".join(f"{count} {status.name}" for status, count in zip(FitStatus, counts, strict=True) if count)
+        found = ", ".join(
+            f"{count} {status.name}" for status, count in zip(FitStatus, counts, strict=True) if count
+        )
         return f"FitResult({self.chi2.size} fits of {', '.join(self.parameters)}: {found})"
 
     def __iter__(self) -> Iterator[np.ndarray]:
@@ -173,7 +175,10 @@ class FitResult:
         dims = [f"dim_{i}" for i in range(self.chi2.ndim)] if dims is None else list(dims)
         variables = {name: (dims, column) for name, column in self._columns().items()}
         dataset = xarray.Dataset(variables, coords)
-        flags = {"flag_values": [int(s) for s in FitStatus], "flag_meanings": " ".join(s.name for s in FitStatus)}
+        flags = {
+            "flag_values": [int(s) for s in FitStatus],
+            "flag_meanings": " ".join(s.name for s in FitStatus),
+        }
         dataset["status"].attrs.update(flags)  # the convention of netCDF files
         return dataset
 
