@@ -88,7 +88,7 @@ def test_exp_of_numpy_becomes_one_that_vectorises():
 
 
 def test_functions_that_do_the_same_are_compiled_once():
-    from nbadam.fitting.curve_fit import _model
+    from nbadam.fitting.fit import _model
 
     def make(offset):
         return lambda x, a, b: a * x + b + offset

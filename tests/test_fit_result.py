@@ -43,7 +43,8 @@ def test_structured_array(fit):
     table = fit.to_structured()
     assert table.shape == (3, 4)
     assert table.dtype.names == (
-        "slope", "slope_err", "offset", "offset_err", "chi2", "reduced_chi2", "points", "nit", "status", "success",
+        "slope", "slope_err", "offset", "offset_err",
+        "chi2", "reduced_chi2", "points", "nit", "status", "success",
     )  # fmt: skip
     assert_array_equal(table["offset"], fit.popt[..., 1])
 

@@ -16,7 +16,7 @@ LOCAL = re.compile(r"\b([xhg]\d+|[fryuvwz]|psi|rho\d?)\b")  # what differs from 
 
 @dataclass(frozen=True)
 class Pointwise:
-    """What a kernel computes at a point: text in terms of parameters ``p0, p1, ...`` and variables ``x0, ...``.
+    """What a kernel computes at a point, as text: parameters are ``p0, p1, ...``, variables ``x0, ...``.
 
     Attributes
     ----------
@@ -143,7 +143,7 @@ def algorithm(shape: Shape) -> str:
 
 
 def normal(layout: Layout, model: Pointwise) -> str:
-    """Text of `normal`: chi-square, gradient and normal matrix of a model at the trial points of all lanes."""
+    """Text of `normal`: chi-square, gradient and normal matrix at the trial points of all lanes."""
     lines = ["def normal(x, S, m, f_scale):", *indented(_normal(_Text(layout), model))]
     return "\n".join(lines) + "\n"
 
