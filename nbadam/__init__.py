@@ -2,8 +2,13 @@
 
 from typing import TYPE_CHECKING
 
-from . import rules, schedules
+from . import rules, schedules, vector_math
+from .batch import BatchResult, minimize_batch
+from .history import History, plot_history
 from .methods import adadelta, adagrad, adam, adamax, adamw, lion, nadam, radam, rmsprop, sgd
+from .minibatch import Minibatch
+from .run_state import RunState
+from .status import BatchStatus
 
 if TYPE_CHECKING:
     from .fitting import FitResult, FitStatus, Model, curve_fit
@@ -35,16 +40,21 @@ __all__ = [
     "Adam",
     "AdamW",
     "Adamax",
+    "BatchResult",
+    "BatchStatus",
     "FitResult",
     "FitStatus",
     "Ftrl",
+    "History",
     "IndexedSlices",
     "Lion",
+    "Minibatch",
     "Model",
     "Nadam",
     "Optimizer",
     "RAdam",
     "RMSprop",
+    "RunState",
     "adadelta",
     "adagrad",
     "adam",
@@ -54,13 +64,16 @@ __all__ = [
     "deserialize",
     "get",
     "lion",
+    "minimize_batch",
     "nadam",
+    "plot_history",
     "radam",
     "rmsprop",
     "rules",
     "schedules",
     "serialize",
     "sgd",
+    "vector_math",
 ]
 
 

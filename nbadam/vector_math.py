@@ -89,7 +89,7 @@ def _lower_bits(context, builder, signature, arguments):
 
 # --- Double precision.  The polynomials interpolate at the Chebyshev nodes of their intervals. -----
 
-INF, NAN = np.float64([np.inf, np.nan])
+INF, NAN = np.inf, np.nan
 # Adding this and taking it away rounds to an integer, which the low bits of the sum hold in between.
 ROUND = 1.5 * 2.0**52
 LOG2_E = 1.4426950408889634
@@ -180,6 +180,7 @@ def _tanh64(x):
     e = (1.0 + _expm1_reduced(r)) * _power_of_2(n)
     beyond = 1.0 - 2.0 * e / (1.0 + e)
     beyond = -beyond if x < 0.0 else beyond
+    near_0 = x if abs(x) < 1e-9 else near_0  # a negative zero, too
     return beyond if abs(x) > 0.55 else near_0
 
 
@@ -251,16 +252,18 @@ def _cos64(x):
 
 # --- Single precision.  Numba widens what comes of int32; LLVM narrows it again. -------------------
 
-ROUND_32, LOG2_E_32 = np.float32([1.5 * 2.0**23, LOG2_E])
-LN2_32, LN2_REST_32 = np.float32([0.693359375, -2.12194440e-4])  # the first has 9 bits
-LOWEST_32, HIGHEST_32, OVERFLOW_32 = np.float32([-104.0, 89.0, 88.72284])
-SMALLEST_32, SCALE_32, SCALED_BY_32 = np.float32([2.0**-126, 2.0**24, 24.0])
-TWO_23, OCTAVES_32, NEGATIVE_32 = np.float32([2.0**23, 512.0, 256.0])
-ZERO, HALF, ONE, TWO, INF_32, NAN_32 = np.float32([0.0, 0.5, 1.0, 2.0, np.inf, np.nan])
-EXP_32 = np.float32([0.16666629910469055, 0.04166662320494652, 0.008357258513569832, 0.0013918826589360833])
-LOG_32 = np.float32([0.6666666865348816, 0.4000012278556824, 0.28550735116004944, 0.23332761228084564])
-E_3, E_4, E_5, E_6 = EXP_32
-L_1, L_2, L_3, L_4 = LOG_32
+ROUND_32, LOG2_E_32 = map(np.float32, (1.5 * 2.0**23, LOG2_E))
+LN2_32, LN2_REST_32 = map(np.float32, (0.693359375, -2.12194440e-4))  # the first has 9 bits
+LOWEST_32, HIGHEST_32, OVERFLOW_32 = map(np.float32, (-104.0, 89.0, 88.72284))
+SMALLEST_32, SCALE_32, SCALED_BY_32 = map(np.float32, (2.0**-126, 2.0**24, 24.0))
+TWO_23, OCTAVES_32, NEGATIVE_32 = map(np.float32, (2.0**23, 512.0, 256.0))
+ZERO, HALF, ONE, TWO, INF_32, NAN_32 = map(np.float32, (0.0, 0.5, 1.0, 2.0, np.inf, np.nan))
+E_3, E_4, E_5, E_6 = map(
+    np.float32, (0.16666629910469055, 0.04166662320494652, 0.008357258513569832, 0.0013918826589360833)
+)
+L_1, L_2, L_3, L_4 = map(
+    np.float32, (0.6666666865348816, 0.4000012278556824, 0.28550735116004944, 0.23332761228084564)
+)
 SQRT_HALF_32 = np.int32(0x3F3504F3)
 
 
