@@ -21,7 +21,7 @@ from . import rescue
 from .compile import LANES
 from .data import DataSets, RaggedSets
 from .problem import Fits, Plan, Problem
-from .result import FitStatus
+from .result import FitStatus, extra
 
 FIRST, LEAST = (
     8 * LANES,
@@ -141,10 +141,4 @@ def default_workers() -> int:
 def _progress_bar(total: int, unit: str, wanted: bool) -> Any:
     if not wanted:
         return nullcontext()
-    try:
-        from tqdm.auto import tqdm
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            "`progress=True` needs tqdm: install `nbadam[progress]`.", name="tqdm"
-        ) from error
-    return tqdm(total=total, unit=unit, unit_scale=True)
+    return extra("tqdm.auto", "progress").tqdm(total=total, unit=unit, unit_scale=True)
