@@ -3,7 +3,10 @@
 from typing import TYPE_CHECKING
 
 from . import rules, schedules
+from .history import History, plot_history
 from .methods import adadelta, adagrad, adam, adamax, adamw, lion, nadam, radam, rmsprop, sgd
+from .minibatch import Minibatch
+from .run_state import RunState
 
 if TYPE_CHECKING:
     from .optimizers import (
@@ -35,12 +38,15 @@ __all__ = [
     "AdamW",
     "Adamax",
     "Ftrl",
+    "History",
     "IndexedSlices",
     "Lion",
+    "Minibatch",
     "Nadam",
     "Optimizer",
     "RAdam",
     "RMSprop",
+    "RunState",
     "adadelta",
     "adagrad",
     "adam",
@@ -50,6 +56,7 @@ __all__ = [
     "get",
     "lion",
     "nadam",
+    "plot_history",
     "radam",
     "rmsprop",
     "rules",

@@ -9,9 +9,10 @@ from numba.extending import is_jitted
 from . import rules
 from .bounds import parse_bounds
 from .checks import positive
-from .minimize import run, run_compiled
+from .hyperparameters import integer
+from .minimize import run
 from .objective import SCHEMES, Differences, Objective
-from .options import OPTIONS, parameters, plan_from, settings_from, warn
+from .options import OPTIONS, parameters, plan_from, settings_from, state_from, warn
 from .rules import Rule
 
 _DOC = """Minimize a function with {title} [1]_, as a method of `scipy.optimize.minimize`.
@@ -189,25 +190,35 @@ def _minimize(rule, settings, initial, fun, x0, args, jac, bounds, constraints, 
     lower, upper = parse_bounds(bounds, x0.size)
     if ((x0 < lower) | (x0 > upper)).any():
         warn("Initial guess is not within the specified bounds; it is moved into them.")
-    plan = plan_from(rule, settings, x0.size, lower, upper, initial)
-    objective = _objective(fun, jac, args if isinstance(args, tuple) else (args,), settings, lower, upper)
+    args = args if isinstance(args, tuple) else (args,)
+    objective = _objective(fun, jac, args, settings, lower, upper)
+    plan = plan_from(rule, settings, x0.size, lower, upper, initial, objective.minibatch)
+    resumed = state_from(settings["state"])
+    interval = integer(1)("callback_interval", settings["callback_interval"])
 
     points = [np.clip(x0, lower, upper)] if settings["return_all"] else None
+    look, wants_value = _adapted(callback, points)
+    how: dict = {"resumed": resumed, "callback": look, "interval": interval, "wants_value": wants_value}
     result = None
-    if objective.jac is True and is_jitted(objective.fun) and callback is None and points is None:
+    if is_compiled(objective) and (look is None or interval > 1) and points is None:
         try:
-            result = run_compiled(objective, plan, x0)
+            result = run(objective, plan, x0, compiled=True, **how)
         except NumbaError as error:
             reason = str(error).strip().splitlines()[0]
             warn(f"`fun` cannot be called from compiled code, so the run is driven from Python: {reason}")
-            objective.nfev = objective.njev = 0
+            objective = _objective(fun, jac, args, settings, lower, upper)
     if result is None:
-        result = run(objective, plan, x0, *_adapted(callback, points))
+        result = run(objective, plan, x0, **how)
     if points is not None:
         result.allvecs = points
     if settings["disp"]:
         _report(result)
     return result
+
+
+def is_compiled(objective: Objective) -> bool:
+    """Whether Numba compiled the function that returns value and gradient."""
+    return objective.jac is True and is_jitted(objective.fun)
 
 
 def _start(x0) -> np.ndarray:

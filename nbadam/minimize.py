@@ -3,18 +3,21 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 from math import inf, isfinite
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .compiled import descent, place_kernel
+from . import averaging, history
+from .compiled import compiled_run, place_kernel
 from .engine import State
 from .gradients import clip_scale, norm_from
+from .interrupts import Interrupts
 from .objective import Objective
+from .result import result_of
 from .rules import Rule
-from .stopping import BAD_SHAPE, CODES, GTOL, NONFINITE, WINDOW, Stop, observe_kernel
+from .run_state import Checkpoints, RunState, generator_states, restore_generators
+from .stopping import BAD_SHAPE, CODES, GTOL, NONFINITE, PATIENCE, WINDOW, Stop, new_window, observe_kernel
 
 if TYPE_CHECKING:
     from scipy.optimize import OptimizeResult
@@ -40,37 +43,58 @@ class Plan:
     x_scale: np.ndarray
     lower: np.ndarray
     upper: np.ndarray
-    tolerances: tuple[float, float, float]  # gtol, ftol, xtol; negative is off
+    tolerances: tuple[float, float, float, float]  # gtol, ftol, xtol, negative if off; steps a patience part
     maxiter: float
     maxfun: float
+    max_time: float  # seconds
     at_end: Stop  # what reaching `maxiter` means
+    average: str  # which point to return
+    checkpoint: str | None = None  # path of a file
+    checkpoint_every: int | None = None  # steps
 
 
 class Run:
     """Where a run is and what it has seen: arrays that Python or compiled code steps in place."""
 
-    def __init__(self, objective: Objective, plan: Plan, x0: np.ndarray) -> None:
+    def __init__(self, objective: Objective, plan: Plan, x0: np.ndarray, resumed: RunState | None) -> None:
         n = x0.size
         self.objective, self.plan = objective, plan
         self.x = np.clip(x0, plan.lower, plan.upper)
+        self.x_start = self.x.copy()
         self.scaled = self.x / plan.x_scale
         lower, upper = plan.lower / plan.x_scale, plan.upper / plan.x_scale
         self.box = (lower, upper, plan.x_scale, plan.lower, plan.upper)
         self.state = State(plan.rule, [self.scaled])
         for name, value in plan.initial.items():
             self.state.slots[name].fill(value)
-        self.window = (np.zeros(n), np.zeros(n), np.zeros(n), np.array([0.0, 0.0, np.nan]))
+        self.window = new_window(n)
+        self.best = np.array([inf]), self.x.copy(), np.zeros(n)
+        self.average_kind = averaging.KINDS[plan.average]
+        self.average = np.zeros(0 if self.average_kind == averaging.LAST else n)
+        self.table, self.trace = history.new_history()
         self.nit = 0
-        self.is_noisy: bool | None = None  # not known before two values at one point were compared
-        self.f, g = objective.value_and_gradient(self.x)
-        self.f_start = self.f
-        self.g = g * plan.x_scale
-        self.f_best, self.x_best, self.g_best = inf, self.x.copy(), self.g.copy()
+        self.rate = 0.0  # of the last step
+        self.is_noisy = objective.is_noisy  # None: not known before two values at one point were compared
+        # The mean point with value and gradient, if the run ends there.
+        self.settled: tuple[np.ndarray, float, np.ndarray] | None = None
+        self.is_pending = False  # whether the last step was made but not evaluated,
+        self.x_before = self.x.copy()  # so that `f` and `g` belong to the point before it
+        self.f, self.f_start, self.g = np.nan, np.nan, np.zeros(n)
+        if resumed is not None:
+            self._restore(resumed)
+        else:
+            self.f, g = objective.value_and_gradient(self.x)
+            self.f_start = self.f
+            self.g[:] = g * plan.x_scale
 
     def start(self) -> Stop | None:
         """Return why the run need not begin, or None."""
+        if self.is_pending:
+            return self.look(False)
         if not (isfinite(self.f) and np.isfinite(self.g).all()):
             return Stop.NONFINITE
+        if self.nit:
+            return self._limit()
         self._remember_best()
         lower, upper = self.box[:2]
         if (lower == upper).all():
@@ -80,11 +104,12 @@ class Run:
     def step(self) -> None:
         """Make one step, to a point within the bounds."""
         plan = self.plan
-        rate = float(plan.learning_rate(self.nit))
+        self.rate = rate = float(plan.learning_rate(self.nit))
         scale = 1.0
         if plan.clipnorm < inf:
             (squares,) = self.state.sum_squares((self.g,), plan.clipvalue)
             scale = clip_scale(norm_from(squares, self.g, plan.clipvalue), plan.clipnorm)
+        self.x_before[:] = self.x
         before = self.scaled.copy()
         self.state.step(
             (self.g,),
@@ -96,35 +121,43 @@ class Run:
         )
         place_kernel()(before, self.scaled, plan.rates, *self.box, self.x)
         self.nit += 1
+        self.is_pending = True
 
     def look(self, value_wanted: bool) -> Stop | None:
         """Evaluate the new point, and return why the run ends there, or None."""
         fresh = value_wanted or self.objective.value_is_free or self.nit % WINDOW == 0
         if fresh:
-            self.f, g = self.objective.value_and_gradient(self.x)
+            self.f, self.g[:] = self.objective.value_and_gradient(self.x)
         else:
-            g = self.objective.gradient(self.x)
-        np.multiply(g, self.plan.x_scale, out=self.g)
-        lower, upper = self.box[:2]
-        code = observe_kernel()(self.f, self.g, self.scaled, lower, upper, self.plan.tolerances, *self.window)
-        if fresh and code != NONFINITE:
-            self._remember_best()
+            self.g[:] = self.objective.gradient(self.x)
+        self.is_pending = False
+        lower, upper, x_scale = self.box[:3]
+        tolerances = self.plan.tolerances
+        code = observe_kernel()(self.f, self.g, self.scaled, x_scale, lower, upper, tolerances, *self.window)
+        if code != NONFINITE:
+            if fresh:
+                self._remember_best()
+            if self.average.size:
+                self.average += averaging.weight(self.average_kind, float(self.nit)) * (self.x - self.average)
+            self._record()
         return self._verdict(code)
 
     def compiled_steps(self, kernel: Callable, steps: int) -> Stop | None:
         """Make up to `steps` steps in compiled code; return why the run ends, or None."""
         plan, objective = self.plan, self.objective
+        steps, args = objective.compiled_args(steps)
         rates = np.empty(steps)
         rates[:] = plan.learning_rate(np.arange(self.nit, self.nit + steps))
         slots = tuple(self.state.slots.values())
-        code, done, self.f, self.f_best = kernel(
-            self.nit, rates, plan.hyper, plan.clipvalue, plan.clipnorm, plan.weight_decay, plan.tolerances,
+        limits = plan.clipvalue, plan.clipnorm, plan.weight_decay
+        code, done, self.f = kernel(
+            self.nit, rates, plan.hyper, limits, plan.tolerances, self.average_kind,
             self.g, self.scaled, slots, plan.rates, self.box, self.x, self.window,
-            self.f_best, self.x_best, self.g_best, objective.args,
+            self.best, self.average, self.table, self.trace, args,
         )  # fmt: skip
         self.nit += done
-        objective.nfev += done
-        objective.njev += done
+        self.rate = float(rates[done - 1])
+        objective.count(done)
         if code == BAD_SHAPE:
             raise ValueError(f"The gradient must have the shape of `x0`, {self.x.shape}, at every point.")
         return self._verdict(code)
@@ -142,14 +175,18 @@ class Run:
         gradient is not what it was on the average, or the value is lower.  Where the mean point is the
         better one, the run ends there.
         """
+        if self.is_noisy:
+            return True
+        if code == PATIENCE and self.nit < WINDOW:
+            return False  # no window is full yet that a mean point would come from
         scaled = self.window[2].copy()
         x = np.clip(scaled * self.plan.x_scale, self.plan.lower, self.plan.upper)
         f, g = self.objective.value_and_gradient(x)
         if self.is_noisy is None:
             again, g_again = self.objective.value_and_gradient(x)
             self.is_noisy = f != again or not np.array_equal(g, g_again)
-        if self.is_noisy:
-            return True
+            if self.is_noisy:
+                return True
         if not self.objective.value_is_free:
             self.f = self.objective.value(self.x)
         g *= self.plan.x_scale
@@ -162,8 +199,7 @@ class Run:
         else:
             settled = self.f - f <= max(self.plan.tolerances[1], 0.0) * max(abs(f), abs(self.f))
         if settled and better:
-            self.f = f
-            self.x[:], self.g[:] = x, g
+            self.settled = x, f, g
         return settled
 
     def _is_flat(self, scaled: np.ndarray, g: np.ndarray) -> bool:
@@ -178,50 +214,94 @@ class Run:
         return Stop.MAXFUN if self.objective.nfev >= self.plan.maxfun else None
 
     def _remember_best(self) -> None:
-        if self.f < self.f_best:
-            self.f_best = self.f
-            self.x_best[:] = self.x
-            self.g_best[:] = self.g
+        f_best, x_best, g_best = self.best
+        if self.f < f_best[0]:
+            f_best[0] = self.f
+            x_best[:] = self.x
+            g_best[:] = self.g
 
-    def result(self, stop: Stop) -> "OptimizeResult":
-        """Describe the end: the last point, or the best one where the last is worse than the start."""
-        from scipy.optimize import OptimizeResult  # costs 0.2 s: not before somebody minimizes
+    def _record(self) -> None:
+        trace = self.trace
+        trace[0] += self.f
+        trace[1] += 1.0
+        if trace[1] >= trace[2]:
+            (squares,) = self.state.sum_squares((self.g,))
+            history.push(self.nit, self.rate, norm_from(squares, self.g, inf), self.table, trace)
 
-        status, success, message = stop.value
-        if stop is Stop.NONFINITE:
-            message = self._where_not_finite()
-        elif not self.objective.value_is_free:
-            self.f = self.objective.value(self.x)
-        x, f, g = self.x, self.f, self.g
-        if self.f_best < inf and (stop is Stop.NONFINITE or not f <= self.f_start):
-            x, f, g = self.x_best, self.f_best, self.g_best
-        return OptimizeResult(
-            x=x.copy(),
-            fun=f,
-            jac=g / self.plan.x_scale,
-            nit=self.nit,
-            nfev=self.objective.nfev,
-            njev=self.objective.njev,
-            status=status,
-            success=success,
-            message=message,
-        )
+    # --- To be continued ---------------------------------------------------------------------------
 
-    def _where_not_finite(self) -> str:
-        where = f"at step {self.nit}" if self.nit else "at `x0`"
-        bad = np.flatnonzero(~np.isfinite(self.g))
-        if not isfinite(self.f):
-            what = f"The value of `fun` is {self.f} {where}"
-        else:
-            i = bad[0]
-            what = f"The gradient is {self.g[i]} in entry {i} {where}, where x[{i}] = {self.x[i]:g}"
-        cure = "a smaller `learning_rate`, `clipnorm`, or `bounds` that keep x where `fun` is defined"
-        kept = " The best point seen is returned." if self.nit else ""
-        return f"{what}.{kept} Try {cure if self.nit else 'another `x0`'}."
+    def _arrays(self) -> dict[str, np.ndarray]:
+        """Everything that a step changes and is an array, by name."""
+        g_sum, x_sum, x_mean, tally = self.window
+        f_best, x_best, g_best = self.best
+        slots = {f"slot {name}": slot for name, slot in self.state.slots.items()}
+        return slots | {
+            "x": self.x,
+            "x_start": self.x_start,
+            "x_before": self.x_before,
+            "x_scale": self.plan.x_scale,
+            "scaled": self.scaled,
+            "g": self.g,
+            "g_sum": g_sum,
+            "x_sum": x_sum,
+            "x_mean": x_mean,
+            "tally": tally,
+            "f_best": f_best,
+            "x_best": x_best,
+            "g_best": g_best,
+            "average": self.average,
+            "table": self.table,
+            "trace": self.trace,
+        }
+
+    def snapshot(self) -> RunState:
+        """Return where the run is; the arrays are the run's own."""
+        if not self.is_pending:
+            self.x_before[:] = self.x
+        facts = {
+            "rule": self.plan.rule.name,
+            "average": self.plan.average,
+            "nit": self.nit,
+            "f": self.f,
+            "f_start": self.f_start,
+            "rate": self.rate,
+            "is_noisy": self.is_noisy,
+            "is_pending": self.is_pending,
+            "objective": self.objective.facts(),
+            "generators": generator_states(self.objective.args),
+        }
+        return RunState(facts, self._arrays())
+
+    def _restore(self, resumed: RunState) -> None:
+        facts, plan = resumed.facts, self.plan
+        for name, here in (("rule", plan.rule.name), ("average", plan.average)):
+            if facts[name] != here:
+                raise ValueError(f"`state` belongs to a run with {name} {facts[name]!r}, not {here!r}.")
+        for name, array in self._arrays().items():
+            saved = resumed.arrays[name]
+            if saved.shape != array.shape:
+                raise ValueError(f"`state` has {name} of shape {saved.shape}, and this run {array.shape}.")
+            if name == "x_scale" and not np.array_equal(saved, array):
+                raise ValueError(f"`x_scale` must be that of the run that `state` continues, {saved}.")
+            array[...] = saved
+        self.nit, self.f, self.f_start = facts["nit"], facts["f"], facts["f_start"]
+        self.rate, self.is_noisy, self.is_pending = facts["rate"], facts["is_noisy"], facts["is_pending"]
+        self.objective.restore(facts["objective"])
+        restore_generators(self.objective.args, facts["generators"])
 
 
-def run(objective: Objective, plan: Plan, x0: np.ndarray, callback: Callable | None, wants_value: bool):
-    """Run from `x0` to the end, driven from Python.
+def run(
+    objective: Objective,
+    plan: Plan,
+    x0: np.ndarray,
+    *,
+    compiled: bool = False,
+    resumed: RunState | None = None,
+    callback: Callable | None = None,
+    interval: int = 1,
+    wants_value: bool = False,
+) -> "OptimizeResult":
+    """Run to the end.
 
     Parameters
     ----------
@@ -229,38 +309,80 @@ def run(objective: Objective, plan: Plan, x0: np.ndarray, callback: Callable | N
         What to minimize, and how.
     x0 : ndarray of float64, shape (n,)
         Where to start; moved into the bounds.
-    callback : callable or None
-        Called with this run after every iteration; ends it by StopIteration.
+    compiled : bool
+        Whether steps are made in compiled code, some hundredths of a second at a time, or from Python.
+    resumed : RunState, optional
+        Where to go on from, instead of `x0`.
+    callback : callable, optional
+        Called with this run after every `interval` iterations; ends it by StopIteration.
+    interval : int
+        See `callback`.
     wants_value : bool
-        Whether the callback needs the value at every point.
+        Whether the callback needs the value at the point.
     """
-    state = Run(objective, plan, x0)
-    stop = state.start()
-    while stop is None:
-        state.step()
-        stop = state.look(wants_value)
-        if callback is not None:
-            try:
-                callback(state)
-            except StopIteration:
-                stop = Stop.CALLBACK
-    return state.result(stop)
+    with Interrupts() as interrupts:
+        objective.interrupts = interrupts
+        state = Run(objective, plan, x0, resumed)
+        checkpoints = Checkpoints(plan.checkpoint, plan.checkpoint_every)
+        advance = _compiled(state) if compiled else _driven(state, interval if wants_value else 0)
+        begun = time.perf_counter()
+        stop: Stop | None = None
+        try:
+            stop = state.start()
+            while stop is None:
+                until_callback = interval - state.nit % interval if callback else inf
+                stop = advance(min(until_callback, checkpoints.until_due(state.nit)))
+                if callback is not None and state.nit % interval == 0:
+                    interrupts.in_user_code = True
+                    callback(state)
+                    interrupts.in_user_code = False
+                if stop is None and interrupts.pending:
+                    stop = Stop.INTERRUPTED
+                if stop is None and time.perf_counter() - begun > plan.max_time:
+                    stop = Stop.MAX_TIME
+                if stop is None and checkpoints.is_due(state.nit):
+                    checkpoints.save(state.snapshot())
+        except StopIteration:
+            if not interrupts.in_user_code:
+                raise
+            stop = Stop.CALLBACK
+        except KeyboardInterrupt:
+            if not interrupts.armed:
+                raise
+            stop = Stop.INTERRUPTED
+        interrupts.in_user_code = False
+        snapshot = state.snapshot()
+        checkpoints.save(snapshot)
+        return result_of(state, stop, snapshot)
 
 
-def run_compiled(objective: Objective, plan: Plan, x0: np.ndarray):
-    """Run from `x0` to the end inside compiled code, some hundredths of a second at a time."""
-    state = Run(objective, plan, x0)
-    stop = state.start()
-    steps = WINDOW
-    while stop is None:
-        budget = min(steps, plan.maxiter - state.nit, plan.maxfun - objective.nfev)
+def _driven(run: Run, interval: int) -> Callable[[float], Stop | None]:
+    """Return what makes one step from Python; every `interval` steps the value is computed in any case."""
+
+    def advance(most: float) -> Stop | None:
+        run.step()
+        return run.look(bool(interval) and run.nit % interval == 0)
+
+    return advance
+
+
+def _compiled(run: Run) -> Callable[[float], Stop | None]:
+    """Return what makes up to `most` steps in compiled code, in about `CHUNK_SECONDS`."""
+    plan, objective = run.plan, run.objective
+    kernel = compiled_run(plan.rule, **objective.compiled_form())
+    steps, is_first = WINDOW, True
+
+    def advance(most: float) -> Stop | None:
+        nonlocal steps, is_first
         started = time.perf_counter()
-        stop = state.compiled_steps(_descent(plan.rule, objective.fun), int(budget))
+        before = run.nit
+        stop = run.compiled_steps(
+            kernel, int(min(steps, most, plan.maxiter - run.nit, plan.maxfun - objective.nfev))
+        )
         seconds = time.perf_counter() - started
-        steps = max(1, int(steps * min(10.0, CHUNK_SECONDS / max(seconds, 1e-9))))
-    return state.result(stop)
+        if not is_first:  # that call may have compiled the kernel
+            steps = max(1, int((run.nit - before) * min(10.0, CHUNK_SECONDS / max(seconds, 1e-9))))
+        is_first = False
+        return stop
 
-
-@lru_cache(maxsize=64)
-def _descent(rule: Rule, fun: Callable):
-    return descent(rule, fun)
+    return advance

@@ -1,8 +1,14 @@
 """The user's function behind one interface: value and gradient at a point, and their count."""
 
 from collections.abc import Callable
+from functools import cached_property
+from typing import Any
 
 import numpy as np
+
+from .compiled import writes_gradient
+from .interrupts import Interrupts
+from .minibatch import Minibatch, Sampler
 
 SCHEMES = ("2-point", "3-point")
 
@@ -15,7 +21,7 @@ class Objective:
 
     Parameters
     ----------
-    fun : callable
+    fun : callable or Minibatch
         ``fun(x, *args)``, returning the value, or ``(value, gradient)`` if `jac` is True.
     jac : True, callable or None
         True if `fun` returns both, ``jac(x, *args)`` for the gradient alone, None for differences.
@@ -30,45 +36,124 @@ class Objective:
         Values and gradients computed so far; differences count in `nfev` as well.
     value_is_free : bool
         Whether the gradient comes with the value at no further cost.
+    is_noisy : bool or None
+        Whether two values at one point may differ; None if not known.
+    minibatch, sampler : Minibatch and Sampler, or None
+        The batches, and the place in their sequence.
+    interrupts : Interrupts
+        Told while the user's code runs.
     """
 
     def __init__(self, fun: Callable, jac, args: tuple, differences: "Differences | None") -> None:
-        self.fun, self.jac, self.args, self.differences = fun, jac, args, differences
+        self.minibatch = fun if isinstance(fun, Minibatch) else None
+        self.sampler = Sampler(fun) if isinstance(fun, Minibatch) else None
+        self.fun = fun.fun if isinstance(fun, Minibatch) else fun
+        self.jac, self.args, self.differences = jac, args, differences
         self.nfev = self.njev = 0
         self.value_is_free = not callable(jac)
+        self.is_noisy = None if self.minibatch is None else not self.minibatch.is_whole
+        self.interrupts = Interrupts()
+
+    @cached_property
+    def in_place(self) -> bool:
+        """Whether `fun` writes the gradient to its second argument, as only compiled functions may."""
+        extra = len(self.args) + (len(self.minibatch.data) if self.minibatch else 0)
+        return self.jac is True and writes_gradient(self.fun, 1 + extra)
 
     def value(self, x: np.ndarray) -> float:
         """Return the value at `x`."""
         if self.jac is True:
             return self.value_and_gradient(x)[0]
+        f = _as_value(self._call(self.fun, x.copy(), *self.args))
         self.nfev += 1
-        return _as_value(self.fun(x.copy(), *self.args))
+        return f
 
     def gradient(self, x: np.ndarray) -> np.ndarray:
         """Return the gradient at `x`, by `jac` alone."""
+        g = _as_gradient(self._call(self.jac, x.copy(), *self.args), x.size)
         self.njev += 1
-        return _as_gradient(self.jac(x.copy(), *self.args), x.size)
+        return g
 
     def value_and_gradient(self, x: np.ndarray) -> tuple[float, np.ndarray]:
-        """Return both at `x`."""
+        """Return both at `x`; of a `Minibatch` on the next batch."""
         if self.jac is True:
-            self.nfev += 1
-            self.njev += 1
-            result = self.fun(x.copy(), *self.args)
-            try:
-                f, g = result
-            except (TypeError, ValueError):
-                raise ValueError(
-                    "With `jac=True`, `fun` must return the value and the gradient as (f, g); "
-                    f"it returned {_described(result)}."
-                ) from None
-            return _as_value(f), _as_gradient(g, x.size)
+            both = self._both(x)
+            self.count(1)
+            return both
         f = self.value(x)
         if callable(self.jac):
             return f, self.gradient(x)
         assert self.differences is not None
+        g = self.differences.gradient(self.value, x, f)
         self.njev += 1
-        return f, self.differences.gradient(self.value, x, f)
+        return f, g
+
+    def full(self, x: np.ndarray) -> tuple[float, np.ndarray]:
+        """Return both at `x`, over all the data of a `Minibatch`."""
+        assert self.minibatch is not None
+        f, g = self._call(self.minibatch.full, x, *self.args)
+        self.nfev += 1
+        self.njev += 1
+        return f, g
+
+    def count(self, evaluations: int) -> None:
+        """Take note of evaluations of value and gradient, here or in compiled code."""
+        self.nfev += evaluations
+        self.njev += evaluations
+        if self.sampler is not None:
+            self.sampler.advance(evaluations)
+
+    def _both(self, x: np.ndarray) -> tuple[float, np.ndarray]:
+        if self.minibatch is not None and self.sampler is not None:
+            result = self._call(self.minibatch.evaluate, x.copy(), self.sampler.batch(), self.args)
+        elif self.in_place:
+            g = np.zeros_like(x)
+            result = self._call(self.fun, x.copy(), g, *self.args), g
+        else:
+            result = self._call(self.fun, x.copy(), *self.args)
+        try:
+            f, g = result
+        except (TypeError, ValueError):
+            raise ValueError(
+                "With `jac=True`, `fun` must return the value and the gradient as (f, g); "
+                f"it returned {_described(result)}."
+            ) from None
+        return _as_value(f), _as_gradient(g, x.size)
+
+    def _call(self, function: Callable, *arguments):
+        self.interrupts.in_user_code = True
+        returned = function(*arguments)
+        self.interrupts.in_user_code = False
+        return returned
+
+    # --- In compiled code --------------------------------------------------------------------------
+
+    def compiled_form(self) -> dict[str, Any]:
+        """Return what `compiled_run` needs to know."""
+        return {"fun": self.fun, "in_place": self.in_place, "on_batches": self.sampler is not None}
+
+    def compiled_args(self, steps: int) -> tuple[int, tuple]:
+        """Return for how many of the next steps, and which, arguments a compiled run gets."""
+        if self.sampler is None or self.minibatch is None:
+            return steps, self.args
+        rows, starts = self.sampler.batches(steps)
+        buffers = self.minibatch.buffers(int(np.diff(starts).max()))
+        return starts.size - 1, (rows, starts, self.minibatch.data, buffers, self.args)
+
+    # --- To be continued ---------------------------------------------------------------------------
+
+    def facts(self) -> dict[str, Any]:
+        """Return what has changed since the start, as JSON can hold it."""
+        sampler = None if self.sampler is None else self.sampler.facts()
+        return {"nfev": self.nfev, "njev": self.njev, "sampler": sampler}
+
+    def restore(self, facts: dict[str, Any]) -> None:
+        """Bring it to where it was when `facts` was called."""
+        if (facts["sampler"] is None) != (self.sampler is None):
+            raise ValueError("`state` belongs to another kind of objective: only one is a Minibatch.")
+        self.nfev, self.njev = facts["nfev"], facts["njev"]
+        if self.sampler is not None:
+            self.sampler.restore(facts["sampler"])
 
 
 class Differences:

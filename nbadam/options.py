@@ -1,6 +1,7 @@
 """What a user may ask of a run: options, their defaults, and the plan they make."""
 
 import inspect
+import os
 import warnings
 from collections.abc import Callable
 from math import inf
@@ -8,12 +9,15 @@ from typing import Any
 
 import numpy as np
 
+from .averaging import KINDS
 from .checks import number, positive
-from .hyperparameters import closed_fraction, flag, fraction, non_negative
+from .hyperparameters import choice, closed_fraction, flag, fraction, integer, non_negative, optional
+from .minibatch import Minibatch
 from .minimize import Plan
 from .rules import Rule
+from .run_state import RunState
 from .schedules import LearningRateSchedule
-from .stopping import Stop
+from .stopping import PARTS, Stop
 
 MAXITER = 50_000
 GTOL, FTOL, XTOL = 1e-5, 1e-9, 0.0
@@ -24,13 +28,21 @@ OPTIONS = {
     "weight_decay": None,
     "x_scale": 1.0,
     "steps": None,
+    "epochs": None,
     "maxiter": None,
     "maxfun": None,
     "maxfev": None,
+    "max_time": None,
     "tol": None,
     "gtol": None,
     "ftol": None,
     "xtol": None,
+    "patience": None,
+    "average": "last",
+    "callback_interval": 1,
+    "state": None,
+    "checkpoint": None,
+    "checkpoint_every": None,
     "finite_diff": "2-point",
     "finite_diff_rel_step": None,
     "eps": None,
@@ -60,16 +72,17 @@ def plan_from(
     lower: np.ndarray,
     upper: np.ndarray,
     initial: dict[str, float],
+    minibatch: Minibatch | None,
 ) -> Plan:
-    """Check the settings and make the plan of a run in `n` variables."""
+    """Check the settings and make the plan of a run in `n` variables, of a `Minibatch` if it is one."""
     learning_rate, rates = _learning_rate(settings["learning_rate"], n)
     names = list(rule.hyperparameters)[1:]
     hyper = tuple(_CHECKS.get(name, non_negative)(name, settings[name]) for name in names)
-    maxiter, at_end = _limit("maxiter", settings, MAXITER), Stop.MAXITER
-    if settings["steps"] is not None:
-        steps = number("steps", settings["steps"], low=0)
-        if settings["maxiter"] is None or steps <= maxiter:
-            maxiter, at_end = steps, Stop.STEPS
+    planned = {Stop.EPOCHS: _epochs(settings, minibatch), Stop.STEPS: _steps(settings)}
+    limits = {end: steps for end, steps in planned.items() if steps is not None}
+    if settings["maxiter"] is not None or not limits:
+        limits[Stop.MAXITER] = _limit("maxiter", settings, MAXITER)
+    at_end = min(limits, key=limits.__getitem__)  # the first of equals, which is a success
     return Plan(
         rule=rule,
         initial=initial,
@@ -83,10 +96,49 @@ def plan_from(
         lower=lower,
         upper=upper,
         tolerances=_tolerances(settings),
-        maxiter=maxiter,
+        maxiter=limits[at_end],
         maxfun=min(_limit("maxfun", settings, inf), _limit("maxfev", settings, inf)),
+        max_time=_limit("max_time", settings, inf),
         at_end=at_end,
+        average=choice(*KINDS)("average", settings["average"]),
+        checkpoint=_path(settings["checkpoint"]),
+        checkpoint_every=optional(integer(1))("checkpoint_every", settings["checkpoint_every"]),
     )
+
+
+def _steps(settings: dict) -> float | None:
+    return None if settings["steps"] is None else number("steps", settings["steps"], low=0)
+
+
+def _epochs(settings: dict, minibatch: Minibatch | None) -> float | None:
+    """Return the steps of the planned number of epochs, or None."""
+    if settings["epochs"] is None:
+        return None
+    if minibatch is None:
+        raise ValueError("`epochs` is for objectives of the class Minibatch; give `steps` instead.")
+    return minibatch.steps(integer(0)("epochs", settings["epochs"]))
+
+
+def _path(option) -> str | None:
+    """Return the path of a file whose directory exists, or None."""
+    if option is None:
+        return None
+    try:
+        path = os.path.abspath(os.fsdecode(option))
+    except TypeError:
+        raise ValueError(f"`checkpoint` must be the path of a file, not {option!r}.") from None
+    if not os.path.isdir(os.path.dirname(path)) or os.path.isdir(path):
+        raise ValueError(f"`checkpoint` must be the path of a file in an existing directory, not {option!r}.")
+    return path
+
+
+def state_from(option) -> RunState | None:
+    """Return the state that a run goes on from, read from its file if need be."""
+    if option is None or isinstance(option, RunState):
+        return option
+    if isinstance(option, str | os.PathLike):
+        return RunState.load(option)
+    raise ValueError(f"`state` must be the `state` of a result, or the path of a checkpoint, not {option!r}.")
 
 
 def _limit(name: str, settings: dict, default: float) -> float:
@@ -94,16 +146,22 @@ def _limit(name: str, settings: dict, default: float) -> float:
     return default if settings[name] is None else number(name, settings[name], low=0)
 
 
-def _tolerances(settings: dict) -> tuple[float, float, float]:
-    """Return `gtol`, `ftol` and `xtol`: as given, or `tol`, or off in a planned run, or the default."""
+def _tolerances(settings: dict) -> tuple[float, float, float, float]:
+    """Return `gtol`, `ftol` and `xtol`, and the number of steps in each part of `patience`.
+
+    A tolerance is as given, or `tol`, or off in a planned run, or the default.
+    """
+    is_planned = settings["steps"] is not None or settings["epochs"] is not None
 
     def tolerance(name: str, default: float) -> float:
         for given in (name, "tol"):
             if settings[given] is not None:
                 return number(given, settings[given], low=0)
-        return default if settings["steps"] is None else -1.0
+        return -1.0 if is_planned else default
 
-    return tolerance("gtol", GTOL), tolerance("ftol", FTOL), tolerance("xtol", XTOL)
+    patience = optional(integer(PARTS))("patience", settings["patience"])
+    part = inf if patience is None else float(-(-patience // PARTS))
+    return tolerance("gtol", GTOL), tolerance("ftol", FTOL), tolerance("xtol", XTOL), part
 
 
 def _learning_rate(option, n: int) -> tuple[Callable, np.ndarray]:

@@ -2,12 +2,11 @@
 
 import json
 import os
-import secrets
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ..files import replaced
 from .variables import Record
 
 
@@ -36,16 +35,8 @@ def write(path: str | os.PathLike, header: dict[str, Any], records: list[Record]
     ]
     arrays = {f"{i}.{name}": slot for i, record in enumerate(records) for name, slot in record.slots.items()}
     arrays["header"] = np.array(json.dumps(header | {"variables": variables}))
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        with open(temporary, "xb") as file:
-            np.savez(file, **arrays)  # type: ignore[arg-type]
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replaced(path) as file:
+        np.savez(file, **arrays)  # type: ignore[arg-type]
 
 
 def read(path: str | os.PathLike) -> tuple[dict[str, Any], list[Record]]:

@@ -1,0 +1,21 @@
+"""Averages of the points of a run: less noisy than any of them.
+
+With steps of a fixed size a noisy objective never settles, but the points scatter about the minimum;
+their average does not (Polyak and Juditsky, 1992).
+"""
+
+from numba.extending import register_jitable
+
+# "tail" weighs a point by about the cube of its step number: three quarters of the weight are on the
+# last 30 % of the run, however long that turns out to be (Shamir and Zhang, ICML 2013).
+LAST, TAIL, EMA = range(3)
+KINDS = {"last": LAST, "best": LAST, "tail": TAIL, "ema": EMA}
+DECAY = 0.99  # of "ema", which reaches some 100 steps back
+
+
+@register_jitable(inline="always")
+def weight(kind, t):
+    """Share of the point after step `t` (1, 2, ...) in the average of all points so far."""
+    if kind == TAIL:
+        return 4.0 / (t + 3.0)
+    return (1.0 - DECAY) / (1.0 - DECAY**t)

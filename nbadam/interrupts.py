@@ -1,0 +1,43 @@
+"""Ctrl-C during a run."""
+
+import signal
+import threading
+
+
+class Interrupts:
+    """A context in which Ctrl-C waits for the end of a step, so that the run can go on from there.
+
+    Inside the user's function it takes effect at once, as KeyboardInterrupt: the step is made then, and
+    only the evaluation is missing.  In other threads, and where the program has its own handler of
+    SIGINT, nothing changes.
+
+    Attributes
+    ----------
+    armed : bool
+        Whether this context handles Ctrl-C.
+    pending : bool
+        Whether it has come.
+    in_user_code : bool
+        Set by whoever calls the user's code, while it runs.
+    """
+
+    def __init__(self) -> None:
+        self.armed = self.pending = self.in_user_code = False
+
+    def __enter__(self) -> "Interrupts":
+        """Take over from Python's own handler."""
+        main = threading.current_thread() is threading.main_thread()
+        if main and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, self._handle)
+            self.armed = True
+        return self
+
+    def __exit__(self, *exception) -> None:
+        """Give it back."""
+        if self.armed:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def _handle(self, number, frame) -> None:
+        self.pending = True
+        if self.in_user_code:
+            raise KeyboardInterrupt

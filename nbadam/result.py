@@ -1,0 +1,143 @@
+"""What a run returns: which point, its value, and how sure that is."""
+
+from dataclasses import dataclass
+from math import inf, isfinite, sqrt
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .history import History
+from .run_state import RunState
+from .stopping import WINDOW, Stop
+
+if TYPE_CHECKING:
+    from scipy.optimize import OptimizeResult
+
+    from .minimize import Run
+
+SAMPLES = 20  # values at most that are averaged at the end, if the objective is noisy
+SIGNIFICANT = 3.0  # standard deviations
+# Ends at which time is short: nothing is evaluated that need not be.
+QUICK = (Stop.INTERRUPTED, Stop.MAX_TIME, Stop.MAXFUN)
+
+
+@dataclass
+class _End:
+    """A point with the value and the gradient there (by scaled variables)."""
+
+    x: np.ndarray
+    f: float
+    g: np.ndarray
+    error: float | None = None  # standard error of the value; None if it is not noisy, or not known
+    deviation: float = 0.0  # standard deviation of one value
+
+
+def result_of(run: "Run", stop: Stop, snapshot: RunState) -> "OptimizeResult":
+    """Describe the end of a run.
+
+    The point is the one that `average` asks for, or the mean point of the last window where that made the
+    run end; but the best one seen where it would be worse than the start, or is not finite.
+    """
+    from scipy.optimize import OptimizeResult  # costs 0.2 s: not before somebody minimizes
+
+    status, success, message = stop.value
+    if stop is Stop.NONFINITE:
+        message = _where_not_finite(run)
+        end = _End(run.x, run.f, run.g)
+    elif run.settled is not None:
+        end = _End(*run.settled)
+    else:
+        end = _evaluated(run, stop)
+    end = _no_worse_than_the_start(run, stop, end)
+    result = OptimizeResult(
+        x=end.x.copy(),
+        fun=end.f,
+        jac=end.g / run.plan.x_scale,
+        nit=run.nit,
+        nfev=run.objective.nfev,
+        njev=run.objective.njev,
+        status=status,
+        success=success,
+        message=message,
+        state=snapshot,
+        history=History.of(run.table, run.trace),
+    )
+    if end.error is not None:
+        result.fun_stderr = end.error
+    return result
+
+
+def _evaluated(run: "Run", stop: Stop) -> _End:
+    """Return the point that `average` asks for, with a value that is not the luckiest of many."""
+    objective, plan = run.objective, run.plan
+    x, f, g = _chosen(run)
+    is_noisy = run.is_noisy
+    if objective.sampler is not None and objective.sampler.is_past_an_epoch and stop not in QUICK:
+        f, g = objective.full(x)
+        return _End(x, f, g * plan.x_scale, 0.0)
+    if f is None and g is not None:
+        f = objective.value(x)
+    elif f is None or g is None:
+        f, g = objective.value_and_gradient(x)
+        g *= plan.x_scale
+    if run.nit < WINDOW or stop in QUICK or is_noisy is False:
+        return _End(x, f, g)
+    values, gradients = [f], [g]
+    # No more than a tenth of what the run has cost.
+    for _ in range(int(min(SAMPLES - 1, run.nit / 10, plan.maxfun - objective.nfev))):
+        if objective.jac is True:
+            f, g = objective.value_and_gradient(x)
+            gradients.append(g * plan.x_scale)
+        else:
+            f = objective.value(x)
+        values.append(f)
+        if is_noisy is None and f == values[0]:
+            return _End(x, f, gradients[0])
+        is_noisy = True
+    if len(values) == 1:
+        return _End(x, f, g)
+    deviation = float(np.std(values, ddof=1))
+    mean, error = float(np.mean(values)), deviation / sqrt(len(values))
+    return _End(x, mean, np.mean(gradients, axis=0), error, deviation)
+
+
+def _chosen(run: "Run") -> tuple[np.ndarray, float | None, np.ndarray | None]:
+    """Return the point that `average` asks for, and value and gradient there as far as they are known."""
+    if run.is_pending:
+        return run.x_before, run.f, run.g
+    if run.average.size and run.nit:
+        return np.clip(run.average, run.plan.lower, run.plan.upper), None, None
+    if run.plan.average == "best" and isfinite(run.best[0][0]):
+        f, x, g = run.best
+        return (x, None, None) if run.is_noisy is not False and run.nit else (x, float(f[0]), g)
+    return run.x, run.f if run.objective.value_is_free else None, run.g
+
+
+def _no_worse_than_the_start(run: "Run", stop: Stop, end: _End) -> _End:
+    """Return the end, or a better point where noise does not explain that it is worse than the start."""
+    if run.objective.sampler is not None and end.error == 0.0:
+        if not end.f <= run.f_start:  # which was the value on one batch
+            f, g = run.objective.full(run.x_start)
+            if not end.f <= f:
+                return _End(run.x_start, f, g * run.plan.x_scale, 0.0)
+        return end
+    f_best, x_best, g_best = run.best
+    is_worse = not end.f - run.f_start <= SIGNIFICANT * end.deviation
+    if run.is_noisy and end.error is None and isfinite(end.f):
+        is_worse = False  # two single values say nothing
+    if f_best[0] < inf and (is_worse or stop is Stop.NONFINITE):
+        return _End(x_best, float(f_best[0]), g_best)
+    return end
+
+
+def _where_not_finite(run: "Run") -> str:
+    where = f"at step {run.nit}" if run.nit else "at `x0`"
+    bad = np.flatnonzero(~np.isfinite(run.g))
+    if not isfinite(run.f):
+        what = f"The value of `fun` is {run.f} {where}"
+    else:
+        i = bad[0]
+        what = f"The gradient is {run.g[i]} in entry {i} {where}, where x[{i}] = {run.x[i]:g}"
+    cure = "a smaller `learning_rate`, `clipnorm`, or `bounds` that keep x where `fun` is defined"
+    kept = " The best point seen is returned." if run.nit else ""
+    return f"{what}.{kept} Try {cure if run.nit else 'another `x0`'}."

@@ -1,0 +1,170 @@
+"""Where a run is, to go on from: in memory or in a file."""
+
+import json
+import os
+import time
+import warnings
+from math import inf
+from typing import Any
+
+import numpy as np
+
+from .files import replaced
+
+FORMAT = 1
+SECONDS = 60.0  # from one checkpoint to the next, unless told otherwise
+
+
+class RunState:
+    """All that a run of a method needs to go on: point, moments, counts, stop rules, place in the data.
+
+    ``result.state`` is one, and ``options={"state": result.state}`` goes on from there, as if the run had
+    never ended.  It can be pickled; `save` writes a file that is read without pickle.
+
+    Attributes
+    ----------
+    facts : dict
+        Numbers and names, as JSON can hold them.
+    arrays : dict of str to ndarray
+        The arrays of the run.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> from scipy.optimize import minimize, rosen, rosen_der
+    >>> import nbadam
+    >>> def fit(**options):
+    ...     return minimize(rosen, [2, 2], jac=rosen_der, method=nbadam.adam, options=options)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "half.npz")
+    ...     fit(steps=300).state.save(path)
+    ...     result = fit(steps=600, state=nbadam.RunState.load(path))
+    >>> (result.x == fit(steps=600).x).all()
+    np.True_
+    """
+
+    def __init__(self, facts: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
+        self.facts, self.arrays = facts, arrays
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write a file, so that at any moment there is the old one or the new one, whole.
+
+        Parameters
+        ----------
+        path : path-like
+            The file, in NumPy's npz format whatever its name.
+        """
+        header = np.array(json.dumps(self.facts | {"format": FORMAT}))
+        with replaced(path) as file:
+            np.savez(file, header=header, **self.arrays)  # type: ignore[arg-type]
+
+    @classmethod
+    def load(cls, path: str | os.PathLike) -> "RunState":
+        """Read a file that `save`, or the option `checkpoint`, wrote.
+
+        Parameters
+        ----------
+        path : path-like
+            The file.
+
+        Returns
+        -------
+        RunState
+
+        Raises
+        ------
+        ValueError
+            If it is something else.
+        OSError
+            If it cannot be read.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                arrays = {name: file[name] for name in file.files}
+                facts = json.loads(str(arrays.pop("header")))
+        except (KeyError, ValueError, AttributeError, EOFError) as error:
+            raise ValueError(f"{os.fspath(path)} was not saved by a run of nbadam.") from error
+        if facts.pop("format", None) != FORMAT:
+            raise ValueError(f"{os.fspath(path)} was saved by another version of nbadam, or is no run.")
+        return cls(facts, arrays)
+
+    def __repr__(self) -> str:
+        """Name the rule, the number of steps and that of variables."""
+        return (
+            f"<RunState: {self.facts['rule']}, {self.facts['nit']} steps, {self.arrays['x'].size} variables>"
+        )
+
+
+class Checkpoints:
+    """The file that a run writes from time to time, if it was asked to.
+
+    Parameters
+    ----------
+    path : str or None
+        The file.
+    every : int or None
+        Steps from one time to the next; None for `SECONDS` instead.
+    """
+
+    def __init__(self, path: str | None, every: int | None) -> None:
+        self.path, self.every = path, every
+        self._saved = time.monotonic()
+
+    def until_due(self, nit: int) -> float:
+        """Return the number of steps until the file is to be written."""
+        return inf if self.path is None or self.every is None else self.every - nit % self.every
+
+    def is_due(self, nit: int) -> bool:
+        """Whether the file is to be written now."""
+        if self.path is None:
+            return False
+        if self.every is not None:
+            return nit % self.every == 0
+        return time.monotonic() - self._saved > SECONDS
+
+    def save(self, state: RunState) -> None:
+        """Write the file; where that fails, warn: the run is worth more, and the old file is whole."""
+        if self.path is None:
+            return
+        try:
+            state.save(self.path)
+        except OSError as error:
+            warnings.warn(f"`checkpoint` was not written at step {state.facts['nit']}: {error}", stacklevel=6)
+        self._saved = time.monotonic()
+
+
+def generator_states(args: tuple) -> list[dict]:
+    """Return the states of the random generators among the arguments of an objective."""
+    return [_plain(g.bit_generator.state) for g in _generators(args)]
+
+
+def restore_generators(args: tuple, states: list[dict]) -> None:
+    """Bring the random generators among the arguments to the states that `generator_states` returned."""
+    generators = _generators(args)
+    if len(generators) != len(states):
+        raise ValueError(f"`state` has {len(states)} random generators, but `args` has {len(generators)}.")
+    for generator, state in zip(generators, states, strict=True):
+        kind = type(generator.bit_generator).__name__
+        if kind != state["bit_generator"]:
+            raise ValueError(f"`state` has a {state['bit_generator']} generator where `args` has a {kind}.")
+        generator.bit_generator.state = _arrays(state)
+
+
+def _generators(args: tuple) -> list[np.random.Generator]:
+    return [argument for argument in args if isinstance(argument, np.random.Generator)]
+
+
+def _plain(value):
+    """Replace arrays by what JSON can hold."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return {"dtype": value.dtype.name, "array": value.tolist()} if isinstance(value, np.ndarray) else value
+
+
+def _arrays(value):
+    """Undo `_plain`."""
+    if not isinstance(value, dict):
+        return value
+    if value.keys() == {"dtype", "array"}:
+        return np.array(value["array"], value["dtype"])
+    return {key: _arrays(item) for key, item in value.items()}
