@@ -245,8 +245,52 @@ def biggs(x, r):
 
 OSBORNE_2 = 1e-3 * np.array(
     [1366, 1191, 1112, 1013, 991, 885, 831, 847, 786, 725, 746, 679, 608, 655, 616, 606, 602, 626, 651, 724]
-    + [649, 649, 694, 644, 624, 661, 612, 558, 533, 495, 500, 423, 395, 375, 372, 391, 396, 405, 428, 429, 523]
-    + [562, 607, 653, 672, 708, 633, 668, 645, 632, 591, 559, 597, 625, 739, 710, 729, 720, 636, 581, 428, 292]
+    + [
+        649,
+        649,
+        694,
+        644,
+        624,
+        661,
+        612,
+        558,
+        533,
+        495,
+        500,
+        423,
+        395,
+        375,
+        372,
+        391,
+        396,
+        405,
+        428,
+        429,
+        523,
+    ]
+    + [
+        562,
+        607,
+        653,
+        672,
+        708,
+        633,
+        668,
+        645,
+        632,
+        591,
+        559,
+        597,
+        625,
+        739,
+        710,
+        729,
+        720,
+        636,
+        581,
+        428,
+        292,
+    ]
     + [162, 98, 54]
 )
 
@@ -528,7 +572,11 @@ def least(evaluate, x0, data):
     scale = 1.0
     fits = [minimize(fun, x0, jac=True, method="BFGS", options={"gtol": 1e-9, "maxiter": 10_000})]
     for _ in range(3):
-        fits.append(minimize(fun, fits[-1].x, jac=True, method="L-BFGS-B", options={"ftol": 0, "gtol": 1e-12, "maxcor": 50}))
+        fits.append(
+            minimize(
+                fun, fits[-1].x, jac=True, method="L-BFGS-B", options={"ftol": 0, "gtol": 1e-12, "maxcor": 50}
+            )
+        )
     return min(fit.fun for fit in fits) * scale
 
 
@@ -552,11 +600,15 @@ def regressions() -> list[Problem]:
     x, y = standardized(sugar.data), standardized(sugar.target[:, None])[:, 0]
     return [
         *problems,
-        regression("breast cancer, logistic", logistic, standardized(cancer.data), 2.0 * cancer.target - 1, 32, 1e-3),
+        regression(
+            "breast cancer, logistic", logistic, standardized(cancer.data), 2.0 * cancer.target - 1, 32, 1e-3
+        ),
         regression("digits, logistic", logistic, digits.data / 16, 2.0 * (digits.target % 2) - 1, 32, 1e-3),
         regression("diabetes, Huber", huber, x, y),
         regression("diabetes, Huber, raw", huber, sugar.data, y),
-        regression("wine, Huber", huber, standardized(wine.data[:, 1:]), standardized(wine.data[:, :1])[:, 0], 16),
+        regression(
+            "wine, Huber", huber, standardized(wine.data[:, 1:]), standardized(wine.data[:, :1])[:, 0], 16
+        ),
     ]
 
 

@@ -46,6 +46,7 @@ OPTIONS = {
     "finite_diff": "2-point",
     "finite_diff_rel_step": None,
     "eps": None,
+    "rng": None,
     "disp": False,
     "return_all": False,
 }
