@@ -6,6 +6,7 @@ import time
 import warnings
 from math import inf
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -79,10 +80,10 @@ class RunState:
             If it cannot be read.
         """
         try:
-            with np.load(path, allow_pickle=False) as file:
+            with open(path, "rb") as raw, np.load(raw, allow_pickle=False) as file:
                 arrays = {name: file[name] for name in file.files}
                 facts = json.loads(str(arrays.pop("header")))
-        except (KeyError, ValueError, AttributeError, EOFError) as error:
+        except (KeyError, ValueError, AttributeError, EOFError, TypeError, BadZipFile) as error:
             raise ValueError(f"{os.fspath(path)} was not saved by a run of nbadam.") from error
         if facts.pop("format", None) != FORMAT:
             raise ValueError(f"{os.fspath(path)} was saved by another version of nbadam, or is no run.")
