@@ -14,7 +14,7 @@ from .hyperparameters import integer
 from .minibatch import _seed
 from .minimize import run
 from .objective import Objective
-from .options import OPTIONS, parameters, plan_from, settings_from, state_from, warn
+from .options import OPTIONS, is_automatic, parameters, plan_from, settings_from, state_from, warn
 from .rules import Rule
 
 _DOC = """Minimize a function with {title} [1]_, as a method of `scipy.optimize.minimize`.
@@ -173,7 +173,13 @@ def _method(
         callback=None,
         **options,
     ):
-        settings = settings_from(known, options)
+        automatic = {"epsilon": 0.0} if is_automatic(options) else {}
+        if automatic and rule is not rules.ADAM:
+            raise ValueError(
+                f"`learning_rate='auto'` is for the methods adam and adamw; {name} needs a number, an array or "
+                "a schedule."
+            )
+        settings = settings_from(known | automatic, options)
         chosen = amsgrad if amsgrad and settings["amsgrad"] else rule
         if hess is not None or hessp is not None:
             warn(f"Method {name} does not use Hessian information (hess, hessp).", RuntimeWarning)

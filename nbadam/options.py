@@ -66,6 +66,11 @@ def settings_from(known: dict, options: dict) -> dict:
     return settings
 
 
+def is_automatic(options: dict) -> bool:
+    """Whether the learning rate is to be found by the run itself."""
+    return isinstance(options.get("learning_rate"), str) and options["learning_rate"] == "auto"
+
+
 def plan_from(
     rule: Rule,
     settings: dict[str, Any],
@@ -76,7 +81,8 @@ def plan_from(
     minibatch: Minibatch | None,
 ) -> Plan:
     """Check the settings and make the plan of a run in `n` variables, of a `Minibatch` if it is one."""
-    learning_rate, rates = _learning_rate(settings["learning_rate"], n)
+    is_auto = is_automatic(settings)
+    learning_rate, rates = _learning_rate(1.0 if is_auto else settings["learning_rate"], n)
     names = list(rule.hyperparameters)[1:]
     hyper = tuple(_CHECKS.get(name, non_negative)(name, settings[name]) for name in names)
     planned = {Stop.EPOCHS: _epochs(settings, minibatch), Stop.STEPS: _steps(settings)}
@@ -88,6 +94,7 @@ def plan_from(
         rule=rule,
         initial=initial,
         learning_rate=learning_rate,
+        is_auto=is_auto,
         hyper=hyper,
         rates=rates,
         clipvalue=_limit("clipvalue", settings, inf),
