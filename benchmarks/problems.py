@@ -6,6 +6,7 @@ printed there.  `others()`: noisy quadratics, mini-batch regressions on real tab
 likelihood and the fit of a differential equation.
 """
 
+# ruff: noqa: NPY002 (Numba's generator is the one that compiled code can draw from without an argument)
 import cmath
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -223,8 +224,11 @@ def brown_dennis(x, r):
 
 
 OSBORNE_1 = 1e-3 * np.array(
-    [844, 908, 932, 936, 925, 908, 881, 850, 818, 784, 751, 718, 685, 658, 628, 603, 580, 558, 538, 522, 506]
-    + [490, 478, 467, 457, 448, 438, 431, 424, 420, 414, 411, 406]
+    (
+        "844 908 932 936 925 908 881 850 818 784 751 718 685 658 628 603 580 558 538 522 506 490 478 467 "
+        "457 448 438 431 424 420 414 411 406"
+    ).split(),
+    dtype=float,
 )
 
 
@@ -244,54 +248,12 @@ def biggs(x, r):
 
 
 OSBORNE_2 = 1e-3 * np.array(
-    [1366, 1191, 1112, 1013, 991, 885, 831, 847, 786, 725, 746, 679, 608, 655, 616, 606, 602, 626, 651, 724]
-    + [
-        649,
-        649,
-        694,
-        644,
-        624,
-        661,
-        612,
-        558,
-        533,
-        495,
-        500,
-        423,
-        395,
-        375,
-        372,
-        391,
-        396,
-        405,
-        428,
-        429,
-        523,
-    ]
-    + [
-        562,
-        607,
-        653,
-        672,
-        708,
-        633,
-        668,
-        645,
-        632,
-        591,
-        559,
-        597,
-        625,
-        739,
-        710,
-        729,
-        720,
-        636,
-        581,
-        428,
-        292,
-    ]
-    + [162, 98, 54]
+    (
+        "1366 1191 1112 1013 991 885 831 847 786 725 746 679 608 655 616 606 602 626 651 724 649 649 694 "
+        "644 624 661 612 558 533 495 500 423 395 375 372 391 396 405 428 429 523 562 607 653 672 708 633 "
+        "668 645 632 591 559 597 625 739 710 729 720 636 581 428 292 162 98 54"
+    ).split(),
+    dtype=float,
 )
 
 
@@ -569,7 +531,6 @@ def least(evaluate, x0, data):
     def fun(x):
         return objective(x, evaluate, ones, data, 0)
 
-    scale = 1.0
     fits = [minimize(fun, x0, jac=True, method="BFGS", options={"gtol": 1e-9, "maxiter": 10_000})]
     for _ in range(3):
         fits.append(
@@ -577,7 +538,7 @@ def least(evaluate, x0, data):
                 fun, fits[-1].x, jac=True, method="L-BFGS-B", options={"ftol": 0, "gtol": 1e-12, "maxcor": 50}
             )
         )
-    return min(fit.fun for fit in fits) * scale
+    return min(fit.fun for fit in fits)
 
 
 def regressions() -> list[Problem]:

@@ -196,7 +196,8 @@ def descent(rule: Rule, evaluate: Callable, automatic: bool):
                     scaled[i] = new[0]
                     put(slots, i, new[1:])
             if automatic:
-                rate = stretch(np.float64(t), horizon, g, scale, (clipvalue, weight_decay), (hyper[0], hyper[1]),
+                betas = hyper[0], hyper[1]
+                rate = stretch(np.float64(t), horizon, g, scale, (clipvalue, weight_decay), betas,
                                before, scaled, slots[0], slots[1], *auto)  # fmt: skip
             place(before, scaled, rates, lower, upper, x_scale, x_lower, x_upper, x)
             for i in range(x.size):

@@ -176,8 +176,8 @@ def _method(
         automatic = {"epsilon": 0.0} if is_automatic(options) else {}
         if automatic and rule is not rules.ADAM:
             raise ValueError(
-                f"`learning_rate='auto'` is for the methods adam and adamw; {name} needs a number, an array or "
-                "a schedule."
+                f"`learning_rate='auto'` is for the methods adam and adamw; {name} needs a number, "
+                "an array or a schedule."
             )
         settings = settings_from(known | automatic, options)
         chosen = amsgrad if amsgrad and settings["amsgrad"] else rule
