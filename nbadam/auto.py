@@ -57,7 +57,8 @@ def begin(x: np.ndarray, f: float, g: np.ndarray, start: np.ndarray, radius: np.
     if not (isfinite(f) and 0 < largest < np.inf):  # the run will not begin
         return
     shares = np.abs(g) / largest  # the sum of gradients might overflow
-    polyak = abs(f) / largest / np.maximum(x.size * shares, 0.01 * shares.sum())
+    with np.errstate(over="ignore"):
+        polyak = abs(f) / largest / np.maximum(x.size * shares, 0.01 * shares.sum())
     size = np.where(x != 0, np.abs(x), np.where(polyak > 0, polyak, 1.0))
     radius[:] = FIRST_RADIUS * np.clip(size, np.finfo(float).tiny, np.finfo(float).max)
 

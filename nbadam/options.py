@@ -192,6 +192,8 @@ def _learning_rate(option, n: int) -> tuple[Callable, np.ndarray]:
             return rates
 
         return rate, equal
+    if isinstance(option, str):
+        raise ValueError(f"`learning_rate` must be a finite number >= 0, or 'auto', not {option!r}.")
     if np.ndim(option) == 0:
         constant = non_negative("learning_rate", option)
         return lambda steps: constant, equal
