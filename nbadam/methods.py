@@ -15,6 +15,7 @@ from .minibatch import _seed
 from .minimize import run
 from .objective import Objective
 from .options import OPTIONS, is_automatic, parameters, plan_from, settings_from, state_from, warn
+from .pace import UNIT_STEPS, paced
 from .rules import Rule
 
 _DOC = """Minimize a function with {title} [1]_, as a method of `scipy.optimize.minimize`.
@@ -24,10 +25,11 @@ _DOC = """Minimize a function with {title} [1]_, as a method of `scipy.optimize.
 
     Parameters
     ----------
-    fun : callable
+    fun : callable or nbadam.Minibatch
         ``fun(x, *args) -> float``, or ``fun(x, *args) -> (float, array)`` with ``jac=True``.  It may
         be noisy, and may give another sample at every call.  A function compiled by Numba that
-        returns both (with ``jac=True``, and no `callback`) is stepped inside compiled code.
+        returns both is stepped inside compiled code; so is ``fun(x, gradient, *args) -> float``, which
+        writes the gradient (both with ``jac=True``, and no `callback` at every step).
     x0 : array_like, shape (n,)
         Where to start.  Never modified.
     args : tuple, optional
@@ -42,9 +44,9 @@ _DOC = """Minimize a function with {title} [1]_, as a method of `scipy.optimize.
     constraints : empty
         Refused with a ValueError otherwise.
     callback : callable, optional
-        Called after every iteration, as ``callback(x)`` or, if its only parameter has this name,
-        ``callback(intermediate_result=OptimizeResult(x=..., fun=...))``, for which `fun` is evaluated
-        at every step.  StopIteration ends the run.
+        Called after every iteration, or every `callback_interval` of them, as ``callback(x)`` or, if its only
+        parameter has this name, ``callback(intermediate_result=OptimizeResult(x=..., fun=...))``, for which
+        `fun` is evaluated there in any case.  StopIteration ends the run.
 
     Other Parameters
     ----------------
@@ -61,10 +63,18 @@ _DOC = """Minimize a function with {title} [1]_, as a method of `scipy.optimize.
         `gtol` and `xtol` belong to these variables.
     steps : int, optional
         Planned number of iterations, whose end is a success.  The tolerances are then off unless given.
+    epochs : int, optional
+        Planned number of passes over the data of a Minibatch, whose end is a success (status 5).  The
+        tolerances are then off unless given.  Without a `learning_rate` a first look at up to 16 batches
+        chooses `x_scale`, unless given, and a rate that falls to 0 as a cosine does; and `average` is "tail"
+        unless given.  (Rules whose steps do not depend on the size of the gradient; others keep their
+        defaults.)
     maxiter : int, default 50000
         Largest number of iterations, whose end is a failure (status 1).
     maxfun, maxfev : int, optional
         Largest number of evaluations of `fun`, looked at after each iteration (status 2).
+    max_time : float, optional
+        Seconds after which this call ends (status 6).
     gtol : float, default 1e-5
         Succeed when no component of the mean gradient over 100 iterations is larger, leaving out
         what points out of the bounds.  At `x0` the gradient itself is looked at.  Where two calls at one
@@ -76,6 +86,9 @@ _DOC = """Minimize a function with {title} [1]_, as a method of `scipy.optimize.
     xtol : float, default 0
         Succeed when no component of the mean point over 100 iterations differs from that of the
         100 before by more than ``xtol * max(1, abs(x / x_scale))``.
+    patience : int, optional
+        Succeed (status 4) when the mean value over so many steps (at least 10) is lower than that over as
+        many steps before by no more than the standard error of the difference, as ten parts of each tell it.
     tol : float, optional
         Sets those of `gtol`, `ftol` and `xtol` that are not given.
     finite_diff : {{"2-point", "3-point", "noise", "spsa"}}
@@ -90,6 +103,7 @@ _DOC = """Minimize a function with {title} [1]_, as a method of `scipy.optimize.
         Their step in units of x; wins over `finite_diff_rel_step`.
     rng : None, int, numpy.random.SeedSequence or numpy.random.Generator, optional
         Where the signs of "spsa" come from; None is another sequence each time.
+from .pace import UNIT_STEPS, paced
     disp : bool, default False
         Print a summary at the end; a failure is an OptimizeWarning.
     return_all : bool, default False
@@ -98,11 +112,16 @@ _DOC = """Minimize a function with {title} [1]_, as a method of `scipy.optimize.
     Returns
     -------
     scipy.optimize.OptimizeResult
-        `x`, `fun` and `jac` (at `x`), `nit`, `nfev`, `njev`, `status`, `success`, `message`.  The point
-        is the last one; the mean of the last 100 where a tolerance is met and it is better; the best one
-        seen where the last is worse than the start or not finite.
-        `status` is 0 for success, 1 for `maxiter`, 2 for `maxfun`, 3 for a value or gradient that is
-        not finite, 99 for a callback's StopIteration.
+        `x`, `fun` and `jac` (at `x`), `nit`, `nfev`, `njev`, `status`, `success`, `message`, `history`
+        (nbadam.History) and `state` (nbadam.RunState).  The point is the one that `average` asks for; the
+        mean of the last 100 where a tolerance is met and it is better; the best one seen where that point is
+        worse than the start, by more than noise explains, or not finite.  `fun` and `jac` of a Minibatch are
+        those over all data, once it has seen an epoch.  Other noisy objectives are evaluated up to 20 times
+        there, but no more than a tenth of the run's evaluations; `fun` is the mean, and `fun_stderr` its
+        standard error.
+        `status` is 0 for success (5 after planned `epochs`, 4 for `patience`), 1 for `maxiter`, 2 for
+        `maxfun`, 3 for a value or gradient that is not finite, 6 for `max_time`, 7 for Ctrl-C, after which
+        the result is what there is so far, 99 for a callback's StopIteration.
 
     Raises
     ------
@@ -122,6 +141,7 @@ _DOC = """Minimize a function with {title} [1]_, as a method of `scipy.optimize.
        "Estimating derivatives of noisy simulations", ACM Trans. Math. Softw. 38, 2012
     .. [3] J. C. Spall, "Implementation of the simultaneous perturbation algorithm for stochastic
        optimization", IEEE Trans. Aerosp. Electron. Syst. 34, 1998
+from .pace import UNIT_STEPS, paced
 
     Examples
     --------
@@ -142,7 +162,7 @@ def _method(
     *,
     amsgrad: Rule | None = None,
     initial: dict[str, float] | None = None,
-    **defaults: float,
+    **defaults: float | str,
 ) -> Callable:
     """Make the method of one rule.
 
@@ -173,17 +193,19 @@ def _method(
         callback=None,
         **options,
     ):
-        automatic = {"epsilon": 0.0} if is_automatic(options) else {}
-        if automatic and rule is not rules.ADAM:
+        if is_automatic(options) and rule is not rules.ADAM:
             raise ValueError(
                 f"`learning_rate='auto'` is for the methods adam and adamw; {name} needs a number, "
                 "an array or a schedule."
             )
-        settings = settings_from(known | automatic, options)
+        settings = settings_from(known, options)
         chosen = amsgrad if amsgrad and settings["amsgrad"] else rule
         if hess is not None or hessp is not None:
             warn(f"Method {name} does not use Hessian information (hess, hessp).", RuntimeWarning)
-        return _minimize(chosen, settings, initial or {}, fun, x0, args, jac, bounds, constraints, callback)
+        given = options.keys()
+        return _minimize(
+            chosen, settings, given, initial or {}, fun, x0, args, jac, bounds, constraints, callback
+        )
 
     texts = [_HYPERPARAMETERS[key].format(default=known[key]) for key in known if key not in OPTIONS]
     method.__name__ = method.__qualname__ = name
@@ -198,7 +220,7 @@ def _method(
     return method
 
 
-def _minimize(rule, settings, initial, fun, x0, args, jac, bounds, constraints, callback):
+def _minimize(rule, settings, given, initial, fun, x0, args, jac, bounds, constraints, callback):
     if constraints is not None and not (hasattr(constraints, "__len__") and len(constraints) == 0):
         raise ValueError(
             "`constraints` cannot be handled by nbadam's methods: use `bounds`, add a penalty to `fun`, "
@@ -210,8 +232,16 @@ def _minimize(rule, settings, initial, fun, x0, args, jac, bounds, constraints, 
         warn("Initial guess is not within the specified bounds; it is moved into them.")
     args = args if isinstance(args, tuple) else (args,)
     objective = _objective(fun, jac, args, settings, lower, upper)
-    plan = plan_from(rule, settings, x0.size, lower, upper, initial, objective.minibatch)
     resumed = state_from(settings["state"])
+    distance = None
+    if settings["epochs"] is not None and "learning_rate" not in given and rule in UNIT_STEPS:
+        settings, distance = paced(
+            settings, given, objective, np.clip(x0, lower, upper), (lower, upper), resumed
+        )
+    if is_automatic(settings) and "epsilon" not in given:
+        settings = settings | {"epsilon": 0.0}  # no unit of the gradient is special
+    plan = plan_from(rule, settings, x0.size, lower, upper, initial, objective.minibatch)
+    plan.distance = distance
     interval = integer(1)("callback_interval", settings["callback_interval"])
 
     points = [np.clip(x0, lower, upper)] if settings["return_all"] else None
@@ -321,10 +351,12 @@ def _report(result) -> None:
 
 _HYPERPARAMETERS = {
     "learning_rate": """\
-    learning_rate : float, array_like of shape (n,) or callable, default {default}
+    learning_rate : float, array_like of shape (n,), callable or "auto", default {default!r}
         Size of a step, in units of ``x / x_scale`` (of that per gradient for plain SGD).  An array gives
         each variable its own.  A schedule is called with the number of steps done so far (0 at the first);
-        a callable without parameters is called at every step.""",
+        a callable without parameters is called at every step.  "auto", for adam and adamw, finds a rate
+        for each variable, which falls to 0 at the end of `steps`, `epochs`, `maxiter` or `maxfun`,
+        whichever is the least; see the page on learning rates.""",
     "beta_1": """\
     beta_1 : float, default {default}
         Decay of the running mean of the gradient, in [0, 1).""",
@@ -334,8 +366,8 @@ _HYPERPARAMETERS = {
         momentum), in [0, 1).""",
     "epsilon": """\
     epsilon : float, default {default}
-        Keeps the denominator from 0, placed where Keras has it ("epsilon hat").  With 0 a variable whose
-        gradients were all zero stays where it is.""",
+        Keeps the denominator from 0, placed where Keras has it ("epsilon hat").  With 0, the default where
+        the learning rate is "auto", a variable whose gradients were all zero stays where it is.""",
     "amsgrad": """\
     amsgrad : bool, default {default}
         Divide by the largest mean square so far (Reddi, Kale and Kumar, ICLR 2018).""",

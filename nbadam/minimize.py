@@ -15,6 +15,7 @@ from .engine import State
 from .gradients import clip_scale, norm_from
 from .interrupts import Interrupts
 from .objective import Objective
+from .progress import progress_bar
 from .result import result_of
 from .rules import Rule
 from .run_state import Checkpoints, RunState, generator_states, restore_generators
@@ -53,6 +54,8 @@ class Plan:
     average: str  # which point to return
     checkpoint: str | None = None  # path of a file
     checkpoint_every: int | None = None  # steps
+    progress: bool = False  # whether to show a bar
+    distance: float | None = None  # see pace.Pace; None where the learning rate was given
 
     @property
     def horizon(self) -> float:
@@ -294,6 +297,7 @@ class Run:
         facts = {
             "rule": self.plan.rule.name,
             "average": self.plan.average,
+            "distance": self.plan.distance,
             "nit": self.nit,
             "f": self.f,
             "f_start": self.f_start,
@@ -358,6 +362,7 @@ def run(
         state = Run(objective, plan, x0, resumed)
         checkpoints = Checkpoints(plan.checkpoint, plan.checkpoint_every)
         advance = _compiled(state) if compiled else _driven(state, interval if wants_value else 0)
+        bar = progress_bar(plan.maxiter, state.nit, "step") if plan.progress else None
         begun = time.perf_counter()
         stop: Stop | None = None
         try:
@@ -365,6 +370,8 @@ def run(
             while stop is None:
                 until_callback = interval - state.nit % interval if callback else inf
                 stop = advance(min(until_callback, checkpoints.until_due(state.nit)))
+                if bar is not None:
+                    bar.update(state.nit - bar.n)
                 if callback is not None and state.nit % interval == 0:
                     interrupts.in_user_code = True
                     callback(state)
@@ -383,6 +390,9 @@ def run(
             if not interrupts.armed:
                 raise
             stop = Stop.INTERRUPTED
+        finally:
+            if bar is not None:
+                bar.close()
         interrupts.in_user_code = False
         snapshot = state.snapshot()
         checkpoints.save(snapshot)

@@ -43,6 +43,7 @@ OPTIONS = {
     "state": None,
     "checkpoint": None,
     "checkpoint_every": None,
+    "progress": False,
     "finite_diff": "2-point",
     "finite_diff_rel_step": None,
     "eps": None,
@@ -61,7 +62,7 @@ def settings_from(known: dict, options: dict) -> dict:
     if unknown:
         warn(f"Unknown solver options: {', '.join(unknown)}")
     settings = known | {name: value for name, value in options.items() if name in known}
-    for name in {"amsgrad", "return_all"} & set(settings):
+    for name in {"amsgrad", "return_all", "progress"} & set(settings):
         flag(name, settings[name])
     return settings
 
@@ -85,7 +86,7 @@ def plan_from(
     learning_rate, rates = _learning_rate(1.0 if is_auto else settings["learning_rate"], n)
     names = list(rule.hyperparameters)[1:]
     hyper = tuple(_CHECKS.get(name, non_negative)(name, settings[name]) for name in names)
-    planned = {Stop.EPOCHS: _epochs(settings, minibatch), Stop.STEPS: _steps(settings)}
+    planned = {Stop.EPOCHS: epochs_to_steps(settings["epochs"], minibatch), Stop.STEPS: _steps(settings)}
     limits = {end: steps for end, steps in planned.items() if steps is not None}
     if settings["maxiter"] is not None or not limits:
         limits[Stop.MAXITER] = _limit("maxiter", settings, MAXITER)
@@ -111,6 +112,7 @@ def plan_from(
         average=choice(*KINDS)("average", settings["average"]),
         checkpoint=_path(settings["checkpoint"]),
         checkpoint_every=optional(integer(1))("checkpoint_every", settings["checkpoint_every"]),
+        progress=settings["progress"],
     )
 
 
@@ -118,13 +120,13 @@ def _steps(settings: dict) -> float | None:
     return None if settings["steps"] is None else number("steps", settings["steps"], low=0)
 
 
-def _epochs(settings: dict, minibatch: Minibatch | None) -> float | None:
-    """Return the steps of the planned number of epochs, or None."""
-    if settings["epochs"] is None:
+def epochs_to_steps(epochs, minibatch: Minibatch | None) -> float | None:
+    """Return the steps of a planned number of epochs, or None."""
+    if epochs is None:
         return None
     if minibatch is None:
         raise ValueError("`epochs` is for objectives of the class Minibatch; give `steps` instead.")
-    return minibatch.steps(integer(0)("epochs", settings["epochs"]))
+    return minibatch.steps(integer(0)("epochs", epochs))
 
 
 def _path(option) -> str | None:
