@@ -103,7 +103,21 @@ _DOC = """Minimize a function with {title} [1]_, as a method of `scipy.optimize.
         Their step in units of x; wins over `finite_diff_rel_step`.
     rng : None, int, numpy.random.SeedSequence or numpy.random.Generator, optional
         Where the signs of "spsa" come from; None is another sequence each time.
-from .pace import UNIT_STEPS, paced
+    average : {{"last", "best", "tail", "ema"}}
+        Which point to return: the last one; that of the lowest value seen; the mean of all points weighted by
+        about the cube of the step, three quarters of it on the last 30 % [4]_; or an exponential mean over
+        some 100 steps.
+    callback_interval : int, default 1
+        Iterations from one call of `callback` to the next.
+    state : nbadam.RunState or path-like, optional
+        The `state` of a result, or a checkpoint, that the run goes on from instead of `x0`.  All limits but
+        `max_time` count from the beginning of the first run.
+    checkpoint : path-like, optional
+        File that is replaced by the state of the run from time to time, and at its end.
+    checkpoint_every : int, optional
+        Iterations from one time to the next; by default a minute.
+    progress : bool, default False
+        Show a progress bar (extra ``progress``).
     disp : bool, default False
         Print a summary at the end; a failure is an OptimizeWarning.
     return_all : bool, default False
@@ -141,7 +155,7 @@ from .pace import UNIT_STEPS, paced
        "Estimating derivatives of noisy simulations", ACM Trans. Math. Softw. 38, 2012
     .. [3] J. C. Spall, "Implementation of the simultaneous perturbation algorithm for stochastic
        optimization", IEEE Trans. Aerosp. Electron. Syst. 34, 1998
-from .pace import UNIT_STEPS, paced
+    .. [4] O. Shamir and T. Zhang, "Stochastic gradient descent for non-smooth optimization", ICML 2013
 
     Examples
     --------
