@@ -19,7 +19,7 @@ from .batch_kernel import ENTRIES, FIXED, LAST_STEP, ROWS, columns, fill_table_k
 from .blocks import Blocks, default_workers, work_through
 from .checks import number
 from .hyperparameters import flag, integer, non_negative
-from .options import _CHECKS, MAXITER, _learning_rate, _limit, _tolerances
+from .options import _CHECKS, DIVIDING, MAXITER, _learning_rate, _limit, _tolerances
 from .problem_data import as_args, as_data, as_matrix, pieces
 from .rules import Rule
 from .status import BatchStatus
@@ -239,6 +239,10 @@ class _Batch:
     ) -> None:
         if not isinstance(rule, Rule):
             raise ValueError(f"`rule` must be a Rule, such as nbadam.rules.ADAM, not {rule!r}.")
+        if rule in DIVIDING:
+            raise ValueError(
+                "`rule` must not be FTRL, which starts at 0 instead of `x0`: without penalties ADAGRAD is the same."
+            )
         self.rule = rule
         self.x0 = _starts(x0)
         self.n = n = self.x0.shape[-1]
