@@ -2,14 +2,17 @@
 
 from typing import TYPE_CHECKING
 
-from . import rules, schedules
+from . import rules, schedules, vector_math
+from .batch import BatchResult, minimize_batch
 from .history import History, plot_history
 from .methods import adadelta, adagrad, adam, adamax, adamw, ftrl, lion, nadam, radam, rmsprop, sgd
 from .minibatch import Minibatch
 from .run_state import RunState
 from .shgo import ShgoMethod
+from .status import BatchStatus
 
 if TYPE_CHECKING:
+    from .fitting import FitResult, FitStatus, Model, curve_fit
     from .optimizers import (
         SGD,
         Adadelta,
@@ -38,11 +41,16 @@ __all__ = [
     "Adam",
     "AdamW",
     "Adamax",
+    "BatchResult",
+    "BatchStatus",
+    "FitResult",
+    "FitStatus",
     "Ftrl",
     "History",
     "IndexedSlices",
     "Lion",
     "Minibatch",
+    "Model",
     "Nadam",
     "Optimizer",
     "RAdam",
@@ -54,10 +62,12 @@ __all__ = [
     "adam",
     "adamax",
     "adamw",
+    "curve_fit",
     "deserialize",
     "ftrl",
     "get",
     "lion",
+    "minimize_batch",
     "nadam",
     "plot_history",
     "radam",
@@ -66,6 +76,7 @@ __all__ = [
     "schedules",
     "serialize",
     "sgd",
+    "vector_math",
 ]
 
 
@@ -73,6 +84,10 @@ def __getattr__(name: str):
     # The optimizer objects are imported when they are asked for: it keeps `import nbadam` 10 ms shorter.
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name in ("FitResult", "FitStatus", "Model", "curve_fit"):
+        from . import fitting
+
+        return getattr(fitting, name)
     from . import optimizers, sparse
 
     return getattr(sparse if name == "IndexedSlices" else optimizers, name)

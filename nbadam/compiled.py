@@ -18,6 +18,7 @@ from numba.extending import is_jitted, overload, register_jitable
 
 from . import history
 from ._jit import compile_kernel, put, store, take
+from .auto import stretch_kernel
 from .averaging import weight
 from .engine import _sum_squares
 from .gradients import clip_scale, norm_from
@@ -163,20 +164,21 @@ def _gather_all(data, rows, buffers):
 # --- The run -------------------------------------------------------------------------------------
 
 
-def descent(rule: Rule, evaluate: Callable):
-    """Compile the run of a rule on an objective.
+def descent(rule: Rule, evaluate: Callable, automatic: bool):
+    """Compile the run of a rule on an objective, with automatic rates or given ones.
 
     Nothing of it is cached on disk: Numba's cache does not see a change in the objective.
     """
     update, scalars = rule.update, rule.scalars
     sum_squares, judge = _sum_squares("float64", 1, "serial"), judge_kernel()
+    stretch = stretch_kernel()
 
     # Loops instead of `a[:] = b`, whose broadcasting takes Numba seconds to compile.
     @njit(error_model="numpy", nogil=True)
     def run(nit, learning_rates, hyper, limits, tolerances, average_kind,
-            g, scaled, slots, rates, box, x, window, best, average, table, trace, args):  # fmt: skip
+            g, scaled, slots, auto, rates, box, x, window, best, average, table, trace, args):  # fmt: skip
         lower, upper, x_scale, x_lower, x_upper = box
-        clipvalue, clipnorm, weight_decay = limits
+        clipvalue, clipnorm, weight_decay, horizon = limits
         g_sum, x_sum, x_mean, tally = window
         f_best, x_best, g_best = best
         is_free = is_plain(lower, upper, x_scale, x_lower, x_upper) and not rates.size
@@ -191,9 +193,13 @@ def descent(rule: Rule, evaluate: Callable):
                 scale = clip_scale(norm_from(sums[0], g, clipvalue), clipnorm)
             decay = rate * weight_decay
             step = scalars(np.float64(t), rate, *hyper)
-            if not is_free:
+            if automatic or not is_free:
                 for i in range(x.size):
                     before[i] = scaled[i]
+            if automatic:
+                decay = 0.0
+                for i in range(x.size):
+                    scaled[i] = 0.0
             if clipvalue == inf and scale == 1.0 and decay == 0.0 and t % SWEEP != 0:
                 for i in range(x.size):
                     new = update(g[i], scaled[i], *take(slots, i), *step)
@@ -205,6 +211,10 @@ def descent(rule: Rule, evaluate: Callable):
                     new = update(g_i, scaled[i] - decay * scaled[i], *take(slots, i), *step)
                     scaled[i] = new[0]
                     put(slots, i, new[1:])
+            if automatic:
+                betas = hyper[0], hyper[1]
+                rate = stretch(np.float64(t), horizon, g, scale, (clipvalue, weight_decay), betas,
+                               before, scaled, slots[0], slots[1], *auto)  # fmt: skip
             if is_free:
                 for i in range(x.size):
                     x[i] = scaled[i]
@@ -246,9 +256,9 @@ push = register_jitable(history.push)
 
 
 @lru_cache(maxsize=64)
-def _compiled_run(rule: Rule, fun: Callable, in_place: bool, on_batches: bool):
+def _compiled_run(rule: Rule, automatic: bool, fun: Callable, in_place: bool, on_batches: bool):
     evaluate = _in_place(fun) if in_place else _returning(fun)
-    return descent(rule, _on_batches(evaluate) if on_batches else evaluate)
+    return descent(rule, _on_batches(evaluate) if on_batches else evaluate, automatic)
 
 
 MANY = 5  # functions made from one text, from which on it looks like a loop
@@ -273,8 +283,8 @@ def _warn_of_many(fun: Callable) -> None:
         )
 
 
-def compiled_run(rule: Rule, fun: Callable, *, in_place: bool, on_batches: bool):
+def compiled_run(rule: Rule, automatic: bool, fun: Callable, *, in_place: bool, on_batches: bool):
     """Return the compiled run of a rule on a function that Numba compiled; the 64 last ones are kept."""
     with global_compiler_lock:  # two threads that come at once compile it once
         _warn_of_many(fun)
-        return _compiled_run(rule, fun, in_place, on_batches)
+        return _compiled_run(rule, automatic, fun, in_place, on_batches)

@@ -10,11 +10,12 @@ from numba.extending import is_jitted
 from . import rules
 from .bounds import parse_bounds
 from .checks import positive
+from .differences import PERTURBATION, SCHEMES, Differences, Perturbations
 from .hyperparameters import integer
-from .minibatch import Minibatch
+from .minibatch import Minibatch, _seed
 from .minimize import run
-from .objective import SCHEMES, Differences, Objective
-from .options import OPTIONS, parameters, plan_from, settings_from, state_from, warn
+from .objective import Objective
+from .options import OPTIONS, is_automatic, parameters, plan_from, settings_from, state_from, warn
 from .pace import UNIT_STEPS, paced
 from .rules import Rule
 
@@ -91,15 +92,21 @@ _DOC = """Minimize a function with {title} [1]_, as a method of `scipy.optimize.
         many steps before by no more than the standard error of the difference, as ten parts of each tell it.
     tol : float, optional
         Sets those of `gtol`, `ftol` and `xtol` that are not given.
-    finite_diff : {{"2-point", "3-point"}}
-        Forward differences (n evaluations a step more) or central ones (2 n) where `jac` is None.
+    finite_diff : {{"2-point", "3-point", "noise", "spsa"}}
+        The gradient where `jac` is None: forward differences (n evaluations a step more); central ones
+        (2 n); "noise", forward ones whose steps suit the noise of `fun`, which is estimated at `x0` with 7
+        to 35 evaluations, and 2 to 8 for each variable [2]_; "spsa", simultaneous perturbation, two
+        evaluations a step whatever n is, of which `fun` at the point is the mean [3]_.
     finite_diff_rel_step : float or array_like, optional
-        Their step relative to ``max(1, abs(x))``; default 1.5e-8 or, for "3-point", 6.1e-6.
+        Their step relative to ``max(1, abs(x))``; default 1.5e-8 or, for "3-point", 6.1e-6.  For "spsa"
+        the first perturbation relative to `x_scale`, default 0.01; the k-th is less by ``k**0.101``.
     eps : float or array_like, optional
         Their step in units of x; wins over `finite_diff_rel_step`.
+    rng : None, int, numpy.random.SeedSequence or numpy.random.Generator, optional
+        Where the signs of "spsa" come from; None is another sequence each time.
     average : {{"last", "best", "tail", "ema"}}
         Which point to return: the last one; that of the lowest value seen; the mean of all points weighted by
-        about the cube of the step, three quarters of it on the last 30 % [2]_; or an exponential mean over
+        about the cube of the step, three quarters of it on the last 30 % [4]_; or an exponential mean over
         some 100 steps.
     callback_interval : int, default 1
         Iterations from one call of `callback` to the next.
@@ -145,7 +152,11 @@ _DOC = """Minimize a function with {title} [1]_, as a method of `scipy.optimize.
     References
     ----------
     .. [1] {reference}
-    .. [2] O. Shamir and T. Zhang, "Stochastic gradient descent for non-smooth optimization", ICML 2013
+    .. [2] J. J. Moré and S. M. Wild, "Estimating computational noise", SIAM J. Sci. Comput. 33, 2011, and
+       "Estimating derivatives of noisy simulations", ACM Trans. Math. Softw. 38, 2012
+    .. [3] J. C. Spall, "Implementation of the simultaneous perturbation algorithm for stochastic
+       optimization", IEEE Trans. Aerosp. Electron. Syst. 34, 1998
+    .. [4] O. Shamir and T. Zhang, "Stochastic gradient descent for non-smooth optimization", ICML 2013
 
     Examples
     --------
@@ -166,7 +177,7 @@ def _method(
     *,
     amsgrad: Rule | None = None,
     initial: dict[str, Any] | None = None,
-    **defaults: float,
+    **defaults: float | str,
 ) -> Callable:
     """Make the method of one rule.
 
@@ -197,6 +208,11 @@ def _method(
         callback=None,
         **options,
     ):
+        if is_automatic(options) and rule is not rules.ADAM:
+            raise ValueError(
+                f"`learning_rate='auto'` is for the methods adam and adamw; {name} needs a number, "
+                "an array or a schedule."
+            )
         settings = settings_from(known, options)
         chosen = amsgrad if amsgrad and settings["amsgrad"] else rule
         if hess is not None or hessp is not None:
@@ -242,6 +258,8 @@ def _minimize(rule, settings, given, initial, fun, x0, args, jac, bounds, constr
         settings, distance = paced(
             settings, given, objective, np.clip(x0, lower, upper), (lower, upper), resumed
         )
+    if is_automatic(settings) and "epsilon" not in given:
+        settings = settings | {"epsilon": 0.0}  # no unit of the gradient is special
     plan = plan_from(rule, settings, x0.size, lower, upper, initial, objective.minibatch)
     plan.distance = distance
     interval = integer(1)("callback_interval", settings["callback_interval"])
@@ -308,11 +326,19 @@ def _objective(fun, jac, args: tuple, settings: dict, lower: np.ndarray, upper: 
     scheme = jac if isinstance(jac, str) else settings["finite_diff"]
     if scheme not in SCHEMES:
         raise ValueError(f"`finite_diff` must be one of {', '.join(SCHEMES)}, not {scheme!r}.")
-    steps = {
-        name: None if settings[name] is None else positive(name, settings[name], lower.size)
+    n = lower.size
+    relative, absolute = (
+        None if settings[name] is None else positive(name, settings[name], n)
         for name in ("finite_diff_rel_step", "eps")
-    }
-    differences = Differences(scheme, lower, upper, steps["finite_diff_rel_step"], steps["eps"])
+    )
+    x_scale = positive("x_scale", settings["x_scale"], n)
+    seed = _seed(settings["rng"])
+    differences: Differences | Perturbations
+    if scheme == "spsa":
+        size = (PERTURBATION if relative is None else relative) * x_scale
+        differences = Perturbations(lower, upper, size if absolute is None else absolute, seed)
+    else:
+        differences = Differences(scheme, lower, upper, relative, absolute, x_scale)
     return Objective(fun, None, args, differences)
 
 
@@ -349,10 +375,12 @@ def _report(result) -> None:
 
 _HYPERPARAMETERS = {
     "learning_rate": """\
-    learning_rate : float, array_like of shape (n,) or callable, default {default}
+    learning_rate : float, array_like of shape (n,), callable or "auto", default {default!r}
         Size of a step, in units of ``x / x_scale`` (of that per gradient for plain SGD).  An array gives
         each variable its own.  A schedule is called with the number of steps done so far (0 at the first);
-        a callable without parameters is called at every step.""",
+        a callable without parameters is called at every step.  "auto", for adam and adamw, finds a rate
+        for each variable, which falls to 0 at the end of `steps`, `epochs`, `maxiter` or `maxfun`,
+        whichever is the least; see the page on learning rates.""",
     "beta_1": """\
     beta_1 : float, default {default}
         Decay of the running mean of the gradient, in [0, 1).""",
@@ -362,8 +390,8 @@ _HYPERPARAMETERS = {
         momentum), in [0, 1).""",
     "epsilon": """\
     epsilon : float, default {default}
-        Keeps the denominator from 0, placed where Keras has it ("epsilon hat").  With 0 a variable whose
-        gradients were all zero stays where it is.""",
+        Keeps the denominator from 0, placed where Keras has it ("epsilon hat").  With 0, the default where
+        the learning rate is "auto", a variable whose gradients were all zero stays where it is.""",
     "amsgrad": """\
     amsgrad : bool, default {default}
         Divide by the largest mean square so far (Reddi, Kale and Kumar, ICLR 2018).""",

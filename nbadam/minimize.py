@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import averaging, history
+from .auto import begin, new_auto, stretch_kernel
 from .compiled import compiled_run, place_kernel
 from .engine import State
 from .gradients import clip_scale, norm_from
@@ -38,6 +39,7 @@ class Plan:
         str, Any
     ]  # slots that do not start at 0: numbers, or functions of x and the scalars of step 1
     learning_rate: Callable  # of the number of steps done before, an int or an array of them
+    is_auto: bool  # whether `stretch` finds the rates instead, and `learning_rate` is 1
     hyper: tuple[float, ...]  # the hyperparameters after the learning rate
     rates: np.ndarray  # each variable's learning rate as a fraction of `learning_rate`; empty if equal
     clipvalue: float
@@ -56,6 +58,11 @@ class Plan:
     checkpoint_every: int | None = None  # steps
     progress: bool = False  # whether to show a bar
     distance: float | None = None  # see pace.Pace; None where the learning rate was given
+
+    @property
+    def horizon(self) -> float:
+        """Number of steps that a schedule can count on."""
+        return float(min(self.maxiter, self.maxfun))
 
 
 class Run:
@@ -79,6 +86,7 @@ class Run:
         self.average_kind = averaging.KINDS[plan.average]
         self.average = np.zeros(0 if self.average_kind == averaging.LAST else n)
         self.table, self.trace = history.new_history()
+        self.auto = new_auto(n if plan.is_auto else 0)
         self.nit = 0
         self.rate = 0.0  # of the last step
         self.is_noisy = objective.is_noisy  # None: not known before two values at one point were compared
@@ -93,6 +101,8 @@ class Run:
             self.f, g = objective.value_and_gradient(self.x)
             self.f_start = self.f
             self.g[:] = g * plan.x_scale
+            if plan.is_auto:
+                begin(self.scaled, self.f, self.g, *self.auto[:2])
 
     def start(self) -> Stop | None:
         """Return why the run need not begin, or None."""
@@ -118,14 +128,32 @@ class Run:
             scale = clip_scale(norm_from(squares, self.g, plan.clipvalue), plan.clipnorm)
         self.x_before[:] = self.x
         before = self.scaled.copy()
+        if plan.is_auto:
+            self.scaled.fill(0.0)
         self.state.step(
             (self.g,),
             self.nit + 1.0,
             (rate, *plan.hyper),
             clip=plan.clipvalue,
             scales=np.array([scale]),
-            decays=np.array([rate * plan.weight_decay]),
+            decays=np.array([0.0 if plan.is_auto else rate * plan.weight_decay]),
         )
+        if plan.is_auto:
+            m, v = list(self.state.slots.values())[:2]
+            limits, betas = (plan.clipvalue, plan.weight_decay), plan.hyper[:2]
+            self.rate = stretch_kernel()(
+                self.nit + 1.0,
+                plan.horizon,
+                self.g,
+                scale,
+                limits,
+                betas,
+                before,
+                self.scaled,
+                m,
+                v,
+                *self.auto,
+            )
         place_kernel()(before, self.scaled, plan.rates, *self.box, self.x)
         self.nit += 1
         self.is_pending = True
@@ -156,14 +184,14 @@ class Run:
         rates = np.empty(steps)
         rates[:] = plan.learning_rate(np.arange(self.nit, self.nit + steps))
         slots = tuple(self.state.slots.values())
-        limits = plan.clipvalue, plan.clipnorm, plan.weight_decay
+        limits = plan.clipvalue, plan.clipnorm, plan.weight_decay, plan.horizon
         code, done, self.f = kernel(
             self.nit, rates, plan.hyper, limits, plan.tolerances, self.average_kind,
-            self.g, self.scaled, slots, plan.rates, self.box, self.x, self.window,
+            self.g, self.scaled, slots, self.auto, plan.rates, self.box, self.x, self.window,
             self.best, self.average, self.table, self.trace, args,
         )  # fmt: skip
         self.nit += done
-        self.rate = float(rates[done - 1])
+        self.rate = float(self.auto[3][1] if plan.is_auto else rates[done - 1])
         objective.count(done)
         if code == BAD_SHAPE:
             raise ValueError(f"The gradient must have the shape of `x0`, {self.x.shape}, at every point.")
@@ -242,7 +270,12 @@ class Run:
         g_sum, x_sum, x_mean, tally = self.window
         f_best, x_best, g_best = self.best
         slots = {f"slot {name}": slot for name, slot in self.state.slots.items()}
+        start, radius, noise, auto_tally = self.auto
         return slots | {
+            "auto_start": start,
+            "auto_radius": radius,
+            "auto_noise": noise,
+            "auto_tally": auto_tally,
             "x": self.x,
             "x_start": self.x_start,
             "x_before": self.x_before,
@@ -388,7 +421,7 @@ def _driven(run: Run, interval: int) -> Callable[[float], Stop | None]:
 def _compiled(run: Run) -> Callable[[float], Stop | None]:
     """Return what makes up to `most` steps in compiled code, in about `CHUNK_SECONDS`."""
     plan, objective = run.plan, run.objective
-    kernel = compiled_run(plan.rule, **objective.compiled_form())
+    kernel = compiled_run(plan.rule, plan.is_auto, **objective.compiled_form())
     steps, is_first = WINDOW, True
 
     def advance(most: float) -> Stop | None:

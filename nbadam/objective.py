@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 
 from .compiled import writes_gradient
+from .differences import Differences, Perturbations
 from .interrupts import Interrupts
 from .minibatch import Minibatch, Sampler
-
-SCHEMES = ("2-point", "3-point")
 
 
 class Objective:
@@ -28,7 +27,7 @@ class Objective:
         True if `fun` returns both, ``jac(x, *args)`` for the gradient alone, None for differences.
     args : tuple
         Further arguments of `fun` and `jac`.
-    differences : Differences or None
+    differences : Differences, Perturbations or None
         How to difference `fun`; used where `jac` is None.
 
     Attributes
@@ -37,6 +36,8 @@ class Objective:
         Values and gradients computed so far; differences count in `nfev` as well.
     value_is_free : bool
         Whether the gradient comes with the value at no further cost.
+    value_is_estimate : bool
+        Whether the value that comes with the gradient is not that of the point itself.
     is_noisy : bool or None
         Whether two values at one point may differ; None if not known.
     minibatch, sampler : Minibatch and Sampler, or None
@@ -45,14 +46,20 @@ class Objective:
         Told while the user's code runs.
     """
 
-    def __init__(self, fun: Callable, jac, args: tuple, differences: "Differences | None") -> None:
+    def __init__(
+        self, fun: Callable, jac, args: tuple, differences: Differences | Perturbations | None
+    ) -> None:
         self.minibatch = fun if isinstance(fun, Minibatch) else None
         self.sampler = Sampler(fun) if isinstance(fun, Minibatch) else None
         self.fun = fun.fun if isinstance(fun, Minibatch) else fun
         self.jac, self.args, self.differences = jac, args, differences
         self.nfev = self.njev = 0
         self.value_is_free = not callable(jac)
-        self.is_noisy = None if self.minibatch is None else not self.minibatch.is_whole
+        self.value_is_estimate = differences is not None and differences.value_is_estimate
+        # Perturbed at random, even a smooth function gives another gradient each time.
+        self.is_noisy: bool | None = self.value_is_estimate or None
+        if self.minibatch is not None:
+            self.is_noisy = not self.minibatch.is_whole
         self.interrupts = Interrupts()
 
     @cached_property
@@ -81,11 +88,10 @@ class Objective:
             both = self._both(x)
             self.count(1)
             return both
-        f = self.value(x)
         if callable(self.jac):
-            return f, self.gradient(x)
+            return self.value(x), self.gradient(x)
         assert self.differences is not None
-        g = self.differences.gradient(self.value, x, f)
+        f, g = self.differences.value_and_gradient(self.value, x)
         self.njev += 1
         return f, g
 
@@ -161,7 +167,8 @@ class Objective:
     def facts(self) -> dict[str, Any]:
         """Return what has changed since the start, as JSON can hold it."""
         sampler = None if self.sampler is None else self.sampler.facts()
-        return {"nfev": self.nfev, "njev": self.njev, "sampler": sampler}
+        differences = {} if self.differences is None else self.differences.facts()
+        return {"nfev": self.nfev, "njev": self.njev, "sampler": sampler, "differences": differences}
 
     def restore(self, facts: dict[str, Any]) -> None:
         """Bring it to where it was when `facts` was called."""
@@ -170,58 +177,8 @@ class Objective:
         self.nfev, self.njev = facts["nfev"], facts["njev"]
         if self.sampler is not None:
             self.sampler.restore(facts["sampler"])
-
-
-class Differences:
-    """Gradients by finite differences, at points that stay within the bounds.
-
-    Parameters
-    ----------
-    scheme : {"2-point", "3-point"}
-        Forward differences, n evaluations a gradient, or central ones, 2 n evaluations.
-    lower, upper : ndarray, shape (n,)
-        Bounds.  Where the step of the scheme would leave them, it is turned around.
-    relative, absolute : None, float or array of shape (n,)
-        Step relative to ``max(1, abs(x))`` (by default the root, or the cube root, of the rounding
-        error of double precision), or absolute, which wins.
-    """
-
-    def __init__(self, scheme: str, lower, upper, relative=None, absolute=None) -> None:
-        self.central = scheme == "3-point"
-        self.lower, self.upper = lower, upper
-        self.relative, self.absolute = relative, absolute
-
-    def gradient(self, value: Callable, x: np.ndarray, f: float) -> np.ndarray:
-        """Return the gradient of `value` at `x`, where it is `f`."""
-        g = np.zeros_like(x)
-        for i, step in enumerate(self._steps(x)):
-            below, above = x[i] - self.lower[i], self.upper[i] - x[i]
-            if self.central and step <= min(below, above):
-                low, high = self._moved(x, i, -step), self._moved(x, i, step)
-                g[i] = (value(high) - value(low)) / (high[i] - low[i])
-            elif self.central and 2 * step <= max(below, above):
-                g[i] = self._one_sided(value, x, i, f, step if above > below else -step)
-            elif max(below, above) > 0:  # a fixed variable has no gradient
-                step = min(step, max(below, above))
-                point = self._moved(x, i, step if step <= above else -step)
-                g[i] = (value(point) - f) / (point[i] - x[i])
-        return g
-
-    def _steps(self, x: np.ndarray) -> np.ndarray:
-        if self.absolute is not None:
-            return np.broadcast_to(self.absolute, x.shape)
-        default = np.finfo(float).eps ** (1 / 3 if self.central else 1 / 2)
-        return (default if self.relative is None else self.relative) * np.maximum(1.0, np.abs(x))
-
-    def _one_sided(self, value: Callable, x: np.ndarray, i: int, f: float, step: float) -> float:
-        """Second-order difference from three points on one side."""
-        near, far = self._moved(x, i, step), self._moved(x, i, 2 * step)
-        return (4 * value(near) - 3 * f - value(far)) / (far[i] - x[i])
-
-    def _moved(self, x: np.ndarray, i: int, step: float) -> np.ndarray:
-        point = x.copy()
-        point[i] = min(max(x[i] + step, self.lower[i]), self.upper[i])
-        return point
+        if self.differences is not None:
+            self.differences.restore(facts["differences"])
 
 
 def _as_value(value) -> float:

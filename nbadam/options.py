@@ -57,6 +57,7 @@ OPTIONS = {
     "finite_diff": "2-point",
     "finite_diff_rel_step": None,
     "eps": None,
+    "rng": None,
     "disp": False,
     "return_all": False,
 }
@@ -83,6 +84,11 @@ def settings_from(known: dict, options: dict) -> dict:
     return settings
 
 
+def is_automatic(options: dict) -> bool:
+    """Whether the learning rate is to be found by the run itself."""
+    return isinstance(options.get("learning_rate"), str) and options["learning_rate"] == "auto"
+
+
 def plan_from(
     rule: Rule,
     settings: dict[str, Any],
@@ -93,7 +99,9 @@ def plan_from(
     minibatch: Minibatch | None,
 ) -> Plan:
     """Check the settings and make the plan of a run in `n` variables, of a `Minibatch` if it is one."""
-    learning_rate, rates = _learning_rate(settings["learning_rate"], n, divides=rule in DIVIDING)
+    is_auto = is_automatic(settings)
+    rate = 1.0 if is_auto else settings["learning_rate"]
+    learning_rate, rates = _learning_rate(rate, n, divides=rule in DIVIDING)
     names = list(rule.hyperparameters)[1:]
     hyper = tuple(_CHECKS.get(name, non_negative)(name, settings[name]) for name in names)
     planned = {Stop.EPOCHS: epochs_to_steps(settings["epochs"], minibatch), Stop.STEPS: _steps(settings)}
@@ -105,6 +113,7 @@ def plan_from(
         rule=rule,
         initial=initial,
         learning_rate=learning_rate,
+        is_auto=is_auto,
         hyper=hyper,
         rates=rates,
         clipvalue=_limit("clipvalue", settings, inf),
@@ -183,7 +192,7 @@ def _tolerances(settings: dict) -> tuple[float, float, float, float]:
     return tolerance("gtol", GTOL), tolerance("ftol", FTOL), tolerance("xtol", XTOL), part
 
 
-def _learning_rate(option, n: int, divides: bool) -> tuple[Callable, np.ndarray]:
+def _learning_rate(option, n: int, divides: bool = False) -> tuple[Callable, np.ndarray]:
     """Learning rate as a function of the steps done, and each variable's fraction of it (empty if equal).
 
     A rule that divides by it takes one number above 0 for all variables.
@@ -207,6 +216,9 @@ def _learning_rate(option, n: int, divides: bool) -> tuple[Callable, np.ndarray]
             return rates
 
         return rate, equal
+    if isinstance(option, str):
+        legal = "> 0" if divides else ">= 0, or 'auto'"
+        raise ValueError(f"`learning_rate` must be a finite number {legal}, not {option!r}.")
     if np.ndim(option) == 0 or divides:
         constant = (above_zero if divides else non_negative)("learning_rate", option)
         return lambda steps: constant, equal

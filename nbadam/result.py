@@ -64,6 +64,9 @@ def result_of(run: "Run", stop: Stop, snapshot: RunState) -> "OptimizeResult":
     )
     if end.error is not None:
         result.fun_stderr = end.error
+    differences = run.objective.differences
+    if differences is not None and differences.noise is not None:
+        result.fun_noise = differences.noise
     return result
 
 
@@ -80,6 +83,8 @@ def _evaluated(run: "Run", stop: Stop) -> _End:
     elif f is None or g is None:
         f, g = objective.value_and_gradient(x)
         g *= plan.x_scale
+        if objective.value_is_estimate:
+            f = objective.value(x)
     if run.nit < WINDOW or stop in QUICK or is_noisy is False:
         return _End(x, f, g)
     values, gradients = [f], [g]
@@ -110,7 +115,8 @@ def _chosen(run: "Run") -> tuple[np.ndarray, float | None, np.ndarray | None]:
     if run.plan.average == "best" and isfinite(run.best[0][0]):
         f, x, g = run.best
         return (x, None, None) if run.is_noisy is not False and run.nit else (x, float(f[0]), g)
-    return run.x, run.f if run.objective.value_is_free else None, run.g
+    is_known = run.objective.value_is_free and not run.objective.value_is_estimate
+    return run.x, run.f if is_known else None, run.g
 
 
 def _no_worse_than_the_start(run: "Run", stop: Stop, end: _End) -> _End:

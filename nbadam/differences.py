@@ -1,0 +1,232 @@
+"""Gradients from values alone: finite differences, and simultaneous perturbation."""
+
+from collections.abc import Callable
+from math import isfinite, sqrt
+from typing import Any
+
+import numpy as np
+
+SCHEMES = ("2-point", "3-point", "noise", "spsa")
+
+POINTS = 8  # on a line, for the estimate of the noise
+SPACINGS = 1e-6, 1e-8, 1e-4, 1e-10, 1e-2  # tried in turn, relative to max(x_scale, abs(x))
+DOMINANT = 100.0  # a second difference of so many times the noise shows the curvature
+PERTURBATION = 0.01  # first one of simultaneous perturbation, relative to x_scale
+DECAY = 0.101  # exponent of its decrease in the number of gradients (Spall 1998)
+
+
+class Differences:
+    """Gradients by finite differences, at points that stay within the bounds.
+
+    Parameters
+    ----------
+    scheme : {"2-point", "3-point", "noise"}
+        Forward differences, n evaluations a gradient, or central ones, 2 n evaluations; "noise" is
+        forward differences whose steps are chosen once, at the first point, for the noise there.
+    lower, upper : ndarray, shape (n,)
+        Bounds.  Where the step of the scheme would leave them, it is turned around.
+    relative, absolute : None, float or array of shape (n,)
+        Step relative to ``max(1, abs(x))`` (by default the root, or the cube root, of the rounding
+        error of double precision), or absolute, which wins.
+    x_scale : float or ndarray of shape (n,)
+        Unit of each variable, which only "noise" looks at.
+
+    Attributes
+    ----------
+    noise : float or None
+        Standard deviation of the noise of a value, estimated by the scheme "noise".
+    """
+
+    value_is_estimate = False
+
+    def __init__(self, scheme: str, lower, upper, relative=None, absolute=None, x_scale=1.0) -> None:
+        self.central = scheme == "3-point"
+        self.lower, self.upper = lower, upper
+        self.relative, self.absolute, self.x_scale = relative, absolute, x_scale
+        self.is_adapted = scheme != "noise"
+        self.noise: float | None = None
+
+    def value_and_gradient(self, value: Callable, x: np.ndarray) -> tuple[float, np.ndarray]:
+        """Return `value` at `x`, and its gradient."""
+        f = value(x)
+        if not self.is_adapted and isfinite(f):
+            self.noise, self.absolute = self._adapted(value, x, f)
+            self.is_adapted = True
+        return f, self.gradient(value, x, f)
+
+    def gradient(self, value: Callable, x: np.ndarray, f: float) -> np.ndarray:
+        """Return the gradient of `value` at `x`, where it is `f`."""
+        g = np.zeros_like(x)
+        for i, step in enumerate(self._steps(x)):
+            below, above = x[i] - self.lower[i], self.upper[i] - x[i]
+            if self.central and step <= min(below, above):
+                low, high = self._moved(x, i, -step), self._moved(x, i, step)
+                g[i] = (value(high) - value(low)) / (high[i] - low[i])
+            elif self.central and 2 * step <= max(below, above):
+                g[i] = self._one_sided(value, x, i, f, step if above > below else -step)
+            elif max(below, above) > 0:  # a fixed variable has no gradient
+                step = min(step, max(below, above))
+                point = self._moved(x, i, step if step <= above else -step)
+                g[i] = (value(point) - f) / (point[i] - x[i])
+        return g
+
+    def _steps(self, x: np.ndarray) -> np.ndarray:
+        if self.absolute is not None:
+            return np.broadcast_to(self.absolute, x.shape)
+        default = np.finfo(float).eps ** (1 / 3 if self.central else 1 / 2)
+        return (default if self.relative is None else self.relative) * np.maximum(1.0, np.abs(x))
+
+    def _one_sided(self, value: Callable, x: np.ndarray, i: int, f: float, step: float) -> float:
+        """Second-order difference from three points on one side."""
+        near, far = self._moved(x, i, step), self._moved(x, i, 2 * step)
+        return (4 * value(near) - 3 * f - value(far)) / (far[i] - x[i])
+
+    def _moved(self, x: np.ndarray, i: int, step: float) -> np.ndarray:
+        point = x.copy()
+        point[i] = min(max(x[i] + step, self.lower[i]), self.upper[i])
+        return point
+
+    def _adapted(self, value: Callable, x: np.ndarray, f: float) -> tuple[float, np.ndarray]:
+        """Return the noise of a value near `x`, and the step that suits it for each variable.
+
+        The error of a forward difference is about ``2 noise / step`` and ``curvature * step / 2``: the
+        step is ``8**(1/4) * sqrt(noise / curvature)`` (Moré and Wild 2012, ACM TOMS 38, no. 3).
+        """
+        unit = np.maximum(self.x_scale, np.abs(x))
+        noise = self._noise(value, x, f, unit)
+        trial = unit * min(1.0, (noise / max(abs(f), noise)) ** 0.25)
+        steps = np.zeros_like(x)
+        for i in range(x.size):
+            room = max(x[i] - self.lower[i], self.upper[i] - x[i])
+            if room > 0:
+                curvature = self._curvature(value, x, i, f, noise, trial[i], unit[i])
+                steps[i] = min(trial[i] if curvature is None else 8**0.25 * sqrt(noise / curvature), room)
+        return noise, steps
+
+    def _noise(self, value: Callable, x: np.ndarray, f: float, unit: np.ndarray) -> float:
+        """Return the noise along the diagonal, into the box, for the first spacing that shows it."""
+        is_up = self.upper - x >= x - self.lower
+        room = np.where(is_up, self.upper - x, x - self.lower)
+        for spacing in SPACINGS:
+            steps = np.where(is_up, 1, -1) * np.minimum(spacing * unit, room / POINTS)
+            line = (np.clip(x + k * steps, self.lower, self.upper) for k in range(1, POINTS))
+            noise = noise_of(np.array([f, *map(value, line)]))
+            if noise is not None:
+                return noise
+        return float(np.finfo(float).eps * max(abs(f), np.finfo(float).tiny))
+
+    def _curvature(
+        self, value: Callable, x: np.ndarray, i: int, f: float, noise: float, step: float, largest: float
+    ) -> float | None:
+        """Return the second derivative by variable `i`, or None where the noise drowns every difference."""
+        while True:
+            low, high = self._moved(x, i, -step), self._moved(x, i, step)
+            if not low[i] < x[i] < high[i]:  # at a bound: three points on one side
+                low, high = x.copy(), self._moved(x, i, step if high[i] > x[i] else -step)
+            middle = x.copy()
+            middle[i] = 0.5 * (low[i] + high[i])
+            second = value(high) - 2 * (f if middle[i] == x[i] else value(middle)) + value(low)
+            width = 0.5 * (high[i] - low[i])
+            if abs(second) >= DOMINANT * noise:
+                curvature = abs(second) / width**2
+                return float(curvature) if isfinite(curvature) else None
+            if not step < largest:
+                return None
+            step = min(10 * step, largest)
+
+    def facts(self) -> dict[str, Any]:
+        """Return what has changed since the start, as JSON can hold it."""
+        if not (self.is_adapted and self.noise is not None):
+            return {}
+        return {"noise": self.noise, "steps": np.asarray(self.absolute).tolist()}
+
+    def restore(self, facts: dict[str, Any]) -> None:
+        """Bring it to where it was when `facts` was called."""
+        if facts:
+            self.noise, self.absolute, self.is_adapted = facts["noise"], np.array(facts["steps"]), True
+
+
+class Perturbations:
+    """Gradients from two values, whatever the number of variables: simultaneous perturbation (SPSA).
+
+    All variables move at once by ``size / k**0.101`` up or down at random, and the other way, at the k-th
+    gradient; within the bounds.  The value at the point is the mean of the two.
+
+    Parameters
+    ----------
+    lower, upper : ndarray, shape (n,)
+        Bounds.
+    size : ndarray, shape (n,)
+        First perturbation of each variable.
+    seed : sequence of int
+        What the signs depend on, with the number of the gradient.
+
+    References
+    ----------
+    .. [1] J. C. Spall, "Multivariate stochastic approximation using a simultaneous perturbation gradient
+       approximation", IEEE Transactions on Automatic Control 37, 1992
+    .. [2] J. C. Spall, "Implementation of the simultaneous perturbation algorithm for stochastic
+       optimization", IEEE Transactions on Aerospace and Electronic Systems 34, 1998
+    """
+
+    value_is_estimate = True
+    noise = None
+
+    def __init__(self, lower, upper, size: np.ndarray, seed) -> None:
+        self.lower, self.upper, self.size, self.seed = lower, upper, size, seed
+        self.count = 0
+
+    def value_and_gradient(self, value: Callable, x: np.ndarray) -> tuple[float, np.ndarray]:
+        """Return the estimates of `value` and its gradient at `x`."""
+        rng = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(self.count,)))
+        self.count += 1
+        move = self.size / self.count**DECAY * rng.choice([-1.0, 1.0], x.size)
+        ahead = np.clip(x + move, self.lower, self.upper)
+        behind = np.clip(x - move, self.lower, self.upper)
+        f_ahead, f_behind = value(ahead), value(behind)
+        width = ahead - behind  # 0 for a fixed variable, which has no gradient
+        gradient = np.divide(f_ahead - f_behind, width, out=np.zeros_like(x), where=width != 0)
+        return 0.5 * (f_ahead + f_behind), gradient
+
+    def facts(self) -> dict[str, Any]:
+        """Return what has changed since the start, as JSON can hold it."""
+        return {"seed": list(self.seed), "count": self.count}
+
+    def restore(self, facts: dict[str, Any]) -> None:
+        """Bring it to where it was when `facts` was called."""
+        self.seed, self.count = tuple(facts["seed"]), facts["count"]
+
+
+def noise_of(values: np.ndarray) -> float | None:
+    """Estimate the standard deviation of the noise of values at equally spaced points.
+
+    Differences of a smooth function shrink with their order, those of noise do not: the estimate is
+    taken from the first of three orders that agree within a factor of 4 (Moré and Wild 2011,
+    "Estimating computational noise", SIAM Journal on Scientific Computing 33).
+
+    Parameters
+    ----------
+    values : ndarray, shape (m,)
+        At least 4 values.
+
+    Returns
+    -------
+    float or None
+        None where the points are too close (half of the values are equal) or too far apart.
+    """
+    if not np.isfinite(values).all():
+        return None
+    levels, has_both_signs = [], []
+    factor, row = 1.0, values
+    for k in range(1, values.size):
+        row = np.diff(row)
+        if k == 1 and np.count_nonzero(row == 0) >= values.size / 2:
+            return None
+        factor *= 0.5 * k / (2 * k - 1)  # (k!)**2 / (2 k)!
+        levels.append(sqrt(factor * np.mean(row**2)))
+        has_both_signs.append(row.min() * row.max() < 0)
+    for k in range(values.size - 3):
+        three = levels[k : k + 3]
+        if max(three) <= 4 * min(three) and has_both_signs[k]:
+            return levels[k]
+    return None

@@ -1,0 +1,181 @@
+"""Automatic learning rates."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numba import config, njit
+from numpy.testing import assert_allclose, assert_array_equal
+from runs import assert_same
+
+import nbadam
+from nbadam.auto import FASTEST, SLOWEST, begin, new_auto, stretch
+
+METHODS = {"adam": nbadam.adam, "adamw": nbadam.adamw}
+
+
+@njit
+def valley(x, scale, height):
+    """Rosenbrock's function, in other units of x and of the value."""
+    a, b = x[0] * scale, x[1] * scale
+    f = 100 * (b - a * a) ** 2 + (1 - a) ** 2
+    g = np.array([-400 * a * (b - a * a) - 2 * (1 - a), 200 * (b - a * a)])
+    return height * f, height * scale * g
+
+
+def fit(method=nbadam.adam, start=(-1.2, 1.0), scale=1.0, height=1.0, **options):
+    x0 = np.array(start) / scale
+    return method(valley, x0, (scale, height), True, **{"learning_rate": "auto", "steps": 500} | options)
+
+
+def by_python(**options):
+    """Run with a callback after every step, which only Python can call."""
+    return fit(callback=lambda x: None, **options)
+
+
+@pytest.mark.parametrize("method", METHODS.values(), ids=METHODS.keys())
+@pytest.mark.parametrize("start", [(-1.2, 1.0), (0.0, 0.0), (3.0, 0.0)], ids=str)
+def test_powers_of_two_in_the_units_change_no_bit(method, start):
+    one = fit(method, start, weight_decay=0.0)
+    for scale, height in ((2.0**20, 1.0), (2.0**-20, 1.0), (1.0, 2.0**40), (2.0**-10, 2.0**-30)):
+        other = fit(method, start, scale, height, weight_decay=0.0)
+        assert_array_equal(other.x * scale, one.x)
+        assert other.fun == one.fun * height
+
+
+@pytest.mark.parametrize(("scale", "height"), [(1e6, 1.0), (1e-6, 1.0), (1.0, 1e6), (1.0, 1e-6)])
+def test_other_units_change_nothing_but_rounding(scale, height):
+    one, other = fit(steps=200), fit(steps=200, scale=scale, height=height)
+    assert_allclose(other.x * scale, one.x, rtol=1e-9)
+
+
+@pytest.mark.parametrize("height", [1e-6, 1.0, 1e6])
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
+def test_rosenbrock_in_any_units(scale, height):
+    result = fit(steps=2000, scale=scale, height=height)
+    assert_allclose(result.x * scale, [1, 1], atol=1e-4)
+
+
+def test_each_variable_may_have_its_own_unit():
+    scale = np.array([1e-4, 1.0, 1e4])
+
+    def bowl(x):
+        d = x / scale - [1, 2, 3]
+        return float(d @ d), 2 * d / scale
+
+    result = nbadam.adam(bowl, 0.5 * scale, jac=True, learning_rate="auto", steps=500)
+    assert_allclose(result.x / scale, [1, 2, 3], rtol=1e-4)
+
+
+@pytest.mark.skipif(config.DISABLE_JIT, reason="nothing is compiled")
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"clipnorm": 1.0, "clipvalue": 0.5, "weight_decay": 0.01, "x_scale": [2.0, 3.0]},
+        {"amsgrad": True, "bounds": [(-2, 0.5), (0, 2)], "epsilon": 1e-8},
+    ],
+    ids=["plain", "clipped", "bounded"],
+)
+def test_compiled_runs_equal_those_from_python(options):
+    options, bounds = dict(options), options.get("bounds")
+    options.pop("bounds", None)
+    assert_same(fit(bounds=bounds, **options), by_python(bounds=bounds, **options))
+
+
+def test_a_run_that_is_continued_equals_one_that_is_not():
+    steps = 0
+
+    def enough(x):
+        nonlocal steps
+        steps += 1
+        if steps == 130:
+            raise StopIteration
+
+    first = fit(callback=enough)
+    assert (first.nit, first.status) == (130, 99)
+    # The schedule counts on all of the 500 steps, so `steps` is that of the whole.
+    assert_same(fit(state=first.state), fit(), but=["nfev", "njev"] if first.nfev > 131 else [])
+
+
+def test_state_of_another_kind_of_rate_is_refused():
+    state = fit(steps=10, learning_rate=0.01).state
+    with pytest.raises(ValueError, match="auto_start"):
+        fit(steps=20, state=state)
+
+
+def test_rates_fall_to_zero_over_the_part_that_noise_asks_for():
+    rates = fit(steps=500).history.learning_rate
+    assert rates[-1] < rates[:-20].max() / 20
+    rng = np.random.default_rng(0)
+
+    def noisy(x):
+        d = x - 1
+        noise = rng.standard_normal(x.size)
+        return float(d @ d + noise @ d), 2 * d + noise
+
+    result = nbadam.adam(noisy, np.zeros(10), jac=True, learning_rate="auto", steps=500)
+    falling = result.history.learning_rate
+    assert falling[-1] < falling.max() / 50
+    assert np.argmax(falling) < 250
+    assert np.abs(result.x - 1).mean() < 0.15
+
+
+def test_bounds_hold():
+    result = fit(bounds=[(-2, 0.5), (None, None)], steps=1000)
+    assert_allclose(result.x, [0.5, 0.25], atol=1e-4)
+
+
+def test_weight_decay_pulls_towards_zero():
+    plain, decayed = fit(nbadam.adamw, weight_decay=0.0), fit(nbadam.adamw, weight_decay=0.5)
+    assert np.linalg.norm(decayed.x) < np.linalg.norm(plain.x)
+
+
+@pytest.mark.parametrize(
+    "name", ["nadam", "radam", "adamax", "lion", "sgd", "rmsprop", "adagrad", "adadelta"]
+)
+def test_other_methods_refuse(name):
+    with pytest.raises(ValueError, match=f"adam and adamw; {name} needs a number"):
+        getattr(nbadam, name)(valley, [0.0, 0.0], (1.0, 1.0), True, learning_rate="auto")
+
+
+def test_other_words_are_refused():
+    with pytest.raises(ValueError, match="`learning_rate` must be a finite number >= 0, or 'auto'"):
+        fit(learning_rate="fast")
+
+
+def test_bad_starts_end_as_with_any_rate():
+    assert fit(start=(1e200, 0.0)).status == 3
+    flat = nbadam.adam(lambda x: (1.0, 0 * x), [1.0], jac=True, learning_rate="auto", steps=5)
+    assert_array_equal(flat.x, [1.0])
+
+
+# --- The pieces ----------------------------------------------------------------------------------
+
+POSITIVE = st.floats(1e-100, 1e100)
+
+
+@given(st.lists(st.floats(-1e100, 1e100), min_size=1, max_size=4), st.floats(-1e100, 1e100), st.data())
+def test_radii_are_positive_and_finite(x, f, data):
+    x = np.array(x)
+    g = np.array(data.draw(st.lists(st.floats(-1e100, 1e100), min_size=x.size, max_size=x.size)))
+    start, radius, _, _ = new_auto(x.size)
+    begin(x, f, g, start, radius)
+    assert_array_equal(start, x)
+    if np.abs(g).max() > 0:
+        assert (np.isfinite(radius) & (radius > 0)).all()
+    else:
+        assert_array_equal(radius, 0)
+
+
+@given(POSITIVE, POSITIVE, st.floats(-10, 10), st.floats(0, 1e300), st.integers(1, 99))
+def test_a_step_is_finite_and_a_radius_grows_no_faster_than_it_may(radius, moved, g, noise, t):
+    auto = (np.zeros(1), np.array([radius]), np.array([noise]), np.zeros(2))
+    scaled = np.array([-1.0])
+    m, v = np.array([0.1 * g]), np.array([0.001 * g * g])
+    arguments = (float(t), 100.0, np.array([g]), 1.0, (np.inf, 0.0), (0.9, 0.999), np.array([moved]), scaled)
+    rate = stretch(*arguments, m, v, *auto)
+    assert radius <= auto[1][0] <= max(radius, min(moved, radius * (1 + SLOWEST + FASTEST)) * (1 + 1e-12))
+    assert 0 <= rate <= 2 * auto[1][0]
+    assert np.isfinite(scaled).all()
+    assert auto[2][0] >= 0
