@@ -18,7 +18,6 @@ from .minimize import run
 from .objective import Objective
 from .options import (
     OPTIONS,
-    epochs_to_steps,
     is_automatic,
     parameters,
     plan_from,
