@@ -16,15 +16,7 @@ from .hyperparameters import integer
 from .minibatch import Minibatch, _seed
 from .minimize import run
 from .objective import Objective
-from .options import (
-    OPTIONS,
-    is_automatic,
-    parameters,
-    plan_from,
-    settings_from,
-    state_from,
-    warn,
-)
+from .options import OPTIONS, is_automatic, parameters, plan_from, settings_from, state_from, warn
 from .rules import Rule
 
 _DOC = """Minimize a function with {title} [1]_, as a method of `scipy.optimize.minimize`.
