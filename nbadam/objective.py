@@ -57,7 +57,7 @@ class Objective:
         self.value_is_free = not callable(jac)
         self.value_is_estimate = differences is not None and differences.value_is_estimate
         # Perturbed at random, even a smooth function gives another gradient each time.
-        self.is_noisy = self.value_is_estimate or None
+        self.is_noisy: bool | None = self.value_is_estimate or None
         if self.minibatch is not None:
             self.is_noisy = not self.minibatch.is_whole
         self.interrupts = Interrupts()
