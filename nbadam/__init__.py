@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         serialize,
     )
     from .sparse import IndexedSlices
+    from .starts import multistart
 
 __version__ = "0.1.0"
 
@@ -55,6 +56,7 @@ __all__ = [
     "deserialize",
     "get",
     "lion",
+    "multistart",
     "nadam",
     "plot_history",
     "radam",
@@ -67,9 +69,10 @@ __all__ = [
 
 
 def __getattr__(name: str):
-    # The optimizer objects are imported when they are asked for: it keeps `import nbadam` 10 ms shorter.
+    # What not every run needs is imported when it is asked for: it keeps `import nbadam` 10 ms shorter.
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from . import optimizers, sparse
+    from . import optimizers, sparse, starts
 
-    return getattr(sparse if name == "IndexedSlices" else optimizers, name)
+    homes = {"IndexedSlices": sparse, "multistart": starts}
+    return getattr(homes.get(name, optimizers), name)

@@ -20,7 +20,8 @@ class RunState:
     """All that a run of a method needs to go on: point, moments, counts, stop rules, place in the data.
 
     ``result.state`` is one, and ``options={"state": result.state}`` goes on from there, as if the run had
-    never ended (a learning rate that depends on `steps`, as "auto" does, must have counted on all of them).  It can be pickled; `save` writes a file that is read without pickle.
+    never ended (a learning rate that depends on `steps`, as "auto" does, must have counted on all of them).
+    It can be pickled; `save` writes a file that is read without pickle.
 
     Attributes
     ----------
