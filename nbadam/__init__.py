@@ -4,9 +4,10 @@ from typing import TYPE_CHECKING
 
 from . import rules, schedules
 from .history import History, plot_history
-from .methods import adadelta, adagrad, adam, adamax, adamw, lion, nadam, radam, rmsprop, sgd
+from .methods import adadelta, adagrad, adam, adamax, adamw, ftrl, lion, nadam, radam, rmsprop, sgd
 from .minibatch import Minibatch
 from .run_state import RunState
+from .shgo import ShgoMethod
 
 if TYPE_CHECKING:
     from .optimizers import (
@@ -48,12 +49,14 @@ __all__ = [
     "RAdam",
     "RMSprop",
     "RunState",
+    "ShgoMethod",
     "adadelta",
     "adagrad",
     "adam",
     "adamax",
     "adamw",
     "deserialize",
+    "ftrl",
     "get",
     "lion",
     "multistart",

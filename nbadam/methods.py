@@ -129,10 +129,10 @@ _DOC = """Minimize a function with {title} [1]_, as a method of `scipy.optimize.
     scipy.optimize.OptimizeResult
         `x`, `fun` and `jac` (at `x`), `nit`, `nfev`, `njev`, `status`, `success`, `message`, `history`
         (nbadam.History) and `state` (nbadam.RunState).  The point is the one that `average` asks for; the
-        mean of the last 100 where a tolerance is met and it is better; the best one seen where that point is
+        mean of the last 100 where a tolerance is met and it is better; the best one seen where that is
         worse than the start, by more than noise explains, or not finite.  `fun` and `jac` of a Minibatch are
-        those over all data, once it has seen an epoch.  Other noisy objectives are evaluated up to 20 times
-        there, but no more than a tenth of the run's evaluations; `fun` is the mean, and `fun_stderr` its
+        those over all data, once it has seen an epoch.  Other noisy objectives are evaluated there up to 20
+        times, but no more than a tenth of the run's evaluations; `fun` is the mean, and `fun_stderr` its
         standard error.
         `status` is 0 for success (5 after planned `epochs`, 4 for `patience`), 1 for `maxiter`, 2 for
         `maxfun`, 3 for a value or gradient that is not finite, 6 for `max_time`, 7 for Ctrl-C, after which
@@ -176,7 +176,7 @@ def _method(
     reference: str,
     *,
     amsgrad: Rule | None = None,
-    initial: dict[str, float] | None = None,
+    initial: dict[str, Any] | None = None,
     **defaults: float | str,
 ) -> Callable:
     """Make the method of one rule.
@@ -189,8 +189,8 @@ def _method(
         The name of the method, that of the algorithm, and where it is published.
     amsgrad : Rule, optional
         The rule that the option of this name chooses.
-    initial : dict of str to float, optional
-        Slots that start at another value than 0.
+    initial : dict of str to float or callable, optional
+        Slots that start at another value than 0; a callable gives it from x and the first step's scalars.
     **defaults
         Defaults that differ from those of the rule or of all methods.
     """
@@ -403,8 +403,26 @@ _HYPERPARAMETERS = {
     "rho": """\
     rho : float, default {default}
         Decay of the running means, in [0, 1).""",
+    "learning_rate_power": """\
+    learning_rate_power : float, default {default}
+        How the learning rate falls with the sum of the squared gradients, at most 0.  `learning_rate` must
+        be one number above 0, or give such.""",
+    "l1_regularization_strength": """\
+    l1_regularization_strength : float, default {default}
+        Penalty on the absolute values of the (scaled) variables, added once to the sum of all gradients: a
+        variable whose gradients add up to less is 0.""",
+    "l2_regularization_strength": """\
+    l2_regularization_strength : float, default {default}
+        Penalty on their squares, added once as well.""",
+    "l2_shrinkage_regularization_strength": """\
+    l2_shrinkage_regularization_strength : float, default {default}
+        Penalty on the squares that acts on the gradient only, not on the sum of its squares.""",
+    "beta": """\
+    beta : float, default {default}
+        The paper's smoothing of the learning rate.""",
 }
 
+_ACCUMULATOR = 0.1  # what sums of squares start at, as in Keras
 _ADAM = 'D. P. Kingma and J. Ba, "Adam: A method for stochastic optimization", ICLR 2015, arXiv:1412.6980'
 _EXAMPLE_RATES = {
     "adadelta": 0.05,
@@ -412,6 +430,7 @@ _EXAMPLE_RATES = {
     "adam": 0.05,
     "adamax": 0.05,
     "adamw": 0.01,
+    "ftrl": 0.5,
     "nadam": 0.005,
     "radam": 0.001,
 }
@@ -463,11 +482,24 @@ adagrad = _method(
     "adagrad",
     "Adagrad",
     'J. Duchi, E. Hazan and Y. Singer, "Adaptive subgradient methods", JMLR 12, 2011',
-    initial={"accumulator": 0.1},
+    initial={"accumulator": _ACCUMULATOR},
 )
 adadelta = _method(
     rules.ADADELTA,
     "adadelta",
     "Adadelta",
     'M. D. Zeiler, "ADADELTA: An adaptive learning rate method", 2012, arXiv:1212.5701',
+)
+
+
+def _accumulated_start(x, *scalars):
+    return rules.ftrl_start(x, _ACCUMULATOR, *scalars)
+
+
+ftrl = _method(
+    rules.FTRL_POWER,
+    "ftrl",
+    "FTRL-Proximal, its first proximal term centred at `x0`,",
+    'H. B. McMahan et al., "Ad click prediction: A view from the trenches", KDD 2013',
+    initial={"accumulator": _ACCUMULATOR, "linear": _accumulated_start},
 )

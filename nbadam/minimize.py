@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf, isfinite
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -35,7 +35,9 @@ class Plan:
     """
 
     rule: Rule
-    initial: dict[str, float]  # slots that do not start at 0
+    initial: dict[
+        str, Any
+    ]  # slots that do not start at 0: numbers, or functions of x and the scalars of step 1
     learning_rate: Callable  # of the number of steps done before, an int or an array of them
     is_auto: bool  # whether `stretch` finds the rates instead, and `learning_rate` is 1
     hyper: tuple[float, ...]  # the hyperparameters after the learning rate
@@ -76,7 +78,9 @@ class Run:
         self.box = (lower, upper, plan.x_scale, plan.lower, plan.upper)
         self.state = State(plan.rule, [self.scaled])
         for name, value in plan.initial.items():
-            self.state.slots[name].fill(value)
+            if callable(value):
+                value = value(self.scaled, *plan.rule.scalars(1.0, float(plan.learning_rate(0)), *plan.hyper))
+            self.state.slots[name][:] = value
         self.window = new_window(n)
         self.best = np.array([inf]), self.x.copy(), np.zeros(n)
         self.average_kind = averaging.KINDS[plan.average]

@@ -11,10 +11,20 @@ import numpy as np
 
 from .averaging import KINDS
 from .checks import number, positive
-from .hyperparameters import choice, closed_fraction, flag, fraction, integer, non_negative, optional
+from .hyperparameters import (
+    choice,
+    closed_fraction,
+    flag,
+    fraction,
+    integer,
+    non_negative,
+    non_positive,
+    optional,
+)
+from .hyperparameters import positive as above_zero
 from .minibatch import Minibatch
 from .minimize import Plan
-from .rules import Rule
+from .rules import FTRL, FTRL_POWER, Rule
 from .run_state import RunState
 from .schedules import LearningRateSchedule
 from .stopping import PARTS, Stop
@@ -53,7 +63,14 @@ OPTIONS = {
 }
 
 # What is not listed is a number from 0 on.
-_CHECKS = {"beta_1": fraction, "beta_2": fraction, "rho": fraction, "momentum": closed_fraction}
+_CHECKS = {
+    "beta_1": fraction,
+    "beta_2": fraction,
+    "rho": fraction,
+    "momentum": closed_fraction,
+    "learning_rate_power": non_positive,
+}
+DIVIDING = (FTRL, FTRL_POWER)  # by the learning rate
 
 
 def settings_from(known: dict, options: dict) -> dict:
@@ -78,12 +95,13 @@ def plan_from(
     n: int,
     lower: np.ndarray,
     upper: np.ndarray,
-    initial: dict[str, float],
+    initial: dict[str, Any],
     minibatch: Minibatch | None,
 ) -> Plan:
     """Check the settings and make the plan of a run in `n` variables, of a `Minibatch` if it is one."""
     is_auto = is_automatic(settings)
-    learning_rate, rates = _learning_rate(1.0 if is_auto else settings["learning_rate"], n)
+    option = 1.0 if is_auto else settings["learning_rate"]
+    learning_rate, rates = _learning_rate(option, n, divides=rule in DIVIDING)
     names = list(rule.hyperparameters)[1:]
     hyper = tuple(_CHECKS.get(name, non_negative)(name, settings[name]) for name in names)
     planned = {Stop.EPOCHS: epochs_to_steps(settings["epochs"], minibatch), Stop.STEPS: _steps(settings)}
@@ -174,9 +192,13 @@ def _tolerances(settings: dict) -> tuple[float, float, float, float]:
     return tolerance("gtol", GTOL), tolerance("ftol", FTOL), tolerance("xtol", XTOL), part
 
 
-def _learning_rate(option, n: int) -> tuple[Callable, np.ndarray]:
-    """Learning rate as a function of the steps done, and each variable's fraction of it (empty if equal)."""
+def _learning_rate(option, n: int, divides: bool) -> tuple[Callable, np.ndarray]:
+    """Learning rate as a function of the steps done, and each variable's fraction of it (empty if equal).
+
+    A rule that divides by it takes one number above 0 for all variables.
+    """
     equal = np.empty(0)
+    legal = "> 0" if divides else ">= 0"
     if callable(option):
         if isinstance(option, LearningRateSchedule):
             schedule: Callable = option
@@ -187,17 +209,17 @@ def _learning_rate(option, n: int) -> tuple[Callable, np.ndarray]:
 
         def rate(steps):
             rates = np.asarray(schedule(steps), dtype=float)
-            if not (np.isfinite(rates) & (rates >= 0)).all():
+            if not (np.isfinite(rates) & (rates > 0 if divides else rates >= 0)).all():
                 raise ValueError(
-                    f"`learning_rate` must give finite numbers >= 0; at step {steps} it gave {rates}."
+                    f"`learning_rate` must give finite numbers {legal}; at step {steps} it gave {rates}."
                 )
             return rates
 
         return rate, equal
     if isinstance(option, str):
         raise ValueError(f"`learning_rate` must be a finite number >= 0, or 'auto', not {option!r}.")
-    if np.ndim(option) == 0:
-        constant = non_negative("learning_rate", option)
+    if np.ndim(option) == 0 or divides:
+        constant = (above_zero if divides else non_negative)("learning_rate", option)
         return lambda steps: constant, equal
     each = positive("learning_rate", option, n, zero=True)
     largest = each.max()
