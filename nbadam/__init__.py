@@ -2,14 +2,17 @@
 
 from typing import TYPE_CHECKING
 
-from . import rules, schedules
+from . import rules, schedules, vector_math
+from .batch import BatchResult, minimize_batch
 from .history import History, plot_history
 from .methods import adadelta, adagrad, adam, adamax, adamw, ftrl, lion, nadam, radam, rmsprop, sgd
 from .minibatch import Minibatch
 from .run_state import RunState
 from .shgo import ShgoMethod
+from .status import BatchStatus
 
 if TYPE_CHECKING:
+    from .fitting import FitResult, FitStatus, Model, curve_fit
     from .optimizers import (
         SGD,
         Adadelta,
@@ -39,11 +42,16 @@ __all__ = [
     "Adam",
     "AdamW",
     "Adamax",
+    "BatchResult",
+    "BatchStatus",
+    "FitResult",
+    "FitStatus",
     "Ftrl",
     "History",
     "IndexedSlices",
     "Lion",
     "Minibatch",
+    "Model",
     "Nadam",
     "Optimizer",
     "RAdam",
@@ -55,10 +63,12 @@ __all__ = [
     "adam",
     "adamax",
     "adamw",
+    "curve_fit",
     "deserialize",
     "ftrl",
     "get",
     "lion",
+    "minimize_batch",
     "multistart",
     "nadam",
     "plot_history",
@@ -68,6 +78,7 @@ __all__ = [
     "schedules",
     "serialize",
     "sgd",
+    "vector_math",
 ]
 
 
@@ -75,6 +86,10 @@ def __getattr__(name: str):
     # What not every run needs is imported when it is asked for: it keeps `import nbadam` 10 ms shorter.
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name in ("FitResult", "FitStatus", "Model", "curve_fit"):
+        from . import fitting
+
+        return getattr(fitting, name)
     from . import optimizers, sparse, starts
 
     homes = {"IndexedSlices": sparse, "multistart": starts}

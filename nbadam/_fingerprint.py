@@ -16,6 +16,9 @@ from numba.extending import is_jitted
 # Settings of Numba that change the machine code.
 SETTINGS = "BOUNDSCHECK CPU_FEATURES CPU_NAME DEBUGINFO_DEFAULT ENABLE_AVX LOOP_VECTORIZE OPT SLP_VECTORIZE"
 COMPILER = Path(__file__).with_name("_jit.py")
+GENERATED = (
+    "nbadam_generated_"  # begins the names of files that are named by their content: nobody edits them
+)
 
 _imported = time.time()
 
@@ -32,7 +35,7 @@ def fingerprint(kernel: Callable, signature) -> str:
     digest = hashlib.sha256(repr((settings, target, signature)).encode())
     files = {str(COMPILER)}
     try:
-        for name, value in _reached("", kernel, set()):
+        for name, value in reached("", kernel, set()):
             if is_jitted(value) and not value.__module__.startswith(__package__):
                 return ""
             if _is_function(value):
@@ -42,7 +45,8 @@ def fingerprint(kernel: Callable, signature) -> str:
             digest.update(pickle.dumps((name, value)))
         for file in sorted(files):
             status = os.stat(file)
-            if max(status.st_mtime, status.st_ctime) > _imported:
+            is_generated = Path(file).name.startswith(GENERATED)
+            if not is_generated and max(status.st_mtime, status.st_ctime) > _imported:
                 return ""
             digest.update(Path(file).read_bytes())
     except (OSError, TypeError, AttributeError, pickle.PicklingError):
@@ -50,7 +54,7 @@ def fingerprint(kernel: Callable, signature) -> str:
     return digest.hexdigest()[:12]
 
 
-def _reached(name: str, value, seen: set) -> Iterator[tuple[str, Any]]:
+def reached(name: str, value, seen: set) -> Iterator[tuple[str, Any]]:
     """Names and values of a function and all that it refers to, itself or through other functions."""
     if _is_function(value):
         yield name, value
@@ -58,7 +62,7 @@ def _reached(name: str, value, seen: set) -> Iterator[tuple[str, Any]]:
             seen.add(value)
             variables = inspect.getclosurevars(inspect.unwrap(value))
             for item in sorted({**variables.globals, **variables.nonlocals}.items()):
-                yield from _reached(*item, seen)
+                yield from reached(*item, seen)
     elif not callable(value) and not inspect.ismodule(value):
         yield name, value
 

@@ -42,11 +42,23 @@ def place(before, scaled, rates, lower, upper, x_scale, x_lower, x_upper, x):
     x : float64 array of shape (n,)
         The user's variables, written.
     """
-    for i in range(x.size):
-        if rates.size:
+    # Several loops: the compiler vectorizes those of few arrays only, which it can tell to be apart.
+    if rates.size:
+        for i in range(x.size):
             scaled[i] = before[i] + rates[i] * (scaled[i] - before[i])
+    for i in range(x.size):
         scaled[i] = min(max(scaled[i], lower[i]), upper[i])
+    for i in range(x.size):
         x[i] = min(max(scaled[i] * x_scale[i], x_lower[i]), x_upper[i])
+
+
+@register_jitable
+def is_plain(lower, upper, x_scale, x_lower, x_upper):
+    """Whether there are no bounds and no scales, so that `place` would copy."""
+    for i in range(x_scale.size):
+        if not (x_scale[i] == 1.0 and lower[i] == x_lower[i] == -inf and upper[i] == x_upper[i] == inf):
+            return False
+    return True
 
 
 @cache
@@ -169,6 +181,7 @@ def descent(rule: Rule, evaluate: Callable, automatic: bool):
         clipvalue, clipnorm, weight_decay, horizon = limits
         g_sum, x_sum, x_mean, tally = window
         f_best, x_best, g_best = best
+        is_free = is_plain(lower, upper, x_scale, x_lower, x_upper) and not rates.size
         given, before = np.empty_like(x), np.empty_like(x)
         sums = np.empty(1)
         f, code, done = 0.0, CONTINUE, 0
@@ -180,8 +193,9 @@ def descent(rule: Rule, evaluate: Callable, automatic: bool):
                 scale = clip_scale(norm_from(sums[0], g, clipvalue), clipnorm)
             decay = rate * weight_decay
             step = scalars(np.float64(t), rate, *hyper)
-            for i in range(x.size):
-                before[i] = scaled[i]
+            if automatic or not is_free:
+                for i in range(x.size):
+                    before[i] = scaled[i]
             if automatic:
                 decay = 0.0
                 for i in range(x.size):
@@ -201,7 +215,11 @@ def descent(rule: Rule, evaluate: Callable, automatic: bool):
                 betas = hyper[0], hyper[1]
                 rate = stretch(np.float64(t), horizon, g, scale, (clipvalue, weight_decay), betas,
                                before, scaled, slots[0], slots[1], *auto)  # fmt: skip
-            place(before, scaled, rates, lower, upper, x_scale, x_lower, x_upper, x)
+            if is_free:
+                for i in range(x.size):
+                    x[i] = scaled[i]
+            else:
+                place(before, scaled, rates, lower, upper, x_scale, x_lower, x_upper, x)
             for i in range(x.size):
                 given[i] = x[i]  # `fun` may write to its argument
             f, fits = evaluate(done, given, g, args)

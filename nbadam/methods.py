@@ -12,7 +12,7 @@ from .bounds import parse_bounds
 from .checks import positive
 from .differences import PERTURBATION, SCHEMES, Differences, Perturbations
 from .hyperparameters import integer
-from .minibatch import _seed
+from .minibatch import Minibatch, _seed
 from .minimize import run
 from .objective import Objective
 from .options import OPTIONS, is_automatic, parameters, plan_from, settings_from, state_from, warn
@@ -131,8 +131,8 @@ _DOC = """Minimize a function with {title} [1]_, as a method of `scipy.optimize.
         (nbadam.History) and `state` (nbadam.RunState).  The point is the one that `average` asks for; the
         mean of the last 100 where a tolerance is met and it is better; the best one seen where that is
         worse than the start, by more than noise explains, or not finite.  `fun` and `jac` of a Minibatch are
-        those over all data, once it has seen an epoch.  Other noisy objectives are evaluated there up to 20
-        times, but no more than a tenth of the run's evaluations; `fun` is the mean, and `fun_stderr` its
+        those over all data, once it has seen an epoch.  Other noisy objectives are evaluated up to 20 times
+        there, but no more than a tenth of the run's evaluations; `fun` is the mean, and `fun_stderr` its
         standard error.
         `status` is 0 for success (5 after planned `epochs`, 4 for `patience`), 1 for `maxiter`, 2 for
         `maxfun`, 3 for a value or gradient that is not finite, 6 for `max_time`, 7 for Ctrl-C, after which
@@ -256,6 +256,11 @@ def _minimize(rule, settings, given, initial, fun, x0, args, jac, bounds, constr
     args = args if isinstance(args, tuple) else (args,)
     objective = _objective(fun, jac, args, settings, lower, upper)
     resumed = state_from(settings["state"])
+    if resumed is not None:
+        if resumed.arrays["x"].shape != x0.shape:
+            raise ValueError(f"`state` has {resumed.arrays['x'].size} variables, and `x0` {x0.size}.")
+        inherited = {"average": resumed.facts["average"], "x_scale": resumed.arrays["x_scale"]}
+        settings |= {name: value for name, value in inherited.items() if name not in given}
     distance = None
     if settings["epochs"] is not None and "learning_rate" not in given and rule in UNIT_STEPS:
         settings, distance = paced(
@@ -318,6 +323,10 @@ def _objective(fun, jac, args: tuple, settings: dict, lower: np.ndarray, upper: 
     memoized = getattr(jac, "__self__", None)
     if memoized is not None and memoized is fun and hasattr(memoized, "fun"):
         fun, jac = memoized.fun, True
+    if isinstance(fun, Minibatch):
+        if callable(jac):
+            raise ValueError("`jac` must be True for a Minibatch, whose function returns the gradient, too.")
+        jac = True
     if callable(jac) or jac is True:
         return Objective(fun, jac, args, None)
     if not (jac is None or jac is False or isinstance(jac, str)):

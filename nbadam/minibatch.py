@@ -28,7 +28,7 @@ class Minibatch:
         ``fun(x, *batch) -> (float, array of shape (n,))``: mean of the value over the samples of the batch,
         and its gradient.  `batch` has the rows of each array of `data`.  If Numba compiled it,
         ``fun(x, gradient, *batch) -> float``, which writes the gradient, will do.
-    data : array or tuple of arrays, each of shape (n_samples, ...)
+    data : array, or tuple or list of arrays, each of shape (n_samples, ...)
         NumPy arrays, memory maps of files, or scipy.sparse matrices in CSR format.  Only batches of them are
         ever copied.
     batch_size : int or callable
@@ -301,7 +301,8 @@ def _shuffle_kernel():
 
 def _as_data(data) -> tuple:
     """Return the arrays as they are, checked."""
-    arrays = data if isinstance(data, tuple) else (data,)
+    is_list = isinstance(data, list) and any(hasattr(array, "shape") for array in data)
+    arrays = tuple(data) if isinstance(data, tuple) or is_list else (data,)
     if not arrays:
         raise ValueError("`data` must have at least one array.")
     checked = tuple(_as_array(k, array) for k, array in enumerate(arrays))

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import inf, isfinite
+from math import ceil, inf, isfinite
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -378,7 +378,10 @@ def run(
                     bar.update(state.nit - bar.n)
                 if callback is not None and state.nit % interval == 0:
                     interrupts.in_user_code = True
-                    callback(state)
+                    try:
+                        callback(state)
+                    except StopIteration:
+                        stop = Stop.CALLBACK
                     interrupts.in_user_code = False
                 if stop is None and interrupts.pending:
                     stop = Stop.INTERRUPTED
@@ -386,10 +389,6 @@ def run(
                     stop = Stop.MAX_TIME
                 if stop is None and checkpoints.is_due(state.nit):
                     checkpoints.save(state.snapshot())
-        except StopIteration:
-            if not interrupts.in_user_code:
-                raise
-            stop = Stop.CALLBACK
         except KeyboardInterrupt:
             if not interrupts.armed:
                 raise
@@ -399,8 +398,14 @@ def run(
                 bar.close()
         interrupts.in_user_code = False
         snapshot = state.snapshot()
-        checkpoints.save(snapshot)
-        return result_of(state, stop, snapshot)
+        if stop is not Stop.NONFINITE:  # from which no run goes on
+            checkpoints.save(snapshot)
+        try:
+            return result_of(state, stop, snapshot)
+        except KeyboardInterrupt:  # in the last evaluations
+            if not interrupts.armed or stop is Stop.INTERRUPTED:
+                raise
+            return result_of(state, Stop.INTERRUPTED, snapshot)
 
 
 def _driven(run: Run, interval: int) -> Callable[[float], Stop | None]:
@@ -424,7 +429,7 @@ def _compiled(run: Run) -> Callable[[float], Stop | None]:
         started = time.perf_counter()
         before = run.nit
         stop = run.compiled_steps(
-            kernel, int(min(steps, most, plan.maxiter - run.nit, plan.maxfun - objective.nfev))
+            kernel, ceil(min(steps, most, plan.maxiter - run.nit, plan.maxfun - objective.nfev))
         )
         seconds = time.perf_counter() - started
         if not is_first:  # that call may have compiled the kernel

@@ -100,8 +100,8 @@ def plan_from(
 ) -> Plan:
     """Check the settings and make the plan of a run in `n` variables, of a `Minibatch` if it is one."""
     is_auto = is_automatic(settings)
-    option = 1.0 if is_auto else settings["learning_rate"]
-    learning_rate, rates = _learning_rate(option, n, divides=rule in DIVIDING)
+    rate = 1.0 if is_auto else settings["learning_rate"]
+    learning_rate, rates = _learning_rate(rate, n, divides=rule in DIVIDING)
     names = list(rule.hyperparameters)[1:]
     hyper = tuple(_CHECKS.get(name, non_negative)(name, settings[name]) for name in names)
     planned = {Stop.EPOCHS: epochs_to_steps(settings["epochs"], minibatch), Stop.STEPS: _steps(settings)}
@@ -192,7 +192,7 @@ def _tolerances(settings: dict) -> tuple[float, float, float, float]:
     return tolerance("gtol", GTOL), tolerance("ftol", FTOL), tolerance("xtol", XTOL), part
 
 
-def _learning_rate(option, n: int, divides: bool) -> tuple[Callable, np.ndarray]:
+def _learning_rate(option, n: int, divides: bool = False) -> tuple[Callable, np.ndarray]:
     """Learning rate as a function of the steps done, and each variable's fraction of it (empty if equal).
 
     A rule that divides by it takes one number above 0 for all variables.
@@ -217,7 +217,8 @@ def _learning_rate(option, n: int, divides: bool) -> tuple[Callable, np.ndarray]
 
         return rate, equal
     if isinstance(option, str):
-        raise ValueError(f"`learning_rate` must be a finite number >= 0, or 'auto', not {option!r}.")
+        legal = "> 0" if divides else ">= 0, or 'auto'"
+        raise ValueError(f"`learning_rate` must be a finite number {legal}, not {option!r}.")
     if np.ndim(option) == 0 or divides:
         constant = (above_zero if divides else non_negative)("learning_rate", option)
         return lambda steps: constant, equal

@@ -97,6 +97,7 @@ def take_in(f, g, x, x_scale, period, g_sum, x_sum, tally):
         g[i] = slope
         finite &= abs(slope) < inf
         g_sum[i] += slope
+    for i in range(x.size):  # a loop of few arrays is vectorized
         x_sum[i] += x[i]
     tally[0] += 1.0
     tally[1] += f

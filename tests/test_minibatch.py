@@ -289,10 +289,26 @@ def test_data_of_three_dimensions_and_of_a_read_only_map(tmp_path):
         ({"rng": -1}, "`rng` must be"),
         ({"rng": "seed"}, "`rng` must be"),
     ],
+    ids=lambda value: value if isinstance(value, str) else next(iter(value)),
 )
 def test_bad_arguments(arguments, message):
     with pytest.raises(ValueError, match=message):
         nbadam.Minibatch(**{"fun": plain_loss, "data": (A, B), "batch_size": 5} | arguments)
+
+
+def test_a_minibatch_has_its_gradient():
+    objective = nbadam.Minibatch(plain_loss, (A, B), batch_size=100, rng=0)
+    options = {"epochs": 2}
+    without = minimize(objective, np.zeros(3), method=nbadam.adam, options=options)
+    assert_same(without, minimize(objective, np.zeros(3), jac=True, method=nbadam.adam, options=options))
+    with pytest.raises(ValueError, match="`jac` must be True for a Minibatch"):
+        minimize(objective, np.zeros(3), jac=lambda x: x, method=nbadam.adam, options=options)
+
+
+def test_a_list_of_arrays_will_do():
+    assert_same(*(fit(nbadam.Minibatch(plain_loss, data, batch_size=20, rng=0)) for data in ([A, B], (A, B))))
+    numbers = nbadam.Minibatch(lambda x, a: (a.mean(), x), [1.0, 2.0, 3.0], batch_size=3, rng=0)
+    assert numbers(np.zeros(1))[0] == 2.0
 
 
 def test_epochs_are_whole_and_of_minibatches():

@@ -195,6 +195,17 @@ def test_a_run_that_is_killed_goes_on_from_the_last_whole_file(tmp_path):
     assert_same_state(last, fit(batches(), steps=steps[-1]).state)
 
 
+def test_a_run_that_failed_leaves_the_last_good_file(tmp_path):
+    def broken(x):
+        broken.calls += 1
+        return joint(x) if broken.calls < 20 else (np.nan, x)
+
+    broken.calls = 0
+    result = fit(broken, checkpoint=tmp_path / "run.npz", checkpoint_every=10)
+    assert (result.status, result.nit) == (3, 19)
+    assert nbadam.RunState.load(tmp_path / "run.npz").facts["nit"] == 10
+
+
 # --- Ctrl-C --------------------------------------------------------------------------------------
 
 
@@ -227,6 +238,19 @@ def test_ctrl_c_returns_what_there_is_and_the_run_can_go_on(where, default_handl
     assert result.fun == joint(result.x)[0]
     assert_array_equal(result.jac, joint(result.x)[1])
     assert_same(fit(joint, steps=100, state=result.state), fit(joint, steps=100))
+
+
+def test_ctrl_c_in_the_last_evaluation(default_handler):
+    class Interrupted(nbadam.Minibatch):
+        def full(self, x, *args):
+            signal.raise_signal(signal.SIGINT)
+            raise AssertionError
+
+    whole = fit(batches(), epochs=3)
+    result = fit(Interrupted(plain_loss, (A, B), batch_size=30, rng=3), epochs=3)
+    assert (result.success, result.status, result.nit) == (False, 7, whole.nit)
+    assert_array_equal(result.x, whole.x)
+    assert_same_state(result.state, whole.state)
 
 
 @pytest.mark.skipif(bool(config.DISABLE_JIT), reason="nothing is compiled")
@@ -270,7 +294,10 @@ def test_states_of_other_runs_are_refused(tmp_path):
     ):
         with pytest.raises(ValueError, match=message):
             fit(**{"fun": joint, "state": state, "steps": 5} | arguments)
-    with pytest.raises(ValueError, match="shape"):
+    averaged = fit(joint, steps=3, average="tail", x_scale=2.0).state
+    again = fit(joint, steps=5, state=averaged)  # what is not given is that of the state
+    assert_same(again, fit(joint, steps=5, average="tail", x_scale=2.0))
+    with pytest.raises(ValueError, match="`state` has 3 variables, and `x0` 2"):
         minimize(joint, np.zeros(2), jac=True, method=nbadam.adam, options={"state": state})
     sampled = fit(batches(), steps=3).state
     with pytest.raises(ValueError, match="batch_size=30, not 20"):

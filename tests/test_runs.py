@@ -139,6 +139,21 @@ def test_progress(compiled, monkeypatch, capsys):
         fit(fun, args=args, steps=300, progress=True)
 
 
+def test_limits_that_are_no_integers():
+    assert fit(bowl, maxiter=7.5).nit == fit(compiled_bowl, args=(1.0,), maxiter=7.5).nit == 8
+    assert fit(bowl, maxfun=7.5).nfev == fit(compiled_bowl, args=(1.0,), maxfun=7.5).nfev == 8
+
+
+def test_stop_iteration_of_the_function_is_an_error():
+    def exhausted(x):
+        if x.any():
+            raise StopIteration
+        return bowl(x)
+
+    with pytest.raises(StopIteration):
+        fit(exhausted)
+
+
 # --- The point that is returned ------------------------------------------------------------------
 
 

@@ -1,0 +1,95 @@
+"""Adam over lanes: as a method of its own, and as the warm-up of fits that went astray.
+
+Adam moves every parameter by about the same share of its scale, whatever the gradient: across plateaus
+where Levenberg-Marquardt finds no slope, and past the near minimum.
+"""
+
+from functools import cache
+from math import cos, pi
+
+import numpy as np
+from numba import from_dtype, types
+
+from .._jit import cast, compile_kernel
+from ..rules import ADAM
+from .lm import signatures
+
+# Short memories suit objectives without noise: 200 steps then do what else takes 1000.
+BETA_1, BETA_2 = 0.8, 0.9
+ABSOLUTE, JACOBIAN = 0, 1  # scales of the parameters: their size at the start, or |residuals| / |column|
+LEARNING_RATE = 0.1  # of a whole fit: a share of the scale
+ROWS = ("trial", "chi2_trial", "gradient_trial", "normal_trial", "end")
+
+
+def descent(rule):
+    """Build the kernel that makes a planned number of steps with each fit, and keeps its best point.
+
+    Its arguments are those of `lm.fit`; `settings` holds the number of steps, the first learning
+    rate (a share of each parameter's scale) and which scale that is.
+    """
+    update, scalars = rule.update, rule.scalars
+
+    def descend(normal, lanes, rows, x, data, p0, lower, upper, f_scale, settings, best, chi2):
+        trial, chi2_row, gradient, matrix, first = rows
+        steps, learning_rate, scaling = int(settings[0]), settings[1], settings[2]
+        fits, columns, points = data.shape
+        n = p0.shape[1]
+        S = np.zeros(first + columns * points * lanes, data.dtype)
+        m, v, scale = np.zeros_like(p0), np.zeros_like(p0), np.abs(p0)
+        for start in range(0, fits, lanes):
+            for lane in range(lanes):
+                i = min(start + lane, fits - 1)
+                for c in range(columns):
+                    for k in range(points):
+                        S[first + (c * points + k) * lanes + lane] = data[i, c, k]
+                for j in range(n):
+                    S[trial + j * lanes + lane] = p0[i, j]
+                    best[i, j] = p0[i, j]
+                chi2[i] = np.inf
+            for done in range(steps + 1):
+                normal(x, S, points, f_scale)
+                rate = learning_rate * 0.5 * (1 + cos(pi * done / steps))
+                step = cast(scalars(done + 1.0, rate, BETA_1, BETA_2, 0.0), data)
+                for lane in range(min(lanes, fits - start)):
+                    i = start + lane
+                    if S[chi2_row + lane] < chi2[i]:
+                        chi2[i] = S[chi2_row + lane]
+                        for j in range(n):
+                            best[i, j] = S[trial + j * lanes + lane]
+                    for j in range(n):
+                        if done == 0 and (scaling == JACOBIAN or scale[i, j] == 0):
+                            square = S[matrix + (j * (j + 1) // 2 + j) * lanes + lane]
+                            if square > 0:
+                                scale[i, j] = np.sqrt(S[chi2_row + lane] / square)
+                        entry = trial + j * lanes + lane
+                        g = -S[gradient + j * lanes + lane] * scale[i, j]
+                        if g - g == 0:  # finite
+                            new = update(g, data.dtype.type(0), m[i, j], v[i, j], *step)
+                            m[i, j], v[i, j] = new[1], new[2]
+                            S[entry] += scale[i, j] * new[0]
+                            if lower.size > 0:
+                                S[entry] = min(max(S[entry], lower[i, j]), upper[i, j])
+
+    return descend
+
+
+@cache
+def descent_kernel(dtype: str):
+    """Return the kernel of `descent` for Adam, compiled."""
+    element = from_dtype(np.dtype(dtype))
+    given = types.Array(element, 2, "C", readonly=True)
+    signature = types.void(
+        types.FunctionType(signatures(dtype)["normal"]),
+        types.int64,
+        types.UniTuple(types.int64, len(ROWS)),
+        given,
+        types.Array(element, 3, "C", readonly=True),
+        types.Array(element, 2, "C"),
+        given,
+        given,
+        element,
+        types.Array(types.float64, 1, "C"),
+        types.Array(element, 2, "C"),
+        types.Array(element, 1, "C"),
+    )
+    return compile_kernel(descent(ADAM), signature, name=f"descend_{ADAM.name}_{dtype}", mode="nogil")

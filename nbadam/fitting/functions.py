@@ -1,0 +1,24 @@
+"""The functions that generated kernels call by name."""
+
+from math import acos, asin, atan, atan2, cosh, erf, erfc, sinh, tan
+
+from numba.extending import register_jitable
+
+from ..vector_math import cos, exp, log, muladd, sin, tanh
+
+__all__ = [
+    "acos", "asin", "atan", "atan2", "cos", "cosh", "erf", "erfc", "exp", "log", "log_of_base",
+    "muladd", "sign", "sin", "sinh", "tan", "tanh",
+]  # fmt: skip
+
+
+@register_jitable(error_model="numpy")
+def sign(x):
+    """Sign of a number, 0 for 0; NaN stays NaN."""
+    return x / abs(x) if x != 0 else x
+
+
+@register_jitable(error_model="numpy")
+def log_of_base(x):
+    """Logarithm, but 0 for 0: the derivative of ``x**p`` by p is 0 there."""
+    return log(x) if x != 0 else x

@@ -1,0 +1,149 @@
+"""What a model is: a formula or a function, the names of its parameters, and what is known about them."""
+
+import inspect
+import keyword
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+
+class Model:
+    """A curve ``y = f(x; parameters)`` that `curve_fit` can fit to many data sets at once.
+
+    A model that ships is written like this one, in `nbadam.models`; functions come from
+    `nbadam.vector_math`, of which the compiler makes vector instructions:
+
+    >>> from nbadam.vector_math import exp
+    >>> def decay(x, amplitude, rate, offset):
+    ...     return amplitude * exp(-rate * x) + offset
+    >>> def decay_jacobian(x, amplitude, rate, offset):
+    ...     e = exp(-rate * x)
+    ...     return e, -amplitude * x * e, 1.0
+    >>> def decay_guess(x, y):
+    ...     return np.array([y[0] - y[-1], 1 / x.mean(), y[-1]])
+    >>> DECAY = Model(decay, jacobian=decay_jacobian, guess=decay_guess)
+    >>> DECAY.parameters
+    ('amplitude', 'rate', 'offset')
+
+    Parameters
+    ----------
+    formula : str or callable
+        A formula such as ``"a * exp(-b * x) + c"``, from which SymPy derives the Jacobian (extra
+        ``formula``); or a function ``f(x, a, b, c)`` of numbers that Numba can compile.  With several
+        variables its first argument is a tuple of them, as SciPy passes them in ``xdata``.
+        SymPy evaluates the formula as Python: never use one that you do not trust.
+    parameters : sequence of str, optional
+        Their names, in the order of `popt`; by default those of the function's arguments after the
+        first, or the names in the formula as they first appear in it.
+    variables : sequence of str
+        Names of the independent variables.  By default ``("x",)``.
+    jacobian : callable, optional
+        ``jacobian(x, a, b, c)`` that returns the tuple of the derivatives by ``a``, ``b`` and ``c``,
+        compiled like the function.  Without it, that of a function is taken by differences.
+    guess : callable, optional
+        ``guess(x, y)`` in NumPy that returns where to start, an array of shape ``(n_params,)``, given
+        one data set: `x` of shape ``(m,)``, or ``(n_variables, m)`` if there are several, and `y` of
+        shape ``(m,)``, both without the points that are left out.
+    name : str, optional
+        What to call the model; by default the function's name, or ``"formula"``.
+    doc : str, optional
+        What the model is, with the units of its parameters.
+
+    Raises
+    ------
+    ValueError
+        If the parameters or variables have no legal, distinct names, or are not those of the function.
+    """
+
+    def __init__(
+        self,
+        formula: str | Callable,
+        parameters: Sequence[str] | None = None,
+        variables: Sequence[str] = ("x",),
+        *,
+        jacobian: Callable | None = None,
+        guess: Callable[[np.ndarray, np.ndarray], Any] | None = None,
+        name: str | None = None,
+        doc: str = "",
+    ) -> None:
+        self.formula = formula if isinstance(formula, str) else None
+        self.function = None if isinstance(formula, str) else formula
+        if self.function is not None and not callable(self.function):
+            raise ValueError(f"`formula` must be a string or a function, not {formula!r}.")
+        if jacobian is not None and (self.formula is not None or not callable(jacobian)):
+            raise ValueError("`jacobian` must be a function, and goes with a function, not with a formula.")
+        if guess is not None and not callable(guess):
+            raise ValueError(f"`guess` must be a function of x and y, not {guess!r}.")
+        self.variables = _names("variables", variables)
+        if self.function is not None:
+            arguments = parameter_names(self.function)
+            parameters = arguments if parameters is None else parameters
+            if arguments and len(parameters) != len(arguments):
+                raise ValueError(
+                    f"`parameters` must name the {len(arguments)} arguments of the function after the "
+                    f"first, {arguments}, not {parameters!r}."
+                )
+        elif parameters is None and isinstance(formula, str):
+            names = re.findall(r"(?<![\w.])[^\W\d]\w*(?!\w*\s*\()", formula)
+            parameters = [name for name in dict.fromkeys(names) if name not in {*self.variables, "pi"}]
+        if parameters is None or not len(parameters):
+            raise ValueError("`parameters` must name at least one parameter of the model.")
+        self.parameters = _names("parameters", parameters)
+        both = set(self.parameters) & set(self.variables) if self.formula is not None else set()
+        if both:
+            raise ValueError(f"{', '.join(sorted(both))} is among the `parameters` and the `variables`.")
+        self.jacobian = jacobian
+        self.guess = guess
+        self.name = name or getattr(self.function, "__name__", "formula")
+        self.__doc__ = doc or self.__doc__
+
+    def __repr__(self) -> str:
+        """Show formula or function, parameters and variables."""
+        what = repr(self.formula) if self.function is None else self.name
+        return f"Model({what}, parameters={self.parameters}, variables={self.variables})"
+
+    def __call__(self, x, *parameters):
+        """Evaluate the model in NumPy.
+
+        Parameters
+        ----------
+        x : array, shape (m,) or (n_variables, m)
+            The variables.
+        *parameters : floats
+            The parameters, in the order of `Model.parameters`.
+
+        Returns
+        -------
+        ndarray, shape (m,)
+        """
+        if len(parameters) != len(self.parameters):
+            raise TypeError(f"{self!r} takes {len(self.parameters)} parameters, not {len(parameters)}.")
+        from .evaluate import evaluate
+
+        return evaluate(self, x, parameters)
+
+
+def parameter_names(function: Callable) -> tuple[str, ...]:
+    """Names of the arguments after the first; none where the function does not tell, as with ``*args``."""
+    function = getattr(function, "py_func", function)
+    try:
+        arguments = list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):
+        return ()
+    if any(argument.kind is not argument.POSITIONAL_OR_KEYWORD for argument in arguments):
+        return ()
+    return tuple(argument.name for argument in arguments[1:])
+
+
+def _names(what: str, names) -> tuple[str, ...]:
+    if isinstance(names, str):
+        raise ValueError(f"`{what}` must be names in a list or tuple, not the string {names!r}.")
+    names = tuple(names)
+    for name in names:
+        if not isinstance(name, str) or not name.isidentifier() or keyword.iskeyword(name):
+            raise ValueError(f"`{what}` must be names such as 'x' or 'rate', not {name!r}.")
+    if len(set(names)) != len(names):
+        raise ValueError(f"`{what}` must differ from each other, not {names!r}.")
+    return names

@@ -1,0 +1,101 @@
+"""What a kernel computes at a point, from a formula or from a user's functions."""
+
+import math
+from collections.abc import Callable
+from functools import lru_cache
+from types import CellType, CodeType, FunctionType, ModuleType
+from typing import Any
+
+import numpy as np
+from numba.extending import is_jitted, register_jitable
+
+from . import functions
+from .formula import derive
+from .generate import Pointwise
+from .model import Model
+
+# The functions that have a form that LLVM vectorises, by the object that a user's function calls.
+VECTORISED = {
+    getattr(module, name): getattr(functions, name)
+    for module in (math, np)
+    for name in ("cos", "exp", "log", "sin", "tanh")
+}
+
+
+@lru_cache(maxsize=256)
+def pointwise(model: Model) -> Pointwise:
+    """Write down the value of a model at a point and its derivatives."""
+    if model.formula is not None:
+        return derive(model.formula, model.variables, model.parameters)
+    x = "x0" if len(model.variables) == 1 else f"({', '.join(f'x{i}' for i in range(len(model.variables)))})"
+    n = len(model.parameters)
+    parameters = [f"p{i}" for i in range(n)]
+    assert model.function is not None
+    known: dict[str, Any] = {"function": inlined(model.function)}
+    value = f"f = T(function({x}, {', '.join(parameters)}))"
+    if model.jacobian is not None:
+        known["jacobian"] = inlined(model.jacobian)
+        derivatives = ", ".join(f"g{i}" for i in range(n)) + ","
+        statements = [value, f"{derivatives} = jacobian({x}, {', '.join(parameters)})"]
+        return Pointwise((), (*statements, *(f"g{i} = T(g{i})" for i in range(n))), known)
+    steps = [f"STEP * (abs(p{i}) if p{i} != T(0.0) else T(1.0))" for i in range(n)]
+    statements = [value]
+    for i in range(n):
+        above, below = (
+            f"function({x}, {', '.join([*parameters[:i], f'p{i} {sign} q{i}', *parameters[i + 1 :]])})"
+            for sign in "+-"
+        )
+        statements += [f"g{i} = T(({above} - {below}) / ((p{i} + q{i}) - (p{i} - q{i})))"]
+    return Pointwise(tuple(steps), tuple(statements), known)
+
+
+def inlined(function: Callable, done: dict | None = None) -> Callable:
+    """Copy a function, and those that it calls, with `VECTORISED` functions in place of NumPy's.
+
+    Kernels take the copy in; `done` holds the copies made so far.
+    """
+    done = {} if done is None else done
+    function = getattr(function, "py_func", function)
+    if function in done:
+        return done[function]
+    code = function.__code__
+    names = _names(code)
+    scope = dict(function.__globals__)
+    cells = tuple(CellType() for _ in function.__closure__ or ())
+    copy = FunctionType(code, scope, function.__name__, function.__defaults__, cells or None)
+    done[function] = copy
+    for name in names & scope.keys():
+        scope[name] = _replaced(scope[name], names, done)
+    for cell, original in zip(cells, function.__closure__ or (), strict=True):
+        cell.cell_contents = _replaced(original.cell_contents, names, done)
+    return register_jitable(error_model="numpy")(copy)
+
+
+def _names(code: CodeType) -> set[str]:
+    inner = [_names(constant) for constant in code.co_consts if isinstance(constant, CodeType)]
+    return set(code.co_names).union(*inner)
+
+
+def _replaced(value, names: set[str], done: dict):
+    if isinstance(value, ModuleType):
+        return _module(value, names)
+    if is_jitted(value) or isinstance(value, FunctionType):
+        if (value.__module__ or "").split(".")[0] in (__package__.split(".")[0], "numba", "numpy"):
+            return value
+        return inlined(value, done)
+    return VECTORISED.get(value, value) if callable(value) else value
+
+
+def _module(module: ModuleType, names: set[str]) -> ModuleType:
+    """Make a module like `module` as far as `names` go, but with the vectorised functions."""
+    used = {name: getattr(module, name) for name in names if hasattr(module, name)}
+    vectorised = {name: VECTORISED[value] for name, value in used.items() if _is_vectorised(value)}
+    if not vectorised:
+        return module
+    copy = ModuleType(module.__name__)
+    vars(copy).update(used | vectorised)
+    return copy
+
+
+def _is_vectorised(value) -> bool:
+    return callable(value) and value in VECTORISED

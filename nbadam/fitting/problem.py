@@ -1,0 +1,130 @@
+"""What is to be done, the data sets of one block with all that kernels need, and what comes of them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from . import adam
+from .compile import kernels
+from .data import DataSets, RaggedSets
+from .losses import Loss
+from .model import Model
+from .result import FitStatus
+
+
+@dataclass
+class Plan:
+    """Everything about the fits that is not data."""
+
+    method: str
+    rescue: str
+    model: Model
+    loss: Loss
+    f_scale: float
+    dtype: np.dtype
+    start: Callable[[np.ndarray], np.ndarray]  # p0 of the data sets with given numbers, shape (fits, n)
+    lower: np.ndarray | None  # shape (n,) or (fits, n)
+    upper: np.ndarray | None
+    fixed: np.ndarray  # bool, shape (n,)
+    ftol: float
+    xtol: float
+    maxiter: int
+    workers: int
+    progress: bool
+
+    @property
+    def bounded(self) -> bool:
+        """Whether the kernel must look after bounds; a fixed parameter lies between equal ones."""
+        return self.lower is not None or bool(self.fixed.any())
+
+
+@dataclass
+class Fits:
+    """What the fits have come to, in the order of the data sets."""
+
+    popt: np.ndarray
+    information: np.ndarray
+    chi2: np.ndarray
+    nit: np.ndarray
+    status: np.ndarray
+    points: np.ndarray
+
+    @classmethod
+    def empty(cls, fits: int, n: int, dtype) -> "Fits":
+        """Room for `fits` results, none of which is there yet."""
+        return cls(
+            popt=np.full((fits, n), np.nan, dtype),
+            information=np.full((fits, n * (n + 1) // 2), np.nan, dtype),
+            chi2=np.full(fits, np.nan, dtype),
+            nit=np.zeros(fits, np.int32),
+            status=np.full(fits, FitStatus.NOT_RUN, np.int8),
+            points=np.zeros(fits, np.int64),
+        )
+
+    def __getitem__(self, which) -> "Fits":
+        """Take some of the fits."""
+        return Fits(**{name: array[which] for name, array in vars(self).items()})
+
+    def __setitem__(self, which, fits: "Fits") -> None:
+        """Put some fits in their places."""
+        for name, array in vars(self).items():
+            array[which] = getattr(fits, name)
+
+
+class Problem:
+    """A block of data sets with all that kernels need to fit them."""
+
+    def __init__(self, sets: DataSets | RaggedSets, plan: Plan, chosen: np.ndarray) -> None:
+        block = sets.block(chosen, plan.dtype)
+        self._kernels = kernels(
+            plan.model, plan.dtype.name, block.weighted, block.own_x, plan.bounded, plan.loss
+        )
+        self.p0 = np.array(plan.start(chosen), dtype=plan.dtype, order="C")
+        self._box = _box(plan, chosen, self.p0)
+        self._data = block.x, block.data
+        self._f_scale = plan.dtype.type(plan.f_scale)
+        self._tolerances = np.array([plan.ftol, plan.xtol], plan.dtype)
+        self._points = block.points
+        self._too_few = block.points < plan.fixed.size - np.count_nonzero(plan.fixed)
+
+    def fitted(self, start: np.ndarray, maxiter: int) -> Fits:
+        """Run Levenberg-Marquardt from `start`."""
+        part = Fits.empty(start.shape[0], start.shape[1], start.dtype)
+        self._kernels.fit(
+            *self._data, start, *self._box, self._tolerances, maxiter, self._f_scale,
+            part.popt, part.information, part.chi2, part.nit, part.status,
+        )  # fmt: skip
+        part.points[:] = self._points
+        part.status[self._too_few] = FitStatus.TOO_FEW_POINTS
+        failed = part.status > FitStatus.MAXITER
+        part.popt[failed], part.chi2[failed], part.information[failed] = np.nan, np.nan, np.nan
+        return part
+
+    def warmed_up(self, steps: int, learning_rate: float, scaling: int) -> np.ndarray:
+        """Make steps of Adam from p0; return the best points, shape (fits, n)."""
+        best, chi2 = np.empty_like(self.p0), np.empty(len(self.p0), self.p0.dtype)
+        settings = np.array([steps, learning_rate, scaling], float)
+        self._kernels.descend(*self._data, self.p0, *self._box, self._f_scale, settings, best, chi2)
+        return best
+
+    def descended(self, plan: Plan) -> Fits:
+        """Let Adam do it alone; what it found has converged only if no full step could improve it."""
+        best = self.warmed_up(plan.maxiter, adam.LEARNING_RATE, adam.JACOBIAN)
+        part = self.fitted(best, 1)
+        part.status[part.status == FitStatus.MAXITER] = FitStatus.ADAM
+        part.nit[part.status != FitStatus.TOO_FEW_POINTS] += plan.maxiter
+        return part
+
+
+def _box(plan: Plan, chosen: np.ndarray, p0: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Bounds of some fits, those of fixed parameters equal; `p0` is moved into them."""
+    if not plan.bounded:
+        return np.empty((0, 0), plan.dtype), np.empty((0, 0), plan.dtype)
+    bounds = []
+    for bound, unlimited in ((plan.lower, -np.inf), (plan.upper, np.inf)):
+        values = unlimited if bound is None else bound if bound.ndim == 1 else bound[chosen]
+        bounds.append(np.array(np.broadcast_to(values, p0.shape), dtype=plan.dtype, order="C"))
+        bounds[-1][:, plan.fixed] = p0[:, plan.fixed]
+    np.clip(p0, *bounds, out=p0)
+    return bounds[0], bounds[1]

@@ -1,0 +1,54 @@
+"""method="robust": fits that may have gone astray are warmed up by Adam and finished again.
+
+Which scale Adam's steps should have depends on what is wrong with the start, so both are tried.  Of
+what they and Levenberg-Marquardt alone have found, each fit keeps the lowest `chi2`.
+"""
+
+import numpy as np
+
+from . import adam
+from .problem import Fits, Plan, Problem
+from .result import FitStatus
+
+# Steps and first learning rate, a share of each parameter's scale.
+WARM_UPS = ((50, 0.1, adam.ABSOLUTE), (20, 0.1, adam.JACOBIAN))
+FEW = 10  # fits from which on an outlier can be told
+
+
+def astray(fits: Fits, plan: Plan) -> np.ndarray:
+    """Return the numbers of the fits to try again."""
+    possible = ~np.isin(fits.status, (FitStatus.TOO_FEW_POINTS, FitStatus.NOT_RUN))
+    if plan.rescue == "all" or fits.status.size < FEW:
+        return np.flatnonzero(possible)
+    converged = fits.status <= FitStatus.XTOL
+    dof = np.maximum(fits.points - np.count_nonzero(~plan.fixed), 1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        level = np.log(fits.chi2 / dof)
+    known = level[converged & np.isfinite(level)]
+    if not known.size:
+        return np.flatnonzero(possible)
+    low, high = np.quantile(known, [0.25, 0.75])
+    outlier = level > high + 1.5 * (high - low)  # beyond Tukey's fence
+    return np.flatnonzero(possible & (outlier | ~converged))
+
+
+def rescue_block(sets, plan: Plan, fits: Fits, chosen: np.ndarray) -> None:
+    """Warm up and finish the given fits, and keep what is better."""
+    problem = Problem(sets, plan, chosen)
+    found = fits[chosen]
+    for warm_up in WARM_UPS:
+        again = problem.fitted(problem.warmed_up(*warm_up), plan.maxiter)
+        again.nit += warm_up[0] + found.nit
+        better = (again.status <= FitStatus.MAXITER) & ~(again.chi2 >= found.chi2)
+        # Equal but for rounding: the one that has converged.
+        margin = 1e-12 * np.abs(found.chi2)
+        better |= (
+            (again.status <= FitStatus.XTOL)
+            & (found.status > FitStatus.XTOL)
+            & (again.chi2 <= found.chi2 + margin)
+        )
+        found.nit = again.nit
+        for name in ("popt", "information", "chi2", "status"):
+            array = getattr(found, name)
+            array[better] = getattr(again, name)[better]
+    fits[chosen] = found

@@ -1,0 +1,138 @@
+"""What the problems of a batch share and what each has for itself, in forms that kernels take."""
+
+from typing import Any
+
+import numpy as np
+
+Ragged = tuple[np.ndarray, np.ndarray]  # values of all problems, and the offsets that cut them up
+
+
+def as_args(args) -> tuple:
+    """Return the shared arguments: arrays contiguous and native, everything else as it is."""
+    args = args if isinstance(args, tuple) else (args,)
+    for k, argument in enumerate(args):
+        if isinstance(argument, list | dict | set):
+            raise ValueError(
+                f"`args[{k}]` must be a number, an array or a tuple, not a {type(argument).__name__}."
+            )
+    return tuple(
+        _plain(f"args[{k}]", argument) if hasattr(argument, "__array__") and np.ndim(argument) else argument
+        for k, argument in enumerate(args)
+    )
+
+
+def as_data(data, size: int | None) -> tuple[tuple[np.ndarray | Ragged, ...], int]:
+    """Return what each problem has for itself, and the number of problems.
+
+    Parameters
+    ----------
+    data : tuple
+        Arrays, lists of arrays, or pairs of values and offsets.
+    size : int or None
+        Number of problems, where it is known already.
+    """
+    if not isinstance(data, tuple):
+        raise ValueError(f"`data` must be a tuple of arrays, not a {type(data).__name__}.")
+    columns: list[np.ndarray | Ragged] = []
+    for k, column in enumerate(data):
+        name = f"data[{k}]"
+        if np.ma.is_masked(column):
+            raise ValueError(f"`{name}` must not have masked elements: leave them out, or make them NaN.")
+        columns.append(_ragged(name, column) if isinstance(column, tuple | list) else np.asarray(column))
+        columns[-1] = _known(name, columns[-1])
+        found = _length(columns[-1])
+        if size is None:
+            size = found
+        if found != size:
+            raise ValueError(f"`{name}` must have one entry for each of the {size} problems, not {found}.")
+    if size is None:
+        raise ValueError("`x0` must have the shape (n_problems, n) where no `data` tell how many there are.")
+    return tuple(columns), size
+
+
+def pieces(columns: tuple[np.ndarray | Ragged, ...], start: int, stop: int) -> tuple:
+    """Return the part of `as_data` that belongs to some problems, as kernels take it."""
+    parts: list[Any] = []
+    for column in columns:
+        if isinstance(column, tuple):
+            parts.append((column[0], column[1][start : stop + 1]))
+        else:
+            parts.append(_plain("data", column[start:stop]))
+    return tuple(parts)
+
+
+def as_matrix(
+    name: str, value, shape: tuple[int, int], low: float = -np.inf, *, closed: bool = False
+) -> np.ndarray:
+    """Return numbers for problems and variables, broadcast to all of them without a copy.
+
+    Raises
+    ------
+    ValueError
+        If they do not broadcast, are NaN, or not above `low` (or equal to it, if `closed`) and finite.
+    """
+    try:
+        array = np.asarray(value, dtype=float)
+        broadcast = np.broadcast_to(array, shape)
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"`{name}` must be a number or an array of shape ({shape[1]},), ({shape[0]}, 1) or {shape}; "
+            f"its shape is {np.shape(value)}."
+        ) from None
+    if low == -np.inf:
+        if np.isnan(array).any():
+            raise ValueError(f"`{name}` must not be NaN.")
+    elif not (np.isfinite(array) & ((array >= low) if closed else (array > low))).all():
+        raise ValueError(f"`{name}` must be finite and {'>=' if closed else '>'} {low:g}.")
+    return broadcast
+
+
+def _ragged(name: str, column: tuple | list) -> np.ndarray | Ragged:
+    """Return a list of arrays as their values and offsets; a pair of these checked."""
+    if isinstance(column, list):
+        if not any(np.ndim(entry) for entry in column):
+            return np.asarray(column)
+        try:
+            values = np.concatenate([np.asarray(entry) for entry in column])
+        except ValueError:
+            raise ValueError(f"`{name}` must be a list of arrays that differ in length only.") from None
+        return values, np.concatenate([[0], np.cumsum([len(entry) for entry in column])]).astype(np.int64)
+    if len(column) != 2:
+        raise ValueError(f"`{name}` must be an array, a list of arrays, or a pair (values, offsets).")
+    values, offsets = np.asarray(column[0]), np.asarray(column[1])
+    if values.ndim == 0 or offsets.ndim != 1 or offsets.dtype.kind not in "iu" or offsets.size == 0:
+        raise ValueError(f"`{name}` must be values and the integers at which they are cut up.")
+    offsets = offsets.astype(np.int64)
+    if offsets[0] < 0 or offsets[-1] > len(values) or (np.diff(offsets) < 0).any():
+        raise ValueError(
+            f"The offsets of `{name}` must not decrease, and lie in [0, {len(values)}], its number of values."
+        )
+    return values, offsets
+
+
+def _known(name: str, column: np.ndarray | Ragged) -> np.ndarray | Ragged:
+    """Refuse what no kernel can take."""
+    if isinstance(column, tuple):
+        return _plain(name, column[0]), column[1]
+    if column.ndim == 0:
+        raise ValueError(f"`{name}` must be an array of shape (n_problems, ...).")
+    _plain(name, column[:0])
+    return column
+
+
+def _length(column: np.ndarray | Ragged) -> int:
+    return len(column[1]) - 1 if isinstance(column, tuple) else len(column)
+
+
+def _plain(name: str, array) -> np.ndarray:
+    """Return an array as an ordinary one, contiguous and native; copied only if it is not."""
+    if np.ma.is_masked(array):
+        raise ValueError(f"`{name}` must not have masked elements.")
+    array = np.ascontiguousarray(array)
+    if (
+        array.dtype.kind not in "fiubc"
+        or array.dtype.itemsize > 16
+        or array.dtype in (np.float16, np.longdouble)
+    ):
+        raise ValueError(f"`{name}` must hold numbers that Numba knows, not {array.dtype}.")
+    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))

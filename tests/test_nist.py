@@ -1,0 +1,45 @@
+"""The 27 problems of NIST's reference data sets for nonlinear regression, from both starts."""
+
+import json
+from pathlib import Path
+
+import numba
+import numpy as np
+import pytest
+
+import nbadam
+
+pytest.importorskip("sympy")
+
+PROBLEMS = {
+    problem["name"]: problem
+    for problem in json.loads((Path(__file__).parent / "data/nist_strd.json").read_text())["problems"]
+}
+# Kernels that check indices take as long to compile as others: only for the small problems.
+NAMES = [name for name, p in PROBLEMS.items() if not numba.config.BOUNDSCHECK or p["n_params"] < 4]
+
+
+def digits(values, certified):
+    """How many digits of the worst parameter agree, at most 15."""
+    error = np.abs(values - certified) / np.abs(certified)
+    return -np.log10(np.maximum(error, 1e-15).max(axis=-1))
+
+
+def fitted(problem, **options):
+    model = nbadam.Model(problem["formula"], problem["param_names"], problem["x_names"])
+    y = problem["y_fit"] if problem["y_transform"] else problem["y"]
+    starts = [problem["start1"], problem["start2"]]
+    return nbadam.curve_fit(model, problem["x"], np.array([y, y]), starts, **options)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("method", ["lm", "robust"])
+def test_certified_values(name, method):
+    problem = PROBLEMS[name]
+    fit = fitted(problem, method=method)
+    assert fit.success.all()
+    assert digits(fit.popt, np.array(problem["certified_params"])).min() >= 6
+    if name == "Lanczos1":  # a residual sum of squares of 1e-25: the data have fewer digits
+        return
+    assert digits(fit.perr, np.array(problem["certified_sd"])).min() >= 6
+    assert digits(fit.chi2[:, None], np.array([problem["certified_rss"]])).min() >= 7
