@@ -401,7 +401,7 @@ def test_threads_that_come_at_once_share_one_compiled_run():
 def test_functions_made_in_a_loop_do_not_pile_up_without_a_word():
     def make(k):
         return compiled.compiled_run(
-            nbadam.rules.ADAM, njit(lambda x: (x[0] * k, x)), in_place=False, on_batches=False
+            nbadam.rules.ADAM, False, njit(lambda x: (x[0] * k, x)), in_place=False, on_batches=False
         )
 
     with warnings.catch_warnings():
