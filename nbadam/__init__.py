@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         serialize,
     )
     from .sparse import IndexedSlices
+    from .starts import multistart
 
 __version__ = "0.1.0"
 
@@ -68,6 +69,7 @@ __all__ = [
     "get",
     "lion",
     "minimize_batch",
+    "multistart",
     "nadam",
     "plot_history",
     "radam",
@@ -81,13 +83,14 @@ __all__ = [
 
 
 def __getattr__(name: str):
-    # The optimizer objects are imported when they are asked for: it keeps `import nbadam` 10 ms shorter.
+    # What not every run needs is imported when it is asked for: it keeps `import nbadam` 10 ms shorter.
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if name in ("FitResult", "FitStatus", "Model", "curve_fit"):
         from . import fitting
 
         return getattr(fitting, name)
-    from . import optimizers, sparse
+    from . import optimizers, sparse, starts
 
-    return getattr(sparse if name == "IndexedSlices" else optimizers, name)
+    homes = {"IndexedSlices": sparse, "multistart": starts}
+    return getattr(homes.get(name, optimizers), name)

@@ -20,7 +20,8 @@ class RunState:
     """All that a run of a method needs to go on: point, moments, counts, stop rules, place in the data.
 
     ``result.state`` is one, and ``options={"state": result.state}`` goes on from there, as if the run had
-    never ended.  It can be pickled; `save` writes a file that is read without pickle.
+    never ended (a learning rate that depends on `steps`, as "auto" does, must have counted on all of them).
+    It can be pickled; `save` writes a file that is read without pickle.
 
     Attributes
     ----------
@@ -35,6 +36,7 @@ class RunState:
     >>> from scipy.optimize import minimize, rosen, rosen_der
     >>> import nbadam
     >>> def fit(**options):
+    ...     options["learning_rate"] = 0.01
     ...     return minimize(rosen, [2, 2], jac=rosen_der, method=nbadam.adam, options=options)
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = os.path.join(folder, "half.npz")

@@ -372,13 +372,16 @@ def test_a_function_that_writes_the_gradient():
 
 @pytest.mark.skipif(not hasattr(bowl_in_place, "py_func"), reason="nothing is compiled")
 def test_a_function_is_compiled_once_for_each_type(monkeypatch):
-    run = compiled.compiled_run(nbadam.rules.ADAM, compiled_bowl, in_place=False, on_batches=False)
+    run = compiled.compiled_run(nbadam.rules.ADAM, False, compiled_bowl, in_place=False, on_batches=False)
     fit(compiled_bowl, args=(1.0,), steps=5)
     before = len(run.signatures)
     for center in (2.0, 3.0):
         fit(compiled_bowl, [0.0, 1.0], args=(center,), steps=5, clipnorm=1.0, average="tail")
     assert len(run.signatures) == before
-    assert compiled.compiled_run(nbadam.rules.ADAM, compiled_bowl, in_place=False, on_batches=False) is run
+    assert (
+        compiled.compiled_run(nbadam.rules.ADAM, False, compiled_bowl, in_place=False, on_batches=False)
+        is run
+    )
 
 
 def test_threads_that_come_at_once_share_one_compiled_run():
@@ -386,7 +389,9 @@ def test_threads_that_come_at_once_share_one_compiled_run():
     with ThreadPoolExecutor(4) as pool:
         runs = list(
             pool.map(
-                lambda _: compiled.compiled_run(nbadam.rules.SGD, fun, in_place=False, on_batches=False),
+                lambda _: compiled.compiled_run(
+                    nbadam.rules.SGD, False, fun, in_place=False, on_batches=False
+                ),
                 range(8),
             )
         )
@@ -396,7 +401,7 @@ def test_threads_that_come_at_once_share_one_compiled_run():
 def test_functions_made_in_a_loop_do_not_pile_up_without_a_word():
     def make(k):
         return compiled.compiled_run(
-            nbadam.rules.ADAM, njit(lambda x: (x[0] * k, x)), in_place=False, on_batches=False
+            nbadam.rules.ADAM, False, njit(lambda x: (x[0] * k, x)), in_place=False, on_batches=False
         )
 
     with warnings.catch_warnings():

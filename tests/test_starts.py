@@ -1,0 +1,207 @@
+"""Many runs from many starts."""
+
+import multiprocessing
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numba import config, njit
+from numpy.testing import assert_array_equal
+from runs import assert_same
+
+import nbadam
+
+ROOTS = Path(nbadam.__file__).parents[1], Path(__file__).parent
+
+BOUNDS = [(-3, 3), (-3, 3)]
+QUICK = {"steps": 200, "learning_rate": 0.02}
+
+
+@njit
+def bumpy(x, depth):
+    f, g = 0.0, np.zeros_like(x)
+    for i in range(x.size):
+        f += x[i] ** 2 + depth * (1 - np.cos(4 * x[i]))
+        g[i] = 2 * x[i] + 4 * depth * np.sin(4 * x[i])
+    return f, g
+
+
+def bumpy_in_python(x, depth):
+    return float(np.sum(x**2 + depth * (1 - np.cos(4 * x)))), 2 * x + 4 * depth * np.sin(4 * x)
+
+
+def sampled(x, rng):
+    noise = rng.standard_normal(x.size)
+    return float(x @ x + noise @ x), 2 * x + noise
+
+
+def fit(fun=bumpy, args=(2.0,), **arguments):
+    settings = {"bounds": BOUNDS, "n_starts": 6, "jac": True, "options": QUICK, "rng": 1}
+    return nbadam.multistart(fun, args=args, **settings | arguments)
+
+
+def assert_same_results(first, second):
+    assert first.index == second.index
+    for one, other in zip(first.results, second.results, strict=True):
+        assert_same(one, other)
+
+
+def test_threads_and_one_worker_give_the_same_bits():
+    one, two, many = (fit(workers=workers) for workers in (1, 2, 6))
+    assert_same_results(one, two)
+    assert_same_results(one, many)
+
+
+def test_processes_give_the_same_bits():
+    arguments = {"fun": bumpy_in_python, "n_starts": 3}
+    assert_same_results(fit(workers=1, **arguments), fit(workers=2, **arguments))
+
+
+def test_each_run_is_a_call_of_the_method_and_the_best_is_returned():
+    starts = np.array([[2.0, 2.0], [0.1, -0.2], [-2.5, 1.0]])
+    result = fit(x0s=starts, n_starts=None, workers=2)
+    for start, one in zip(starts, result.results, strict=True):
+        assert_same(one, nbadam.adam(bumpy, start, (2.0,), True, bounds=BOUNDS, **QUICK))
+    assert result.index == 1
+    assert result.fun == min(one.fun for one in result.results)
+    assert_array_equal(result.x, result.results[1].x)
+
+
+def test_starts_fill_a_latin_hypercube_and_depend_on_the_seed_alone():
+    options = {"steps": 0}
+    points = np.array([r.x for r in fit(options=options, n_starts=10, workers=1).results])
+    for column in points.T:
+        assert_array_equal(np.sort(np.floor((column + 3) / 0.6)), np.arange(10))
+    again = np.array([r.x for r in fit(options=options, n_starts=10, workers=2).results])
+    assert_array_equal(points, again)
+    other = np.array([r.x for r in fit(options=options, n_starts=10, workers=1, rng=2).results])
+    assert (points != other).all()
+
+
+def test_random_objectives_get_a_generator_for_each_run():
+    def run(workers):
+        return fit(sampled, (np.random.default_rng(5),), workers=workers, n_starts=3)
+
+    one = run(1)
+    assert_same_results(one, run(2))
+    assert len({tuple(np.array(r.x)) for r in one.results}) == 3
+
+
+def test_spsa_has_signs_for_each_run():
+    def value(x):
+        return float(x @ x)
+
+    options = QUICK | {"finite_diff": "spsa"}
+    arguments = {"fun": value, "args": (), "jac": None, "options": options, "workers": 1}
+    arguments |= {"x0s": np.ones((2, 3)), "n_starts": None, "bounds": None}
+    first, second = fit(**arguments).results
+    assert (first.x != second.x).any()
+    assert_array_equal(fit(**arguments).x, fit(**arguments).x)
+
+
+def test_what_cannot_be_sent_is_run_here_with_a_word():
+    lock = threading.Lock()  # no process can send it
+
+    def locked(x, depth):
+        with lock:
+            return bumpy_in_python(x, depth)
+
+    with pytest.warns(RuntimeWarning, match="cannot be sent to other processes"):
+        result = fit(locked, workers=2, n_starts=2)
+    assert_same_results(result, fit(bumpy_in_python, workers=1, n_starts=2))
+
+
+def test_without_joblib_the_standard_library_does_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "joblib", None)
+    arguments = {"fun": bumpy_in_python, "n_starts": 2}
+    assert_same_results(fit(workers=2, **arguments), fit(workers=1, **arguments))
+    with pytest.warns(RuntimeWarning, match="joblib"):
+        fit(lambda x, depth: bumpy_in_python(x, depth), workers=2, n_starts=2)
+
+
+def test_daemons_have_no_children(monkeypatch):
+    monkeypatch.setattr(multiprocessing.current_process(), "_config", {"daemon": True})
+    fit(bumpy_in_python, workers=2, n_starts=2)
+
+
+def test_callback_sees_the_results_in_order():
+    seen = []
+    result = fit(workers=2, callback=lambda k, one: seen.append((k, one)))
+    assert [k for k, _ in seen] == list(range(6))
+    assert all(one is other for (_, one), other in zip(seen, result.results, strict=True))
+
+
+def test_errors_of_the_objective_come_through():
+    def broken(x, depth):
+        raise ZeroDivisionError("as it happens")
+
+    for workers in (1, 2):
+        with pytest.raises(ZeroDivisionError, match="as it happens"):
+            fit(broken, workers=workers)
+
+
+def test_runs_that_fail_are_not_the_best():
+    def partial(x, depth):
+        return (np.nan, x) if x[0] > 0 else bumpy_in_python(x, depth)
+
+    result = fit(partial, x0s=[[1.0, 1.0], [-1.0, 1.0]], n_starts=None, workers=1)
+    assert result.index == 1
+    assert np.isnan(result.results[0].fun)
+    nothing = fit(partial, x0s=[[1.0, 1.0]], n_starts=None, workers=1)
+    assert (nothing.index, nothing.status) == (0, 3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"n_starts": None}, "either `x0s`, or `n_starts`"),
+        ({"x0s": [[0.0, 0.0]]}, "either `x0s`, or `n_starts`"),
+        ({"x0s": [0.0, 0.0], "n_starts": None}, r"`x0s` must have the shape \(n_starts, n\)"),
+        ({"n_starts": 0}, "`n_starts` must be an integer >= 1"),
+        ({"bounds": None}, "`bounds` must be finite"),
+        ({"bounds": [(0, None)]}, "`bounds` must be finite"),
+        ({"workers": 0}, "`workers` must be an integer >= 1"),
+        ({"rng": "x"}, "`rng` must be"),
+        ({"fun": 3}, "`fun` must be callable"),
+        ({"method": "adam"}, "`method` must be callable"),
+        ({"callback": 3}, "`callback` must be callable"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_bad_arguments(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        fit(**arguments)
+
+
+INTERRUPTED = """
+import os, signal, sys, threading, warnings
+import numpy as np
+import nbadam
+from test_starts import bumpy
+
+def stop(k, result):
+    if k == 1:
+        os.kill(os.getpid(), signal.SIGINT)
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+options = {"steps": 10**9, "learning_rate": 0.01}
+starts = np.array([[0.0, 0.0], [0.0, 0.0], [1.0, 1.0], [2.0, 1.0]])  # the first two are at the minimum
+warnings.simplefilter("always")
+result = nbadam.multistart(bumpy, starts, (2.0,), jac=True, options=options | {"gtol": 1e-9},
+                           workers=2, callback=stop)
+print([r is not None for r in result.results])
+"""
+
+
+@pytest.mark.skipif(config.DISABLE_JIT or os.name != "posix", reason="compiled threads, and POSIX signals")
+def test_ctrl_c_keeps_what_has_ended():
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, ROOTS))}
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED], capture_output=True, text=True, timeout=120, env=environment
+    )
+    assert done.stdout.strip() == "[True, True, False, False]", done.stderr
+    assert "Interrupted: 2 of 4 runs have ended" in done.stderr
