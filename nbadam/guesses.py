@@ -20,7 +20,7 @@ _plain = register_jitable(error_model="numpy")
 
 
 def guess_of(kernel: Callable, variables: int = 1) -> Callable:
-    """Compile ``kernel(x, y)`` when it is first called, and give it arrays as it wants them."""
+    """Compile ``kernel(x, y)`` when it is first called, and give it arrays as it wants them, x in order."""
     double = types.float64
     x_type = types.Array(double, variables if variables == 1 else 2, "C", readonly=True)
     y_type, returned = types.Array(double, 1, "C", readonly=True), types.Array(double, 1, "C")
@@ -30,6 +30,9 @@ def guess_of(kernel: Callable, variables: int = 1) -> Callable:
         return compile_kernel(kernel, returned(x_type, y_type), name=kernel.__name__, mode="nogil")
 
     def guess(x, y):
+        if variables == 1 and (x[1:] < x[:-1]).any():
+            order = np.argsort(x, kind="stable")
+            x, y = x[order], y[order]
         return compiled()(np.ascontiguousarray(x, np.float64), np.ascontiguousarray(y, np.float64))
 
     return guess
@@ -156,8 +159,6 @@ def searched(shape: Callable, candidates: Callable, *, offset: bool = True, vari
 @_plain
 def peak_candidates(x, y):
     """Return centres where the data are highest and lowest, smoothed by two lengths, and widths."""
-    order = np.argsort(x)
-    xs, ys = x[order], y[order]
     low, span, step = spacing(x)
     centers = np.empty(4)
     for k in range(2):
@@ -166,11 +167,11 @@ def peak_candidates(x, y):
         centers[2 * k] = centers[2 * k + 1] = low
         for i in range(y.size):
             first, last = max(0, i - reach), min(y.size, i + reach + 1)
-            mean = ys[first:last].mean()
+            mean = y[first:last].mean()
             if mean > highest:
-                highest, centers[2 * k] = mean, xs[i]
+                highest, centers[2 * k] = mean, x[i]
             if mean < lowest:
-                lowest, centers[2 * k + 1] = mean, xs[i]
+                lowest, centers[2 * k + 1] = mean, x[i]
     return product(centers, geometric(0.5 * step, 0.5 * span, 8))
 
 

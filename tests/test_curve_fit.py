@@ -78,7 +78,9 @@ def test_differences_are_as_good_as_derivatives():
 def test_positional_arguments_are_those_of_scipy():
     sigma = np.full(X.size, 0.1)
     ours = curve_fit(decay, X, Y[0], P0, sigma, True, True, ([0, 0, 0], 10), "lm", decay_jacobian)
-    theirs = scipy_curve_fit(decay, X, Y[0], P0, sigma, True, True, ([0, 0, 0], 10), "trf", ftol=1e-13, xtol=1e-13)
+    theirs = scipy_curve_fit(
+        decay, X, Y[0], P0, sigma, True, True, ([0, 0, 0], 10), "trf", ftol=1e-13, xtol=1e-13
+    )
     assert_allclose(ours.popt, theirs[0], rtol=1e-6)
 
 
@@ -87,7 +89,9 @@ def test_bounds_that_are_met(upper):
     y = decay(X, 3.0, 1.0, 0.5) + 0.05 * np.sin(7 * X)
     for bounds in (([0, 0, 0], [upper, 9, 9]), Bounds([0, 0, 0], [upper, 9, 9])):
         fit = curve_fit(DECAY, X, y, [1, 1, 1], bounds=bounds)
-        expected, _ = scipy_curve_fit(decay, X, y, [1, 1, 1], bounds=bounds, ftol=1e-14, xtol=1e-14, gtol=1e-14)
+        expected, _ = scipy_curve_fit(
+            decay, X, y, [1, 1, 1], bounds=bounds, ftol=1e-14, xtol=1e-14, gtol=1e-14
+        )
         assert fit.popt[0] == upper
         assert_allclose(fit.popt, expected, rtol=1e-6)
 
@@ -256,7 +260,12 @@ def test_bad_rows_are_marked_and_harm_no_other():
     p0[3, 0] = np.nan
     p0[4, 1] = -1e6  # exp overflows
     fit = curve_fit(DECAY, X, y, p0)
-    expected = {1: FitStatus.TOO_FEW_POINTS, 2: FitStatus.TOO_FEW_POINTS, 3: FitStatus.NOT_FINITE, 4: FitStatus.NOT_FINITE}
+    expected = {
+        1: FitStatus.TOO_FEW_POINTS,
+        2: FitStatus.TOO_FEW_POINTS,
+        3: FitStatus.NOT_FINITE,
+        4: FitStatus.NOT_FINITE,
+    }
     for i, status in expected.items():
         assert fit.status[i] == status and not fit.success[i]
         assert np.isnan(fit.popt[i]).all() and np.isnan(fit.perr[i]).all() and np.isnan(fit.chi2[i])
@@ -316,7 +325,11 @@ def test_single_precision_is_as_good_as_its_rounding():
 def poor_starts(fits):
     """From where a third and more of the fits end in another minimum, or nowhere."""
     generator = np.random.default_rng(8)
-    wide = [generator.uniform(0.1, 30, fits), np.exp(generator.uniform(-4, 3, fits)), generator.uniform(-5, 5, fits)]
+    wide = [
+        generator.uniform(0.1, 30, fits),
+        np.exp(generator.uniform(-4, 3, fits)),
+        generator.uniform(-5, 5, fits),
+    ]
     return np.stack(wide, axis=1)
 
 
