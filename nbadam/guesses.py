@@ -135,7 +135,8 @@ def searched(shape: Callable, candidates: Callable, *, offset: bool = True, vari
         rows = candidates(x, y)
         n = rows.shape[1]
         found = np.zeros(n + 2 if offset else n + 1)
-        found[1 : n + 1] = rows[0]
+        for j in range(n):
+            found[1 + j] = rows[0, j]
         b = np.empty(y.size)
         least = inf
         for k in range(rows.shape[0]):
@@ -145,7 +146,8 @@ def searched(shape: Callable, candidates: Callable, *, offset: bool = True, vari
             if squares < least:
                 least = squares
                 found[0] = amplitude
-                found[1 : n + 1] = rows[k]
+                for j in range(n):  # an assignment of slices takes Numba seconds to compile
+                    found[1 + j] = rows[k, j]
                 if offset:
                     found[n + 1] = constant
         return found
@@ -189,7 +191,8 @@ def image_candidates(x, y):
     for i in range(y.size):
         if y[i] >= threshold:
             weight += y[i] - threshold
-            middle += (y[i] - threshold) * x[:, i]
+            middle[0] += (y[i] - threshold) * x[0, i]
+            middle[1] += (y[i] - threshold) * x[1, i]
     widths = np.array([0.5, 1.0, 2.0, 4.0])
     rows = np.empty((3 * widths.size**2, 4))
     k = 0
@@ -221,9 +224,9 @@ def rate_candidates(x, y):
     _, span, _ = spacing(x)
     falling, growing = rates(x), geometric(0.1 / span, 5.0 / span, 5)
     rows = np.empty((falling.size + growing.size, 2))
-    rows[: falling.size, 0] = falling
-    rows[falling.size :, 0] = -growing
-    rows[:, 1] = x.min()
+    for k in range(rows.shape[0]):
+        rows[k, 0] = falling[k] if k < falling.size else -growing[k - falling.size]
+        rows[k, 1] = x.min()
     return rows
 
 

@@ -386,6 +386,7 @@ SINE = Model(
     guess=guesses.guess_of(guesses.sine_guess),
     doc="""Sine, ``amplitude * sin(frequency * x + phase) + offset``.
 
-`frequency` is the angular one (radians per unit of x, 2 pi over the period), `phase` in radians.  The guess
-searches up to the frequency of which every half period has a point; angles beyond 1.6e6 are NaN.""",
+`amplitude` and `offset` have the units of y, `frequency` is the angular one (radians per unit of x, 2 pi
+over the period), `phase` is in radians.  The guess searches up to the frequency of which every half
+period has a point; angles beyond 1.6e6 are NaN.""",
 )
