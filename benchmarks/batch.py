@@ -5,6 +5,7 @@ python benchmarks/batch.py [--quick] [--only speeds|starts|first] [--out results
 
 import argparse
 import math
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -161,10 +162,12 @@ def _scipy_fits(name, x, y, p0):
 def joblib_loop(name, options):
     from joblib import Parallel, delayed
 
+    # A contender's process is a daemon, which multiprocessing forbids to have children.
+    multiprocessing.current_process()._config["daemon"] = False
     x, y, p0, _ = workload(name, options)
     count = 20 * FEW
     blocks = [slice(start, start + 500) for start in range(0, min(count, len(y)), 500)]
-    pool = Parallel(n_jobs=2)
+    pool = Parallel(n_jobs=2, backend="multiprocessing")
 
     def job():
         job.popt = np.concatenate(pool(delayed(_scipy_fits)(name, x, y[b], p0[b]) for b in blocks))
@@ -179,7 +182,7 @@ def torch_adam(dtype="float64", steps=200):
     def make(name, options):
         import torch
 
-        torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+        torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
         x, y, p0, _ = workload(name, options)
         y, p0 = y[:5000], p0[:5000]
         kind = getattr(torch, dtype)
@@ -326,7 +329,7 @@ def speeds(quick):
     results = []
     for title, (name, settings) in CASES.items():
         options = tuple((settings | ({"fits": 5000} if quick else {})).items())
-        contenders = [Contender(label, globals()[make], env) for label, (make, env) in MAKES.items()]
+        contenders = [Contender(label, Job(make), env) for label, (make, env) in MAKES.items()]
         timed = summary(race(contenders, (name, options), 5 if quick else 40, 3))
         rows = []
         for label, times in timed.items():
@@ -424,6 +427,16 @@ def first_calls():
     print("\nFirst call of a process, seconds\n")
     print(markdown(["parameters", "nothing cached", "next process"], rows))
     return results
+
+
+class Job:
+    """A function of this module, that another process looks up by its name."""
+
+    def __init__(self, name):
+        self.name = name
+
+    def __call__(self, *case):
+        return globals()[self.name](*case)
 
 
 def main():
