@@ -43,3 +43,8 @@ def test_certified_values(name, method):
         return
     assert digits(fit.perr, np.array(problem["certified_sd"])).min() >= 6
     assert digits(fit.chi2[:, None], np.array([problem["certified_rss"]])).min() >= 7
+
+
+def test_the_page_lists_every_problem():
+    page = (Path(__file__).parents[1] / "docs/nist.rst").read_text()
+    assert [name for name in PROBLEMS if f"* - {name}\n" not in page] == []
