@@ -16,7 +16,9 @@ from numba.extending import is_jitted
 # Settings of Numba that change the machine code.
 SETTINGS = "BOUNDSCHECK CPU_FEATURES CPU_NAME DEBUGINFO_DEFAULT ENABLE_AVX LOOP_VECTORIZE OPT SLP_VECTORIZE"
 COMPILER = Path(__file__).with_name("_jit.py")
-GENERATED = "nbadam_generated_"  # begins the names of files that are named by their content: nobody edits them
+GENERATED = (
+    "nbadam_generated_"  # begins the names of files that are named by their content: nobody edits them
+)
 
 _imported = time.time()
 

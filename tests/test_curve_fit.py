@@ -11,7 +11,6 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.optimize import Bounds, OptimizeWarning, least_squares
 from scipy.optimize import curve_fit as scipy_curve_fit
 
-import nbadam
 from nbadam import FitStatus, Model, curve_fit
 
 SLOW = numba.config.DISABLE_JIT
@@ -61,7 +60,8 @@ def relative(covariance, expected):
 def test_one_data_set_is_fitted_as_by_scipy(sigma, absolute_sigma):
     popt, pcov = curve_fit(DECAY, X, Y[0], P0, sigma, absolute_sigma)
     expected, covariance = scipy_curve_fit(
-        decay, X, Y[0], P0, None if sigma is None else sigma * np.ones(X.size), absolute_sigma, ftol=1e-13, xtol=1e-13, gtol=0,
+        decay, X, Y[0], P0, sigma if sigma is None else sigma * np.ones(X.size), absolute_sigma,
+        ftol=1e-13, xtol=1e-13, gtol=0,
         jac=lambda x, *p: np.stack(np.broadcast_arrays(*decay_jacobian(x, *p)), axis=1),
     )  # fmt: skip
     assert_allclose(popt, expected, rtol=1e-7)

@@ -1,6 +1,6 @@
 """Curve fitting: one model, any number of data sets, each fitted to full precision."""
 
-from .curve_fit import curve_fit
+from .fit import curve_fit
 from .model import Model
 from .result import FitResult, FitStatus
 

@@ -37,32 +37,32 @@ def descent(rule):
         S = np.zeros(first + columns * points * lanes, data.dtype)
         m, v, scale = np.zeros_like(p0), np.zeros_like(p0), np.abs(p0)
         for start in range(0, fits, lanes):
-            for l in range(lanes):
-                i = min(start + l, fits - 1)
+            for lane in range(lanes):
+                i = min(start + lane, fits - 1)
                 for c in range(columns):
                     for k in range(points):
-                        S[first + (c * points + k) * lanes + l] = data[i, c, k]
+                        S[first + (c * points + k) * lanes + lane] = data[i, c, k]
                 for j in range(n):
-                    S[trial + j * lanes + l] = p0[i, j]
+                    S[trial + j * lanes + lane] = p0[i, j]
                     best[i, j] = p0[i, j]
                 chi2[i] = np.inf
             for done in range(steps + 1):
                 normal(x, S, points, f_scale)
                 rate = learning_rate * 0.5 * (1 + cos(pi * done / steps))
                 step = cast(scalars(done + 1.0, rate, BETA_1, BETA_2, 0.0), data)
-                for l in range(min(lanes, fits - start)):
-                    i = start + l
-                    if S[chi2_row + l] < chi2[i]:
-                        chi2[i] = S[chi2_row + l]
+                for lane in range(min(lanes, fits - start)):
+                    i = start + lane
+                    if S[chi2_row + lane] < chi2[i]:
+                        chi2[i] = S[chi2_row + lane]
                         for j in range(n):
-                            best[i, j] = S[trial + j * lanes + l]
+                            best[i, j] = S[trial + j * lanes + lane]
                     for j in range(n):
                         if done == 0 and (scaling == JACOBIAN or scale[i, j] == 0):
-                            square = S[matrix + (j * (j + 1) // 2 + j) * lanes + l]
+                            square = S[matrix + (j * (j + 1) // 2 + j) * lanes + lane]
                             if square > 0:
-                                scale[i, j] = np.sqrt(S[chi2_row + l] / square)
-                        entry = trial + j * lanes + l
-                        g = -S[gradient + j * lanes + l] * scale[i, j]
+                                scale[i, j] = np.sqrt(S[chi2_row + lane] / square)
+                        entry = trial + j * lanes + lane
+                        g = -S[gradient + j * lanes + lane] * scale[i, j]
                         if g - g == 0:  # finite
                             new = update(g, data.dtype.type(0), m[i, j], v[i, j], *step)
                             m[i, j], v[i, j] = new[1], new[2]

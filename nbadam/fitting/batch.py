@@ -21,9 +21,12 @@ from . import rescue
 from .compile import LANES
 from .data import DataSets, RaggedSets
 from .problem import Fits, Plan, Problem
-from .result import FitStatus
+from .result import FitStatus, extra
 
-FIRST, LEAST = 8 * LANES, 8 * LANES  # fits in the first block, and in any: at the end of each, lanes fall idle
+FIRST, LEAST = (
+    8 * LANES,
+    8 * LANES,
+)  # fits in the first block, and in any: at the end of each, lanes fall idle
 SECONDS = 0.02  # that a block takes: Ctrl-C waits for it
 BYTES = 1 << 25  # of data in a block, at most
 WORTHWHILE = 0.01  # seconds of work left for which it pays to start threads
@@ -138,10 +141,4 @@ def default_workers() -> int:
 def _progress_bar(total: int, unit: str, wanted: bool) -> Any:
     if not wanted:
         return nullcontext()
-    try:
-        from tqdm.auto import tqdm
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            "`progress=True` needs tqdm: install `nbadam[progress]`.", name="tqdm"
-        ) from error
-    return tqdm(total=total, unit=unit, unit_scale=True)
+    return extra("tqdm.auto", "progress").tqdm(total=total, unit=unit, unit_scale=True)

@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import inspect
 import linecache
 import os
 import sys
@@ -13,6 +14,7 @@ from typing import Any
 
 import numba
 import numpy as np
+from numba.core.errors import TypingError
 
 from .. import __version__, vector_math
 from .._fingerprint import GENERATED
@@ -92,7 +94,7 @@ def kernels(model: Model, dtype: str, weighted: bool, own_x: bool, bounded: bool
 @lru_cache(maxsize=64)
 def _algorithm(shape: Shape) -> tuple[Any, Any]:
     module = load("the algorithm", shape.dtype, generate.algorithm(shape), {})
-    return tuple(_compiled(module[name], shape) for name in ("judge", "solve"))  # type: ignore[return-value]
+    return tuple(_compiled(module[name], shape) for name in ("judge", "solve"))
 
 
 def _normal(model: Model, layout: Layout):
@@ -101,7 +103,12 @@ def _normal(model: Model, layout: Layout):
     if layout.loss.function is not None:
         known["loss"] = layout.loss.function
     module = load(f"the model {model.name}", layout.dtype, generate.normal(layout, text), known)
-    return _compiled(module["normal"], layout)
+    try:
+        return _compiled(module["normal"], layout)
+    except TypingError as error:
+        raise ValueError(
+            f"Numba cannot compile the model `{model.name}`, its Jacobian or the loss: {error}"
+        ) from error
 
 
 def _compiled(function, shape: Shape):
@@ -145,7 +152,7 @@ def load(what: str, dtype: str, text: str, known: dict[str, Any]) -> dict[str, A
 @cache
 def _digest() -> str:
     """Digest of the functions that kernels call, also where the calls hide in a user's function."""
-    texts = [Path(module.__file__).read_bytes() for module in (functions, vector_math)]
+    texts = [inspect.getsource(module).encode() for module in (functions, vector_math)]
     return hashlib.sha256(b"".join(texts)).hexdigest()[:16]
 
 
@@ -176,4 +183,3 @@ def _user_cache() -> str:
     from numba.misc.appdirs import AppDirs
 
     return AppDirs("numba", False).user_cache_dir
-

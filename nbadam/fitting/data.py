@@ -73,7 +73,7 @@ class DataSets:
             used &= np.isfinite(sigma)
             bad = used & ~(sigma > 0)
             if bad.any():
-                raise ValueError(f"`sigma` must be > 0, not {sigma[bad][0]:g}; NaN or infinity leaves a point out.")
+                raise ValueError(f"`sigma` must be > 0, not {sigma[bad][0]:g}; NaN leaves a point out.")
             weight = 1 / np.where(used, sigma, np.inf)
         complete = used.all()
         if weight is None and not complete:
@@ -90,7 +90,7 @@ class DataSets:
         return Block(np.ascontiguousarray(shared, dtype=dtype), data, weight is not None, self.own_x, points)
 
     def one(self, i: int) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-        """x of shape (n_variables, m), y and sigma of one data set, without the points that are left out."""
+        """Return x of shape (n_variables, m), y and sigma of one data set, without what is left out."""
         x = np.asarray(self.x[i] if self.own_x else self.x, dtype=float)
         y = np.asarray(self.y[i], dtype=float)
         sigma = None if self.sigma is None else np.asarray(self.sigma[i], dtype=float)
@@ -143,9 +143,8 @@ class RaggedSets:
         return DataSets(x, y, sigma, mask).block(np.arange(len(chosen)), dtype)
 
     def one(self, i: int) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-        """x, y and sigma of one data set, without the points that are left out."""
-        sigma, mask = (None if part is None else [part[i]] for part in (self.sigma, self.mask))
-        sigma, mask = (None if part is None else np.array(part) for part in (sigma, mask))
+        """Return x, y and sigma of one data set, without the points that are left out."""
+        sigma, mask = (None if part is None else np.array([part[i]]) for part in (self.sigma, self.mask))
         return DataSets(self.x[i][None], self.y[i][None], sigma, mask).one(0)
 
 
@@ -213,16 +212,18 @@ def _parse_ragged(xdata: Sequence, ydata: Sequence, sigma, mask, n_variables: in
     for i, (x_i, y_i) in enumerate(zip(x, y, strict=True)):
         if y_i.ndim != 1 or x_i.shape != (n_variables, y_i.size):
             raise ValueError(
-                f"`ydata[{i}]` of shape {y_i.shape} must be 1-D and `xdata[{i}]` of shape {x_i.shape} must be "
-                f"{(n_variables, y_i.size)}."
+                f"`ydata[{i}]` of shape {y_i.shape} must be 1-D and `xdata[{i}]` of shape {x_i.shape} must "
+                f"be {(n_variables, y_i.size)}."
             )
 
     def parts(name, value, dtype):
         if value is None:
             return None
         if len(value) != len(y):
-            raise ValueError(f"`{name}` must have one entry for each of {len(y)} data sets, not {len(value)}.")
-        return [_broadcast(name, np.asarray(v, dtype=dtype), y_i.shape) for v, y_i in zip(value, y, strict=True)]
+            raise ValueError(f"`{name}` must have an entry for each of {len(y)} data sets, not {len(value)}.")
+        return [
+            _broadcast(name, np.asarray(v, dtype=dtype), y_i.shape) for v, y_i in zip(value, y, strict=True)
+        ]
 
     masks = parts("mask", mask, bool)
     if any(part is not None for part in left_out):

@@ -22,7 +22,7 @@ def evaluate(model, x, parameters) -> np.ndarray:
     """
     points = np.atleast_2d(np.asarray(x, dtype=float))
     if points.shape[0] != len(model.variables):
-        raise ValueError(f"`x` must have {len(model.variables)} rows, one for each variable, not {points.shape[0]}.")
+        raise ValueError(f"`x` must have {len(model.variables)} rows, one a variable, not {points.shape[0]}.")
     function = model.function if model.function is not None else _of_formula(model)
     function = function.py_func if is_jitted(function) else function
     with np.errstate(all="ignore"):

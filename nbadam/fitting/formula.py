@@ -34,7 +34,6 @@ def derive(formula: str, variables: tuple[str, ...], parameters: tuple[str, ...]
     names = {name: sympy.Symbol(name, real=True) for name in (*variables, *parameters)}
     try:
         value = sympy.sympify(formula, locals=names)
-        value = sympy.nsimplify(value, rational=False) if value.is_number else value
     except (sympy.SympifyError, TypeError, AttributeError, SyntaxError) as error:
         raise ValueError(f"The formula {formula!r} cannot be read: {error}") from None
     if not isinstance(value, sympy.Expr):

@@ -16,7 +16,7 @@ LOCAL = re.compile(r"\b([xhg]\d+|[fryuvwz]|psi|rho\d?)\b")  # what differs from 
 
 @dataclass(frozen=True)
 class Pointwise:
-    """What a kernel computes at a point: text in terms of parameters ``p0, p1, ...`` and variables ``x0, ...``.
+    """What a kernel computes at a point, as text: parameters are ``p0, p1, ...``, variables ``x0, ...``.
 
     Attributes
     ----------
@@ -143,7 +143,7 @@ def algorithm(shape: Shape) -> str:
 
 
 def normal(layout: Layout, model: Pointwise) -> str:
-    """Text of `normal`: chi-square, gradient and normal matrix of a model at the trial points of all lanes."""
+    """Text of `normal`: chi-square, gradient and normal matrix at the trial points of all lanes."""
     lines = ["def normal(x, S, m, f_scale):", *indented(_normal(_Text(layout), model))]
     return "\n".join(lines) + "\n"
 
@@ -242,12 +242,12 @@ def _judge(text: _Text) -> list[str]:
     """Accept or reject the trial point and set the radius, as MINPACK's lmder does."""
     shape, at, n = text.shape, text.at, text.shape.parameters
     diagonal = {i: k for k, (i, j) in enumerate(shape.pairs) if i == j}
-    sums = ["chi2_trial", 0], *(["gradient_trial", i] for i in range(n))
-    sums = [*sums, *(["normal_trial", diagonal[i]] for i in range(n))]
+    sums = [at("chi2_trial"), *(at("gradient_trial", i) for i in range(n))]
+    sums += [at("normal_trial", diagonal[i]) for i in range(n)]
     lines = text.load(p="point", t="trial", b="gradient", s="scale")
     lines += [f"a{i} = {at('normal_trial', diagonal[i])}" for i in range(n)]
     lines += [
-        "finite = " + " + ".join(f"({at(*entry)} - {at(*entry)})" for entry in sums) + " == T(0.0)",
+        "finite = " + " + ".join(f"({entry} - {entry})" for entry in sums) + " == T(0.0)",
         f"fresh = {at('fresh')} > T(0.0)",
         f"gain = {at('chi2')} - {at('chi2_trial')}",
         f"ratio = gain / {at('predicted')}",

@@ -53,27 +53,27 @@ def fit(normal, judge, solve, lanes, rows, x, data, p0, lower, upper, tolerances
     following, busy = 0, 0
     S[settled : settled + lanes] = -1  # wants a fit
     while True:
-        for l in range(lanes):
-            if S[settled + l] < 0:
-                which[l] = -1
-                S[settled + l] = 0
+        for lane in range(lanes):
+            if S[settled + lane] < 0:
+                which[lane] = -1
+                S[settled + lane] = 0
                 if following < fits:
                     i = following
-                    which[l] = i
+                    which[lane] = i
                     following += 1
                     busy += 1
-                    count[l] = 0
-                    S[fresh + l] = 1
+                    count[lane] = 0
+                    S[fresh + lane] = 1
                     for c in range(columns):
                         for k in range(m):
-                            S[first + (c * m + k) * lanes + l] = data[i, c, k]
+                            S[first + (c * m + k) * lanes + lane] = data[i, c, k]
                     for j in range(n):
-                        S[point + j * lanes + l] = p0[i, j]
-                        S[trial + j * lanes + l] = p0[i, j]
+                        S[point + j * lanes + lane] = p0[i, j]
+                        S[trial + j * lanes + lane] = p0[i, j]
                     if lower.size > 0:
                         for j in range(n):
-                            S[lower_row + j * lanes + l] = lower[i, j]
-                            S[upper_row + j * lanes + l] = upper[i, j]
+                            S[lower_row + j * lanes + lane] = lower[i, j]
+                            S[upper_row + j * lanes + lane] = upper[i, j]
         if busy == 0:
             break
         normal(x, S, m, f_scale)
@@ -82,34 +82,34 @@ def fit(normal, judge, solve, lanes, rows, x, data, p0, lower, upper, tolerances
         for _ in range(ATTEMPTS):
             solve(S, xtol)
             unsettled = 0
-            for l in range(lanes):
-                if which[l] >= 0 and S[settled + l] == 0:
+            for lane in range(lanes):
+                if which[lane] >= 0 and S[settled + lane] == 0:
                     unsettled += 1
             if unsettled == 0:
                 break
-        for l in range(lanes):
-            i = which[l]
+        for lane in range(lanes):
+            i = which[lane]
             if i < 0:
                 continue
-            count[l] += 1
+            count[lane] += 1
             code = RUNNING
-            if S[failed + l] > 0:
+            if S[failed + lane] > 0:
                 code = NOT_FINITE
-            elif S[damping + l] == 0 and S[remaining + l] <= ftol * S[chi2_row + l]:
+            elif S[damping + lane] == 0 and S[remaining + lane] <= ftol * S[chi2_row + lane]:
                 code = FTOL
-            elif S[small + l] <= 0:
+            elif S[small + lane] <= 0:
                 code = XTOL
-            elif count[l] >= maxiter:
+            elif count[lane] >= maxiter:
                 code = MAXITER
             if code != RUNNING:
                 for j in range(n):
-                    popt[i, j] = S[point + j * lanes + l]
+                    popt[i, j] = S[point + j * lanes + lane]
                 for j in range(pairs):
-                    information[i, j] = S[normal_row + j * lanes + l]
-                chi2[i] = S[chi2_row + l]
-                nit[i] = count[l]
+                    information[i, j] = S[normal_row + j * lanes + lane]
+                chi2[i] = S[chi2_row + lane]
+                nit[i] = count[lane]
                 status[i] = code
-                S[settled + l] = -1
+                S[settled + lane] = -1
                 busy -= 1
 
 

@@ -85,8 +85,8 @@ class Model:
                     f"`parameters` must name the {len(arguments)} arguments of the function after the "
                     f"first, {arguments}, not {parameters!r}."
                 )
-        elif parameters is None:
-            names = re.findall(r"(?<![\w.])[^\W\d]\w*(?!\w*\s*\()", self.formula)
+        elif parameters is None and isinstance(formula, str):
+            names = re.findall(r"(?<![\w.])[^\W\d]\w*(?!\w*\s*\()", formula)
             parameters = [name for name in dict.fromkeys(names) if name not in {*self.variables, "pi"}]
         if parameters is None or not len(parameters):
             raise ValueError("`parameters` must name at least one parameter of the model.")
@@ -100,6 +100,7 @@ class Model:
         self.__doc__ = doc or self.__doc__
 
     def __repr__(self) -> str:
+        """Show formula or function, parameters and variables."""
         what = repr(self.formula) if self.function is None else self.name
         return f"Model({what}, parameters={self.parameters}, variables={self.variables})"
 
@@ -137,7 +138,9 @@ def parameter_names(function: Callable) -> tuple[str, ...]:
 
 
 def _names(what: str, names) -> tuple[str, ...]:
-    names = tuple(names.replace(",", " ").split()) if isinstance(names, str) else tuple(names)
+    if isinstance(names, str):
+        raise ValueError(f"`{what}` must be names in a list or tuple, not the string {names!r}.")
+    names = tuple(names)
     for name in names:
         if not isinstance(name, str) or not name.isidentifier() or keyword.iskeyword(name):
             raise ValueError(f"`{what}` must be names such as 'x' or 'rate', not {name!r}.")

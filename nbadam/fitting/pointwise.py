@@ -30,6 +30,7 @@ def pointwise(model: Model) -> Pointwise:
     x = "x0" if len(model.variables) == 1 else f"({', '.join(f'x{i}' for i in range(len(model.variables)))})"
     n = len(model.parameters)
     parameters = [f"p{i}" for i in range(n)]
+    assert model.function is not None
     known: dict[str, Any] = {"function": inlined(model.function)}
     value = f"f = T(function({x}, {', '.join(parameters)}))"
     if model.jacobian is not None:
@@ -54,7 +55,7 @@ def inlined(function: Callable, done: dict | None = None) -> Callable:
     Kernels take the copy in; `done` holds the copies made so far.
     """
     done = {} if done is None else done
-    function = function.py_func if is_jitted(function) else function
+    function = getattr(function, "py_func", function)
     if function in done:
         return done[function]
     code = function.__code__

@@ -63,9 +63,11 @@ class Fits:
         )
 
     def __getitem__(self, which) -> "Fits":
+        """Take some of the fits."""
         return Fits(**{name: array[which] for name, array in vars(self).items()})
 
     def __setitem__(self, which, fits: "Fits") -> None:
+        """Put some fits in their places."""
         for name, array in vars(self).items():
             array[which] = getattr(fits, name)
 
@@ -88,7 +90,7 @@ class Problem:
 
     def fitted(self, start: np.ndarray, maxiter: int) -> Fits:
         """Run Levenberg-Marquardt from `start`."""
-        part = Fits.empty(*start.shape, start.dtype)
+        part = Fits.empty(start.shape[0], start.shape[1], start.dtype)
         self._kernels.fit(
             *self._data, start, *self._box, self._tolerances, maxiter, self._f_scale,
             part.popt, part.information, part.chi2, part.nit, part.status,

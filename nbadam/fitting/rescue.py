@@ -42,8 +42,10 @@ def rescue_block(sets, plan: Plan, fits: Fits, chosen: np.ndarray) -> None:
         better = (again.status <= FitStatus.MAXITER) & ~(again.chi2 >= found.chi2)
         # Equal but for rounding: the one that has converged.
         margin = 1e-12 * np.abs(found.chi2)
-        better |= (again.status <= FitStatus.XTOL) & (found.status > FitStatus.XTOL) & (
-            again.chi2 <= found.chi2 + margin
+        better |= (
+            (again.status <= FitStatus.XTOL)
+            & (found.status > FitStatus.XTOL)
+            & (again.chi2 <= found.chi2 + margin)
         )
         found.nit = again.nit
         for name in ("popt", "information", "chi2", "status"):

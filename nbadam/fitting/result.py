@@ -85,8 +85,11 @@ class FitResult:
     data: Any
 
     def __repr__(self) -> str:
+        """Count the fits by status."""
         counts = np.bincount(self.status.ravel(), minlength=len(FitStatus))
-        found = ", ".join(f"{count} {status.name}" for status, count in zip(FitStatus, counts, strict=True) if count)
+        found = ", ".join(
+            f"{count} {status.name}" for status, count in zip(FitStatus, counts, strict=True) if count
+        )
         return f"FitResult({self.chi2.size} fits of {', '.join(self.parameters)}: {found})"
 
     def __iter__(self) -> Iterator[np.ndarray]:
@@ -110,7 +113,7 @@ class FitResult:
 
     def message(self, index=()) -> str:
         """Say what became of one fit of the batch."""
-        return FitStatus(int(self.status[index])).message
+        return list(FitStatus)[self.status[index]].message
 
     @cached_property
     def pcov(self) -> np.ndarray:
@@ -149,11 +152,11 @@ class FitResult:
         return table
 
     def to_dataframe(self):
-        """Return a pandas DataFrame with the fields of `to_structured`, one row for each fit (extra ``pandas``).
+        """Return a pandas DataFrame: the fields of `to_structured`, a row for each fit (extra ``pandas``).
 
         In a batch of several axes the index has as many levels.
         """
-        pandas = _extra("pandas", "pandas")
+        pandas = extra("pandas", "pandas")
         columns = {name: column.ravel() for name, column in self._columns().items()}
         shape = self.chi2.shape
         index = None if len(shape) < 2 else pandas.MultiIndex.from_product([range(size) for size in shape])
@@ -169,11 +172,14 @@ class FitResult:
         coords : dict, optional
             Coordinates along them, as `xarray.Dataset` takes them.
         """
-        xarray = _extra("xarray", "xarray")
+        xarray = extra("xarray", "xarray")
         dims = [f"dim_{i}" for i in range(self.chi2.ndim)] if dims is None else list(dims)
         variables = {name: (dims, column) for name, column in self._columns().items()}
         dataset = xarray.Dataset(variables, coords)
-        flags = {"flag_values": [int(s) for s in FitStatus], "flag_meanings": " ".join(s.name for s in FitStatus)}
+        flags = {
+            "flag_values": [int(s) for s in FitStatus],
+            "flag_meanings": " ".join(s.name for s in FitStatus),
+        }
         dataset["status"].attrs.update(flags)  # the convention of netCDF files
         return dataset
 
@@ -223,7 +229,7 @@ class FitResult:
         return ax
 
     def map(self, parameter: str, ax=None):
-        """Plot one parameter of all the fits: an image for a batch of two axes, points for one (extra ``plot``).
+        """Plot one parameter of all fits: an image for a batch of two axes, else points (extra ``plot``).
 
         Parameters
         ----------
@@ -257,13 +263,13 @@ class FitResult:
 def _axes(ax):
     if ax is not None:
         return ax
-    return _extra("matplotlib.pyplot", "plot").figure(layout="constrained").add_subplot()
+    return extra("matplotlib.pyplot", "plot").figure(layout="constrained").add_subplot()
 
 
-def _extra(module: str, extra: str):
+def extra(module: str, name: str):
     """Import what an optional extra brings."""
     try:
         return import_module(module)
     except ModuleNotFoundError as error:
-        name = module.partition(".")[0]
-        raise ModuleNotFoundError(f"This needs {name}: install `nbadam[{extra}]`.", name=name) from error
+        package = module.partition(".")[0]
+        raise ModuleNotFoundError(f"This needs {package}: install `nbadam[{name}]`.", name=package) from error

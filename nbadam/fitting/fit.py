@@ -152,9 +152,9 @@ def curve_fit(
     >>> rng = np.random.default_rng(0)
     >>> x = np.linspace(0, 4, 30)
     >>> truth = rng.uniform([1, 0.5, 0], [5, 2, 1], (10_000, 3))
-    >>> y = truth[:, :1] * np.exp(-truth[:, 1:2] * x) + truth[:, 2:] + 0.01 * rng.standard_normal((10_000, 30))
     >>> def decay(x, a, k, c):
     ...     return a * np.exp(-k * x) + c
+    >>> y = decay(x, *truth.T[:, :, None]) + 0.01 * rng.standard_normal((10_000, 30))
     >>> fit = nbadam.curve_fit(decay, x, y, p0=[3, 1, 0.5])
     >>> bool(fit.success.all())
     True
@@ -298,7 +298,7 @@ def _with_variables(model: Model, count: int) -> Model:
     key = pickle.dumps((id(model), count))
     if key not in _models:
         names = [f"x{i}" for i in range(count)]
-        _models[key] = Model(model.function, model.parameters, names, jacobian=model.jacobian)
+        _models[key] = Model(model.function or "", model.parameters, names, jacobian=model.jacobian)
     return _models[key]
 
 
@@ -327,7 +327,9 @@ def _fixed(fixed, parameters: tuple[str, ...]) -> np.ndarray:
     for name in names:
         if isinstance(name, str) and name in parameters:
             is_fixed[parameters.index(name)] = True
-        elif isinstance(name, int | np.integer) and not isinstance(name, bool) and 0 <= name < len(parameters):
+        elif (
+            isinstance(name, int | np.integer) and not isinstance(name, bool) and 0 <= name < len(parameters)
+        ):
             is_fixed[name] = True
         else:
             raise ValueError(f"`fixed` must list names of {parameters} or their numbers, not {name!r}.")
@@ -407,9 +409,8 @@ def _feasible(lower, upper, n: int) -> np.ndarray:
         return np.ones(n)
     low, high = np.isfinite(lower), np.isfinite(upper)
     with np.errstate(invalid="ignore"):
-        return np.select(
-            [low & high, low, high], [0.5 * (lower + upper), lower + 1, upper - 1], np.ones(np.shape(low & high))
-        )
+        centre = 0.5 * (lower + upper)
+    return np.where(low & high, centre, np.where(low, lower + 1, np.where(high, upper - 1, 1.0)))
 
 
 def _guesses(guess: Callable, sets, chosen: np.ndarray, n: int) -> np.ndarray:

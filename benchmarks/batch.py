@@ -1,0 +1,461 @@
+"""Batches of curve fits: fits per second, and how many of them reach the minimum.
+
+python benchmarks/batch.py [--quick] [--only speeds|starts|first] [--out results]
+"""
+
+import argparse
+import math
+import multiprocessing
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from timing import Contender, markdown, race, save, summary
+
+FEW = 300  # fits that a loop in Python gets
+ONE = {
+    "NUMBA_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
+}
+TWO = ONE | {"NUMBA_NUM_THREADS": "2", "OMP_NUM_THREADS": "2"}
+
+
+# --- Workloads: x, y, p0, truth --------------------------------------------------------------------
+
+
+def gaussians(fits=100_000, points=48, seed=1):
+    """Peaks with Poisson noise, four parameters, started from quantile, maximum and area of the data."""
+    rng = np.random.default_rng(seed)
+    x = np.arange(points, dtype=float)
+    low, high = [50, points / 3, 2.5, 5], [500, points / 1.5, 7, 20]
+    truth = rng.uniform(low, high, (fits, 4))
+    y = rng.poisson(gauss(x, *truth.T[:, :, None])).astype(float)
+    offset = np.quantile(y, 0.2, axis=1)
+    height = y.max(axis=1) - offset
+    width = np.clip((y - offset[:, None]).sum(axis=1) / (height * math.sqrt(2 * math.pi)), 1, 15)
+    return x, y, np.stack([height, x[y.argmax(axis=1)], width, offset], axis=1), truth
+
+
+def decays(fits=20_000, points=32, seed=2):
+    """Exponential decays with Gaussian noise, three parameters, started from the data."""
+    rng = np.random.default_rng(seed)
+    x = np.linspace(0, 10, points)
+    rate = np.exp(rng.uniform(math.log(0.2), math.log(2), fits))
+    truth = np.stack([rng.uniform(1, 10, fits), rate, rng.uniform(0, 2, fits)], axis=1)
+    y = decay(x, *truth.T[:, :, None]) + 0.05 * truth[:, :1] * rng.standard_normal((fits, points))
+    offset = y[:, -4:].mean(axis=1)
+    height = y[:, 0] - offset
+    below = (y - offset[:, None]) < (height / math.e)[:, None]
+    return x, y, np.stack([height, 1 / np.maximum(x[below.argmax(axis=1)], 0.3), offset], axis=1), truth
+
+
+def spots(fits=20_000, side=5, seed=3):
+    """Two-dimensional spots, five parameters, 5 x 5 or 12 x 12 pixels."""
+    rng = np.random.default_rng(seed)
+    u, v = (axis.ravel() for axis in np.meshgrid(np.arange(side, dtype=float), np.arange(side, dtype=float)))
+    centre = (side - 1) / 2
+    low, high = [300, centre - 0.5, centre - 0.5, side / 6, 5], [800, centre + 0.5, centre + 0.5, side / 4, 15]
+    truth = rng.uniform(low, high, (fits, 5))
+    xy = np.stack([u, v])
+    y = rng.poisson(spot(xy, *truth.T[:, :, None])).astype(float)
+    p0 = np.tile([500.0, centre, centre, side / 5, 10], (fits, 1))
+    return xy, y, p0, truth
+
+
+def gauss(x, a, mu, s, c):
+    return a * np.exp(-((x - mu) ** 2) / (2 * s**2)) + c
+
+
+def decay(x, a, k, c):
+    return a * np.exp(-k * x) + c
+
+
+def spot(xy, a, u0, v0, s, c):
+    return a * np.exp(-((xy[0] - u0) ** 2 + (xy[1] - v0) ** 2) / (2 * s**2)) + c
+
+
+FORMULAS = {
+    "gaussians": ("a*exp(-(x - mu)**2 / (2*s**2)) + c", ["a", "mu", "s", "c"], ["x"]),
+    "decays": ("a*exp(-k*x) + c", ["a", "k", "c"], ["x"]),
+    "spots": ("a*exp(-((u - u0)**2 + (v - v0)**2) / (2*s**2)) + c", ["a", "u0", "v0", "s", "c"], ["u", "v"]),
+}
+FUNCTIONS = {"gaussians": gauss, "decays": decay, "spots": spot}
+CASES = {
+    "W1: Gaussian peaks, 4 parameters, 48 points": ("gaussians", {}),
+    "W2: decays, 3 parameters, 32 points": ("decays", {}),
+    "spots, 5 parameters, 5 x 5 pixels": ("spots", {"side": 5}),
+    "spots, 5 parameters, 12 x 12 pixels": ("spots", {"side": 12}),
+}
+
+
+@cache
+def workload(name, options=()):
+    return globals()[name](**dict(options))
+
+
+# --- Contenders: each job returns how many fits it made, and leaves popt behind ----------------------
+
+
+def nbadam_fits(dtype=np.float64, **settings):
+    def make(name, options):
+        import nbadam
+
+        x, y, p0, _ = workload(name, options)
+        model = nbadam.Model(*FORMULAS[name])
+        x, y, p0 = (array.astype(dtype) for array in (x, y, p0))
+
+        def job():
+            job.popt = nbadam.curve_fit(model, x, y, p0, dtype=dtype, **settings).popt
+            return len(y)
+
+        return job
+
+    return make
+
+
+def function_of_numpy(name, options):
+    """The model as SciPy's users write it, without derivatives."""
+    import nbadam
+
+    x, y, p0, _ = workload(name, options)
+
+    def job():
+        job.popt = nbadam.curve_fit(FUNCTIONS[name], x, y, p0, ftol=1e-10).popt
+        return len(y)
+
+    return job
+
+
+def scipy_loop(name, options):
+    from scipy.optimize import curve_fit
+
+    x, y, p0, _ = workload(name, options)
+
+    def job():
+        job.popt = np.array([_scipy_fit(curve_fit, name, x, *pair) for pair in zip(y[:FEW], p0, strict=False)])
+        return FEW
+
+    return job
+
+
+def _scipy_fit(curve_fit, name, x, y, p0):
+    try:
+        return curve_fit(FUNCTIONS[name], x, y, p0)[0]
+    except RuntimeError:
+        return np.full(len(p0), np.nan)
+
+
+def _scipy_fits(name, x, y, p0):
+    from scipy.optimize import curve_fit
+
+    return np.array([_scipy_fit(curve_fit, name, x, *pair) for pair in zip(y, p0, strict=True)])
+
+
+def joblib_loop(name, options):
+    from joblib import Parallel, delayed
+
+    # A contender's process is a daemon, which multiprocessing forbids to have children.
+    multiprocessing.current_process()._config["daemon"] = False
+    x, y, p0, _ = workload(name, options)
+    count = 20 * FEW
+    blocks = [slice(start, start + 500) for start in range(0, min(count, len(y)), 500)]
+    pool = Parallel(n_jobs=2, backend="multiprocessing")
+
+    def job():
+        job.popt = np.concatenate(pool(delayed(_scipy_fits)(name, x, y[b], p0[b]) for b in blocks))
+        return len(job.popt)
+
+    return job
+
+
+def torch_adam(dtype="float64", steps=200):
+    """Adam on all fits at once, in coordinates scaled by the start, with a cosine schedule."""
+
+    def make(name, options):
+        import torch
+
+        torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+        x, y, p0, _ = workload(name, options)
+        y, p0 = y[:5000], p0[:5000]
+        kind = getattr(torch, dtype)
+        xt, yt = (torch.tensor(array, dtype=kind) for array in (x, y))
+        start = torch.tensor(p0, dtype=kind)
+        scale = start.abs()
+
+        def job():
+            z = torch.zeros_like(start, requires_grad=True)
+            adam = torch.optim.Adam([z], lr=0.1, fused=True)
+            rates = torch.optim.lr_scheduler.CosineAnnealingLR(adam, steps)
+            for _ in range(steps):
+                adam.zero_grad()
+                residual = _torch_model(torch, name, xt, (start + scale * z).T[:, :, None]) - yt
+                (residual * residual).sum().backward()
+                adam.step()
+                rates.step()
+            job.popt = (start + scale * z.detach()).numpy()
+            return len(y)
+
+        return job
+
+    return make
+
+
+def _torch_model(torch, name, x, p):
+    if name == "gaussians":
+        return p[0] * torch.exp(-((x - p[1]) ** 2) / (2 * p[2] ** 2)) + p[3]
+    if name == "decays":
+        return p[0] * torch.exp(-p[1] * x) + p[2]
+    return p[0] * torch.exp(-((x[0] - p[1]) ** 2 + (x[1] - p[2]) ** 2) / (2 * p[3] ** 2)) + p[4]
+
+
+def jax_lm(dtype="float64", steps=12):
+    """A batched Levenberg-Marquardt as one writes it in JAX: a fixed number of steps, all fits in step."""
+
+    def make(name, options):
+        import jax
+        import jax.numpy as jnp
+
+        jax.config.update("jax_enable_x64", dtype == "float64")
+        x, y, p0, _ = workload(name, options)
+        y, p0 = jnp.asarray(y[:20_000], dtype), jnp.asarray(p0[:20_000], dtype)
+        x = jnp.asarray(x, dtype)
+        models = {
+            "gaussians": lambda p: p[0] * jnp.exp(-((x - p[1]) ** 2) / (2 * p[2] ** 2)) + p[3],
+            "decays": lambda p: p[0] * jnp.exp(-p[1] * x) + p[2],
+            "spots": lambda p: p[0] * jnp.exp(-((x[0] - p[1]) ** 2 + (x[1] - p[2]) ** 2) / (2 * p[3] ** 2)) + p[4],
+        }
+        model = models[name]
+        jacobian = jax.jacfwd(model)
+
+        def step(_, state, y):
+            p, damping = state
+            r, j = y - model(p), jacobian(p)
+            a = j.T @ j
+            trial = p + jnp.linalg.solve(a + damping * jnp.diag(jnp.diag(a)), j.T @ r)
+            better = ((y - model(trial)) ** 2).sum() < (r**2).sum()
+            return jnp.where(better, trial, p), jnp.where(better, damping / 10, damping * 10)
+
+        @jax.jit
+        @jax.vmap
+        def fit(y, p0):
+            return jax.lax.fori_loop(0, steps, lambda k, s: step(k, s, y), (p0, jnp.asarray(1e-3, dtype)))[0]
+
+        def job():
+            job.popt = np.asarray(fit(y, p0).block_until_ready())
+            return len(y)
+
+        return job
+
+    return make
+
+
+def cpufit(name, options):
+    """Gpufit's twin for CPUs, where a user has built it: a package `pygpufit` for `libCpufit`."""
+    import pygpufit.cpufit as library
+
+    if name == "decays":
+        return None
+    x, y, p0, _ = workload(name, options)
+    model = library.ModelID.GAUSS_1D if name == "gaussians" else library.ModelID.GAUSS_2D
+    y, p0 = y.astype(np.float32), p0.astype(np.float32)
+
+    def job():
+        job.popt = library.fit(y, None, model, p0, 1e-6, 50)[0]
+        return len(y)
+
+    return job
+
+
+# Functions that a process can be given by name.
+fits_64, fits_64_loose = nbadam_fits(), nbadam_fits(ftol=1e-10)
+fits_32 = nbadam_fits(np.float32)
+robust = nbadam_fits(method="robust", rescue="all")
+torch_64, torch_32 = torch_adam(), torch_adam("float32")
+jax_64, jax_32 = jax_lm(), jax_lm("float32")
+MAKES = {
+    "curve_fit, float64, ftol=1e-10": ("fits_64_loose", ONE),
+    "curve_fit, float64": ("fits_64", ONE),
+    "curve_fit, float32": ("fits_32", ONE),
+    "curve_fit of a NumPy function": ("function_of_numpy", ONE),
+    "curve_fit, robust, rescue='all'": ("robust", ONE),
+    "curve_fit, float64, ftol=1e-10, 2 threads": ("fits_64_loose", TWO),
+    "Cpufit, float32": ("cpufit", ONE),
+    "scipy curve_fit, loop": ("scipy_loop", ONE),
+    "scipy curve_fit, joblib, 2 processes": ("joblib_loop", ONE),
+    "torch Adam, 200 steps, float64": ("torch_64", ONE),
+    "torch Adam, 200 steps, float32": ("torch_32", ONE),
+    "JAX Levenberg-Marquardt, 12 steps, float64": ("jax_64", ONE),
+    "JAX Levenberg-Marquardt, 12 steps, float32": ("jax_32", ONE),
+}
+
+
+# --- Accuracy --------------------------------------------------------------------------------------
+
+
+def chi2(name, options, popt):
+    x, y, _, _ = workload(name, options)
+    popt = np.asarray(popt, float)
+    return ((y[: len(popt)] - FUNCTIONS[name](x, *popt.T[:, :, None])) ** 2).sum(axis=1)
+
+
+@cache
+def best(name, options):
+    """The lowest chi-square known: of fits started at the truth and at p0, the latter in robust mode."""
+    import nbadam
+
+    x, y, p0, truth = workload(name, options)
+    model = nbadam.Model(*FORMULAS[name])
+    ours = nbadam.curve_fit(model, x, y, p0, method="robust"), nbadam.curve_fit(model, x, y, truth)
+    return np.fmin(*(chi2(name, options, fit.popt) for fit in ours))
+
+
+def share_at_the_best(make, name, options):
+    job = make(name, options)
+    if job is None:
+        return math.nan
+    job()
+    return float((chi2(name, options, job.popt) <= best(name, options)[: len(job.popt)] * (1 + 1e-6)).mean())
+
+
+def speeds(quick):
+    results = []
+    for title, (name, settings) in CASES.items():
+        options = tuple((settings | ({"fits": 5000} if quick else {})).items())
+        contenders = [Contender(label, Job(make), env) for label, (make, env) in MAKES.items()]
+        timed = summary(race(contenders, (name, options), 5 if quick else 40, 3))
+        rows = []
+        for label, times in timed.items():
+            share = share_at_the_best(globals()[MAKES[label][0]], name, options)
+            rate = 1 / times["median"]
+            rows.append([label, f"{rate:,.0f}", f"{1 / times['p10']:,.0f}", f"{share:.4f}"])
+            results.append({"case": title, "contender": label, "fits_per_second": rate, "at_best": share, **times})
+        print(f"\n{title}\n")
+        print(markdown(["contender", "fits/s, median", "fits/s, best tenth", "within 1e-6 of the best"], rows))
+        missing = [f"{c.name} ({c.missing})" for c in contenders if c.missing]
+        if missing:
+            print("\nMissing:", ", ".join(missing))
+        sys.stdout.flush()
+    return results
+
+
+# --- Poor starts -----------------------------------------------------------------------------------
+
+
+def starts(quick):
+    """Share of the fits that reach the best chi-square from poor starts, plain and robust."""
+    import nbadam
+
+    fits = 2000 if quick else 20_000
+    rng = np.random.default_rng(11)
+    peaks, falls = (("fits", fits),), (("fits", fits),)
+    _, _, p0, truth = workload("gaussians", peaks)
+    off_centre = p0.copy()
+    off_centre[:, 1] = truth[:, 1] + rng.choice([-1, 1], fits) * rng.uniform(2, 3, fits) * truth[:, 2]
+    wide = [rng.uniform(0.1, 30, fits), np.exp(rng.uniform(math.log(0.02), math.log(20), fits)), rng.uniform(-5, 5, fits)]
+    cases = {
+        "W1, from the data": ("gaussians", peaks, p0),
+        "W1, centre off by 2 to 3 sigma": ("gaussians", peaks, off_centre),
+        "W1, all ones": ("gaussians", peaks, np.ones_like(p0)),
+        "W2, wide": ("decays", falls, np.stack(wide, axis=1)),
+        "W2, all ones": ("decays", falls, np.ones((fits, 3))),
+    }
+    rows, results = [], []
+    for title, (name, options, start) in cases.items():
+        x, y, _, _ = workload(name, options)
+        model = nbadam.Model(*FORMULAS[name])
+        row = [title]
+        for label, settings in (
+            ("lm", {}),
+            ("robust", {"method": "robust"}),
+            ("robust, all", {"method": "robust", "rescue": "all"}),
+            ("adam", {"method": "adam"}),
+        ):
+            began = time.process_time()
+            fit = nbadam.curve_fit(model, x, y, start, workers=1, **settings)
+            seconds = time.process_time() - began
+            share = float((fit.chi2 <= best(name, options) * (1 + 1e-6)).mean())
+            row.append(f"{share:.4f} ({fits / seconds / 1e3:,.0f} k/s)")
+            results.append({"case": title, "contender": label, "at_best": share, "fits_per_second": fits / seconds})
+        rows.append(row)
+    print("\nShare of the fits at the best chi-square, from poor starts (and fits per CPU second)\n")
+    print(markdown(["start", "lm", "robust", "robust, rescue='all'", "adam, 1000 steps"], rows))
+    return results
+
+
+# --- First calls -----------------------------------------------------------------------------------
+
+FIRST_CALL = """
+import time, sys
+import numpy as np, nbadam
+from numba import njit
+x = np.linspace(0, 3, 40)
+began = time.perf_counter()
+model = nbadam.Model({formula!r})
+p0 = np.linspace(0.5, 1.5, len(model.parameters))
+nbadam.curve_fit(model, x, np.cos(x)[None].repeat(100, 0), p0)
+print(time.perf_counter() - began)
+"""
+
+
+def first_calls():
+    """Seconds of the first `curve_fit` of a process, imports of nbadam and SymPy apart."""
+    formulas = {
+        2: "a*exp(-b*x)",
+        3: "a*exp(-k*x) + c",
+        4: "a*exp(-(x - mu)**2 / (2*s**2)) + c",
+        5: "a*exp(-(x - mu)**2 / (2*s**2)) + c + d*x",
+    }
+    rows, results = [], []
+    for count, formula in formulas.items():
+        with tempfile.TemporaryDirectory() as folder:
+            command = [sys.executable, "-c", FIRST_CALL.format(formula=formula)]
+            environment = os.environ | {"NUMBA_CACHE_DIR": folder}
+            times = [
+                float(subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout)
+                for _ in range(3)
+            ]
+        rows.append([str(count), f"{times[0]:.2f}", f"{min(times[1:]):.2f}"])
+        results.append({"case": "first call", "parameters": count, "cold": times[0], "cached": min(times[1:])})
+    print("\nFirst call of a process, seconds\n")
+    print(markdown(["parameters", "nothing cached", "next process"], rows))
+    return results
+
+
+class Job:
+    """A function of this module, that another process looks up by its name."""
+
+    def __init__(self, name):
+        self.name = name
+
+    def __call__(self, *case):
+        return globals()[self.name](*case)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--quick", action="store_true", help="rough figures of small batches")
+    parser.add_argument("--only", choices=["speeds", "starts", "first"], help="one part of it")
+    parser.add_argument("--out", type=Path, help="folder for the JSON file")
+    arguments = parser.parse_args()
+    results = []
+    if arguments.only in (None, "speeds"):
+        results += speeds(arguments.quick)
+    if arguments.only in (None, "starts"):
+        results += starts(arguments.quick)
+    if arguments.only in (None, "first"):
+        results += first_calls()
+    if arguments.out:
+        arguments.out.mkdir(parents=True, exist_ok=True)
+        save(arguments.out / "batch.json", results)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,41 @@
+"""What is compiled for a fit is found on disk by the next process, and only what belongs to it."""
+
+import pytest
+from subprocesses import needs_ordinary_kernels, run
+
+pytestmark = needs_ordinary_kernels
+
+PROGRAM = """
+import numpy as np
+import nbadam
+from probes import compilations, say
+
+FACTOR = 1.0
+
+def line(x, a, b):
+    return FACTOR * a * x + b
+
+x = np.arange(6.0)
+with compilations() as names:
+    fit = nbadam.curve_fit(line, x, 2 * x + 1, [1, 1])
+say(compiled=sorted(name.split("_")[0] for name in names), popt=fit.popt.tolist())
+"""
+
+
+def test_the_next_process_compiles_nothing_and_an_edited_model_is_seen(tmp_path):
+    first = run(PROGRAM, tmp_path)
+    assert {"fit", "normal", "judge", "solve"} <= set(first["compiled"])
+    again = run(PROGRAM, tmp_path)
+    assert again["compiled"] == []
+    assert again["popt"] == first["popt"]
+    edited = run(PROGRAM.replace("FACTOR = 1.0", "FACTOR = 2.0"), tmp_path)
+    assert {"normal"} <= set(edited["compiled"])
+    assert not {"fit", "judge", "solve"} & set(edited["compiled"])
+    assert edited["popt"] == pytest.approx([1.0, 1.0])
+
+
+def test_text_that_cannot_be_kept_is_no_error(tmp_path):
+    """There is a file where the folder should be."""
+    (tmp_path / "file").write_text("")
+    facts = run(PROGRAM, tmp_path, NUMBA_CACHE_DIR=str(tmp_path / "file"))
+    assert facts["popt"] == pytest.approx([2.0, 1.0])

@@ -1,0 +1,208 @@
+"""Models: formulas, functions, their derivatives, and what is compiled of them."""
+
+import json
+import math
+
+import numba
+import numpy as np
+import pytest
+from numba import njit
+from numpy.testing import assert_allclose, assert_array_equal
+
+from nbadam import Model, curve_fit
+from nbadam.fitting.evaluate import evaluate
+from nbadam.fitting.pointwise import inlined, pointwise
+
+X = np.linspace(0.5, 4, 15)
+SCALE = 2.0
+
+
+def power(x, a, b):
+    return a * x**b
+
+
+def test_names_come_from_the_function_or_the_formula():
+    assert Model(power).parameters == ("a", "b")
+    assert Model("amp * exp(-x / tau) + c0*pi").parameters == ("amp", "tau", "c0")
+    assert Model("u + a*v", variables=["u", "v"]).parameters == ("a",)
+    assert Model(power, ["p", "q"]).parameters == ("p", "q")
+    assert "amp" in repr(Model("amp * x"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"formula": 3}, "must be a string or a function"),
+        ({"formula": "x"}, "at least one parameter"),
+        ({"formula": "a*x", "parameters": ["a", "a"]}, "differ from each other"),
+        ({"formula": "a*x", "parameters": ["1a"]}, "must be names"),
+        ({"formula": "a*x", "parameters": ["lambda"]}, "must be names"),
+        ({"formula": "a*x", "parameters": ["a", "x"]}, "is among the `parameters` and the `variables`"),
+        ({"formula": power, "parameters": ["a"]}, "must name the 2 arguments"),
+        ({"formula": "a*x", "jacobian": power}, "goes with a function"),
+        ({"formula": power, "guess": 1}, "`guess` must be a function"),
+    ],
+)
+def test_bad_models(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        Model(**arguments)
+
+
+def test_a_model_can_be_evaluated():
+    assert_allclose(Model(power)(X, 2, 1.5), 2 * X**1.5)
+    plane = Model(lambda p, a, b: a * p[0] - b * p[1], variables=["u", "v"])
+    assert_allclose(plane(np.stack([X, X**2]), 2, 3), 2 * X - 3 * X**2)
+    with pytest.raises(TypeError, match="takes 2 parameters, not 1"):
+        Model(power)(X, 2)
+    with pytest.raises(ValueError, match="must have 2 rows"):
+        plane(X, 1, 2)
+
+
+# --- Functions ------------------------------------------------------------------------------------
+
+
+def helper(u):
+    return math.exp(-u) + np.sin(u)
+
+
+def test_functions_are_compiled_with_all_that_they_call():
+    offset = 0.25
+
+    def model(x, a, b):
+        return a * helper(b * x) + offset * SCALE
+
+    y = 1.5 * np.array([helper(0.7 * x) for x in X]) + 0.5
+    assert_allclose(curve_fit(model, X, y, [1, 1]).popt, [1.5, 0.7], rtol=1e-8)
+
+
+def test_a_function_that_numba_compiled_already():
+    assert_allclose(curve_fit(njit(power), X, 3 * X**1.2, [1, 1]).popt, [3, 1.2], rtol=1e-8)
+
+
+def test_exp_of_numpy_becomes_one_that_vectorises():
+    copy = inlined(helper)
+    assert copy is not helper
+    assert copy.__globals__["math"].exp is not math.exp
+    assert helper.__globals__["math"] is math
+    assert copy(0.3) == pytest.approx(helper(0.3), rel=1e-15)
+
+
+def test_functions_that_do_the_same_are_compiled_once():
+    from nbadam.fitting.fit import _model
+
+    def make(offset):
+        return lambda x, a, b: a * x + b + offset
+
+    first, again, other = (_model(make(offset), None, None) for offset in (1.0, 1.0, 2.0))
+    assert first is again
+    assert first is not other
+
+
+def test_a_global_that_changes_is_seen():
+    global SCALE
+    y = 2 * X
+
+    def model(x, a):
+        return a * SCALE * x
+
+    assert_allclose(curve_fit(model, X, y, [1]).popt, [1])
+    SCALE = 4.0
+    try:
+        assert_allclose(curve_fit(model, X, y, [1]).popt, [0.5])
+    finally:
+        SCALE = 2.0
+
+
+def test_as_many_parameters_as_p0_where_the_function_does_not_tell():
+    def polynomial(x, *c):
+        return c[0] + c[1] * x + c[2] * x * x
+
+    fit = curve_fit(polynomial, X, 1 + 2 * X + 3 * X**2, [0, 0, 1])
+    assert_allclose(fit.popt, [1, 2, 3], rtol=1e-8)
+    assert fit.parameters == ("p0", "p1", "p2")
+    with pytest.raises(ValueError, match="Unable to determine the number of parameters"):
+        curve_fit(polynomial, X, X)
+
+
+@pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="Python can run it")
+def test_a_function_that_numba_cannot_compile():
+    def model(x, a):
+        return a * len(json.dumps(x))
+
+    with pytest.raises(ValueError, match=r"Numba cannot compile the model `model`"):
+        curve_fit(model, X, X, [1])
+
+
+# --- Formulas -------------------------------------------------------------------------------------
+
+FORMULAS = {
+    "a*exp(-(x - mu)**2 / (2*s**2)) + c": [3, 2, 0.7, 0.4],
+    "gamma*exp(-beta*x) + S*x": [2, 0.6, 0.3],  # names that mean something else to SymPy
+    "a*x**b": [1.5, 0.8],
+    "a*sqrt(x)/(1 + b*x**(3/2)) + tanh(c*x)": [2, 0.4, 0.3],
+    "a*sin(w*x) + b*cos(w*x) + log(1 + c*x)": [1, 2, 0.5, 0.7],
+    "a*atan(b*x) + abs(c - x)": [1, 2, 0.3],
+    "pi*a + E*x": [1, 2],
+}
+
+
+@pytest.mark.parametrize("formula", FORMULAS)
+def test_derivatives_of_formulas(formula):
+    pytest.importorskip("sympy")
+    model = Model(formula)
+    p = np.array(FORMULAS[formula], float)
+    text = pointwise(model)
+    from nbadam.fitting import functions
+
+    for x in X:
+        scope = {name: getattr(functions, name) for name in functions.__all__} | {"np": np, "T": np.float64}
+        scope |= {"x0": x} | {f"p{i}": value for i, value in enumerate(p)}
+        for i, expression in enumerate(text.invariant):
+            scope[f"q{i}"] = eval(expression, scope)
+        exec("\n".join(text.statements), scope)
+        for i, value in enumerate(p):
+            h = 1e-5 * value
+            above, below = (evaluate(model, [x], [*p[:i], value + s * h, *p[i + 1 :]])[0] for s in (1, -1))
+            assert_allclose(scope[f"g{i}"], (above - below) / (2 * h), rtol=1e-7, atol=1e-8)
+
+
+def test_what_does_not_depend_on_x_is_computed_once():
+    pytest.importorskip("sympy")
+    text = pointwise(Model("a*exp(-(x - mu)**2 / (2*s**2)) + c"))
+    assert len(text.invariant) >= 2
+    assert not any("T(1.0) / " in statement for statement in text.statements)
+
+
+def test_the_gradient_of_a_power_at_zero():
+    pytest.importorskip("sympy")
+    x = np.arange(6.0)
+    assert_allclose(curve_fit("a*x**b", x, 2 * x**1.5, [1, 1]).popt, [2, 1.5], rtol=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("formula", "message"),
+    [
+        ("a*x + ", "cannot be read"),
+        ("gamma(a)*x", "polygamma .* has no compiled form"),
+        ("Max(a, x)", "Max .* has no compiled form"),
+        ("(a, x)", "must be one expression"),
+        ("a*x + b", "b .* neither among the `variables`"),
+    ],
+)
+def test_bad_formulas(formula, message):
+    pytest.importorskip("sympy")
+    with pytest.raises(ValueError, match=message):
+        curve_fit(Model(formula, ["a"]), X, X, [1])
+
+
+def test_a_formula_without_sympy(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "sympy", None)
+    with pytest.raises(ModuleNotFoundError, match=r"nbadam\[formula\]"):
+        curve_fit("a*x + b*x**3", X, X, [1, 1])
+
+
+def test_formula_and_function_agree():
+    pytest.importorskip("sympy")
+    y = 3 * X**0.7 + 0.01 * np.sin(9 * X)
+    assert_allclose(curve_fit("a*x**b", X, y, [1, 1]).popt, curve_fit(power, X, y, [1, 1]).popt, rtol=1e-7)
+    assert_array_equal(curve_fit("a*x**b", X, y, [1, 1]).popt, curve_fit(Model("a*x**b"), X, y, [1, 1]).popt)

@@ -1,0 +1,100 @@
+"""What a fit returns: tables, data frames, datasets, plots."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from nbadam import FitStatus, curve_fit
+from nbadam.fitting.covariance import invert_kernel
+
+X = np.linspace(0, 3, 12)
+
+
+def line(x, slope, offset):
+    return slope * x + offset
+
+
+@pytest.fixture(scope="module")
+def fit():
+    rng = np.random.default_rng(0)
+    y = line(X, 2.0, 1.0) + 0.1 * rng.standard_normal((3, 4, X.size))
+    y[1, 2] = np.nan
+    return curve_fit(line, X, y, [1, 1])
+
+
+def test_status_and_messages(fit):
+    assert fit.status[1, 2] == FitStatus.TOO_FEW_POINTS
+    assert fit.message((1, 2)) == FitStatus.TOO_FEW_POINTS.message
+    assert repr(fit) == "FitResult(12 fits of slope, offset: 11 FTOL, 1 TOO_FEW_POINTS)"
+    assert [status.success for status in FitStatus] == [True, True, False, False, False, False, False]
+
+
+def test_derived_quantities(fit):
+    assert_array_equal(fit.dof, fit.points - 2)
+    good = fit.success
+    assert_allclose(fit.reduced_chi2[good], fit.chi2[good] / 10)
+    assert np.isnan(fit.reduced_chi2[1, 2])
+    assert_allclose(fit.perr[good] ** 2, np.diagonal(fit.pcov, axis1=-2, axis2=-1)[good])
+    popt, pcov = fit
+    assert popt is fit.popt and pcov is fit.pcov
+
+
+def test_structured_array(fit):
+    table = fit.to_structured()
+    assert table.shape == (3, 4)
+    assert table.dtype.names == (
+        "slope", "slope_err", "offset", "offset_err",
+        "chi2", "reduced_chi2", "points", "nit", "status", "success",
+    )  # fmt: skip
+    assert_array_equal(table["offset"], fit.popt[..., 1])
+
+
+def test_data_frame(fit):
+    pytest.importorskip("pandas")
+    frame = fit.to_dataframe()
+    assert frame.shape == (12, 10)
+    assert frame.loc[(2, 3), "slope"] == fit.popt[2, 3, 0]
+    assert len(curve_fit(line, X, line(X, 1, 2), [1, 1]).to_dataframe()) == 1
+
+
+def test_dataset(fit):
+    pytest.importorskip("xarray")
+    dataset = fit.to_xarray(["row", "column"], {"row": [10, 20, 30]})
+    assert_array_equal(dataset["slope_err"].sel(row=20), fit.perr[1, :, 0])
+    assert dataset["status"].attrs["flag_meanings"].split()[4] == "TOO_FEW_POINTS"
+
+
+def test_plots(fit):
+    pytest.importorskip("matplotlib").use("Agg")
+    ax = fit.plot((0, 1))
+    assert_allclose(ax.lines[-1].get_ydata(), line(ax.lines[-1].get_xdata(), *fit.popt[0, 1]))
+    assert "slope = " in ax.get_title()
+    image = fit.map("slope").images[0].get_array()
+    assert image.mask[1, 2] if np.ma.isMaskedArray(image) else np.isnan(image[1, 2])
+    assert fit.map("status").images
+    with pytest.raises(ValueError, match="`parameter` must be one of slope,"):
+        fit.map("width")
+    with pytest.raises(ValueError, match="one or two axes"):
+        curve_fit(line, X, line(X, 1, 2), [1, 1]).map("slope")
+
+
+def test_covariances_are_inverses():
+    rng = np.random.default_rng(1)
+    factors = rng.standard_normal((20, 6, 4))
+    matrices = np.einsum("fki,fkj->fij", factors, factors)
+    rows, columns = np.tril_indices(4)
+    out = np.empty((20, 4, 4))
+    invert_kernel()(np.ascontiguousarray(matrices[:, rows, columns]), np.ones(4, bool), out)
+    assert_allclose(out, np.linalg.inv(matrices), rtol=1e-8)
+    free = np.array([True, False, True, True])
+    invert_kernel()(np.ascontiguousarray(matrices[:, rows, columns]), free, out)
+    assert_allclose(out[:, free][:, :, free], np.linalg.inv(matrices[:, free][:, :, free]), rtol=1e-8)
+    assert (out[:, 1] == 0).all() and (out[:, :, 1] == 0).all()
+
+
+def test_a_combination_that_the_data_do_not_determine():
+    def redundant(x, a, b):
+        return (a + b) * x
+
+    with pytest.warns(Warning, match="Covariance"):
+        assert np.isinf(curve_fit(redundant, X, 3 * X + 0.1, [1, 1]).perr).all()
