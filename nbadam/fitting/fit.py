@@ -17,6 +17,7 @@ from .losses import parse_loss
 from .model import Model, parameter_names
 from .problem import Plan
 from .result import FitResult, FitStatus
+from .ties import Ties
 
 METHODS = ("lm", "adam", "robust")
 MAXITER = {"lm": 2000, "robust": 2000, "adam": 1000}
@@ -38,6 +39,7 @@ def curve_fit(
     f_scale: float = 1.0,
     mask=None,
     fixed: Sequence = (),
+    tied: dict[str, str] | None = None,
     dtype=np.float64,
     ftol: float | None = None,
     xtol: float | None = None,
@@ -98,6 +100,10 @@ def curve_fit(
         True for points to leave out.
     fixed : sequence of str or int
         Parameters, by name or number, that stay at `p0`.
+    tied : dict of str to str, optional
+        Parameters that follow from others: ``{"sigma_2": "2 * sigma_1"}``.  Their `p0` does not matter;
+        their standard errors follow to first order.  Expressions are arithmetic with `exp`, `log`,
+        `sqrt`, `sin`, `cos`, `tan`, `tanh`, `abs` and `pi`; a function's derivatives are then taken by differences.
     dtype : {numpy.float64, numpy.float32}
         Precision of the fits.  Single precision is two to three times faster, and good for noisy data.
     ftol, xtol : float, optional
@@ -185,18 +191,22 @@ def curve_fit(
     n = len(model.parameters)
     is_fixed = _fixed(fixed, model.parameters)
     lower, upper = _bounds(bounds, batch, n)
+    start = _start(p0, model, sets, batch, lower, upper, is_fixed)
+    ties = Ties(model, tied) if tied else None
+    keep = np.ones(n, bool) if ties is None else ties.free
+    _check_tied(keep, is_fixed, lower, upper, model.parameters)
     precision = 4 * float(np.finfo(dtype).eps)
     plan = Plan(
         method=method,
         rescue=choice("outliers", "all")("rescue", rescue),
-        model=model,
+        model=model if ties is None else ties.reduced,
         loss=loss,
         f_scale=_positive("f_scale", f_scale),
         dtype=dtype,
-        start=_start(p0, model, sets, batch, lower, upper, is_fixed),
-        lower=lower,
-        upper=upper,
-        fixed=is_fixed,
+        start=lambda chosen: start(chosen)[:, keep],
+        lower=None if lower is None else lower[..., keep],
+        upper=None if upper is None else upper[..., keep],
+        fixed=is_fixed[keep],
         ftol=precision if ftol is None else number("ftol", ftol, low=0),
         xtol=precision if xtol is None else number("xtol", xtol, low=0),
         maxiter=MAXITER[method] if maxiter is None else integer(1)("maxiter", maxiter),
@@ -205,17 +215,18 @@ def curve_fit(
     )
     fits = fit_all(sets, plan)
     result = FitResult(
-        popt=fits.popt.reshape(*batch, n),
+        popt=(fits.popt if ties is None else ties.all_of(fits.popt)).reshape(*batch, n),
         chi2=fits.chi2.reshape(batch),
         nit=fits.nit.reshape(batch),
         status=fits.status.reshape(batch),
         points=fits.points.reshape(batch),
         parameters=model.parameters,
-        free=~is_fixed,
+        free=~is_fixed & keep,
         is_absolute=absolute_sigma or loss.is_likelihood,
         information=fits.information,
         model=model,
         data=sets,
+        ties=ties,
     )
     if batch == ():
         _check_single(result)
@@ -336,6 +347,19 @@ def _fixed(fixed, parameters: tuple[str, ...]) -> np.ndarray:
     if is_fixed.all():
         raise ValueError("`fixed` leaves no parameter to fit.")
     return is_fixed
+
+
+def _check_tied(keep, is_fixed, lower, upper, parameters) -> None:
+    bounded = np.zeros(len(parameters), bool)
+    for bound in (lower, upper):
+        if bound is not None:
+            bounded |= np.isfinite(bound.reshape(-1, len(parameters))).any(axis=0)
+    for what, has in (("fixed", is_fixed), ("bounded", bounded)):
+        if (has & ~keep).any():
+            name = parameters[int(np.argmax(has & ~keep))]
+            raise ValueError(f"`{name}` is tied: it cannot be {what} as well.")
+    if is_fixed[keep].all():
+        raise ValueError("`fixed` and `tied` leave no parameter to fit.")
 
 
 def _bounds(bounds, batch: tuple[int, ...], n: int) -> tuple[np.ndarray | None, np.ndarray | None]:
