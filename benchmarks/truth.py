@@ -44,7 +44,7 @@ def coverage(fits):
         if not fit.success.all():
             rows.append([noise, "not converged", str(int((~fit.success).sum())), ""])
     print(f"\n{fits:,} fits each; normal: 68.27 %, for Student's t of 44 degrees of freedom 67.7 %\n")
-    print(markdown(["noise", "parameter", "truth within one standard error", "mean error / standard error"], rows))
+    print(markdown(["noise", "parameter", "truth within one error", "mean error / standard error"], rows))
     return results
 
 
@@ -76,7 +76,7 @@ def diffusion():
     raw = gzip.decompress((DATA / "dipy_small_101D.nii.gz").read_bytes())
     y = np.frombuffer(raw, "<u2", offset=352).reshape(102, -1).T.astype(float)  # after a NIfTI header
     b = np.loadtxt(DATA / "dipy_small_101D.bval") / 1000
-    guess = np.array([[1.0, 0.8, 0.5]]) * np.stack([y[:, :3].max(axis=1), *np.ones((2, len(y)))], axis=1)
+    guess = np.stack([y[:, :3].max(axis=1), np.full(len(y), 0.8), np.full(len(y), 0.5)], axis=1)
     return nbadam.Model(kurtosis, jacobian=kurtosis_jacobian), [b] * len(y), list(y), guess
 
 
@@ -88,7 +88,9 @@ def spoiled_echo(x, s0, t1):
 
 def t1_mapping(name, unit):
     rows = list(csv.DictReader((DATA / f"osipi_t1_{name}_data.csv").open()))
-    angles, times, signals = ([np.array(row[key].split(), float) for row in rows] for key in ("FA", "TR", "s"))
+    angles, times, signals = (
+        [np.array(row[key].split(), float) for row in rows] for key in ("FA", "TR", "s")
+    )
     xs = [np.stack([np.deg2rad(angle), unit * repeat]) for angle, repeat in zip(angles, times, strict=True)]
     guess = np.stack([[10 * signal.max() for signal in signals], np.ones(len(rows))], axis=1)
     return nbadam.Model(spoiled_echo, variables=["angle", "tr"]), xs, signals, guess
@@ -119,12 +121,21 @@ def against_scipy(sample, folder):
             worst = float(np.nanmax(np.where(both, excess, np.nan)))
             counts = [int(mask.sum()) for mask in (worse, better, only_ours, only_theirs)]
             rows.append([title, method, str(len(y)), *map(str, counts), f"{worst:.1e}"])
-            names = ("worse", "better", "only_ours", "only_scipy")
-            results.append({"case": title, "method": method, "fits": len(y), **dict(zip(names, counts, strict=True))})
+            named = dict(zip(("worse", "better", "only_ours", "only_scipy"), counts, strict=True))
+            results.append({"case": title, "method": method, "fits": len(y), **named})
         if folder is not None:
             plot_worst(title, fits["lm"], folder)
     print("\nReal data; SciPy's curve_fit (lm) from the same starts\n")
-    header = ["data", "method", "fits", "chi2 worse", "chi2 better", "only we solve", "only SciPy", "worst excess"]
+    header = [
+        "data",
+        "method",
+        "fits",
+        "chi2 worse",
+        "chi2 better",
+        "only we solve",
+        "only SciPy",
+        "worst excess",
+    ]
     print(markdown(header, rows))
     return results
 

@@ -31,7 +31,8 @@ class Ties:
         for name, expression in tied.items():
             if name not in model.parameters or not isinstance(expression, str):
                 raise ValueError(
-                    f"`tied` must give an expression for names of {model.parameters}, not {name!r}: {expression!r}."
+                    f"`tied` must give an expression for names of {model.parameters}, not "
+                    f"{name!r}: {expression!r}."
                 )
             _check(expression, names)
         if not names:
@@ -78,9 +79,8 @@ class Ties:
 
 def _check(expression: str, names: list[str]) -> None:
     """Raise unless an expression is arithmetic in the given names."""
-    legal = (
-        ast.Expression, ast.BinOp, ast.UnaryOp, ast.operator, ast.unaryop, ast.Constant, ast.Name, ast.Load, ast.Call,
-    )  # fmt: skip
+    operations = ast.BinOp, ast.UnaryOp, ast.operator, ast.unaryop, ast.Call
+    legal = (ast.Expression, ast.Constant, ast.Name, ast.Load, *operations)
     try:
         nodes = list(ast.walk(ast.parse(expression, mode="eval")))
     except SyntaxError as error:
@@ -89,8 +89,8 @@ def _check(expression: str, names: list[str]) -> None:
         known = not isinstance(node, ast.Name) or node.id in {*names, *FUNCTIONS, "pi"}
         if not (isinstance(node, legal) and known):
             raise ValueError(
-                f"The expression {expression!r} in `tied` must be arithmetic, with {', '.join(FUNCTIONS)}, in "
-                f"parameters that are not tied: {names}."
+                f"The expression {expression!r} in `tied` must be arithmetic, with {', '.join(FUNCTIONS)}, "
+                f"in parameters that are not tied: {names}."
             )
 
 
