@@ -327,12 +327,14 @@ def share_at_the_best(make, name, options):
     return float((chi2(name, options, job.popt) <= best(name, options)[: len(job.popt)] * (1 + 1e-6)).mean())
 
 
-def speeds(quick):
+def speeds(quick, which):
     results = []
     for title, (name, settings) in CASES.items():
+        if which not in title:
+            continue
         options = tuple((settings | ({"fits": 5000} if quick else {})).items())
         contenders = [Contender(label, Job(make), env) for label, (make, env) in MAKES.items()]
-        timed = summary(race(contenders, (name, options), 5 if quick else 40, 3))
+        timed = summary(race(contenders, (name, options), 5 if quick else 30, 3))
         rows = []
         for label, times in timed.items():
             share = share_at_the_best(globals()[MAKES[label][0]], name, options)
@@ -479,11 +481,12 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="rough figures of small batches")
     parser.add_argument("--only", choices=["speeds", "starts", "scaling", "first"], help="one part of it")
+    parser.add_argument("--case", default="", help="only the speeds of cases with this in their title")
     parser.add_argument("--out", type=Path, help="folder for the JSON file")
     arguments = parser.parse_args()
     results = []
     if arguments.only in (None, "speeds"):
-        results += speeds(arguments.quick)
+        results += speeds(arguments.quick, arguments.case)
     if arguments.only in (None, "starts"):
         results += starts(arguments.quick)
     if arguments.only in (None, "scaling"):

@@ -70,9 +70,7 @@ class Ties:
             below[..., i] -= step
             slopes.append((self.all_of(above) - self.all_of(below)) / (2 * step)[..., None])
         matrix = np.stack(slopes, axis=-1)
-        for column, i in enumerate(np.flatnonzero(self.free)):
-            matrix[..., i, :] = 0
-            matrix[..., i, column] = 1
+        matrix[..., self.free, :] = np.eye(centre.shape[-1])
         with np.errstate(invalid="ignore"):
             return matrix @ reduced @ np.swapaxes(matrix, -1, -2)
 
