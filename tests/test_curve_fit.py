@@ -373,6 +373,18 @@ def test_an_interrupt_returns_what_is_finished(monkeypatch):
     assert np.isnan(fit.popt[3:]).all()
 
 
+def test_progress_is_shown(capsys):
+    pytest.importorskip("tqdm")
+    curve_fit(DECAY, X, Y, P0, progress=True)
+    shown = capsys.readouterr().err
+    assert "100%" in shown and "fit/s" in shown
+
+
+def test_an_empty_batch():
+    fit = curve_fit(DECAY, X, np.empty((0, X.size)), P0)
+    assert fit.popt.shape == (0, 3) and fit.perr.shape == (0, 3)
+
+
 def test_an_error_in_a_thread_is_raised(monkeypatch):
     monkeypatch.setattr("nbadam.fitting.batch.FIRST", 3)
     monkeypatch.setattr("nbadam.fitting.batch.WORTHWHILE", 0.0)

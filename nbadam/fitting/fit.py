@@ -185,7 +185,8 @@ def curve_fit(
         flag(name, value)
     if check_finite:
         for name, value in (("xdata", xdata), ("ydata", ydata)):
-            if not np.isfinite(np.asarray(value, dtype=float)).all():
+            parts = value if isinstance(value, list | tuple) else [value]
+            if not all(np.isfinite(np.asarray(part, dtype=float)).all() for part in parts):
                 raise ValueError(f"`{name}` must not contain infs or NaNs with `check_finite=True`.")
     choice(*METHODS)("method", method)
     loss = parse_loss(loss)

@@ -212,6 +212,10 @@ class FitResult:
             With one variable the model is a curve over the data, with several the data are plotted
             against the model's values.
         """
+        if np.size(index) != self.chi2.ndim:
+            raise ValueError(
+                f"`index` must name one fit of a batch of shape {self.chi2.shape}, not {index!r}."
+            )
         ax = _axes(ax)
         number = int(np.ravel_multi_index(np.atleast_1d(index), self.chi2.shape)) if self.chi2.ndim else 0
         x, y, sigma = self.data.one(number)
