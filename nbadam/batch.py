@@ -241,7 +241,7 @@ class _Batch:
             raise ValueError(f"`rule` must be a Rule, such as nbadam.rules.ADAM, not {rule!r}.")
         if rule in DIVIDING:
             raise ValueError(
-                "`rule` must not be FTRL, which starts at 0: without penalties, ADAGRAD from `x0` is the same."
+                "`rule` must not be FTRL, which starts at 0: ADAGRAD from `x0` is the same without penalties."
             )
         self.rule = rule
         self.x0 = _starts(x0)
