@@ -1,18 +1,31 @@
 """Stochastic gradient optimization for NumPy, SciPy and Numba."""
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
-from . import rules, schedules, vector_math
-from .batch import BatchResult, minimize_batch
-from .history import History, plot_history
-from .methods import adadelta, adagrad, adam, adamax, adamw, ftrl, lion, nadam, radam, rmsprop, sgd
-from .minibatch import Minibatch
-from .run_state import RunState
-from .shgo import ShgoMethod
-from .status import BatchStatus
-
 if TYPE_CHECKING:
+    from . import models, optimizers, rules, schedules, vector_math
+    from .batches import BatchResult, BatchStatus, minimize_batch
     from .fitting import FitResult, FitStatus, Model, curve_fit
+    from .methods import (
+        History,
+        Minibatch,
+        RunState,
+        ShgoMethod,
+        adadelta,
+        adagrad,
+        adam,
+        adamax,
+        adamw,
+        ftrl,
+        lion,
+        multistart,
+        nadam,
+        plot_history,
+        radam,
+        rmsprop,
+        sgd,
+    )
     from .optimizers import (
         SGD,
         Adadelta,
@@ -31,7 +44,6 @@ if TYPE_CHECKING:
         serialize,
     )
     from .sparse import IndexedSlices
-    from .starts import multistart
 
 __version__ = "0.1.0"
 
@@ -69,8 +81,10 @@ __all__ = [
     "get",
     "lion",
     "minimize_batch",
+    "models",
     "multistart",
     "nadam",
+    "optimizers",
     "plot_history",
     "radam",
     "rmsprop",
@@ -81,16 +95,33 @@ __all__ = [
     "vector_math",
 ]
 
+# Where names are that do not come from `methods`.  Each package is imported when something of it is
+# first asked for: `import nbadam` itself costs a millisecond.
+_MODULES = {"models", "optimizers", "rules", "schedules", "vector_math"}
+_HOMES = {
+    "BatchResult": "batches",
+    "BatchStatus": "batches",
+    "FitResult": "fitting",
+    "FitStatus": "fitting",
+    "IndexedSlices": "sparse",
+    "Model": "fitting",
+    "curve_fit": "fitting",
+    "deserialize": "optimizers",
+    "get": "optimizers",
+    "minimize_batch": "batches",
+    "serialize": "optimizers",
+}
+_OPTIMIZERS = "Adadelta Adagrad Adam AdamW Adamax Ftrl Lion Nadam Optimizer RAdam RMSprop SGD"
+_HOMES |= dict.fromkeys(_OPTIMIZERS.split(), "optimizers")
+
 
 def __getattr__(name: str):
-    # What not every run needs is imported when it is asked for: it keeps `import nbadam` 10 ms shorter.
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    if name in ("FitResult", "FitStatus", "Model", "curve_fit"):
-        from . import fitting
+    if name in _MODULES:
+        return import_module(f".{name}", __name__)
+    return getattr(import_module(f".{_HOMES.get(name, 'methods')}", __name__), name)
 
-        return getattr(fitting, name)
-    from . import optimizers, sparse, starts
 
-    homes = {"IndexedSlices": sparse, "multistart": starts}
-    return getattr(homes.get(name, optimizers), name)
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from runs import assert_same
 
 import nbadam
-from nbadam.auto import FASTEST, SLOWEST, begin, new_auto, stretch
+from nbadam.methods.auto import FASTEST, SLOWEST, begin, new_auto, stretch
 
 METHODS = {"adam": nbadam.adam, "adamw": nbadam.adamw}
 

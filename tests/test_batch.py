@@ -13,7 +13,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.optimize import Bounds, minimize
 
 import nbadam
-from nbadam import BatchStatus, batch, minimize_batch, rules, schedules
+from nbadam import BatchStatus, minimize_batch, rules, schedules
+from nbadam.batches import batch
 from nbadam.blocks import Blocks, work_through
 
 JIT = not numba.config.DISABLE_JIT

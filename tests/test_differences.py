@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 import nbadam
-from nbadam.differences import Differences, Perturbations, noise_of
-from nbadam.objective import Objective
+from nbadam.methods.differences import Differences, Perturbations, noise_of
+from nbadam.methods.objective import Objective
 
 
 def cubic(x):

@@ -18,7 +18,7 @@ from scipy.optimize import (
 )
 
 import nbadam
-from nbadam import methods
+from nbadam.methods import factory as methods
 
 FAST = {"learning_rate": 0.1}
 

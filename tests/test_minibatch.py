@@ -13,7 +13,7 @@ from scipy import sparse
 from scipy.optimize import minimize
 
 import nbadam
-from nbadam.minibatch import Sampler, order_of
+from nbadam.methods.minibatch import Sampler, order_of
 
 RNG = np.random.default_rng(0)
 A = RNG.standard_normal((203, 3))
@@ -152,7 +152,7 @@ def test_full_is_the_mean_over_all_samples(kind, tmp_path, monkeypatch):
     if kind == "memory map":
         a = np.memmap(tmp_path / "a", dtype=float, mode="w+", shape=A.shape)
         a[:] = A
-    monkeypatch.setattr("nbadam.minibatch.CHUNK_BYTES", 1000)
+    monkeypatch.setattr("nbadam.methods.minibatch.CHUNK_BYTES", 1000)
     objective = nbadam.Minibatch(plain_loss, (a, B), batch_size=50, rng=0)
     assert 1 < objective.chunk <= 50
     f, g = objective.full([0.1, 0.2, 0.3])

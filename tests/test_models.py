@@ -8,8 +8,8 @@ from numpy.testing import assert_allclose
 from scipy.optimize import least_squares
 from scipy.special import voigt_profile, wofz
 
-from nbadam import models
-from nbadam.faddeeva import faddeeva
+from nbadam.models import curves as models
+from nbadam.models.faddeeva import faddeeva
 
 JIT = not numba.config.DISABLE_JIT
 SETS = 60 if JIT else 4  # simulated data sets of each model

@@ -136,7 +136,7 @@ def test_checkpoints(name, tmp_path):
 
 
 def test_checkpoints_by_time(tmp_path, monkeypatch):
-    monkeypatch.setattr("nbadam.run_state.SECONDS", 0.0)
+    monkeypatch.setattr("nbadam.methods.state.SECONDS", 0.0)
     path = tmp_path / "run.npz"
     fit(joint, steps=3, checkpoint=str(path), callback=lambda x: None)
     assert nbadam.RunState.load(path).facts["nit"] == 3
@@ -149,7 +149,7 @@ def test_a_full_disk_does_not_end_the_run(tmp_path, monkeypatch):
     def full(*arguments, **more):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("nbadam.run_state.np.savez", full)
+    monkeypatch.setattr("nbadam.methods.state.np.savez", full)
     with pytest.warns(UserWarning, match="`checkpoint` was not written at step 5: .*No space left"):
         result = fit(joint, steps=5, checkpoint=path)
     assert result.nit == 5

@@ -16,8 +16,8 @@ from scipy.optimize import minimize
 from test_minibatch import EXACT, A, B, plain_loss
 
 import nbadam
-from nbadam import compiled, stopping
-from nbadam.history import ROWS, History, new_history, push
+from nbadam.methods import compiled, stopping
+from nbadam.methods.history import ROWS, History, new_history, push
 
 
 def bowl(x):

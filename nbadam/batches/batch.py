@@ -14,16 +14,16 @@ from numba import njit
 from numba.core.errors import NumbaError
 from numba.extending import is_jitted
 
-from . import rules
-from .batch_kernel import ENTRIES, FIXED, LAST_STEP, ROWS, columns, fill_table_kernel, problems_kernel
-from .blocks import Blocks, default_workers, work_through
-from .checks import number
-from .hyperparameters import flag, integer, non_negative
-from .options import _CHECKS, DIVIDING, MAXITER, _learning_rate, _limit, _tolerances
-from .problem_data import as_args, as_data, as_matrix, pieces
-from .rules import Rule
+from .. import rules
+from ..blocks import Blocks, default_workers, work_through
+from ..checks import number
+from ..hyperparameters import flag, integer, non_negative
+from ..methods.options import _CHECKS, DIVIDING, MAXITER, _learning_rate, _limit, _tolerances
+from ..methods.stopping import FTOL, GTOL, NONFINITE, XTOL
+from ..rules import Rule
+from .data import as_args, as_data, as_matrix, pieces
+from .kernel import ENTRIES, FIXED, LAST_STEP, ROWS, columns, fill_table_kernel, problems_kernel
 from .status import BatchStatus
-from .stopping import FTOL, GTOL, NONFINITE, XTOL
 
 FIRST = 8  # problems in the first block
 BYTES = 1 << 25  # of a block's own arrays, at most
@@ -347,7 +347,7 @@ def _starts(x0) -> np.ndarray:
 
 def _boxes(bounds, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
     """Bounds of all problems, as arrays that take no memory where they are equal."""
-    from .bounds import parse_bounds
+    from ..methods.bounds import parse_bounds
 
     if hasattr(bounds, "lb") and max(np.ndim(bounds.lb), np.ndim(bounds.ub)) == 2:
         lower = as_matrix("bounds.lb", bounds.lb, shape)

@@ -21,8 +21,8 @@ import numpy as np
 from numba import types
 from numba.extending import register_jitable
 
-from ._jit import compile_kernel
-from .kernels import clipped
+from .._jit import compile_kernel
+from ..kernels import clipped
 
 # Chosen on two thirds of the problems of benchmarks/robustness.py, see docs/learning_rates.rst.
 FIRST_RADIUS = 1e-3  # relative to where the variable starts

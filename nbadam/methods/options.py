@@ -9,9 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from .averaging import KINDS
-from .checks import number, positive
-from .hyperparameters import (
+from ..checks import number, positive
+from ..hyperparameters import (
     choice,
     closed_fraction,
     flag,
@@ -21,12 +20,13 @@ from .hyperparameters import (
     non_positive,
     optional,
 )
-from .hyperparameters import positive as above_zero
+from ..hyperparameters import positive as above_zero
+from ..rules import FTRL, FTRL_POWER, Rule
+from ..schedules import LearningRateSchedule
+from .averaging import KINDS
 from .minibatch import Minibatch
-from .minimize import Plan
-from .rules import FTRL, FTRL_POWER, Rule
-from .run_state import RunState
-from .schedules import LearningRateSchedule
+from .run import Plan
+from .state import RunState
 from .stopping import PARTS, Stop
 
 MAXITER = 50_000

@@ -13,8 +13,8 @@ import numpy as np
 from numba import types
 from numba.extending import register_jitable
 
-from ._jit import compile_kernel
-from .vector_math import cos, sin
+from .._jit import compile_kernel
+from ..vector_math import cos, sin
 
 _plain = register_jitable(error_model="numpy")
 

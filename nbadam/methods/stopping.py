@@ -14,7 +14,7 @@ import numpy as np
 from numba import types
 from numba.extending import register_jitable
 
-from ._jit import compile_kernel
+from .._jit import compile_kernel
 
 WINDOW = 100  # steps
 

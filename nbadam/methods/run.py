@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..engine import State
+from ..gradients import clip_scale, norm_from
+from ..progress import progress_bar
+from ..rules import Rule
 from . import averaging, history
 from .auto import begin, new_auto, stretch_kernel
 from .compiled import compiled_run, place_kernel
-from .engine import State
-from .gradients import clip_scale, norm_from
 from .interrupts import Interrupts
 from .objective import Objective
-from .progress import progress_bar
 from .result import result_of
-from .rules import Rule
-from .run_state import Checkpoints, RunState, generator_states, restore_generators
+from .state import Checkpoints, RunState, generator_states, restore_generators
 from .stopping import BAD_SHAPE, CODES, GTOL, NONFINITE, PATIENCE, WINDOW, Stop, new_window, observe_kernel
 
 if TYPE_CHECKING:

@@ -7,17 +7,17 @@ import numpy as np
 from numba.core.errors import NumbaError
 from numba.extending import is_jitted
 
-from . import rules
+from .. import rules
+from ..checks import positive
+from ..hyperparameters import integer
+from ..rules import Rule
 from .bounds import parse_bounds
-from .checks import positive
 from .differences import PERTURBATION, SCHEMES, Differences, Perturbations
 from .first_look import FIRST_RADIUS, first_look
-from .hyperparameters import integer
 from .minibatch import Minibatch, _seed
-from .minimize import run
 from .objective import Objective
 from .options import OPTIONS, is_automatic, parameters, plan_from, settings_from, state_from, warn
-from .rules import Rule
+from .run import run
 
 _DOC = """Minimize a function with {title} [1]_, as a method of `scipy.optimize.minimize`.
 

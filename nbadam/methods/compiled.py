@@ -16,14 +16,14 @@ from numba import njit, types
 from numba.core.compiler_lock import global_compiler_lock
 from numba.extending import is_jitted, overload, register_jitable
 
+from .._jit import compile_kernel, put, store, take
+from ..engine import _sum_squares
+from ..gradients import clip_scale, norm_from
+from ..kernels import SWEEP, clipped
+from ..rules import Rule
 from . import history
-from ._jit import compile_kernel, put, store, take
 from .auto import stretch_kernel
 from .averaging import weight
-from .engine import _sum_squares
-from .gradients import clip_scale, norm_from
-from .kernels import SWEEP, clipped
-from .rules import Rule
 from .stopping import BAD_SHAPE, CONTINUE, NONFINITE, WINDOW, judge_kernel, take_in
 
 

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numba.extending import is_jitted
 
+from ..hyperparameters import integer
 from .bounds import parse_bounds
-from .hyperparameters import integer
-from .methods import adam
+from .factory import adam
 from .minibatch import Minibatch, _seed
 
 if TYPE_CHECKING:

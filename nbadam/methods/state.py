@@ -10,7 +10,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from .files import replaced
+from ..files import replaced
 
 FORMAT = 1
 SECONDS = 60.0  # from one checkpoint to the next, unless told otherwise

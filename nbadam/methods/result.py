@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .history import History
-from .run_state import RunState
+from .state import RunState
 from .stopping import WINDOW, Stop
 
 if TYPE_CHECKING:
     from scipy.optimize import OptimizeResult
 
-    from .minimize import Run
+    from .run import Run
 
 SAMPLES = 20  # values at most that are averaged at the end, if the objective is noisy
 SIGNIFICANT = 3.0  # standard deviations

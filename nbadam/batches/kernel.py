@@ -12,12 +12,12 @@ import numpy as np
 from numba import from_dtype, njit, types
 from numba.extending import overload, register_jitable
 
-from ._jit import cast, compile_kernel, put, take
-from .compiled import _in_place, _returning, place
-from .gradients import clip_scale, norm_from
-from .kernels import BLOCK, SWEEP, _block_sum, clipped, store
-from .rules import Rule
-from .stopping import BAD_SHAPE, CONTINUE, GTOL, NONFINITE, WINDOW, judge, take_in
+from .._jit import cast, compile_kernel, put, take
+from ..gradients import clip_scale, norm_from
+from ..kernels import BLOCK, SWEEP, _block_sum, clipped, store
+from ..methods.compiled import _in_place, _returning, place
+from ..methods.stopping import BAD_SHAPE, CONTINUE, GTOL, NONFINITE, WINDOW, judge, take_in
+from ..rules import Rule
 
 _inlined = register_jitable(error_model="numpy")
 _inlined(place)
