@@ -75,6 +75,14 @@ def test_two_runs_make_one(name, first, tmp_path):
     assert_same(fit(**PROBLEMS[name](), steps=260, state=half.state), whole)
 
 
+@pytest.mark.parametrize("name", ["joint", "batches"])
+def test_two_parts_of_a_planned_run_with_automatic_rates_make_one(name):
+    options = {"learning_rate": "auto"} | ({"steps": 260} if name == "joint" else {"epochs": 40})
+    half = fit(**PROBLEMS[name](), maxiter=130, **options)
+    assert (half.status, half.nit) == (1, 130)
+    assert_same(fit(**PROBLEMS[name](), state=half.state, **options), fit(**PROBLEMS[name](), **options))
+
+
 def test_other_seeds_give_way_to_that_of_the_state():
     whole = fit(batches(), epochs=9)
     half = fit(batches(), epochs=4)

@@ -50,10 +50,11 @@ def assert_same_results(first, second):
         assert_same(one, other)
 
 
+@pytest.mark.skipif(config.DISABLE_JIT, reason="nothing is compiled, so the workers are processes")
 def test_threads_and_one_worker_give_the_same_bits():
-    one, two, many = (fit(workers=workers) for workers in (1, 2, 6))
-    assert_same_results(one, two)
-    assert_same_results(one, many)
+    one = fit(workers=1)
+    for workers in (2, 6):
+        assert_same_results(one, fit(workers=workers))
 
 
 def test_processes_give_the_same_bits():
@@ -130,7 +131,7 @@ def test_daemons_have_no_children(monkeypatch):
 
 def test_callback_sees_the_results_in_order():
     seen = []
-    result = fit(workers=2, callback=lambda k, one: seen.append((k, one)))
+    result = fit(workers=1 if config.DISABLE_JIT else 2, callback=lambda k, one: seen.append((k, one)))
     assert [k for k, _ in seen] == list(range(6))
     assert all(one is other for (_, one), other in zip(seen, result.results, strict=True))
 

@@ -109,6 +109,7 @@ def plan_from(
     if settings["maxiter"] is not None or not limits:
         limits[Stop.MAXITER] = _limit("maxiter", settings, MAXITER)
     at_end = min(limits, key=limits.__getitem__)  # the first of equals, which is a success
+    budget = min((steps for steps in planned.values() if steps is not None), default=limits[at_end])
     return Plan(
         rule=rule,
         initial=initial,
@@ -124,6 +125,7 @@ def plan_from(
         upper=upper,
         tolerances=_tolerances(settings),
         maxiter=limits[at_end],
+        budget=budget,
         maxfun=min(_limit("maxfun", settings, inf), _limit("maxfev", settings, inf)),
         max_time=_limit("max_time", settings, inf),
         at_end=at_end,

@@ -50,6 +50,7 @@ class Plan:
     upper: np.ndarray
     tolerances: tuple[float, float, float, float]  # gtol, ftol, xtol, negative if off; steps a patience part
     maxiter: float
+    budget: float  # the planned number of steps, which `maxiter` may cut short; or `maxiter`
     maxfun: float
     max_time: float  # seconds
     at_end: Stop  # what reaching `maxiter` means
@@ -62,7 +63,7 @@ class Plan:
     @property
     def horizon(self) -> float:
         """Number of steps that a schedule can count on."""
-        return float(min(self.maxiter, self.maxfun))
+        return float(min(self.budget, self.maxfun))
 
 
 class Run:

@@ -20,7 +20,9 @@ class RunState:
     """All that a run of a method needs to go on: point, moments, counts, stop rules, place in the data.
 
     ``result.state`` is one, and ``options={"state": result.state}`` goes on from there, as if the run had
-    never ended (a learning rate that depends on `steps`, as "auto" does, must have counted on all of them).
+    never ended.  Automatic learning rates count on the planned budget: give the whole of it, as `steps` or
+    `epochs`, in every part, and let `maxiter` end an early one.
+
     It can be pickled; `save` writes a file that is read without pickle.
 
     Attributes
@@ -36,14 +38,13 @@ class RunState:
     >>> from scipy.optimize import minimize, rosen, rosen_der
     >>> import nbadam
     >>> def fit(**options):
-    ...     options["learning_rate"] = 0.01
     ...     return minimize(rosen, [2, 2], jac=rosen_der, method=nbadam.adam, options=options)
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = os.path.join(folder, "half.npz")
-    ...     fit(steps=300).state.save(path)
+    ...     fit(steps=600, maxiter=300).state.save(path)
     ...     result = fit(steps=600, state=nbadam.RunState.load(path))
-    >>> (result.x == fit(steps=600).x).all()
-    np.True_
+    >>> bool((result.x == fit(steps=600).x).all())
+    True
     """
 
     def __init__(self, facts: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
