@@ -4,7 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from . import models, optimizers, rules, schedules, vector_math
+    from . import models, rules, schedules, vector_math
     from .batches import BatchResult, BatchStatus, minimize_batch
     from .fitting import FitResult, FitStatus, Model, curve_fit
     from .methods import (
@@ -84,7 +84,6 @@ __all__ = [
     "models",
     "multistart",
     "nadam",
-    "optimizers",
     "plot_history",
     "radam",
     "rmsprop",
@@ -97,7 +96,7 @@ __all__ = [
 
 # Where names are that do not come from `methods`.  Each package is imported when something of it is
 # first asked for: `import nbadam` itself costs a millisecond.
-_MODULES = {"models", "optimizers", "rules", "schedules", "vector_math"}
+_MODULES = {"methods", "models", "optimizers", "rules", "schedules", "vector_math"}
 _HOMES = {
     "BatchResult": "batches",
     "BatchStatus": "batches",
@@ -116,10 +115,10 @@ _HOMES |= dict.fromkeys(_OPTIMIZERS.split(), "optimizers")
 
 
 def __getattr__(name: str):
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if name in _MODULES:
         return import_module(f".{name}", __name__)
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f".{_HOMES.get(name, 'methods')}", __name__), name)
 
 

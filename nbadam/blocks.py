@@ -8,7 +8,7 @@ fork nor another thread can do harm.
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from typing import Any
 
 import numba
@@ -91,8 +91,8 @@ def work_through(
     progress : bool
         Whether to show one, which takes tqdm.
     callback : callable, optional
-        ``callback(items done)``, called in this thread after each of its blocks; StopIteration
-        ends the work, as Ctrl-C does.
+        ``callback(items done)``, called in this thread after each of its blocks, and at the end if
+        another thread did the last one; StopIteration ends the work, as Ctrl-C does.
     """
 
     def labour(report: Callable[[], None] | None = None) -> None:
@@ -108,21 +108,23 @@ def work_through(
 
     others: list = []
     with _progress_bar(blocks.total, unit, progress) as bar, ThreadPoolExecutor(max(1, workers - 1)) as pool:
+        reported = 0
 
         def report() -> None:
+            nonlocal reported
+            reported = blocks.done
             if bar is not None:
-                bar.update(blocks.done - bar.n)
+                bar.update(reported - bar.n)
             if callback is not None:
-                callback(blocks.done)
+                callback(reported)
 
-        try:
+        with suppress(KeyboardInterrupt, StopIteration):
             labour(report)
-        except (KeyboardInterrupt, StopIteration):
-            pass
         for future in others:
             future.result()
-        if bar is not None:
-            bar.update(blocks.done - bar.n)
+        if blocks.done == blocks.total > reported:
+            with suppress(StopIteration):
+                report()
     return blocks.done == blocks.total
 
 

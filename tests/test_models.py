@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose
 from scipy.optimize import least_squares
 from scipy.special import voigt_profile, wofz
 
-from nbadam.models import curves as models
+from nbadam import models
 from nbadam.models.faddeeva import faddeeva
 
 JIT = not numba.config.DISABLE_JIT
