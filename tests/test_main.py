@@ -34,14 +34,6 @@ def test_gradient_is_that_of_the_value():
     np.testing.assert_allclose((up - down) / (2 * h), slope, rtol=1e-7)
 
 
-def test_batches_show_every_record_once_an_epoch():
-    n = 4 * job.BATCH
-    rows = job.batches(n, np.random.default_rng(0))
-    for _ in range(2):
-        epoch = np.concatenate([next(rows) for _ in range(4)])
-        np.testing.assert_array_equal(np.sort(epoch), np.arange(n))
-
-
 def test_command_agrees_with_the_reference():
     # Compiled in any case: plain Python takes minutes for all the voxels.
     environment = {key: value for key, value in os.environ.items() if key != "NUMBA_DISABLE_JIT"}
