@@ -107,24 +107,23 @@ def work_through(
             blocks.stop()  # an error in one thread ends the work of all
 
     others: list = []
+    reported = 0
     with _progress_bar(blocks.total, unit, progress) as bar, ThreadPoolExecutor(max(1, workers - 1)) as pool:
-        reported = 0
 
         def report() -> None:
             nonlocal reported
-            reported = blocks.done
             if bar is not None:
-                bar.update(reported - bar.n)
-            if callback is not None:
+                bar.update(blocks.done - bar.n)
+            if callback is not None and reported < blocks.done:
+                reported = blocks.done
                 callback(reported)
 
         with suppress(KeyboardInterrupt, StopIteration):
             labour(report)
         for future in others:
             future.result()
-        if blocks.done == blocks.total > reported:
-            with suppress(StopIteration):
-                report()
+        with suppress(KeyboardInterrupt, StopIteration):
+            report()
     return blocks.done == blocks.total
 
 

@@ -20,7 +20,7 @@ from ..checks import number
 from ..hyperparameters import flag, integer, non_negative
 from ..methods.options import _CHECKS, DIVIDING, MAXITER, _learning_rate, _limit, _tolerances
 from ..methods.stopping import FTOL, GTOL, NONFINITE, XTOL
-from ..rules import Rule
+from ..rules import Rule, ftrl_start
 from .data import as_args, as_data, as_matrix, pieces
 from .kernel import ENTRIES, FIXED, LAST_STEP, ROWS, columns, fill_table_kernel, problems_kernel
 from .status import BatchStatus
@@ -28,8 +28,7 @@ from .status import BatchStatus
 FIRST = 8  # problems in the first block
 BYTES = 1 << 25  # of a block's own arrays, at most
 LONGEST = 10_000_000  # steps for which the learning rates are tabulated
-# Where the classes of these rules start their slots, if not at 0.
-INITIAL = {"accumulator": 0.1}
+ACCUMULATOR = 0.1  # what sums of squares start at, as in Keras
 
 STATUS = np.zeros(max(LAST_STEP, NONFINITE) + 1, np.int8)
 STATUS[[GTOL, FTOL, XTOL]] = BatchStatus.GTOL, BatchStatus.FTOL, BatchStatus.XTOL
@@ -239,10 +238,6 @@ class _Batch:
     ) -> None:
         if not isinstance(rule, Rule):
             raise ValueError(f"`rule` must be a Rule, such as nbadam.rules.ADAM, not {rule!r}.")
-        if rule in DIVIDING:
-            raise ValueError(
-                "`rule` must not be FTRL, which starts at 0: ADAGRAD from `x0` is the same without penalties."
-            )
         self.rule = rule
         self.x0 = _starts(x0)
         self.n = n = self.x0.shape[-1]
@@ -278,10 +273,14 @@ class _Batch:
         self.rates = None
         self.schedule = np.zeros(0)
         if not callable(learning_rate) and np.ndim(learning_rate):
-            self.rates = as_matrix("learning_rate", learning_rate, shape, low=0.0, closed=True)
+            divides = self.rule in DIVIDING
+            self.rates = as_matrix("learning_rate", learning_rate, shape, low=0.0, closed=not divides)
+            if divides and np.shape(learning_rate)[-1] != 1:
+                raise ValueError("`learning_rate` must be the same for all variables with this rule.")
         else:
             self.schedule = np.empty(maxiter)
-            self.schedule[:] = _learning_rate(learning_rate, shape[1])[0](np.arange(maxiter))
+            schedule, _ = _learning_rate(learning_rate, shape[1], divides=self.rule in DIVIDING)
+            self.schedule[:] = schedule(np.arange(maxiter))
         self.table = tuple(np.empty(self.schedule.size) for _ in range(columns(self.rule)))
         fill_table_kernel(self.rule)(self.schedule, self.hyper, self.table)
 
@@ -308,11 +307,10 @@ class _Batch:
             rates, fractions = _split(self.rates[here], dtype)
         x, f = np.empty((count, n), dtype), np.empty(count, dtype)
         nit, status = np.empty(count, np.int64), np.empty(count, np.int8)
-        initial = tuple(dtype.type(INITIAL.get(name, 0)) for name in self.rule.slots)
         kernel = problems_kernel(self.rule, self.fun, self.writes, dtype.name)
         fits = kernel(
-            block, initial, pieces(self.data, start, stop), self.args, self.hyper, self.settings,
-            self.schedule, self.table, rates, fractions,
+            block, self._slots(block, rates), pieces(self.data, start, stop), self.args, self.hyper,
+            self.settings, self.schedule, self.table, rates, fractions,
             np.empty((ROWS, n), dtype), np.empty((3, n)), np.empty(ENTRIES),
             tuple(np.empty(n, dtype) for _ in self.rule.slots), np.empty(n, dtype), np.empty(n, dtype),
             x, f, nit, status,
@@ -322,6 +320,19 @@ class _Batch:
         result.x[here], result.fun[here], result.nit[here] = x, f, nit
         result.status[here] = np.where(status == LAST_STEP, self.at_end, STATUS[status])
         return time.thread_time() - began
+
+    def _slots(self, block: np.ndarray, rates: np.ndarray) -> np.ndarray:
+        """Return what the slots start from, shape (slots, problems, n)."""
+        slots = np.zeros((len(self.rule.slots), *block.shape[1:]), self.dtype)
+        for k, name in enumerate(self.rule.slots):
+            if name == "accumulator":
+                slots[k] = ACCUMULATOR
+            elif self.rule in DIVIDING:  # FTRL's "linear", which centres the first proximal term at x0
+                first = self.schedule[0] if self.schedule.size else rates[:, None] if rates.size else 1.0
+                with np.errstate(invalid="ignore"):  # infinite starts fail by themselves
+                    x = np.clip(block[0], block[1], block[2]) / block[3]
+                    slots[k] = ftrl_start(x, ACCUMULATOR, *self.rule.scalars(1.0, first, *self.hyper))
+        return slots
 
 
 def _split(rates: np.ndarray, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
