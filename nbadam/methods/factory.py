@@ -14,7 +14,7 @@ from ..rules import Rule
 from .bounds import parse_bounds
 from .differences import PERTURBATION, SCHEMES, Differences, Perturbations
 from .first_look import FIRST_RADIUS, first_look
-from .minibatch import Minibatch, _seed
+from .minibatch import Minibatch, seed_numbers
 from .objective import Objective
 from .options import OPTIONS, is_automatic, parameters, plan_from, settings_from, state_from, warn
 from .run import run
@@ -343,7 +343,7 @@ def _objective(fun, jac, args: tuple, settings: dict, lower: np.ndarray, upper: 
         for name in ("finite_diff_rel_step", "eps")
     )
     x_scale = positive("x_scale", settings["x_scale"], n)
-    seed = _seed(settings["rng"])
+    seed = seed_numbers(settings["rng"])
     differences: Differences | Perturbations
     if scheme == "spsa":
         size = (PERTURBATION if relative is None else relative) * x_scale

@@ -74,7 +74,7 @@ class Minibatch:
         self.batch_size = batch_size if callable(batch_size) else _positive("batch_size", batch_size)
         self.shuffle = flag("shuffle", shuffle)
         self.drop_last = flag("drop_last", drop_last)
-        self.seed = _seed(rng)
+        self.seed = seed_numbers(rng)
         self._size_of(0)
         self._sampler = Sampler(self)
 
@@ -349,7 +349,7 @@ def _positive(name: str, value) -> int:
     return integer(1)(name, value)
 
 
-def _seed(rng) -> tuple[int, ...]:
+def seed_numbers(rng) -> tuple[int, ...]:
     """Return the numbers that decide about the orders."""
     if isinstance(rng, np.random.Generator):
         return tuple(int(k) for k in rng.integers(2**63, size=2))

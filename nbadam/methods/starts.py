@@ -17,7 +17,7 @@ from numba.extending import is_jitted
 from ..hyperparameters import integer
 from .bounds import parse_bounds
 from .factory import adam
-from .minibatch import Minibatch, _seed
+from .minibatch import Minibatch, seed_numbers
 
 if TYPE_CHECKING:
     from scipy.optimize import OptimizeResult
@@ -108,11 +108,11 @@ def multistart(
     for name, function in (("fun", fun), ("method", method), ("callback", callback)):
         if not (callable(function) or (function is None and name == "callback")):
             raise ValueError(f"`{name}` must be callable, not {function!r}.")
-    seed = _seed(rng)
+    seed = seed_numbers(rng)
     starts = _starts(x0s, bounds, n_starts, seed)
     common = {"jac": jac, "bounds": bounds} | (options or {})
     is_random = common.get("finite_diff") == "spsa"
-    signs = _seed(common["rng"]) if common.get("rng") is not None else seed
+    signs = seed_numbers(common["rng"]) if common.get("rng") is not None else seed
     arguments = _arguments(args if isinstance(args, tuple) else (args,), len(starts))
     tasks: list[tuple] = []
     for k, (start, own) in enumerate(zip(starts, arguments, strict=True)):
