@@ -1,10 +1,11 @@
 """Batches of curve fits: fits per second, and how many of them reach the minimum.
 
-python benchmarks/batch.py [--quick] [--only speeds|starts|first] [--out results]
+python benchmarks/batch.py [--quick] [--only speeds|starts|scaling|first] [--out results]
 """
 
 import argparse
 import math
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -59,9 +60,12 @@ def decays(fits=20_000, points=32, seed=2):
 def spots(fits=20_000, side=5, seed=3):
     """Two-dimensional spots, five parameters, 5 x 5 or 12 x 12 pixels."""
     rng = np.random.default_rng(seed)
-    u, v = (axis.ravel() for axis in np.meshgrid(np.arange(side, dtype=float), np.arange(side, dtype=float)))
+    u, v = (axis.ravel() for axis in np.meshgrid(*[np.arange(side, dtype=float)] * 2))
     centre = (side - 1) / 2
-    low, high = [300, centre - 0.5, centre - 0.5, side / 6, 5], [800, centre + 0.5, centre + 0.5, side / 4, 15]
+    low, high = (
+        [300, centre - 0.5, centre - 0.5, side / 6, 5],
+        [800, centre + 0.5, centre + 0.5, side / 4, 15],
+    )
     truth = rng.uniform(low, high, (fits, 5))
     xy = np.stack([u, v])
     y = rng.poisson(spot(xy, *truth.T[:, :, None])).astype(float)
@@ -139,7 +143,7 @@ def scipy_loop(name, options):
     x, y, p0, _ = workload(name, options)
 
     def job():
-        job.popt = np.array([_scipy_fit(curve_fit, name, x, *pair) for pair in zip(y[:FEW], p0, strict=False)])
+        job.popt = np.array([_scipy_fit(curve_fit, name, x, y[i], p0[i]) for i in range(FEW)])
         return FEW
 
     return job
@@ -161,10 +165,12 @@ def _scipy_fits(name, x, y, p0):
 def joblib_loop(name, options):
     from joblib import Parallel, delayed
 
+    # A contender's process is a daemon, which multiprocessing forbids to have children.
+    multiprocessing.current_process()._config["daemon"] = False
     x, y, p0, _ = workload(name, options)
     count = 20 * FEW
     blocks = [slice(start, start + 500) for start in range(0, min(count, len(y)), 500)]
-    pool = Parallel(n_jobs=2)
+    pool = Parallel(n_jobs=2, backend="multiprocessing")
 
     def job():
         job.popt = np.concatenate(pool(delayed(_scipy_fits)(name, x, y[b], p0[b]) for b in blocks))
@@ -179,7 +185,7 @@ def torch_adam(dtype="float64", steps=200):
     def make(name, options):
         import torch
 
-        torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+        torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
         x, y, p0, _ = workload(name, options)
         y, p0 = y[:5000], p0[:5000]
         kind = getattr(torch, dtype)
@@ -193,7 +199,7 @@ def torch_adam(dtype="float64", steps=200):
             rates = torch.optim.lr_scheduler.CosineAnnealingLR(adam, steps)
             for _ in range(steps):
                 adam.zero_grad()
-                residual = _torch_model(torch, name, xt, (start + scale * z).T[:, :, None]) - yt
+                residual = _peer_model(torch, name, xt, (start + scale * z).T[:, :, None]) - yt
                 (residual * residual).sum().backward()
                 adam.step()
                 rates.step()
@@ -205,12 +211,12 @@ def torch_adam(dtype="float64", steps=200):
     return make
 
 
-def _torch_model(torch, name, x, p):
+def _peer_model(library, name, x, p):
     if name == "gaussians":
-        return p[0] * torch.exp(-((x - p[1]) ** 2) / (2 * p[2] ** 2)) + p[3]
+        return p[0] * library.exp(-((x - p[1]) ** 2) / (2 * p[2] ** 2)) + p[3]
     if name == "decays":
-        return p[0] * torch.exp(-p[1] * x) + p[2]
-    return p[0] * torch.exp(-((x[0] - p[1]) ** 2 + (x[1] - p[2]) ** 2) / (2 * p[3] ** 2)) + p[4]
+        return p[0] * library.exp(-p[1] * x) + p[2]
+    return p[0] * library.exp(-((x[0] - p[1]) ** 2 + (x[1] - p[2]) ** 2) / (2 * p[3] ** 2)) + p[4]
 
 
 def jax_lm(dtype="float64", steps=12):
@@ -224,12 +230,10 @@ def jax_lm(dtype="float64", steps=12):
         x, y, p0, _ = workload(name, options)
         y, p0 = jnp.asarray(y[:20_000], dtype), jnp.asarray(p0[:20_000], dtype)
         x = jnp.asarray(x, dtype)
-        models = {
-            "gaussians": lambda p: p[0] * jnp.exp(-((x - p[1]) ** 2) / (2 * p[2] ** 2)) + p[3],
-            "decays": lambda p: p[0] * jnp.exp(-p[1] * x) + p[2],
-            "spots": lambda p: p[0] * jnp.exp(-((x[0] - p[1]) ** 2 + (x[1] - p[2]) ** 2) / (2 * p[3] ** 2)) + p[4],
-        }
-        model = models[name]
+
+        def model(p):
+            return _peer_model(jnp, name, x, p)
+
         jacobian = jax.jacfwd(model)
 
         def step(_, state, y):
@@ -243,7 +247,8 @@ def jax_lm(dtype="float64", steps=12):
         @jax.jit
         @jax.vmap
         def fit(y, p0):
-            return jax.lax.fori_loop(0, steps, lambda k, s: step(k, s, y), (p0, jnp.asarray(1e-3, dtype)))[0]
+            start = p0, jnp.asarray(1e-3, dtype)
+            return jax.lax.fori_loop(0, steps, lambda k, state: step(k, state, y), start)[0]
 
         def job():
             job.popt = np.asarray(fit(y, p0).block_until_ready())
@@ -260,7 +265,7 @@ def cpufit(name, options):
 
     if name == "decays":
         return None
-    x, y, p0, _ = workload(name, options)
+    _, y, p0, _ = workload(name, options)
     model = library.ModelID.GAUSS_1D if name == "gaussians" else library.ModelID.GAUSS_2D
     y, p0 = y.astype(np.float32), p0.astype(np.float32)
 
@@ -322,20 +327,22 @@ def share_at_the_best(make, name, options):
     return float((chi2(name, options, job.popt) <= best(name, options)[: len(job.popt)] * (1 + 1e-6)).mean())
 
 
-def speeds(quick):
+def speeds(quick, which):
     results = []
     for title, (name, settings) in CASES.items():
+        if which not in title:
+            continue
         options = tuple((settings | ({"fits": 5000} if quick else {})).items())
-        contenders = [Contender(label, globals()[make], env) for label, (make, env) in MAKES.items()]
-        timed = summary(race(contenders, (name, options), 5 if quick else 40, 3))
+        contenders = [Contender(label, Job(make), env) for label, (make, env) in MAKES.items()]
+        timed = summary(race(contenders, (name, options), 5 if quick else 30, 3))
         rows = []
         for label, times in timed.items():
             share = share_at_the_best(globals()[MAKES[label][0]], name, options)
             rate = 1 / times["median"]
             rows.append([label, f"{rate:,.0f}", f"{1 / times['p10']:,.0f}", f"{share:.4f}"])
-            results.append({"case": title, "contender": label, "fits_per_second": rate, "at_best": share, **times})
+            results.append({"case": title, "contender": label, "rate": rate, "at_best": share, **times})
         print(f"\n{title}\n")
-        print(markdown(["contender", "fits/s, median", "fits/s, best tenth", "within 1e-6 of the best"], rows))
+        print(markdown(["", "fits/s, median", "fits/s, best tenth", "within 1e-6 of the best"], rows))
         missing = [f"{c.name} ({c.missing})" for c in contenders if c.missing]
         if missing:
             print("\nMissing:", ", ".join(missing))
@@ -356,7 +363,8 @@ def starts(quick):
     _, _, p0, truth = workload("gaussians", peaks)
     off_centre = p0.copy()
     off_centre[:, 1] = truth[:, 1] + rng.choice([-1, 1], fits) * rng.uniform(2, 3, fits) * truth[:, 2]
-    wide = [rng.uniform(0.1, 30, fits), np.exp(rng.uniform(math.log(0.02), math.log(20), fits)), rng.uniform(-5, 5, fits)]
+    rate = np.exp(rng.uniform(math.log(0.02), math.log(20), fits))
+    wide = [rng.uniform(0.1, 30, fits), rate, rng.uniform(-5, 5, fits)]
     cases = {
         "W1, from the data": ("gaussians", peaks, p0),
         "W1, centre off by 2 to 3 sigma": ("gaussians", peaks, off_centre),
@@ -380,7 +388,7 @@ def starts(quick):
             seconds = time.process_time() - began
             share = float((fit.chi2 <= best(name, options) * (1 + 1e-6)).mean())
             row.append(f"{share:.4f} ({fits / seconds / 1e3:,.0f} k/s)")
-            results.append({"case": title, "contender": label, "at_best": share, "fits_per_second": fits / seconds})
+            results.append({"case": title, "contender": label, "at_best": share, "rate": fits / seconds})
         rows.append(row)
     print("\nShare of the fits at the best chi-square, from poor starts (and fits per CPU second)\n")
     print(markdown(["start", "lm", "robust", "robust, rescue='all'", "adam, 1000 steps"], rows))
@@ -415,28 +423,74 @@ def first_calls():
         with tempfile.TemporaryDirectory() as folder:
             command = [sys.executable, "-c", FIRST_CALL.format(formula=formula)]
             environment = os.environ | {"NUMBA_CACHE_DIR": folder}
-            times = [
-                float(subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout)
-                for _ in range(3)
-            ]
+            ask = {"env": environment, "check": True, "capture_output": True, "text": True}
+            times = [float(subprocess.run(command, **ask).stdout) for _ in range(3)]
         rows.append([str(count), f"{times[0]:.2f}", f"{min(times[1:]):.2f}"])
-        results.append({"case": "first call", "parameters": count, "cold": times[0], "cached": min(times[1:])})
+        results.append({"case": "first call", "parameters": count, "cold": times[0], "next": min(times[1:])})
     print("\nFirst call of a process, seconds\n")
     print(markdown(["parameters", "nothing cached", "next process"], rows))
+    return results
+
+
+class Job:
+    """A function of this module, that another process looks up by its name."""
+
+    def __init__(self, name):
+        self.name = name
+
+    def __call__(self, *case):
+        return globals()[self.name](*case)
+
+
+# --- What the time depends on ------------------------------------------------------------------------
+
+
+def scaling():
+    """Fits per second of sums of exponential decays, by points, parameters and precision."""
+    import nbadam
+
+    rng = np.random.default_rng(5)
+    rows, results = [], []
+    for terms in (1, 2, 3):
+        formula = " + ".join(f"a{i}*exp(-k{i}*x)" for i in range(terms)) + " + c"
+        model = nbadam.Model(formula)
+        truth = np.array([*np.ravel([(3.0, 0.2 * 6**i) for i in range(terms)]), 0.5])
+        for points in (16, 64, 256, 1024):
+            x = np.linspace(0, 10, points)
+            fits = 1_000_000 // points
+            y = model(x, *truth) + 0.01 * rng.standard_normal((fits, points))
+            cells = []
+            for dtype in (np.float64, np.float32):
+                seconds = []
+                for _ in range(4):
+                    began = time.process_time()
+                    fit = nbadam.curve_fit(model, x, y, truth * 1.1, dtype=dtype, workers=1, ftol=1e-7)
+                    seconds.append(time.process_time() - began)
+                cells.append(fits / min(seconds))
+                case = {"parameters": truth.size, "points": points, "dtype": dtype.__name__}
+                results.append({"case": "scaling", "rate": cells[-1], "evaluations": fit.nit.mean(), **case})
+            rows.append(
+                [str(truth.size), str(points), f"{fit.nit.mean():.1f}", *(f"{c:,.0f}" for c in cells)]
+            )
+    print("\nFits per CPU second by parameters and points, one thread, ftol=1e-7\n")
+    print(markdown(["parameters", "points", "evaluations", "float64", "float32"], rows))
     return results
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="rough figures of small batches")
-    parser.add_argument("--only", choices=["speeds", "starts", "first"], help="one part of it")
+    parser.add_argument("--only", choices=["speeds", "starts", "scaling", "first"], help="one part of it")
+    parser.add_argument("--case", default="", help="only the speeds of cases with this in their title")
     parser.add_argument("--out", type=Path, help="folder for the JSON file")
     arguments = parser.parse_args()
     results = []
     if arguments.only in (None, "speeds"):
-        results += speeds(arguments.quick)
+        results += speeds(arguments.quick, arguments.case)
     if arguments.only in (None, "starts"):
         results += starts(arguments.quick)
+    if arguments.only in (None, "scaling"):
+        results += scaling()
     if arguments.only in (None, "first"):
         results += first_calls()
     if arguments.out:

@@ -11,12 +11,12 @@ from . import rules
 from .bounds import parse_bounds
 from .checks import positive
 from .differences import PERTURBATION, SCHEMES, Differences, Perturbations
+from .first_look import FIRST_RADIUS, first_look
 from .hyperparameters import integer
 from .minibatch import Minibatch, _seed
 from .minimize import run
 from .objective import Objective
 from .options import OPTIONS, is_automatic, parameters, plan_from, settings_from, state_from, warn
-from .pace import UNIT_STEPS, paced
 from .rules import Rule
 
 _DOC = """Minimize a function with {title} [1]_, as a method of `scipy.optimize.minimize`.
@@ -66,10 +66,8 @@ _DOC = """Minimize a function with {title} [1]_, as a method of `scipy.optimize.
         Planned number of iterations, whose end is a success.  The tolerances are then off unless given.
     epochs : int, optional
         Planned number of passes over the data of a Minibatch, whose end is a success (status 5).  The
-        tolerances are then off unless given.  Without a `learning_rate` a first look at up to 16 batches
-        chooses `x_scale`, unless given, and a rate that falls to 0 as a cosine does; and `average` is "tail"
-        unless given.  (Rules whose steps do not depend on the size of the gradient; others keep their
-        defaults.)
+        tolerances are then off unless given.  Unless they are given, adam and adamw then take "auto" for
+        `learning_rate`, "tail" for `average`, and for `x_scale` what a first look at up to 16 batches tells.
     maxiter : int, default 50000
         Largest number of iterations, whose end is a failure (status 1).
     maxfun, maxfev : int, optional
@@ -261,15 +259,20 @@ def _minimize(rule, settings, given, initial, fun, x0, args, jac, bounds, constr
             raise ValueError(f"`state` has {resumed.arrays['x'].size} variables, and `x0` {x0.size}.")
         inherited = {"average": resumed.facts["average"], "x_scale": resumed.arrays["x_scale"]}
         settings |= {name: value for name, value in inherited.items() if name not in given}
-    distance = None
-    if settings["epochs"] is not None and "learning_rate" not in given and rule in UNIT_STEPS:
-        settings, distance = paced(
-            settings, given, objective, np.clip(x0, lower, upper), (lower, upper), resumed
-        )
+    is_free = "learning_rate" not in given or is_automatic(settings)
+    only_epochs = settings["epochs"] is not None and is_free and rule in (rules.ADAM, rules.AMSGRAD)
+    if only_epochs:
+        settings["learning_rate"] = "auto"
+        if resumed is None and "average" not in given:
+            settings["average"] = "tail"
     if is_automatic(settings) and "epsilon" not in given:
         settings = settings | {"epsilon": 0.0}  # no unit of the gradient is special
     plan = plan_from(rule, settings, x0.size, lower, upper, initial, objective.minibatch)
-    plan.distance = distance
+    if only_epochs and resumed is None:
+        known = plan.x_scale if "x_scale" in given else None
+        start = np.clip(x0, lower, upper)
+        plan.x_scale, distance = first_look(objective, start, known, (lower, upper))
+        plan.radius = FIRST_RADIUS * distance or None
     interval = integer(1)("callback_interval", settings["callback_interval"])
 
     points = [np.clip(x0, lower, upper)] if settings["return_all"] else None

@@ -57,7 +57,7 @@ class Plan:
     checkpoint: str | None = None  # path of a file
     checkpoint_every: int | None = None  # steps
     progress: bool = False  # whether to show a bar
-    distance: float | None = None  # see pace.Pace; None where the learning rate was given
+    radius: float | None = None  # where automatic rates begin, if a first look has told
 
     @property
     def horizon(self) -> float:
@@ -103,6 +103,8 @@ class Run:
             self.g[:] = g * plan.x_scale
             if plan.is_auto:
                 begin(self.scaled, self.f, self.g, *self.auto[:2])
+                if plan.radius is not None:
+                    self.auto[1].fill(plan.radius)
 
     def start(self) -> Stop | None:
         """Return why the run need not begin, or None."""
@@ -301,7 +303,6 @@ class Run:
         facts = {
             "rule": self.plan.rule.name,
             "average": self.plan.average,
-            "distance": self.plan.distance,
             "nit": self.nit,
             "f": self.f,
             "f_start": self.f_start,

@@ -104,7 +104,7 @@ def plan_from(
     learning_rate, rates = _learning_rate(rate, n, divides=rule in DIVIDING)
     names = list(rule.hyperparameters)[1:]
     hyper = tuple(_CHECKS.get(name, non_negative)(name, settings[name]) for name in names)
-    planned = {Stop.EPOCHS: epochs_to_steps(settings["epochs"], minibatch), Stop.STEPS: _steps(settings)}
+    planned = {Stop.EPOCHS: _epochs(settings["epochs"], minibatch), Stop.STEPS: _steps(settings)}
     limits = {end: steps for end, steps in planned.items() if steps is not None}
     if settings["maxiter"] is not None or not limits:
         limits[Stop.MAXITER] = _limit("maxiter", settings, MAXITER)
@@ -138,7 +138,7 @@ def _steps(settings: dict) -> float | None:
     return None if settings["steps"] is None else number("steps", settings["steps"], low=0)
 
 
-def epochs_to_steps(epochs, minibatch: Minibatch | None) -> float | None:
+def _epochs(epochs, minibatch: Minibatch | None) -> float | None:
     """Return the steps of a planned number of epochs, or None."""
     if epochs is None:
         return None

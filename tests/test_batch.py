@@ -99,6 +99,9 @@ def test_rows_are_runs_of_minimize(method):
         assert (result.fun[i], result.nit[i]) == (expected.fun, expected.nit)
 
 
+@pytest.mark.skipif(
+    bool(numba.config.BOUNDSCHECK), reason="takes long to compile, and indexes as the other one"
+)
 def test_a_rule_with_a_single_slot():
     y = np.random.default_rng(0).normal(size=(2, 7))
     settings = {"learning_rate": 0.01, "momentum": 0.5}

@@ -88,12 +88,12 @@ def test_exp_of_numpy_becomes_one_that_vectorises():
 
 
 def test_functions_that_do_the_same_are_compiled_once():
-    from nbadam.fitting.fit import _model
+    from nbadam.fitting.arguments import parse_model
 
     def make(offset):
         return lambda x, a, b: a * x + b + offset
 
-    first, again, other = (_model(make(offset), None, None) for offset in (1.0, 1.0, 2.0))
+    first, again, other = (parse_model(make(offset), None, None, 1) for offset in (1.0, 1.0, 2.0))
     assert first is again
     assert first is not other
 

@@ -72,6 +72,8 @@ def test_plots(fit):
     image = fit.map("slope").images[0].get_array()
     assert image.mask[1, 2] if np.ma.isMaskedArray(image) else np.isnan(image[1, 2])
     assert fit.map("status").images
+    with pytest.raises(ValueError, match=r"`index` must name one fit of a batch of shape \(3, 4\)"):
+        fit.plot()
     with pytest.raises(ValueError, match="`parameter` must be one of slope,"):
         fit.map("width")
     with pytest.raises(ValueError, match="one or two axes"):

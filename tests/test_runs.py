@@ -428,7 +428,7 @@ def test_epochs_alone_will_do_whatever_the_units(scale, factor):
     result = minimize(objective, np.zeros(3), jac=True, method=nbadam.adam, options={"epochs": 60})
     errors = 0.1 / np.sqrt(203)
     assert np.abs(result.x * units - EXACT).max() < 0.2 * errors
-    assert result.history.learning_rate[-1] < 0.01 * result.history.learning_rate[0]
+    assert result.history.learning_rate[-1] < 0.05 * result.history.learning_rate.max()
 
 
 def test_epochs_with_a_learning_rate_are_as_they_are_told():

@@ -29,7 +29,7 @@ FIRST, LEAST = (
 )  # fits in the first block, and in any: at the end of each, lanes fall idle
 SECONDS = 0.02  # that a block takes: Ctrl-C waits for it
 BYTES = 1 << 25  # of data in a block, at most
-WORTHWHILE = 0.01  # seconds of work left for which it pays to start threads
+WORTHWHILE = 0.03  # seconds of work left for which it pays to start threads
 
 
 def fit_all(sets: DataSets | RaggedSets, plan: Plan) -> Fits:

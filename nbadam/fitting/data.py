@@ -201,7 +201,10 @@ def parse_data(xdata, ydata, sigma, mask, n_variables: int | None):
 
 def _is_ragged(xdata, ydata) -> bool:
     both = isinstance(xdata, list | tuple) and isinstance(ydata, list | tuple)
-    return both and len(xdata) == len(ydata) > 0 and all(np.ndim(part) >= 1 for part in ydata)
+    if not both or not len(xdata) == len(ydata) > 0:
+        return False
+    # Rows that differ in length make no array, so each is looked at by itself.
+    return all(np.ndim(part) >= 1 for row in zip(xdata, ydata, strict=True) for part in row)
 
 
 def _parse_ragged(xdata: Sequence, ydata: Sequence, sigma, mask, n_variables: int | None):

@@ -1,22 +1,29 @@
 """`curve_fit`: SciPy's function, for any number of data sets at a time."""
 
-import pickle
 import warnings
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from math import inf
 
 import numpy as np
 
-from .._fingerprint import reached
 from ..checks import number
 from ..hyperparameters import choice, flag, integer
+from .arguments import (
+    check_tied,
+    count_variables,
+    parse_bounds,
+    parse_dtype,
+    parse_fixed,
+    parse_model,
+    parse_start,
+    positive,
+)
 from .batch import default_workers, fit_all
 from .data import parse_data
 from .losses import parse_loss
-from .model import Model, parameter_names
 from .problem import Plan
 from .result import FitResult, FitStatus
+from .ties import Ties
 
 METHODS = ("lm", "adam", "robust")
 MAXITER = {"lm": 2000, "robust": 2000, "adam": 1000}
@@ -38,6 +45,7 @@ def curve_fit(
     f_scale: float = 1.0,
     mask=None,
     fixed: Sequence = (),
+    tied: dict[str, str] | None = None,
     dtype=np.float64,
     ftol: float | None = None,
     xtol: float | None = None,
@@ -98,6 +106,11 @@ def curve_fit(
         True for points to leave out.
     fixed : sequence of str or int
         Parameters, by name or number, that stay at `p0`.
+    tied : dict of str to str, optional
+        Parameters that follow from others: ``{"sigma_2": "2 * sigma_1"}``.  Their `p0` does not matter;
+        their standard errors follow to first order.  Expressions are arithmetic with `exp`, `log`,
+        `sqrt`, `sin`, `cos`, `tan`, `tanh`, `abs` and `pi`; the derivatives of a function are then taken
+        by differences.
     dtype : {numpy.float64, numpy.float32}
         Precision of the fits.  Single precision is two to three times faster, and good for noisy data.
     ftol, xtol : float, optional
@@ -172,31 +185,35 @@ def curve_fit(
         flag(name, value)
     if check_finite:
         for name, value in (("xdata", xdata), ("ydata", ydata)):
-            if not np.isfinite(np.asarray(value, dtype=float)).all():
+            parts = value if isinstance(value, list | tuple) else [value]
+            if not all(np.isfinite(np.asarray(part, dtype=float)).all() for part in parts):
                 raise ValueError(f"`{name}` must not contain infs or NaNs with `check_finite=True`.")
     choice(*METHODS)("method", method)
     loss = parse_loss(loss)
     if loss.is_likelihood and sigma is not None:
         raise ValueError(f"`sigma` does not go with loss={loss.name!r}: counts tell their own errors.")
-    model = _model(f, jac, p0)
-    dtype = _dtype(dtype)
-    sets, batch, n_variables = parse_data(xdata, ydata, sigma, mask, _variables(f))
-    model = model if len(model.variables) == n_variables else _with_variables(model, n_variables)
+    dtype = parse_dtype(dtype)
+    sets, batch, variables = parse_data(xdata, ydata, sigma, mask, count_variables(f))
+    model = parse_model(f, jac, p0, variables)
     n = len(model.parameters)
-    is_fixed = _fixed(fixed, model.parameters)
-    lower, upper = _bounds(bounds, batch, n)
+    is_fixed = parse_fixed(fixed, model.parameters)
+    lower, upper = parse_bounds(bounds, batch, n)
+    start = parse_start(p0, model, sets, batch, lower, upper, is_fixed)
+    ties = Ties(model, tied) if tied else None
+    keep = np.ones(n, bool) if ties is None else ties.free
+    check_tied(keep, is_fixed, lower, upper, model.parameters)
     precision = 4 * float(np.finfo(dtype).eps)
     plan = Plan(
         method=method,
         rescue=choice("outliers", "all")("rescue", rescue),
-        model=model,
+        model=model if ties is None else ties.reduced,
         loss=loss,
-        f_scale=_positive("f_scale", f_scale),
+        f_scale=positive("f_scale", f_scale),
         dtype=dtype,
-        start=_start(p0, model, sets, batch, lower, upper, is_fixed),
-        lower=lower,
-        upper=upper,
-        fixed=is_fixed,
+        start=lambda chosen: start(chosen)[:, keep],
+        lower=None if lower is None else lower[..., keep],
+        upper=None if upper is None else upper[..., keep],
+        fixed=is_fixed[keep],
         ftol=precision if ftol is None else number("ftol", ftol, low=0),
         xtol=precision if xtol is None else number("xtol", xtol, low=0),
         maxiter=MAXITER[method] if maxiter is None else integer(1)("maxiter", maxiter),
@@ -205,17 +222,18 @@ def curve_fit(
     )
     fits = fit_all(sets, plan)
     result = FitResult(
-        popt=fits.popt.reshape(*batch, n),
+        popt=(fits.popt if ties is None else ties.all_of(fits.popt)).reshape(*batch, n),
         chi2=fits.chi2.reshape(batch),
         nit=fits.nit.reshape(batch),
         status=fits.status.reshape(batch),
         points=fits.points.reshape(batch),
         parameters=model.parameters,
-        free=~is_fixed,
+        free=~is_fixed & keep,
         is_absolute=absolute_sigma or loss.is_likelihood,
         information=fits.information,
         model=model,
         data=sets,
+        ties=ties,
     )
     if batch == ():
         _check_single(result)
@@ -236,190 +254,3 @@ def _check_single(result: FitResult) -> None:
 
         message = "Covariance of the parameters could not be estimated"
         warnings.warn(message, OptimizeWarning, stacklevel=3)
-
-
-# --- The model ------------------------------------------------------------------------------------
-
-_models: OrderedDict[bytes, Model] = OrderedDict()
-KEPT = 256  # models of functions and formulas; each keeps what was compiled for it
-
-
-def _model(f, jac, p0) -> Model:
-    """Return `f` as a model: the same for functions that do the same, so that they are compiled once."""
-    if isinstance(f, Model):
-        if jac is not None:
-            raise ValueError("`jac` goes with a function: a Model has a `jacobian` of its own.")
-        return f
-    if not (callable(f) or isinstance(f, str)):
-        raise ValueError(f"`f` must be a function, a formula or a Model, not {f!r}.")
-    model = Model(f, None if isinstance(f, str) else _generic_names(f, p0), jacobian=jac)
-    try:
-        key = pickle.dumps([_content(function) for function in (f, jac)] + [model.parameters])
-    except Exception:  # what a function refers to may be anything
-        return model
-    if key in _models:
-        _models.move_to_end(key)
-    _models[key] = model = _models.get(key, model)
-    if len(_models) > KEPT:
-        _models.popitem(last=False)
-    return model
-
-
-def _content(function) -> list:
-    """All that decides what a function computes, as far as Python can tell."""
-    content: list = []
-    if function is None:
-        return content
-    for name, value in reached("", function, set()):
-        if hasattr(value, "py_func"):
-            value = value.py_func
-        if hasattr(value, "__code__"):
-            code = value.__code__
-            value = code.co_code, repr(code.co_consts), code.co_names, code.co_filename, value.__defaults__
-        content.append((name, value))
-    return content
-
-
-def _generic_names(f, p0) -> list[str] | None:
-    """Names for the parameters of a function that does not tell them, as many as `p0` has."""
-    if parameter_names(f):
-        return None
-    if p0 is None or callable(p0):
-        raise ValueError("Unable to determine the number of parameters: pass `p0`, or a Model.")
-    return [f"p{i}" for i in range(np.shape(p0)[-1])]
-
-
-def _variables(f) -> int | None:
-    return len(f.variables) if isinstance(f, Model) else 1 if isinstance(f, str) else None
-
-
-def _with_variables(model: Model, count: int) -> Model:
-    """Return a model of a function for as many variables as `xdata` has."""
-    key = pickle.dumps((id(model), count))
-    if key not in _models:
-        names = [f"x{i}" for i in range(count)]
-        _models[key] = Model(model.function or "", model.parameters, names, jacobian=model.jacobian)
-    return _models[key]
-
-
-# --- The other arguments --------------------------------------------------------------------------
-
-
-def _dtype(dtype) -> np.dtype:
-    try:
-        checked = np.dtype(dtype)
-    except TypeError:
-        checked = np.dtype(object)
-    if checked not in (np.dtype(np.float64), np.dtype(np.float32)):
-        raise ValueError(f"`dtype` must be float64 or float32, not {dtype!r}.")
-    return checked
-
-
-def _positive(name: str, value) -> float:
-    if number(name, value, low=0) == 0:
-        raise ValueError(f"`{name}` must be a finite number > 0, not {value!r}.")
-    return float(value)
-
-
-def _fixed(fixed, parameters: tuple[str, ...]) -> np.ndarray:
-    is_fixed = np.zeros(len(parameters), bool)
-    names = [fixed] if isinstance(fixed, str) else list(fixed)
-    for name in names:
-        if isinstance(name, str) and name in parameters:
-            is_fixed[parameters.index(name)] = True
-        elif (
-            isinstance(name, int | np.integer) and not isinstance(name, bool) and 0 <= name < len(parameters)
-        ):
-            is_fixed[name] = True
-        else:
-            raise ValueError(f"`fixed` must list names of {parameters} or their numbers, not {name!r}.")
-    if is_fixed.all():
-        raise ValueError("`fixed` leaves no parameter to fit.")
-    return is_fixed
-
-
-def _bounds(bounds, batch: tuple[int, ...], n: int) -> tuple[np.ndarray | None, np.ndarray | None]:
-    """Bounds of shape (n,) or (fits, n); None where there are none at all."""
-    if hasattr(bounds, "lb") and hasattr(bounds, "ub"):
-        bounds = bounds.lb, bounds.ub
-    try:
-        both = [np.asarray(bound, dtype=float) for bound in bounds]
-        lower, upper = both
-    except (TypeError, ValueError):
-        raise ValueError(f"`bounds` must be a pair of lower and upper bounds, not {bounds!r}.") from None
-    lower, upper = (_per_fit("bounds", bound, batch, n) for bound in (lower, upper))
-    if np.isnan(lower).any() or np.isnan(upper).any():
-        raise ValueError("`bounds` must not be NaN; a parameter without a bound has -inf or inf.")
-    crossed = np.argwhere(~(lower < upper))
-    if crossed.size:
-        i = tuple(crossed[0])
-        low, high = (np.broadcast_to(bound, np.broadcast_shapes(lower.shape, upper.shape))[i] for bound in
-                     (lower, upper))  # fmt: skip
-        raise ValueError(
-            f"Each lower bound must be less than its upper bound; those of parameter {i[-1]} are {low:g} and "
-            f"{high:g}. Use `fixed` for a parameter that is to stay where it is."
-        )
-    if np.isinf(lower).all() and np.isinf(upper).all():
-        return None, None
-    return lower, upper
-
-
-def _per_fit(name: str, array: np.ndarray, batch: tuple[int, ...], n: int) -> np.ndarray:
-    """Broadcast to shape (n,), or, if there is more than one row, to (fits, n)."""
-    try:
-        if array.ndim < 2:
-            return np.broadcast_to(array, (n,))
-        return np.broadcast_to(array, (*batch, n)).reshape(-1, n)
-    except ValueError:
-        raise ValueError(
-            f"`{name}` of shape {array.shape} must have the shape {(n,)}, or {(*batch, n)} with one row for "
-            "each data set."
-        ) from None
-
-
-def _start(p0, model: Model, sets, batch, lower, upper, is_fixed) -> Callable:
-    """Return the function that gives p0 of some data sets."""
-    n = len(model.parameters)
-    guess = model.guess if p0 is None else p0 if callable(p0) else None
-    if guess is not None:
-        return lambda chosen: _guesses(guess, sets, chosen, n)
-    if p0 is None:
-        if is_fixed.any():
-            raise ValueError("`fixed` parameters stay at `p0`: pass it.")
-        values = _feasible(lower, upper, n)
-    else:
-        try:
-            values = np.asarray(p0, dtype=float)
-        except (TypeError, ValueError):
-            raise ValueError(f"`p0` must be an array of numbers or a function, not {p0!r}.") from None
-        if values.ndim == 0 or values.shape[-1] != n:
-            raise ValueError(
-                f"`p0` of shape {values.shape} must end in the number of parameters, {n}: {model.parameters}."
-            )
-        values = _per_fit("p0", values, batch, n)
-        for bound, is_out in ((lower, np.less), (upper, np.greater)):
-            if bound is not None and is_out(values, bound)[..., ~is_fixed].any():
-                raise ValueError("`p0` must lie within the `bounds`.")
-    return lambda chosen: values[chosen] if values.ndim == 2 else np.tile(values, (len(chosen), 1))
-
-
-def _feasible(lower, upper, n: int) -> np.ndarray:
-    """Where SciPy starts if it is not told: at 1, or within the bounds."""
-    if lower is None:
-        return np.ones(n)
-    low, high = np.isfinite(lower), np.isfinite(upper)
-    with np.errstate(invalid="ignore"):
-        centre = 0.5 * (lower + upper)
-    return np.where(low & high, centre, np.where(low, lower + 1, np.where(high, upper - 1, 1.0)))
-
-
-def _guesses(guess: Callable, sets, chosen: np.ndarray, n: int) -> np.ndarray:
-    starts = np.full((len(chosen), n), np.nan)
-    for k, i in enumerate(chosen):
-        x, y, _ = sets.one(i)
-        if y.size:
-            values = np.asarray(guess(x[0] if len(x) == 1 else x, y), dtype=float)
-            if values.shape != (n,):
-                raise ValueError(f"The guess must return {n} numbers, not an array of shape {values.shape}.")
-            starts[k] = values
-    return starts

@@ -83,6 +83,7 @@ class FitResult:
     information: np.ndarray
     model: Any
     data: Any
+    ties: Any = None
 
     def __repr__(self) -> str:
         """Count the fits by status."""
@@ -123,14 +124,16 @@ class FitResult:
         residuals in units of `sigma`, times `reduced_chi2` unless ``absolute_sigma``; infinite where the
         data do not determine the parameters, NaN where there is no `popt`, and 0 for fixed parameters.
         """
-        n = self.free.size
-        covariance = np.empty((self.information.shape[0], n, n))
-        invert_kernel()(self.information, self.free, covariance)
-        covariance = covariance.reshape(*self.chi2.shape, n, n)
+        free = self.free if self.ties is None else self.free[self.ties.free]
+        covariance = np.empty((self.information.shape[0], free.size, free.size))
+        invert_kernel()(np.asarray(self.information, dtype=float), free, covariance)
+        covariance = covariance.reshape(*self.chi2.shape, free.size, free.size)
         if not self.is_absolute:
             factor = np.where(self.dof > 0, self.reduced_chi2, np.inf)[..., None, None]
             with np.errstate(invalid="ignore"):
                 covariance = np.where(covariance == 0, 0, covariance * factor)
+        if self.ties is not None:
+            covariance = self.ties.covariance(self.popt, covariance)
         covariance[np.isnan(self.popt).any(axis=-1)] = np.nan
         return covariance
 
@@ -209,6 +212,10 @@ class FitResult:
             With one variable the model is a curve over the data, with several the data are plotted
             against the model's values.
         """
+        if np.size(index) != self.chi2.ndim:
+            raise ValueError(
+                f"`index` must name one fit of a batch of shape {self.chi2.shape}, not {index!r}."
+            )
         ax = _axes(ax)
         number = int(np.ravel_multi_index(np.atleast_1d(index), self.chi2.shape)) if self.chi2.ndim else 0
         x, y, sigma = self.data.one(number)

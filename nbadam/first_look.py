@@ -1,0 +1,75 @@
+"""A first look at the data, for runs that are told the number of epochs and nothing more.
+
+The gradients of some batches tell two things.  Their mean squares, sample by sample, are the unit in
+which each variable matters: for a likelihood, its Fisher information.  And how much they change along
+the mean gradient tells how far away the minimum seems to be, so that automatic rates need not grow from
+next to nothing.
+"""
+
+import numpy as np
+
+from .objective import Objective
+
+LOOKED_AT = 16  # batches
+# Where automatic rates begin, as a fraction of the distance.  From 0.03 to 0.3 it makes little difference
+# on regressions, a mixture and a small network; without it, 120 steps end up to 20 times as far off.
+FIRST_RADIUS = 0.1
+
+
+def first_look(
+    objective: Objective, x0: np.ndarray, x_scale: np.ndarray | None, box: tuple[np.ndarray, np.ndarray]
+) -> tuple[np.ndarray, float]:
+    """Evaluate some batches at `x0` and near it.
+
+    Parameters
+    ----------
+    objective : Objective
+        Of a Minibatch, whose place in the data does not change.
+    x0 : ndarray, shape (n,)
+        Where the run starts.
+    x_scale : ndarray of shape (n,), optional
+        Unit of each variable, if it is known.
+    box : tuple of two ndarrays, each of shape (n,)
+        Bounds.
+
+    Returns
+    -------
+    x_scale : ndarray, shape (n,)
+        Unit of each variable.
+    distance : float
+        How far away the minimum seems to be, in these units; 0 where nothing can be told.
+    """
+    batches, size = objective.next_batches(LOOKED_AT)
+    nothing = np.ones_like(x0) if x_scale is None else x_scale, 0.0
+    with np.errstate(all="ignore"):
+        gradients = np.array([objective.on_batch(x0, batch) for batch in batches])
+        mean = gradients.mean(axis=0)
+        if not np.isfinite(mean).all() or not mean.any():
+            return nothing
+        scale = _units(gradients, size) if x_scale is None else x_scale
+        near = _nearby(objective, x0, batches[0], gradients[0], scale, scale**2 * mean, box)
+        moved = (near - x0) / scale
+        change = np.mean([objective.on_batch(near, batch) for batch in batches], axis=0) - mean
+        curvature = abs(moved @ (scale * change)) / (moved @ moved)
+        distance = float(np.abs(scale * mean)[moved != 0].max(initial=0.0) / curvature)
+        return scale, distance if 0 < distance < np.inf else 0.0
+
+
+def _units(gradients: np.ndarray, size: int) -> np.ndarray:
+    """Return one over the root mean square of each component, sample by sample; 1 where that is not known."""
+    spread = gradients.var(axis=0, ddof=1) if len(gradients) > 1 else 0.0
+    scale = 1 / np.sqrt(gradients.mean(axis=0) ** 2 + size * spread)
+    known = np.isfinite(scale)
+    return np.where(known, scale, np.median(scale[known]) if known.any() else 1.0)
+
+
+def _nearby(objective, x0, batch, gradient, scale, direction, box) -> np.ndarray:
+    """Return a point down the direction, so far away that more than rounding changes the gradient."""
+    step = 1e-12 * max(1.0, float(np.abs(x0).max())) / float(np.abs(direction).max())
+    for _ in range(40):
+        near = np.clip(x0 - step * direction, *box)
+        change = objective.on_batch(near, batch) - gradient
+        if not np.linalg.norm(scale * change) < 1e-4 * np.linalg.norm(scale * gradient):
+            break
+        step *= 10.0
+    return near
