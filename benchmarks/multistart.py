@@ -39,7 +39,7 @@ def rastrigin_in_numpy(x):
 
 CASES = {
     "compiled objective, threads": (rastrigin, 64, 20_000),
-    "Python objective, processes": (rastrigin_in_numpy, 16, 4_000),
+    "Python objective, processes": (rastrigin_in_numpy, 16, 10_000),
 }
 
 
@@ -53,7 +53,7 @@ def seconds_of(fun, starts, steps, workers):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--quick", action="store_true", help="one round instead of five")
+    parser.add_argument("--quick", action="store_true", help="one round instead of three")
     parser.add_argument("--out", type=Path, default=Path("."), help="directory of multistart.json")
     options = parser.parse_args()
     counts = sorted({1, 2, os.cpu_count() or 1})
@@ -61,7 +61,7 @@ def main():
     for name, (fun, starts, steps) in CASES.items():
         values = [seconds_of(fun, max(counts), 1_000, workers)[1] for workers in counts]  # compiles, imports
         times: dict[int, list[float]] = {workers: [] for workers in counts}
-        for _ in range(1 if options.quick else 5):
+        for _ in range(1 if options.quick else 3):
             for workers in counts:
                 seconds, values = seconds_of(fun, starts, steps, workers)
                 times[workers].append(seconds)

@@ -121,6 +121,41 @@ def test_rates_fall_to_zero_over_the_part_that_noise_asks_for():
     assert np.abs(result.x - 1).mean() < 0.15
 
 
+def test_it_is_the_default_of_adam_alone():
+    plain = nbadam.adam(valley, [-1.2, 1.0], (1.0, 1.0), True, steps=50)
+    assert_same(plain, fit(steps=50))
+    assert_same(plain, fit(steps=50, epsilon=0.0))
+    decayed = nbadam.adamw(valley, [-1.2, 1.0], (1.0, 1.0), True, steps=50)
+    assert_array_equal(decayed.history.learning_rate, 0.001)
+    assert nbadam.Adam().learning_rate == 0.001
+
+
+def test_batches_of_a_table():
+    rng = np.random.default_rng(0)
+    a = rng.standard_normal((2000, 5)) * [1, 10, 0.1, 1, 1]
+    b = a @ [1, 0.2, 30, -1, 0] + rng.standard_normal(2000)
+
+    def squares(x, a, b):
+        residuals = a @ x - b
+        return float(residuals @ residuals) / len(b), 2 * residuals @ a / len(b)
+
+    objective = nbadam.Minibatch(squares, (a, b), batch_size=50, rng=0)
+    options = {"learning_rate": "auto", "epochs": 25, "average": "tail"}
+    result = nbadam.adam(objective, np.zeros(5), jac=True, **options)
+    exact = np.linalg.lstsq(a, b)[0]
+    errors = np.sqrt(np.diag(np.linalg.inv(a.T @ a)))
+    assert np.abs((result.x - exact) / errors).max() < 1
+
+
+@pytest.mark.parametrize("scheme", ["3-point", "spsa"])
+def test_without_gradients(scheme):
+    def value(x):
+        return float(np.sum((x - [1, 2, 3]) ** 2))
+
+    result = nbadam.adam(value, np.ones(3) / 2, finite_diff=scheme, rng=0, steps=1000)
+    assert_allclose(result.x, [1, 2, 3], atol=0.02)
+
+
 def test_bounds_hold():
     result = fit(bounds=[(-2, 0.5), (None, None)], steps=1000)
     assert_allclose(result.x, [0.5, 0.25], atol=1e-4)
