@@ -9,6 +9,7 @@ from math import inf, sqrt
 from pathlib import Path
 
 import numpy as np
+from peers import optax_adam
 from timing import Contender, duration, markdown, race, ratios, save, summary
 
 SIZES = [10, 100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000, 50_000_000]
@@ -114,28 +115,7 @@ def torch_single(*case):
 
 
 def optax_jit(sizes, dtype, clipnorm):
-    from functools import partial
-
-    import jax
-    import optax
-
-    jax.config.update("jax_enable_x64", True)
-    xs, gs = ([jax.numpy.asarray(a) for a in some] for some in arrays(sizes, dtype))
-    adam = optax.adam(RATE)
-    if clipnorm < inf:
-        adam = optax.chain(optax.clip_by_global_norm(clipnorm), adam)
-    state = adam.init(xs)
-
-    @partial(jax.jit, donate_argnums=(0, 1))
-    def update(xs, state, gs):
-        updates, state = adam.update(gs, state)
-        return optax.apply_updates(xs, updates), state
-
-    def step():
-        nonlocal xs, state
-        xs, state = jax.block_until_ready(update(xs, state, gs))
-
-    return step
+    return optax_adam(*arrays(sizes, dtype), RATE, clipnorm)
 
 
 def numpy_in_place(sizes, dtype, clipnorm):

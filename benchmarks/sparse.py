@@ -49,40 +49,30 @@ def moments(x):
 
 
 def nbadam_deferred(height):
-    from nbadam import deferred, rules, sparse
-
-    x = table(height)
-    rows_of_table = deferred.DeferredRows(rules.ADAM, x.reshape(-1), moments(x), WIDTH)
-    rows, values = batches(height)
-    t = 0
-
-    def step():
-        nonlocal t
-        t += 1
-        indices = rows[t % BATCHES]
-        rows_of_table.gather(indices)
-        gradient = sparse.row_gradient((values, indices), x.shape, x.dtype, "The gradient")
-        rows_of_table.step(gradient.summed(), float(t), (RATE, BETA_1, BETA_2, EPSILON))
-
-    return step
+    return _nbadam(height, "deferred")
 
 
 def nbadam_default(height):
-    from nbadam import rules, sparse
+    return _nbadam(height, "immediate")
+
+
+def _nbadam(height, update):
+    import nbadam
 
     x = table(height)
-    slots = moments(x)
     rows, values = batches(height)
+    adam = nbadam.Adam(RATE, BETA_1, BETA_2, EPSILON, sparse_update=update)
+    adam.build(x)
+    for name in ("m", "v"):
+        adam.get_slot(x, name).fill(0)  # all of their memory in use, as in a run that goes on
     t = 0
 
     def step():
         nonlocal t
         t += 1
         indices = rows[t % BATCHES]
-        x[indices]
-        gradient = sparse.row_gradient((values, indices), x.shape, x.dtype, "The gradient").summed()
-        hyper = (RATE, BETA_1, BETA_2, EPSILON)
-        sparse.step(rules.ADAM, x.reshape(-1), slots, gradient, float(t), hyper)
+        adam.gather(x, indices)
+        adam.apply_gradients([((values, indices), x)])
 
     return step
 

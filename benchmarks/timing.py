@@ -11,7 +11,7 @@ from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 
-SAMPLE = 2e-3  # seconds that one sample of a quick job lasts, by repeating it
+SAMPLE = 1e-2  # seconds that one sample of a quick job lasts, by repeating it
 PAUSE = 2e-3  # seconds between samples, in which the threads of the last contender stop spinning
 
 

@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING
 from . import rules, schedules, vector_math
 from .batch import BatchResult, minimize_batch
 from .history import History, plot_history
-from .methods import adadelta, adagrad, adam, adamax, adamw, lion, nadam, radam, rmsprop, sgd
+from .methods import adadelta, adagrad, adam, adamax, adamw, ftrl, lion, nadam, radam, rmsprop, sgd
 from .minibatch import Minibatch
 from .run_state import RunState
+from .shgo import ShgoMethod
 from .status import BatchStatus
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ __all__ = [
     "RAdam",
     "RMSprop",
     "RunState",
+    "ShgoMethod",
     "adadelta",
     "adagrad",
     "adam",
@@ -62,6 +64,7 @@ __all__ = [
     "adamw",
     "curve_fit",
     "deserialize",
+    "ftrl",
     "get",
     "lion",
     "minimize_batch",

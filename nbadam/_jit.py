@@ -132,6 +132,12 @@ def cast(values, like):
     return tuple(like.dtype.type(value) for value in values)
 
 
+def store(columns, i, values):
+    """Write `values` to entry `i` of every array of a tuple, just as they are."""
+    for column, value in zip(columns, values, strict=True):
+        column[i] = value
+
+
 def put(columns, i, values):
     """Write `values` to entry `i` of every array of a tuple, subnormal numbers as zero.
 
@@ -146,14 +152,20 @@ def flushed(value, like):
     return value if not abs(value) < like.dtype.type(np.finfo(like.dtype).tiny) else like.dtype.type(0)
 
 
+def _unrolled_write(function: Callable, entry: str) -> None:
+    """Compile `function` as one assignment of the expression `entry` for each array of a tuple."""
+
+    def implementation(columns, i, values):
+        lines = "".join(f"\n columns[{k}][i] = " + entry.format(k=k) for k in range(len(columns)))
+        scope = globals().copy()
+        exec(f"def write(columns, i, values): {lines or 'pass'}", scope)
+        return scope["write"]
+
+    overload(function)(implementation)
+
+
 _unrolled(take, "columns[{k}][i]")
 _unrolled(cut, "columns[{k}][start:stop]")
 _unrolled(cast, "like.dtype.type(values[{k}])")
-
-
-@overload(put)
-def _put(columns, i, values):
-    lines = "".join(f"\n columns[{k}][i] = flushed(values[{k}], columns[{k}])" for k in range(len(columns)))
-    scope = globals().copy()
-    exec(f"def put(columns, i, values): {lines or 'pass'}", scope)
-    return scope["put"]
+_unrolled_write(store, "values[{k}]")
+_unrolled_write(put, "flushed(values[{k}], columns[{k}])")

@@ -19,17 +19,16 @@ from .batch_kernel import ENTRIES, FIXED, LAST_STEP, ROWS, columns, fill_table_k
 from .blocks import Blocks, default_workers, work_through
 from .checks import number
 from .hyperparameters import flag, integer, non_negative
-from .options import _CHECKS, MAXITER, _learning_rate, _limit, _tolerances
+from .options import _CHECKS, DIVIDING, MAXITER, _learning_rate, _limit, _tolerances
 from .problem_data import as_args, as_data, as_matrix, pieces
-from .rules import Rule
+from .rules import Rule, ftrl_start
 from .status import BatchStatus
 from .stopping import FTOL, GTOL, NONFINITE, XTOL
 
 FIRST = 8  # problems in the first block
 BYTES = 1 << 25  # of a block's own arrays, at most
 LONGEST = 10_000_000  # steps for which the learning rates are tabulated
-# Where the classes of these rules start their slots, if not at 0.
-INITIAL = {"accumulator": 0.1}
+ACCUMULATOR = 0.1  # what sums of squares start at, as in Keras
 
 STATUS = np.zeros(max(LAST_STEP, NONFINITE) + 1, np.int8)
 STATUS[[GTOL, FTOL, XTOL]] = BatchStatus.GTOL, BatchStatus.FTOL, BatchStatus.XTOL
@@ -274,10 +273,14 @@ class _Batch:
         self.rates = None
         self.schedule = np.zeros(0)
         if not callable(learning_rate) and np.ndim(learning_rate):
-            self.rates = as_matrix("learning_rate", learning_rate, shape, low=0.0, closed=True)
+            divides = self.rule in DIVIDING
+            self.rates = as_matrix("learning_rate", learning_rate, shape, low=0.0, closed=not divides)
+            if divides and np.shape(learning_rate)[-1] != 1:
+                raise ValueError("`learning_rate` must be the same for all variables with this rule.")
         else:
             self.schedule = np.empty(maxiter)
-            self.schedule[:] = _learning_rate(learning_rate, shape[1])[0](np.arange(maxiter))
+            schedule, _ = _learning_rate(learning_rate, shape[1], divides=self.rule in DIVIDING)
+            self.schedule[:] = schedule(np.arange(maxiter))
         self.table = tuple(np.empty(self.schedule.size) for _ in range(columns(self.rule)))
         fill_table_kernel(self.rule)(self.schedule, self.hyper, self.table)
 
@@ -293,7 +296,7 @@ class _Batch:
 
     def run(self, result: BatchResult, start: int, stop: int) -> float:
         """Run the problems from `start` to before `stop`; return the seconds that it took."""
-        began = time.perf_counter()
+        began = time.thread_time()  # not the time: waiting for other threads tells nothing
         n, dtype, count = self.n, self.dtype, stop - start
         here = slice(start, stop)
         block = np.empty((4, count, n), dtype)
@@ -304,11 +307,10 @@ class _Batch:
             rates, fractions = _split(self.rates[here], dtype)
         x, f = np.empty((count, n), dtype), np.empty(count, dtype)
         nit, status = np.empty(count, np.int64), np.empty(count, np.int8)
-        initial = tuple(dtype.type(INITIAL.get(name, 0)) for name in self.rule.slots)
         kernel = problems_kernel(self.rule, self.fun, self.writes, dtype.name)
         fits = kernel(
-            block, initial, pieces(self.data, start, stop), self.args, self.hyper, self.settings,
-            self.schedule, self.table, rates, fractions,
+            block, self._slots(block, rates), pieces(self.data, start, stop), self.args, self.hyper,
+            self.settings, self.schedule, self.table, rates, fractions,
             np.empty((ROWS, n), dtype), np.empty((3, n)), np.empty(ENTRIES),
             tuple(np.empty(n, dtype) for _ in self.rule.slots), np.empty(n, dtype), np.empty(n, dtype),
             x, f, nit, status,
@@ -317,7 +319,20 @@ class _Batch:
             raise ValueError(f"The gradient that `fun` returns must have the shape of x, ({n},).")
         result.x[here], result.fun[here], result.nit[here] = x, f, nit
         result.status[here] = np.where(status == LAST_STEP, self.at_end, STATUS[status])
-        return time.perf_counter() - began
+        return time.thread_time() - began
+
+    def _slots(self, block: np.ndarray, rates: np.ndarray) -> np.ndarray:
+        """Return what the slots start from, shape (slots, problems, n)."""
+        slots = np.zeros((len(self.rule.slots), *block.shape[1:]), self.dtype)
+        for k, name in enumerate(self.rule.slots):
+            if name == "accumulator":
+                slots[k] = ACCUMULATOR
+            elif self.rule in DIVIDING:  # Ftrl's "linear": it starts where x0 is the solution
+                first = self.schedule[0] if self.schedule.size else rates[:, None] if rates.size else 1.0
+                with np.errstate(invalid="ignore"):  # infinite starts fail by themselves
+                    x = np.clip(block[0], block[1], block[2]) / block[3]
+                    slots[k] = ftrl_start(x, ACCUMULATOR, *self.rule.scalars(1.0, first, *self.hyper))
+        return slots
 
 
 def _split(rates: np.ndarray, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:

@@ -12,10 +12,10 @@ import numpy as np
 from numba import from_dtype, njit, types
 from numba.extending import overload, register_jitable
 
-from ._jit import cast, compile_kernel, put, take
+from ._jit import cast, compile_kernel, put, store, take
 from .compiled import _in_place, _returning, place
 from .gradients import clip_scale, norm_from
-from .kernels import BLOCK, SWEEP, _block_sum, clipped, store
+from .kernels import BLOCK, SWEEP, _block_sum, clipped
 from .rules import Rule
 from .stopping import BAD_SHAPE, CONTINUE, GTOL, NONFINITE, WINDOW, judge, take_in
 
@@ -89,7 +89,7 @@ def loading():
     def kernel(p, block, initial, work, sums, state, slots, point):
         for k in range(len(slots)):
             for i in range(point.size):
-                slots[k][i] = initial[k]
+                slots[k][i] = initial[k, p, i]
         for i in range(point.size):
             x0, lower, upper, scale = block[0, p, i], block[1, p, i], block[2, p, i], block[3, p, i]
             work[SCALE, i], work[USER_LOWER, i], work[USER_UPPER, i] = scale, lower, upper
@@ -244,7 +244,7 @@ def loading_kernel(rule: Rule, dtype: str):
     signature = types.void(
         types.int64,
         types.Array(real, 3, "C"),
-        types.UniTuple(real, width),
+        types.Array(real, 3, "C"),
         types.Array(real, 2, "C"),
         types.Array(double, 2, "C"),
         types.Array(double, 1, "C"),

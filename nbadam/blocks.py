@@ -8,7 +8,7 @@ fork nor another thread can do harm.
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from typing import Any
 
 import numba
@@ -107,13 +107,16 @@ def work_through(
             blocks.stop()  # an error in one thread ends the work of all
 
     others: list = []
+    reported = 0
     with _progress_bar(blocks.total, unit, progress) as bar, ThreadPoolExecutor(max(1, workers - 1)) as pool:
 
         def report() -> None:
+            nonlocal reported
             if bar is not None:
                 bar.update(blocks.done - bar.n)
-            if callback is not None:
-                callback(blocks.done)
+            if callback is not None and reported < blocks.done:
+                reported = blocks.done
+                callback(reported)
 
         try:
             labour(report)
@@ -121,8 +124,8 @@ def work_through(
             pass
         for future in others:
             future.result()
-        if bar is not None:
-            bar.update(blocks.done - bar.n)
+        with suppress(KeyboardInterrupt, StopIteration):
+            report()
     return blocks.done == blocks.total
 
 

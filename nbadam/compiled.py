@@ -5,9 +5,11 @@ The pieces are those of the run driven from Python (the rule, `place`, `stopping
 """
 
 import inspect
+import warnings
 from collections.abc import Callable
 from functools import cache, lru_cache
 from math import inf
+from weakref import WeakKeyDictionary, WeakSet
 
 import numpy as np
 from numba import njit, types
@@ -15,11 +17,11 @@ from numba.core.compiler_lock import global_compiler_lock
 from numba.extending import is_jitted, overload, register_jitable
 
 from . import history
-from ._jit import compile_kernel, put, take
+from ._jit import compile_kernel, put, store, take
 from .averaging import weight
 from .engine import _sum_squares
 from .gradients import clip_scale, norm_from
-from .kernels import SWEEP, clipped, store
+from .kernels import SWEEP, clipped
 from .rules import Rule
 from .stopping import BAD_SHAPE, CONTINUE, NONFINITE, WINDOW, judge_kernel, take_in
 
@@ -231,7 +233,30 @@ def _compiled_run(rule: Rule, fun: Callable, in_place: bool, on_batches: bool):
     return descent(rule, _on_batches(evaluate) if on_batches else evaluate)
 
 
+MANY = 5  # functions made from one text, from which on it looks like a loop
+
+_made: WeakKeyDictionary = WeakKeyDictionary()  # functions that were compiled, by their code
+_warned: WeakSet = WeakSet()
+
+
+def _warn_of_many(fun: Callable) -> None:
+    """Warn once if one text was made into many functions, as in a loop: each costs a compilation."""
+    code = inspect.unwrap(fun).__code__
+    made = _made.setdefault(code, WeakSet())
+    made.add(fun)
+    if len(made) == MANY and code not in _warned:
+        _warned.add(code)
+        warnings.warn(
+            f"{code.co_name!r} of {code.co_filename}, line {code.co_firstlineno}, was compiled anew {MANY} "
+            "times, which takes seconds and memory each time. Define it once, outside of the loop, and pass "
+            "what changes through `args`.",
+            RuntimeWarning,
+            stacklevel=8,
+        )
+
+
 def compiled_run(rule: Rule, fun: Callable, *, in_place: bool, on_batches: bool):
     """Return the compiled run of a rule on a function that Numba compiled; the 64 last ones are kept."""
     with global_compiler_lock:  # two threads that come at once compile it once
+        _warn_of_many(fun)
         return _compiled_run(rule, fun, in_place, on_batches)

@@ -75,7 +75,7 @@ class State:
         if self._largest < PARALLEL_SIZE:
             kernel = self._serial
         else:
-            kernel = _dense(self.rule, self._dtype, self.width, self._mode())
+            kernel = _dense(self.rule, self._dtype, self.width, mode(self._largest))
         xs = self.xs
         if self.width > 1:
             xs = tuple(self._empty if g is None else x for x, g in zip(xs, gs, strict=True)) + self._padding
@@ -89,17 +89,19 @@ class State:
     def sum_squares(self, gs, clip: float = inf) -> np.ndarray:
         """Sum of the squares of each array's gradient, clipped by value first; shape (width,)."""
         sums = np.empty(self.width)
-        _sum_squares(self._dtype, self.width, self._mode())(self._filled(gs), clip, sums)
+        _sum_squares(self._dtype, self.width, mode(self._largest))(self._filled(gs), clip, sums)
         return sums
 
     def _filled(self, gs):
         """Put empty arrays in place of absent gradients, and of the arrays that the kernel has room for."""
         return tuple(self._empty if g is None else g for g in gs) + self._padding
 
-    def _mode(self) -> str:
-        if self._largest < PARALLEL_SIZE:
-            return "serial"
-        return "parallel" if parallel_is_safe() else "nogil"
+
+def mode(size: int, parallel_from: int = PARALLEL_SIZE) -> str:
+    """How a kernel that handles `size` elements runs here and now."""
+    if size < parallel_from:
+        return "serial"
+    return "parallel" if parallel_is_safe() else "nogil"
 
 
 @cache

@@ -24,9 +24,13 @@ def non_positive(name: str, value: Any) -> float:
 
 def positive(name: str, value: Any) -> float:
     """Check a finite number above 0."""
-    if number(name, value, low=0) == 0:
+    try:
+        checked = number(name, value, low=0)
+    except ValueError:
+        checked = 0.0
+    if checked == 0:
         raise ValueError(f"`{name}` must be a finite number > 0, not {value!r}.")
-    return float(value)
+    return checked
 
 
 def fraction(name: str, value: Any) -> float:

@@ -10,9 +10,9 @@ from math import inf
 
 import numpy as np
 from numba import from_dtype, prange, types
-from numba.extending import overload, register_jitable
+from numba.extending import register_jitable
 
-from ._jit import cast, cut, put, take
+from ._jit import cast, cut, put, store, take
 
 BLOCK = 4096  # elements summed at a time: fixed, so that a sum does not depend on the threads
 # A plain step leaves subnormal numbers alone but for every sixteenth: soon enough for moments that
@@ -25,20 +25,6 @@ def clipped(g, limit):
     """Clip to [-limit, limit]; NaN stays NaN."""
     g = -limit if g < -limit else g  # one bound after the other: a single instruction each
     return limit if g > limit else g
-
-
-def store(columns, i, values):
-    """Write `values` to entry `i` of every array of a tuple, just as they are."""
-    for column, value in zip(columns, values, strict=True):
-        column[i] = value
-
-
-@overload(store)
-def _store(columns, i, values):
-    lines = "".join(f"\n columns[{k}][i] = values[{k}]" for k in range(len(columns)))
-    scope: dict = {}
-    exec(f"def store(columns, i, values): {lines or 'pass'}", scope)
-    return scope["store"]
 
 
 def dense(rule):

@@ -1,6 +1,7 @@
 """Methods for ``scipy.optimize.minimize(fun, x0, method=...)``."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numba.core.errors import NumbaError
@@ -13,6 +14,7 @@ from .hyperparameters import integer
 from .minimize import run
 from .objective import SCHEMES, Differences, Objective
 from .options import OPTIONS, parameters, plan_from, settings_from, state_from, warn
+from .pace import UNIT_STEPS, paced
 from .rules import Rule
 
 _DOC = """Minimize a function with {title} [1]_, as a method of `scipy.optimize.minimize`.
@@ -22,10 +24,11 @@ _DOC = """Minimize a function with {title} [1]_, as a method of `scipy.optimize.
 
     Parameters
     ----------
-    fun : callable
+    fun : callable or nbadam.Minibatch
         ``fun(x, *args) -> float``, or ``fun(x, *args) -> (float, array)`` with ``jac=True``.  It may
         be noisy, and may give another sample at every call.  A function compiled by Numba that
-        returns both (with ``jac=True``, and no `callback`) is stepped inside compiled code.
+        returns both is stepped inside compiled code; so is ``fun(x, gradient, *args) -> float``, which
+        writes the gradient (both with ``jac=True``, and no `callback` at every step).
     x0 : array_like, shape (n,)
         Where to start.  Never modified.
     args : tuple, optional
@@ -40,9 +43,9 @@ _DOC = """Minimize a function with {title} [1]_, as a method of `scipy.optimize.
     constraints : empty
         Refused with a ValueError otherwise.
     callback : callable, optional
-        Called after every iteration, as ``callback(x)`` or, if its only parameter has this name,
-        ``callback(intermediate_result=OptimizeResult(x=..., fun=...))``, for which `fun` is evaluated
-        at every step.  StopIteration ends the run.
+        Called after every iteration, or every `callback_interval` of them, as ``callback(x)`` or, if its only
+        parameter has this name, ``callback(intermediate_result=OptimizeResult(x=..., fun=...))``, for which
+        `fun` is evaluated there in any case.  StopIteration ends the run.
 
     Other Parameters
     ----------------
@@ -59,10 +62,18 @@ _DOC = """Minimize a function with {title} [1]_, as a method of `scipy.optimize.
         `gtol` and `xtol` belong to these variables.
     steps : int, optional
         Planned number of iterations, whose end is a success.  The tolerances are then off unless given.
+    epochs : int, optional
+        Planned number of passes over the data of a Minibatch, whose end is a success (status 5).  The
+        tolerances are then off unless given.  Without a `learning_rate` a first look at up to 16 batches
+        chooses `x_scale`, unless given, and a rate that falls to 0 as a cosine does; and `average` is "tail"
+        unless given.  (Rules whose steps do not depend on the size of the gradient; others keep their
+        defaults.)
     maxiter : int, default 50000
         Largest number of iterations, whose end is a failure (status 1).
     maxfun, maxfev : int, optional
         Largest number of evaluations of `fun`, looked at after each iteration (status 2).
+    max_time : float, optional
+        Seconds after which this call ends (status 6).
     gtol : float, default 1e-5
         Succeed when no component of the mean gradient over 100 iterations is larger, leaving out
         what points out of the bounds.  At `x0` the gradient itself is looked at.  Where two calls at one
@@ -74,6 +85,9 @@ _DOC = """Minimize a function with {title} [1]_, as a method of `scipy.optimize.
     xtol : float, default 0
         Succeed when no component of the mean point over 100 iterations differs from that of the
         100 before by more than ``xtol * max(1, abs(x / x_scale))``.
+    patience : int, optional
+        Succeed (status 4) when the mean value over so many steps (at least 10) is lower than that over as
+        many steps before by no more than the standard error of the difference, as ten parts of each tell it.
     tol : float, optional
         Sets those of `gtol`, `ftol` and `xtol` that are not given.
     finite_diff : {{"2-point", "3-point"}}
@@ -82,6 +96,19 @@ _DOC = """Minimize a function with {title} [1]_, as a method of `scipy.optimize.
         Their step relative to ``max(1, abs(x))``; default 1.5e-8 or, for "3-point", 6.1e-6.
     eps : float or array_like, optional
         Their step in units of x; wins over `finite_diff_rel_step`.
+    average : {{"last", "best", "tail", "ema"}}
+        Which point to return: the last one; that of the lowest value seen; the mean of all points weighted by
+        about the cube of the step, three quarters of it on the last 30 % [2]_; or an exponential mean over
+        some 100 steps.
+    callback_interval : int, default 1
+        Iterations from one call of `callback` to the next.
+    state : nbadam.RunState or path-like, optional
+        The `state` of a result, or a checkpoint, that the run goes on from instead of `x0`.  All limits but
+        `max_time` count from the beginning of the first run.
+    checkpoint : path-like, optional
+        File that is replaced by the state of the run from time to time, and at its end.
+    checkpoint_every : int, optional
+        Iterations from one time to the next; by default a minute.
     disp : bool, default False
         Print a summary at the end; a failure is an OptimizeWarning.
     return_all : bool, default False
@@ -90,11 +117,16 @@ _DOC = """Minimize a function with {title} [1]_, as a method of `scipy.optimize.
     Returns
     -------
     scipy.optimize.OptimizeResult
-        `x`, `fun` and `jac` (at `x`), `nit`, `nfev`, `njev`, `status`, `success`, `message`.  The point
-        is the last one; the mean of the last 100 where a tolerance is met and it is better; the best one
-        seen where the last is worse than the start or not finite.
-        `status` is 0 for success, 1 for `maxiter`, 2 for `maxfun`, 3 for a value or gradient that is
-        not finite, 99 for a callback's StopIteration.
+        `x`, `fun` and `jac` (at `x`), `nit`, `nfev`, `njev`, `status`, `success`, `message`, `history`
+        (nbadam.History) and `state` (nbadam.RunState).  The point is the one that `average` asks for; the
+        mean of the last 100 where a tolerance is met and it is better; the best one seen where that is
+        worse than the start, by more than noise explains, or not finite.  `fun` and `jac` of a Minibatch are
+        those over all data, once it has seen an epoch.  Other noisy objectives are evaluated there up to 20
+        times, but no more than a tenth of the run's evaluations; `fun` is the mean, and `fun_stderr` its
+        standard error.
+        `status` is 0 for success (5 after planned `epochs`, 4 for `patience`), 1 for `maxiter`, 2 for
+        `maxfun`, 3 for a value or gradient that is not finite, 6 for `max_time`, 7 for Ctrl-C, after which
+        the result is what there is so far, 99 for a callback's StopIteration.
 
     Raises
     ------
@@ -110,6 +142,7 @@ _DOC = """Minimize a function with {title} [1]_, as a method of `scipy.optimize.
     References
     ----------
     .. [1] {reference}
+    .. [2] O. Shamir and T. Zhang, "Stochastic gradient descent for non-smooth optimization", ICML 2013
 
     Examples
     --------
@@ -129,7 +162,7 @@ def _method(
     reference: str,
     *,
     amsgrad: Rule | None = None,
-    initial: dict[str, float] | None = None,
+    initial: dict[str, Any] | None = None,
     **defaults: float,
 ) -> Callable:
     """Make the method of one rule.
@@ -142,8 +175,8 @@ def _method(
         The name of the method, that of the algorithm, and where it is published.
     amsgrad : Rule, optional
         The rule that the option of this name chooses.
-    initial : dict of str to float, optional
-        Slots that start at another value than 0.
+    initial : dict of str to float or callable, optional
+        Slots that start at another value than 0; a callable gives it from x and the first step's scalars.
     **defaults
         Defaults that differ from those of the rule or of all methods.
     """
@@ -165,7 +198,10 @@ def _method(
         chosen = amsgrad if amsgrad and settings["amsgrad"] else rule
         if hess is not None or hessp is not None:
             warn(f"Method {name} does not use Hessian information (hess, hessp).", RuntimeWarning)
-        return _minimize(chosen, settings, initial or {}, fun, x0, args, jac, bounds, constraints, callback)
+        given = options.keys()
+        return _minimize(
+            chosen, settings, given, initial or {}, fun, x0, args, jac, bounds, constraints, callback
+        )
 
     texts = [_HYPERPARAMETERS[key].format(default=known[key]) for key in known if key not in OPTIONS]
     method.__name__ = method.__qualname__ = name
@@ -180,7 +216,7 @@ def _method(
     return method
 
 
-def _minimize(rule, settings, initial, fun, x0, args, jac, bounds, constraints, callback):
+def _minimize(rule, settings, given, initial, fun, x0, args, jac, bounds, constraints, callback):
     if constraints is not None and not (hasattr(constraints, "__len__") and len(constraints) == 0):
         raise ValueError(
             "`constraints` cannot be handled by nbadam's methods: use `bounds`, add a penalty to `fun`, "
@@ -192,8 +228,14 @@ def _minimize(rule, settings, initial, fun, x0, args, jac, bounds, constraints, 
         warn("Initial guess is not within the specified bounds; it is moved into them.")
     args = args if isinstance(args, tuple) else (args,)
     objective = _objective(fun, jac, args, settings, lower, upper)
-    plan = plan_from(rule, settings, x0.size, lower, upper, initial, objective.minibatch)
     resumed = state_from(settings["state"])
+    distance = None
+    if settings["epochs"] is not None and "learning_rate" not in given and rule in UNIT_STEPS:
+        settings, distance = paced(
+            settings, given, objective, np.clip(x0, lower, upper), (lower, upper), resumed
+        )
+    plan = plan_from(rule, settings, x0.size, lower, upper, initial, objective.minibatch)
+    plan.distance = distance
     interval = integer(1)("callback_interval", settings["callback_interval"])
 
     points = [np.clip(x0, lower, upper)] if settings["return_all"] else None
@@ -322,8 +364,26 @@ _HYPERPARAMETERS = {
     "rho": """\
     rho : float, default {default}
         Decay of the running means, in [0, 1).""",
+    "learning_rate_power": """\
+    learning_rate_power : float, default {default}
+        How the learning rate falls with the sum of the squared gradients, at most 0.  `learning_rate` must
+        be one number above 0, or give such.""",
+    "l1_regularization_strength": """\
+    l1_regularization_strength : float, default {default}
+        Penalty on the absolute values of the (scaled) variables, added once to the sum of all gradients: a
+        variable whose gradients add up to less is 0.""",
+    "l2_regularization_strength": """\
+    l2_regularization_strength : float, default {default}
+        Penalty on their squares, added once as well.""",
+    "l2_shrinkage_regularization_strength": """\
+    l2_shrinkage_regularization_strength : float, default {default}
+        Penalty on the squares that acts on the gradient only, not on the sum of its squares.""",
+    "beta": """\
+    beta : float, default {default}
+        The paper's smoothing of the learning rate.""",
 }
 
+_ACCUMULATOR = 0.1  # what sums of squares start at, as in Keras
 _ADAM = 'D. P. Kingma and J. Ba, "Adam: A method for stochastic optimization", ICLR 2015, arXiv:1412.6980'
 _EXAMPLE_RATES = {
     "adadelta": 0.05,
@@ -331,6 +391,7 @@ _EXAMPLE_RATES = {
     "adam": 0.05,
     "adamax": 0.05,
     "adamw": 0.01,
+    "ftrl": 0.5,
     "nadam": 0.005,
     "radam": 0.001,
 }
@@ -380,11 +441,24 @@ adagrad = _method(
     "adagrad",
     "Adagrad",
     'J. Duchi, E. Hazan and Y. Singer, "Adaptive subgradient methods", JMLR 12, 2011',
-    initial={"accumulator": 0.1},
+    initial={"accumulator": _ACCUMULATOR},
 )
 adadelta = _method(
     rules.ADADELTA,
     "adadelta",
     "Adadelta",
     'M. D. Zeiler, "ADADELTA: An adaptive learning rate method", 2012, arXiv:1212.5701',
+)
+
+
+def _accumulated_start(x, *scalars):
+    return rules.ftrl_start(x, _ACCUMULATOR, *scalars)
+
+
+ftrl = _method(
+    rules.FTRL_POWER,
+    "ftrl",
+    "FTRL-Proximal, its first proximal term centred at `x0`,",
+    'H. B. McMahan et al., "Ad click prediction: A view from the trenches", KDD 2013',
+    initial={"accumulator": _ACCUMULATOR, "linear": _accumulated_start},
 )

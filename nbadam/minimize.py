@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf, isfinite
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -33,7 +33,9 @@ class Plan:
     """
 
     rule: Rule
-    initial: dict[str, float]  # slots that do not start at 0
+    initial: dict[
+        str, Any
+    ]  # slots that do not start at 0: numbers, or functions of x and the scalars of step 1
     learning_rate: Callable  # of the number of steps done before, an int or an array of them
     hyper: tuple[float, ...]  # the hyperparameters after the learning rate
     rates: np.ndarray  # each variable's learning rate as a fraction of `learning_rate`; empty if equal
@@ -51,6 +53,7 @@ class Plan:
     average: str  # which point to return
     checkpoint: str | None = None  # path of a file
     checkpoint_every: int | None = None  # steps
+    distance: float | None = None  # see pace.Pace; None where the learning rate was given
 
 
 class Run:
@@ -66,7 +69,9 @@ class Run:
         self.box = (lower, upper, plan.x_scale, plan.lower, plan.upper)
         self.state = State(plan.rule, [self.scaled])
         for name, value in plan.initial.items():
-            self.state.slots[name].fill(value)
+            if callable(value):
+                value = value(self.scaled, *plan.rule.scalars(1.0, float(plan.learning_rate(0)), *plan.hyper))
+            self.state.slots[name][:] = value
         self.window = new_window(n)
         self.best = np.array([inf]), self.x.copy(), np.zeros(n)
         self.average_kind = averaging.KINDS[plan.average]
@@ -261,6 +266,7 @@ class Run:
         facts = {
             "rule": self.plan.rule.name,
             "average": self.plan.average,
+            "distance": self.plan.distance,
             "nit": self.nit,
             "f": self.f,
             "f_start": self.f_start,

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -95,6 +96,21 @@ class Objective:
         self.nfev += 1
         self.njev += 1
         return f, g
+
+    def next_batches(self, most: int) -> tuple[list[tuple], int]:
+        """Return up to so many of the next batches of this epoch, and how many samples the first has."""
+        assert self.minibatch is not None and self.sampler is not None
+        rows, starts = self.sampler.batches(most)
+        parts = [rows[start:stop] for start, stop in pairwise(starts)]
+        return [self.minibatch.rows(part) for part in parts if part.size == parts[0].size], parts[0].size
+
+    def on_batch(self, x: np.ndarray, batch: tuple) -> np.ndarray:
+        """Return the gradient on a batch."""
+        assert self.minibatch is not None
+        g = self._call(self.minibatch.evaluate, x.copy(), batch, self.args)[1]
+        self.nfev += 1
+        self.njev += 1
+        return _as_gradient(g, x.size)
 
     def count(self, evaluations: int) -> None:
         """Take note of evaluations of value and gradient, here or in compiled code."""

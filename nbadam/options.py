@@ -11,10 +11,20 @@ import numpy as np
 
 from .averaging import KINDS
 from .checks import number, positive
-from .hyperparameters import choice, closed_fraction, flag, fraction, integer, non_negative, optional
+from .hyperparameters import (
+    choice,
+    closed_fraction,
+    flag,
+    fraction,
+    integer,
+    non_negative,
+    non_positive,
+    optional,
+)
+from .hyperparameters import positive as above_zero
 from .minibatch import Minibatch
 from .minimize import Plan
-from .rules import Rule
+from .rules import FTRL, FTRL_POWER, Rule
 from .run_state import RunState
 from .schedules import LearningRateSchedule
 from .stopping import PARTS, Stop
@@ -51,7 +61,14 @@ OPTIONS = {
 }
 
 # What is not listed is a number from 0 on.
-_CHECKS = {"beta_1": fraction, "beta_2": fraction, "rho": fraction, "momentum": closed_fraction}
+_CHECKS = {
+    "beta_1": fraction,
+    "beta_2": fraction,
+    "rho": fraction,
+    "momentum": closed_fraction,
+    "learning_rate_power": non_positive,
+}
+DIVIDING = (FTRL, FTRL_POWER)  # by the learning rate
 
 
 def settings_from(known: dict, options: dict) -> dict:
@@ -71,14 +88,14 @@ def plan_from(
     n: int,
     lower: np.ndarray,
     upper: np.ndarray,
-    initial: dict[str, float],
+    initial: dict[str, Any],
     minibatch: Minibatch | None,
 ) -> Plan:
     """Check the settings and make the plan of a run in `n` variables, of a `Minibatch` if it is one."""
-    learning_rate, rates = _learning_rate(settings["learning_rate"], n)
+    learning_rate, rates = _learning_rate(settings["learning_rate"], n, divides=rule in DIVIDING)
     names = list(rule.hyperparameters)[1:]
     hyper = tuple(_CHECKS.get(name, non_negative)(name, settings[name]) for name in names)
-    planned = {Stop.EPOCHS: _epochs(settings, minibatch), Stop.STEPS: _steps(settings)}
+    planned = {Stop.EPOCHS: epochs_to_steps(settings["epochs"], minibatch), Stop.STEPS: _steps(settings)}
     limits = {end: steps for end, steps in planned.items() if steps is not None}
     if settings["maxiter"] is not None or not limits:
         limits[Stop.MAXITER] = _limit("maxiter", settings, MAXITER)
@@ -110,13 +127,13 @@ def _steps(settings: dict) -> float | None:
     return None if settings["steps"] is None else number("steps", settings["steps"], low=0)
 
 
-def _epochs(settings: dict, minibatch: Minibatch | None) -> float | None:
-    """Return the steps of the planned number of epochs, or None."""
-    if settings["epochs"] is None:
+def epochs_to_steps(epochs, minibatch: Minibatch | None) -> float | None:
+    """Return the steps of a planned number of epochs, or None."""
+    if epochs is None:
         return None
     if minibatch is None:
         raise ValueError("`epochs` is for objectives of the class Minibatch; give `steps` instead.")
-    return minibatch.steps(integer(0)("epochs", settings["epochs"]))
+    return minibatch.steps(integer(0)("epochs", epochs))
 
 
 def _path(option) -> str | None:
@@ -164,9 +181,13 @@ def _tolerances(settings: dict) -> tuple[float, float, float, float]:
     return tolerance("gtol", GTOL), tolerance("ftol", FTOL), tolerance("xtol", XTOL), part
 
 
-def _learning_rate(option, n: int) -> tuple[Callable, np.ndarray]:
-    """Learning rate as a function of the steps done, and each variable's fraction of it (empty if equal)."""
+def _learning_rate(option, n: int, divides: bool) -> tuple[Callable, np.ndarray]:
+    """Learning rate as a function of the steps done, and each variable's fraction of it (empty if equal).
+
+    A rule that divides by it takes one number above 0 for all variables.
+    """
     equal = np.empty(0)
+    legal = "> 0" if divides else ">= 0"
     if callable(option):
         if isinstance(option, LearningRateSchedule):
             schedule: Callable = option
@@ -177,15 +198,15 @@ def _learning_rate(option, n: int) -> tuple[Callable, np.ndarray]:
 
         def rate(steps):
             rates = np.asarray(schedule(steps), dtype=float)
-            if not (np.isfinite(rates) & (rates >= 0)).all():
+            if not (np.isfinite(rates) & (rates > 0 if divides else rates >= 0)).all():
                 raise ValueError(
-                    f"`learning_rate` must give finite numbers >= 0; at step {steps} it gave {rates}."
+                    f"`learning_rate` must give finite numbers {legal}; at step {steps} it gave {rates}."
                 )
             return rates
 
         return rate, equal
-    if np.ndim(option) == 0:
-        constant = non_negative("learning_rate", option)
+    if np.ndim(option) == 0 or divides:
+        constant = (above_zero if divides else non_negative)("learning_rate", option)
         return lambda steps: constant, equal
     each = positive("learning_rate", option, n, zero=True)
     largest = each.max()

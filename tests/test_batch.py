@@ -23,6 +23,7 @@ METHODS = {"adam": rules.ADAM}
 if not JIT:
     METHODS |= {
         "adagrad": rules.ADAGRAD,
+        "ftrl": rules.FTRL_POWER,
         "adamax": rules.ADAMAX, "nadam": rules.NADAM, "radam": rules.RADAM, "lion": rules.LION,
         "sgd": rules.SGD_MOMENTUM, "rmsprop": rules.RMSPROP_MOMENTUM_INSIDE, "adadelta": rules.ADADELTA,
     }  # fmt: skip
@@ -165,7 +166,7 @@ def test_a_bad_problem_marks_its_own_row():
     centres[1] = np.nan
     centres[3] = 1e200  # whose value overflows
     with np.errstate(all="ignore"):
-        bad = valleys(centres)
+        bad = valleys(centres, workers=1)
     good = valleys()
     assert_array_equal(bad.status == BatchStatus.NONFINITE, [False, True, False, True, False])
     assert_array_equal(bad.x[[0, 2, 4]], good.x[[0, 2, 4]])
@@ -174,13 +175,13 @@ def test_a_bad_problem_marks_its_own_row():
     starts = np.tile(START, (5, 1))
     starts[2, 0] = np.inf
     with np.errstate(all="ignore"):
-        result = valleys(x0=starts)
+        result = valleys(x0=starts, workers=1)
     assert_array_equal(result.status == BatchStatus.NONFINITE, [False, False, True, False, False])
 
 
 def test_a_run_that_diverges_returns_its_best_point():
     with np.errstate(all="ignore"):
-        result = valleys(learning_rate=1e160)
+        result = valleys(learning_rate=1e160, workers=1)
     assert set(result.status) == {BatchStatus.NONFINITE}
     assert np.isfinite(result.x).all()
     assert (result.fun <= [valley(START, c, 10.0)[0] for c in CENTRES]).all()
@@ -378,6 +379,8 @@ BAD = [
     ({"learning_rate": -1}, "`learning_rate`"),
     ({"learning_rate": [0.1, np.nan]}, "`learning_rate` must be finite"),
     ({"learning_rate": np.ones(3)}, r"`learning_rate` must be a number or an array"),
+    ({"learning_rate": [0.1, 0.2], "rule": rules.FTRL}, "the same for all variables"),
+    ({"learning_rate": 0.0, "rule": rules.FTRL}, "`learning_rate` must be"),
     ({"learning_rate": lambda step: -1.0}, "`learning_rate` must give finite numbers"),
     ({"x_scale": 0}, "`x_scale` must be finite and > 0"),
     ({"bounds": [(0, 1)]}, "number of bounds"),

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from nbadam import deferred, rules, sparse
-from nbadam.deferred import DeferredRows
+from nbadam import rules, sparse
+from nbadam.sparse import DeferredRows, deferred, gradients, steps
 
 TOLERANCE = {"float32": 2e-6, "float64": 1e-12}  # of the largest parameter
 HYPER = (0.01, 0.9, 0.999, 1e-7)
@@ -331,7 +331,8 @@ def test_other_rules_are_refused(other):
 def test_same_bits_in_every_mode(monkeypatch, betas):
     results = []
     for mode in ("serial", "parallel"):
-        monkeypatch.setattr(sparse, "mode", partial(lambda mode, *sizes: mode, mode))
+        for module in (gradients, steps, deferred):
+            monkeypatch.setattr(module, "mode", partial(lambda mode, *sizes: mode, mode))
         run = Run((300, 5))
         for _ in range(10):
             run.random_step(40, hyper=(0.01, *betas, 1e-7), decay=1e-4)

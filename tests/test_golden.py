@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nbadam import optimizers, rules, schedules
+from nbadam import optimizers, schedules
 from nbadam.hyperparameters import Hyperparameter, non_negative
+from nbadam.rules.adam import ADAM_OPTAX, momentum_product
 
 GOLDEN = Path(__file__).parent / "golden"
 MANIFEST = {entry["file"]: entry for entry in json.loads((GOLDEN / "manifest.json").read_text())["files"]}
@@ -132,7 +133,7 @@ class AdamWithRoot(optimizers.Adam):
     """Optax's Adam with its second epsilon."""
 
     epsilon_root = Hyperparameter(non_negative)
-    rule = rules.ADAM_OPTAX
+    rule = ADAM_OPTAX
 
     def __init__(self, *, epsilon_root, **kwargs):
         super().__init__(**kwargs)
@@ -257,7 +258,7 @@ def compare_slot(name, expected, opt, x, tolerance, place):
         assert expected == opt.iterations
         return
     if name == "mu_product":
-        product = rules.momentum_product(opt.iterations, opt.beta_1, opt.momentum_decay)
+        product = momentum_product(opt.iterations, opt.beta_1, opt.momentum_decay)
         assert_agrees(product, expected, tolerance, name)
         return
     if meta["id"] == "tfn_adam_ema" and name == "average":
@@ -292,5 +293,5 @@ def test_momentum_product():
         z = np.load(GOLDEN / file)
         for key, decay in (("scalar.momentum_cache", 0.004), ("scalar.u_product", 1.0)):
             if key in z:
-                products = [rules.momentum_product(t, 0.9, decay) for t in range(1, 11)]
+                products = [momentum_product(t, 0.9, decay) for t in range(1, 11)]
                 assert_agrees(np.array(products), z[key], tolerance_of(file), file)

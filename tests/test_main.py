@@ -1,9 +1,10 @@
-"""The main job: a Poisson regression on the data that ships with the package."""
+"""The main jobs: a Poisson regression and a batch of fits on the data that ship with the package."""
 
 import os
 import subprocess
 import sys
 
+import numba
 import numpy as np
 import pytest
 
@@ -33,20 +34,15 @@ def test_gradient_is_that_of_the_value():
     np.testing.assert_allclose((up - down) / (2 * h), slope, rtol=1e-7)
 
 
-def test_batches_show_every_record_once_an_epoch():
-    n = 4 * job.BATCH
-    rows = job.batches(n, np.random.default_rng(0))
-    for _ in range(2):
-        epoch = np.concatenate([next(rows) for _ in range(4)])
-        np.testing.assert_array_equal(np.sort(epoch), np.arange(n))
-
-
 def test_command_agrees_with_the_reference():
+    # Compiled in any case: plain Python takes minutes for all the voxels.
+    environment = {key: value for key, value in os.environ.items() if key != "NUMBA_DISABLE_JIT"}
     done = subprocess.run(
-        [sys.executable, "-m", "nbadam"], capture_output=True, text=True, timeout=120, env=os.environ
+        [sys.executable, "-m", "nbadam"], capture_output=True, text=True, timeout=120, env=environment
     )
     assert done.returncode == 0, done.stderr
     assert "agrees with the reference" in done.stdout
+    assert "The batch agrees with SciPy's fits" in done.stdout
     for name in job.REFERENCE:
         assert name in done.stdout
 
@@ -54,7 +50,31 @@ def test_command_agrees_with_the_reference():
 def test_a_miss_is_an_error(monkeypatch, capsys):
     monkeypatch.setattr(job, "EPOCHS", 1)
     monkeypatch.setattr(job, "TOLERANCE", 1e-6)
+    monkeypatch.setattr(job, "diffusion", lambda: True)
     assert job.main() == 1
+    assert "MISSES" in capsys.readouterr().out
+    monkeypatch.setattr(job, "regression", lambda: True)
+    assert job.main() == 0
+    monkeypatch.setattr(job, "diffusion", lambda: False)
+    assert job.main() == 1
+
+
+def test_voxels():
+    b, signals = job.load_voxels()
+    assert (signals.shape, b.shape, b.max()) == ((6, 10, 10, 102), (102,), 4.065)
+    assert (signals.min(), signals.max()) == (0, 1004)
+    unweighted = signals[..., b < 0.1].mean(axis=-1)
+    assert (unweighted > 2 * signals[..., b > 3.5].mean(axis=-1)).all()  # the signal decays
+
+
+@pytest.mark.skipif(not numba.config.DISABLE_JIT, reason="the command fits them all")
+def test_a_few_voxels(monkeypatch, capsys):
+    b, signals = job.load_voxels()
+    monkeypatch.setattr(job, "load_voxels", lambda: (b, signals[:1, :1, :3]))
+    monkeypatch.setattr(job, "PEERS", 3)
+    assert job.diffusion()
+    monkeypatch.setattr(job, "WORSE", -1)
+    assert not job.diffusion()
     assert "MISSES" in capsys.readouterr().out
 
 

@@ -12,8 +12,6 @@ from scipy.optimize import (
     LinearConstraint,
     OptimizeResult,
     OptimizeWarning,
-    basinhopping,
-    dual_annealing,
     minimize,
     rosen,
     rosen_der,
@@ -608,20 +606,7 @@ def test_compiled_function_that_only_python_can_use():
     assert_allclose(result.x, 0, atol=1e-4)
 
 
-# --- SciPy's own callers -----------------------------------------------------------------------
-
-
-def test_basinhopping_and_dual_annealing():
-    def bumpy(x):
-        return float(np.sum(x**2 + 0.3 * (1 - np.cos(5 * x))))
-
-    arguments = {"method": nbadam.adam, "options": FAST}
-    hop = basinhopping(bumpy, [1.5], niter=5, minimizer_kwargs=arguments)
-    assert_allclose(hop.x, 0, atol=1e-3)
-    annealed = dual_annealing(
-        bumpy, [(-3, 3)], maxiter=10, minimizer_kwargs=arguments | {"bounds": [(-3, 3)]}
-    )
-    assert_allclose(annealed.x, 0, atol=1e-3)
+# --- What is refused, and what warns ---------------------------------------------------------------
 
 
 def test_constraints_are_refused_and_empty_ones_are_not():
@@ -648,12 +633,12 @@ def test_hessians_and_unknown_options_warn():
     assert options == {"learning_rate": 0.1, "steps": 2}
 
 
-METHODS = ["adam", "adamw", "adamax", "nadam", "radam", "lion", "sgd", "rmsprop", "adagrad", "adadelta"]
+METHODS = "adam adamw adamax nadam radam lion sgd rmsprop adagrad adadelta ftrl".split()
 
 
 @pytest.mark.parametrize("name", METHODS)
 def test_every_method_descends(name):
-    rate = {"sgd": 0.01, "adadelta": 10.0, "adagrad": 0.3}.get(name, 0.02)
+    rate = {"sgd": 0.01, "adadelta": 10.0, "adagrad": 0.3, "ftrl": 0.3}.get(name, 0.02)
     method = getattr(nbadam, name)
     options = {"learning_rate": rate, "steps": 600}
     result = minimize(paraboloid, [0.0, 0.0], jac=True, method=method, options=options)
@@ -667,3 +652,31 @@ def test_rosenbrock_with_the_defaults():
     result = minimize(rosen, [0.9, 0.9], jac=rosen_der, method=nbadam.adam)
     assert result.success
     assert_allclose(result.x, [1, 1], atol=1e-3)
+
+
+def test_ftrl_without_penalties_is_adagrad():
+    options = {"learning_rate": 0.3, "steps": 50, "x_scale": [1.0, 2.0]}
+    ends = [
+        minimize(paraboloid, [3.0, -1.0], jac=True, method=method, options=options | more).x
+        for method, more in ((nbadam.ftrl, {}), (nbadam.adagrad, {"epsilon": 0.0}))
+    ]
+    assert_allclose(*ends, rtol=1e-12)
+
+
+def test_ftrl_with_a_penalty_sets_variables_to_zero():
+    def fun(x):
+        return np.sum((x - [1.0, 0.2]) ** 2), 2 * (x - [1.0, 0.2])
+
+    # At 0 the gradients are -2 and -0.4: 2,000 of them add up to more and to less than the penalty.
+    options = {"learning_rate": 1.0, "l1_regularization_strength": 1000.0, "steps": 2000}
+    x = minimize(fun, [2.0, 2.0], jac=True, method=nbadam.ftrl, options=options).x
+    assert_allclose(x[0], 1.0, atol=1e-6)
+    assert x[1] == 0
+
+
+@pytest.mark.parametrize("rate", [0, lambda step: 0.0, [0.1, 0.2], -1.0])
+def test_ftrl_needs_one_learning_rate_above_zero(rate):
+    with pytest.raises(ValueError, match=r"`learning_rate` must .*> 0"):
+        minimize(paraboloid, [1.0, 1.0], jac=True, method=nbadam.ftrl, options={"learning_rate": rate})
+    with pytest.raises(ValueError, match=r"`learning_rate_power` must .*<= 0"):
+        minimize(paraboloid, [1.0], jac=True, method=nbadam.ftrl, options={"learning_rate_power": 1})

@@ -289,7 +289,6 @@ def test_data_of_three_dimensions_and_of_a_read_only_map(tmp_path):
         ({"rng": -1}, "`rng` must be"),
         ({"rng": "seed"}, "`rng` must be"),
     ],
-    ids=str,
 )
 def test_bad_arguments(arguments, message):
     with pytest.raises(ValueError, match=message):

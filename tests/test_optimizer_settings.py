@@ -120,6 +120,7 @@ CHECKED = {
     "epsilon": [-1e-7, None],
     "amsgrad": [1, None],
     "convention": ["tensorflow", None],
+    "sparse_update": ["lazy", None],
     "rho": [1, -0.1, None],
     "momentum": [-0.1, 1.1, None],
     "centered": [0],
@@ -138,6 +139,7 @@ NUMERIC = CHECKED.keys() - {
     "name",
     "amsgrad",
     "convention",
+    "sparse_update",
     "centered",
     "nesterov",
 }

@@ -7,6 +7,7 @@ import pickle
 
 import numpy as np
 import pytest
+from subprocesses import needs_ordinary_kernels, run
 
 from nbadam import optimizers, schedules
 from nbadam.optimizers import SGD, Adam
@@ -372,6 +373,48 @@ def test_failure_while_saving_leaves_the_old_file(where, tmp_path, monkeypatch):
     again = Adam()
     again.load(tmp_path / "run")
     assert again.iterations == 2
+
+
+@needs_ordinary_kernels
+@pytest.mark.skipif(
+    not hasattr(os, "fork"), reason="the processes that are killed are forks: starting costs nothing"
+)
+def test_killed_while_saving(tmp_path):
+    program = """
+    import os, random, signal, time
+    import numpy as np
+    import nbadam
+    from probes import say
+
+    def save_on_and_on(opt):
+        while True:
+            opt.iterations += 1
+            opt.get_slot(x, "m").fill(opt.iterations)
+            opt.save("run")
+
+    x = np.zeros(50_000)
+    opt = nbadam.Adam()
+    opt.build(x)
+    opt.save("run")
+    rng = random.Random(0)
+    whole = 0
+    for _ in range(50):
+        child = os.fork()
+        if child == 0:
+            save_on_and_on(opt)
+        time.sleep(rng.uniform(0.0, 0.03))
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        opt = nbadam.Adam()
+        opt.load("run")
+        opt.build(x)
+        whole += bool((opt.get_slot(x, "m") == opt.iterations).all())
+    say(whole=whole, last=opt.iterations, halves=sum(name.startswith(".run.") for name in os.listdir()))
+    """
+    facts = run(program, tmp_path)
+    assert facts["whole"] == 50
+    assert facts["last"] > 10  # many a file was finished ...
+    assert facts["halves"] > 10  # ... and many a kill came in the middle of one
 
 
 def test_files_have_the_usual_permissions(tmp_path):

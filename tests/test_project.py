@@ -20,6 +20,7 @@ FOREIGN = re.compile(r"(?<![\w.*~}/-])/(?:home|opt|root|tmp|work)/\w|\.\./shared
 def source_files():
     folders = ["nbadam", "tests", "benchmarks", "docs", ".ci"]
     files = [path for path in ROOT.iterdir() if path.is_file() and not path.name.startswith(".coverage")]
+    files = [path for path in files if path.name != ".git"]  # what a worktree has names its place
     files += [path for folder in folders for path in (ROOT / folder).rglob("*") if path.is_file()]
     return [path for path in files if not {"__pycache__", "_build"} & set(path.parts)]
 

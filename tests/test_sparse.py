@@ -14,7 +14,7 @@ from hypothesis.extra import numpy as hnp
 
 from nbadam import rules, sparse
 from nbadam.engine import State
-from nbadam.sparse import IndexedSlices, row_gradient
+from nbadam.sparse import IndexedSlices, gradients, row_gradient, steps
 
 RULES = [rules.SGD, rules.ADAGRAD, rules.FTRL, rules.ADAM, rules.AMSGRAD]
 if numba.config.DISABLE_JIT:  # where a rule costs no compiling: all of them
@@ -237,7 +237,8 @@ def test_step_of_any_shape(shape):
 def test_same_bits_in_every_mode(monkeypatch):
     results = []
     for mode in ("serial", "parallel"):
-        monkeypatch.setattr(sparse, "mode", partial(lambda mode, *sizes: mode, mode))
+        for module in (gradients, steps):
+            monkeypatch.setattr(module, "mode", partial(lambda mode, *sizes: mode, mode))
         rng = np.random.default_rng(5)
         x, slots = rng.normal(size=6000), tuple(np.zeros(6000) for _ in rules.ADAM.slots)
         for t in range(1, 4):

@@ -33,6 +33,12 @@ class Adam(Optimizer):
         "keras" adds `epsilon` before the bias correction of the root ("epsilon hat", the form before
         Section 2.1 of [1]_), "torch" and "optax" after it (Algorithm 1).  With `amsgrad`, "optax" takes
         the largest of the bias-corrected mean squares.  The defaults of the other arguments stay.
+    sparse_update : {"immediate", "deferred"}, keyword only
+        What a sparse gradient does with the rows that it does not touch, which move all the same.
+        "immediate" steps them, at the cost of a dense step.  "deferred" steps the touched rows only, and
+        makes up for the missed steps when a row is touched again, or asked for by `gather` or `sync`: the
+        same to rounding, at a cost that does not depend on the size of the variable.  Not with the
+        conventions of torch and Optax.
     **kwargs
         Arguments of `Optimizer`: `decay`, `clipnorm`, `clipvalue`, `global_clipnorm`, `weight_decay`,
         `use_ema`, `ema_momentum`, `ema_overwrite_frequency`, `gradient_accumulation_steps`,
@@ -66,6 +72,7 @@ class Adam(Optimizer):
     epsilon = Hyperparameter(non_negative)
     amsgrad = Hyperparameter(flag)
     convention = Hyperparameter(choice("keras", "torch", "optax"))
+    sparse_update = Hyperparameter(choice("immediate", "deferred"), fixed=True)
 
     def __init__(
         self,
@@ -77,14 +84,24 @@ class Adam(Optimizer):
         name: str = "Adam",
         *,
         convention: str = "keras",
+        sparse_update: str = "immediate",
         **kwargs: Any,
     ) -> None:
-        super().__init__(learning_rate, name, **kwargs)
         self.beta_1 = beta_1
         self.beta_2 = beta_2
         self.epsilon = epsilon
         self.amsgrad = amsgrad
         self.convention = convention
+        self.sparse_update = sparse_update
+        super().__init__(learning_rate, name, **kwargs)  # last: it checks what does not go together
+
+    def _check_together(self) -> None:
+        super()._check_together()
+        if self.sparse_update == "deferred" and self.convention != "keras":
+            raise ValueError(
+                f"`sparse_update` must be 'immediate' with `convention` {self.convention!r}: "
+                "the deferred update exists for 'keras' only."
+            )
 
     @property
     def rule(self) -> rules.Rule:
@@ -105,7 +122,7 @@ class AdamW(Adam):
         Size of a step.
     weight_decay : float, default 0.004
         Before its update a variable loses the fraction ``learning_rate * weight_decay`` of itself.
-    beta_1, beta_2, epsilon, amsgrad, convention, **kwargs
+    beta_1, beta_2, epsilon, amsgrad, convention, sparse_update, **kwargs
         As in `Adam`.
     name : str, default "AdamW"
         Kept for `get_config`.

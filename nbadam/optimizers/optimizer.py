@@ -112,6 +112,7 @@ class Optimizer(Stateful):
         >>> round(float(var1), 4)
         9.9
         """
+        self.sync()
         variables = var_list() if callable(var_list) else var_list
         gradients = losses.gradients(loss, variables) if grad is None else grad()
         return self.apply_gradients([(gradients, variables)])
@@ -216,7 +217,7 @@ class Optimizer(Stateful):
             group.decays.fill(0.0)
             if decay:
                 group.decays[: len(row)] = [decay * variable.decayed for variable in group.variables]
-            group.step(row, t, hyper, limit)
+            group.step(row, t, hyper, limit, self.sparse_update == "deferred")
 
     def _accumulate(self, batch: Batch) -> None:
         for group, row in batch.items():
@@ -240,6 +241,7 @@ class Optimizer(Stateful):
     def _update_averages(self) -> None:
         kept = self.ema_momentum if self.iterations else 0.0  # as in Keras 3: it starts after the first step
         every = self.ema_overwrite_frequency
+        self.sync()
         for variable in self._registry.variables.values():
             average = variable.slots["average"]
             average *= kept

@@ -37,6 +37,7 @@ class Settings:
     ema_overwrite_frequency = Hyperparameter(optional(integer(1)))
     gradient_accumulation_steps = Hyperparameter(optional(integer(2)), fixed=True)
     on_nonfinite = Hyperparameter(choice("propagate", "skip", "raise"))
+    sparse_update: str = "immediate"  # `Adam` lets it be chosen
 
     def __init__(
         self,
@@ -66,20 +67,20 @@ class Settings:
         self.ema_overwrite_frequency = ema_overwrite_frequency
         self.gradient_accumulation_steps = gradient_accumulation_steps
         self.on_nonfinite = on_nonfinite
-        self._check_norms()
+        self._check_together()
 
     @property
     def rule(self) -> Rule:
         """The update rule that the settings choose; a class attribute will do."""
         raise NotImplementedError(f"{type(self).__name__} must define `rule`.")
 
-    def _check_norms(self) -> None:
+    def _check_together(self) -> None:
         if self.clipnorm is not None and self.global_clipnorm is not None:
             raise ValueError("`clipnorm` and `global_clipnorm` exclude each other: set one of them to None.")
 
     def _hyperparameters(self, calls: int) -> tuple[float, ...]:
         """Values after so many calls, in the order of the rule."""
-        self._check_norms()
+        self._check_together()
         values = [self._value(name, calls) for name in self.rule.hyperparameters]
         values[0] /= 1 + self.decay * calls
         return tuple(values)

@@ -11,6 +11,7 @@ from . import checkpoint
 from .registry import Registry
 from .settings import Settings
 from .structures import leaves
+from .variables import gathered
 
 
 class Stateful(Settings):
@@ -105,11 +106,67 @@ class Stateful(Settings):
             raise ValueError("`var` has no slots: it is none of the variables that were stepped or built.")
         if slot_name not in variable.slots:
             raise ValueError(f"`slot_name` must be one of {list(variable.slots)}, not {slot_name!r}.")
+        variable.sync()
         return variable.slots[slot_name]
+
+    def gather(self, var: np.ndarray, indices: Any) -> np.ndarray:
+        """Return a copy of some rows of a variable, up to date even if its update is deferred.
+
+        Parameters
+        ----------
+        var : ndarray, shape (n, ...)
+            The variable; it need not have been stepped yet.
+        indices : array_like of int, shape (k,)
+            Numbers of rows, from 0.
+
+        Returns
+        -------
+        ndarray, shape (k, ...)
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `indices` are not integers in the range of the rows.
+
+        Examples
+        --------
+        >>> import nbadam
+        >>> import numpy as np
+        >>> table = np.ones((1000, 2))
+        >>> opt = nbadam.Adam(0.1, sparse_update="deferred")
+        >>> for rows in ([7, 8], [8, 9]):
+        ...     forward = opt.gather(table, rows)
+        ...     opt.apply_gradients([((2 * forward, rows), table)])
+        1
+        2
+        >>> table[7]
+        array([0.9, 0.9])
+        >>> opt.gather(table, [7])
+        array([[0.833, 0.833]])
+        """
+        variable = self._registry.variables.get(id(var))
+        return gathered(var, indices) if variable is None else variable.gather(indices)
+
+    def sync(self, var: np.ndarray | None = None) -> None:
+        """Bring all rows of a variable up to date.
+
+        Only `Adam` and `AdamW` with ``sparse_update="deferred"`` leave rows behind.  `minimize`,
+        `get_weights`, `save` and everything else here that reads a variable or its slots do this by
+        themselves; before your own code reads or writes the array, do it yourself.
+
+        Parameters
+        ----------
+        var : ndarray, optional
+            The variable; by default all of them.
+        """
+        known = self._registry.variables
+        for variable in known.values() if var is None else filter(None, [known.get(id(var))]):
+            variable.sync()
 
     @property
     def variables(self) -> list[np.ndarray]:
         """State of the optimizer, not copied, in the order of `get_weights`."""
+        self.sync()
         return [np.array(self._calls), *self._registry.weights()]
 
     def get_weights(self) -> list[np.ndarray]:
@@ -190,6 +247,7 @@ class Stateful(Settings):
             "calls": self._calls,
             "skipped_steps": self.skipped_steps,
         }
+        self.sync()
         checkpoint.write(path, header, self._registry.records)
 
     def load(self, path: str | os.PathLike, custom_objects: dict[str, type] | None = None) -> None:
@@ -224,11 +282,13 @@ class Stateful(Settings):
         loaded._calls, loaded.skipped_steps = header["calls"], header["skipped_steps"]
         loaded._undecayed = self._undecayed
         loaded._registry = Registry(records)
+        self.sync()
         if self._registry.variables:
             loaded.build([variable.array for variable in self._registry.variables.values()])
         self.__dict__.update(loaded.__dict__)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return settings and state without the variables."""
+        self.sync()
         records = [record.copy() for record in self._registry.records]
         return self.__dict__ | {"_registry": Registry(records), "_undecayed": {}}

@@ -1,7 +1,8 @@
 """The arrays that an optimizer steps, their gradients, and how both go to the engine."""
 
-from collections.abc import Container, Sequence
-from math import ceil
+from collections.abc import Container, Iterator, Sequence
+from contextlib import contextmanager
+from math import ceil, prod
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from .. import sparse
 from ..engine import WIDTH, State
 from ..rules import Rule
-from ..sparse import RowGradient
+from ..sparse import DeferredRows, RowGradient
 
 FEW = 4  # variables from which on the kernel for many, which takes twice as long to compile, is worth it
 SMALL = 4096  # elements below which variables share kernel calls: a call costs as much as 1,000 elements
@@ -78,6 +79,8 @@ class Variable(Record):
         Where the array is stepped if it lies in memory as the kernels cannot take it.
     flat : ndarray, shape (size,)
         The array or its buffer, for the kernels.
+    deferred : DeferredRows or None
+        The steps that untouched rows wait for; None before the first of them.
     group, position : Group, int
         With which others it is stepped, and where among them.
     """
@@ -92,6 +95,43 @@ class Variable(Record):
         as_it_lies = array.flags.c_contiguous and array.flags.aligned and array.dtype.isnative
         self.buffer = None if as_it_lies else np.empty(array.shape, dtype)
         self.flat = np.asarray(array if self.buffer is None else self.buffer).reshape(-1)
+        self.deferred: DeferredRows | None = None
+
+    @contextmanager
+    def at_hand(self) -> Iterator[None]:
+        """See that `flat` holds what the array holds, and the array afterwards what `flat` then holds."""
+        if self.buffer is None:
+            yield
+            return
+        self.buffer[...] = self.array
+        yield
+        self.array[...] = self.buffer
+
+    def step_rows(
+        self, gradient: RowGradient, t: float, hyper: tuple[float, ...], decay, defer: bool
+    ) -> None:
+        """Step `flat` by a summed sparse gradient."""
+        rule = self.group.state.rule
+        slots = tuple(self.slots[name].reshape(-1) for name in rule.slots)
+        if not defer:
+            sparse.step(rule, self.flat, slots, gradient, t, hyper, decay)
+            return
+        if self.deferred is None:
+            self.deferred = DeferredRows(rule, self.flat, slots, prod(self.shape[1:]))
+        self.deferred.step(gradient, t, hyper, decay)
+
+    def gather(self, indices: Any) -> np.ndarray:
+        """Bring rows up to date and return a copy of them."""
+        if self.deferred is None:
+            return gathered(self.array, indices)
+        with self.at_hand():
+            return self.deferred.gather(indices).reshape(-1, *self.shape[1:])
+
+    def sync(self) -> None:
+        """Bring all rows up to date."""
+        if self.deferred is not None:
+            with self.at_hand():
+                self.deferred.sync()
 
     def restore(self, record: Record) -> None:
         """Take over what was remembered about this variable."""
@@ -127,19 +167,24 @@ class Group:
             for name, slot in self.state.slots.items():
                 variable.slots[name] = slot[part].reshape(variable.shape)
 
-    def step(self, row, t: float, hyper: tuple[float, ...], clip: float) -> None:
-        """Step the variables whose entry of `row` is a gradient."""
+    def step(self, row, t: float, hyper: tuple[float, ...], clip: float, defer: bool) -> None:
+        """Step the variables whose entry of `row` is a gradient.
+
+        With `defer`, rows that a sparse gradient does not touch wait for `Variable.sync`.
+        """
         for variable, buffer in self.buffered:
             buffer[...] = variable.array
         touched = [(k, g.summed(clip, self.scales[k])) for k, g in enumerate(row) if type(g) is RowGradient]
         if touched:
             row = [None if type(g) is RowGradient else g for g in row]
         if len(touched) < len(row):
+            if defer:
+                for variable, g in zip(self.variables, row, strict=True):
+                    if g is not None and variable.deferred is not None:
+                        variable.deferred.sync()
             self.state.step(tuple(row), t, hyper, clip=clip, scales=self.scales, decays=self.decays)
         for k, gradient in touched:
-            variable = self.variables[k]
-            slots = tuple(variable.slots[name].reshape(-1) for name in self.state.slots)
-            sparse.step(self.state.rule, variable.flat, slots, gradient, t, hyper, self.decays[k])
+            self.variables[k].step_rows(gradient, t, hyper, self.decays[k], defer)
         for variable, buffer in self.buffered:
             variable.array[...] = buffer
 
@@ -159,6 +204,13 @@ def grouped(rule: Rule, variables: list[Variable], initial: dict[str, float]) ->
         count = ceil(len(small) / WIDTH)
         for members in [*(small[k::count] for k in range(count)), *([variable] for variable in alone)]:
             Group(rule, members, initial)
+
+
+def gathered(array: np.ndarray, indices: Any) -> np.ndarray:
+    """Return a copy of rows that are up to date."""
+    if array.ndim == 0:
+        raise ValueError("`var` is a scalar array and has no rows.")
+    return np.asarray(array)[sparse.checked_rows(indices, array.shape[0], "`gather`")]
 
 
 def owner(array: np.ndarray) -> int:

@@ -11,12 +11,16 @@ import numpy as np
 from numba import from_dtype, prange, types
 from numba.extending import register_jitable
 
-from ._jit import cast, cut, flushed, put, take
-from .kernels import BLOCK, clipped
-from .rules import ratio
+from .._jit import cast, cut, flushed, put, take
+from ..engine import PARALLEL_SIZE
+from ..kernels import BLOCK, clipped
+from ..rules import ratio
 
 ROWS = 16  # rows that share one set of work arrays
 LINE = 64  # bytes in a cache line
+# Elements in the rows of a batch from which on they are handled in parallel.  Fewer take less time
+# than a second thread may take to wake up, if it slept since the last batch.
+PARALLEL_ROWS = 4 * PARALLEL_SIZE
 
 
 def summed():

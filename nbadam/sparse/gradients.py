@@ -1,10 +1,4 @@
-"""Sparse gradients: their forms, and the update that keeps every row current.
-
-A sparse gradient holds the rows (slices along the first axis) of a variable that a batch touched.
-The update treats the others as what they are, rows with a zero gradient, whose moments decay and
-whose parameters go on moving: the result equals the dense one.  `deferred` reaches the same result
-without the work on the untouched rows.
-"""
+"""Sparse gradients: their forms, checked, and with the slices of each row summed."""
 
 import sys
 from functools import cache
@@ -12,17 +6,9 @@ from math import inf, prod
 
 import numpy as np
 
-from . import row_kernels, rules
-from ._jit import compile_kernel
-from ._threads import parallel_is_safe
-from .engine import PARALLEL_SIZE
-
-# Elements in the rows of a batch from which on they are handled in parallel.  Fewer take less time
-# than a second thread may take to wake up, if it slept since the last batch.
-PARALLEL_ROWS = 4 * PARALLEL_SIZE
-
-# A zero gradient leaves an element exactly as it is: the untouched rows need no work.
-RESTING = (rules.sgd_update, rules.adagrad_update)
+from .._jit import compile_kernel
+from ..engine import mode
+from . import kernels
 
 
 class IndexedSlices:
@@ -90,7 +76,7 @@ class RowGradient:
         ordered = self.rows[order]
         starts = np.flatnonzero(np.diff(ordered, prepend=-1))
         sums = np.zeros(starts.size * self.width, self.values.dtype)
-        kernel = _summed(self.values.dtype.name, mode(self.values.size, PARALLEL_ROWS))
+        kernel = _summed(self.values.dtype.name, mode(self.values.size, kernels.PARALLEL_ROWS))
         kernel(self.values, self.width, order, np.append(starts, ordered.size), clip, scale, sums)
         return RowGradient(ordered[starts], sums, self.width)
 
@@ -174,34 +160,6 @@ def checked_rows(indices, n_rows: int, name: str) -> np.ndarray:
     return rows.astype(np.int64)
 
 
-def step(rule, x, slots, gradient: RowGradient, t, hyper, decay: float = 0.0) -> None:
-    """Make step number `t`, in place, as a dense gradient with zeros elsewhere would.
-
-    Parameters
-    ----------
-    rule : Rule
-        The algorithm.
-    x : ndarray, 1-D
-        The variable's elements, C-contiguous.
-    slots : tuple of ndarray, 1-D
-        Its parts of the slots, as long as `x`.
-    gradient : RowGradient
-        As `RowGradient.summed` returns it.
-    t, hyper, decay
-        As for `engine.State.step`.
-    """
-    if x.size and (decay or rule.update not in RESTING):
-        kernel = _untouched(rule, x.dtype.name, mode(x.size))
-        kernel(gradient.rows, x, slots, gradient.width, t, hyper, decay)
-    step_rows(rule, x, slots, gradient, t, hyper, decay)
-
-
-def step_rows(rule, x, slots, gradient: RowGradient, t, hyper, decay: float = 0.0) -> None:
-    """Step the rows of a summed gradient and no others."""
-    kernel = _touched(rule, x.dtype.name, mode(gradient.values.size, PARALLEL_ROWS))
-    kernel(gradient.rows, gradient.values, x, slots, gradient.width, t, hyper, decay)
-
-
 def _is_scipy_sparse(gradient) -> bool:
     scipy_sparse = sys.modules.get("scipy.sparse")  # who has such a gradient has imported it
     return scipy_sparse is not None and scipy_sparse.issparse(gradient)
@@ -232,38 +190,8 @@ def _checked_values(values, dtype: np.dtype, name: str) -> np.ndarray:
     return array.astype(dtype, copy=False)
 
 
-# --- Kernels -------------------------------------------------------------------------------------
-
-
-def mode(size: int, parallel_from: int = PARALLEL_SIZE) -> str:
-    """How a kernel that handles `size` elements runs."""
-    if size < parallel_from:
-        return "serial"
-    return "parallel" if parallel_is_safe() else "nogil"
-
-
 @cache
 def _summed(dtype: str, mode: str):
     return compile_kernel(
-        row_kernels.summed(), row_kernels.summed_signature(dtype), name=f"summed_{dtype}", mode=mode
-    )
-
-
-@cache
-def _untouched(rule, dtype: str, mode: str):
-    return compile_kernel(
-        row_kernels.untouched(rule),
-        row_kernels.untouched_signature(rule, dtype),
-        name=f"untouched_{rule.name}_{dtype}",
-        mode=mode,
-    )
-
-
-@cache
-def _touched(rule, dtype: str, mode: str):
-    return compile_kernel(
-        row_kernels.touched(rule),
-        row_kernels.touched_signature(rule, dtype),
-        name=f"touched_{rule.name}_{dtype}",
-        mode=mode,
+        kernels.summed(), kernels.summed_signature(dtype), name=f"summed_{dtype}", mode=mode
     )

@@ -35,8 +35,12 @@ from math import ceil, inf, log, sqrt
 
 import numpy as np
 
-from . import row_kernels, rules, sparse
-from ._jit import compile_kernel
+from .. import rules
+from .._jit import compile_kernel
+from ..engine import mode
+from . import kernels
+from .gradients import RowGradient, checked_rows
+from .steps import step, step_rows
 
 # Steps of history, after which all rows are brought up to date: 5 MB with eight weights, and less
 # than a thousandth of a dense step for each step.
@@ -129,9 +133,7 @@ class DeferredRows:
         self._weights = np.empty((0, 0))
         self._alphas = self._losses = np.empty(0)
 
-    def step(
-        self, gradient: sparse.RowGradient, t: float, hyper: tuple[float, ...], decay: float = 0.0
-    ) -> None:
+    def step(self, gradient: RowGradient, t: float, hyper: tuple[float, ...], decay: float = 0.0) -> None:
         """Make step number `t` in the rows of the gradient.
 
         Parameters
@@ -149,11 +151,11 @@ class DeferredRows:
         if self._now == CAPACITY or not 1e-100 < abs(product) < 1e100:
             self.sync()
         if self._series.limit == 0 or not 1e-100 < abs(1 - decay) < 1e100:  # no product to divide by
-            sparse.step(self.rule, self.x, self.slots, gradient, t, hyper, decay)
+            step(self.rule, self.x, self.slots, gradient, t, hyper, decay)
             return
         self._catch_up(gradient.rows)
         self._record(self.rule.scalars(t, *hyper)[0], decay)
-        sparse.step_rows(self.rule, self.x, self.slots, gradient, t, hyper, decay)
+        step_rows(self.rule, self.x, self.slots, gradient, t, hyper, decay)
         self._last[gradient.rows] = self._now
 
     def gather(self, indices) -> np.ndarray:
@@ -164,7 +166,7 @@ class DeferredRows:
         TypeError, ValueError
             If `indices` are not integers in the range of the rows.
         """
-        rows = sparse.checked_rows(indices, self._last.size, "`gather`")
+        rows = checked_rows(indices, self._last.size, "`gather`")
         ordered = np.sort(rows)
         self._catch_up(ordered[np.flatnonzero(np.diff(ordered, prepend=-1))])
         return self.x.reshape(-1, self.width).take(rows, axis=0)
@@ -210,18 +212,18 @@ class DeferredRows:
         dtype, size = self.x.dtype.name, rows.size * self.width
         table = rows, self._last, self._now, self.x, self.slots, self.width, self._products
         if self._series.terms is None:
-            kernel = _walk(self.rule, dtype, sparse.mode(size * self._series.limit))
+            kernel = _walk(self.rule, dtype, mode(size * self._series.limit))
             kernel(*table, self._alphas, self._losses, self._series.limit, self._constants)
         else:
-            kernel = _catch_up(self.rule, dtype, sparse.mode(size, sparse.PARALLEL_ROWS))
+            kernel = _catch_up(self.rule, dtype, mode(size, kernels.PARALLEL_ROWS))
             kernel(*table, self._weights, self._constants)
 
 
 @cache
 def _catch_up(rule, dtype: str, mode: str):
     return compile_kernel(
-        row_kernels.catch_up(),
-        row_kernels.catch_up_signature(rule, dtype),
+        kernels.catch_up(),
+        kernels.catch_up_signature(rule, dtype),
         name=f"catch_up_{len(rule.slots)}_{dtype}",
         mode=mode,
     )
@@ -230,8 +232,8 @@ def _catch_up(rule, dtype: str, mode: str):
 @cache
 def _walk(rule, dtype: str, mode: str):
     return compile_kernel(
-        row_kernels.walk(),
-        row_kernels.walk_signature(rule, dtype),
+        kernels.walk(),
+        kernels.walk_signature(rule, dtype),
         name=f"walk_{len(rule.slots)}_{dtype}",
         mode=mode,
     )

@@ -1,0 +1,52 @@
+"""What a rule is, and arithmetic that several rules share."""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+from numba.extending import register_jitable
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One optimization algorithm.
+
+    Attributes
+    ----------
+    update : callable
+        ``update(g, x, *slots, *scalars) -> (x, *slots)``, on scalars, in the arrays' precision.
+    scalars : callable
+        ``scalars(t, *hyperparameters) -> tuple of float``, in double precision.  Its signature
+        declares the hyperparameters and their defaults; the first one is `learning_rate`.
+    slots : tuple of str
+        Names of the arrays that the update carries from step to step; they start at zero, or, where
+        the classes say so (`Adagrad`, `Ftrl`), at a value.
+    """
+
+    update: Callable
+    scalars: Callable
+    slots: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """Name that tells this rule from every other one in the same files."""
+        return f"{self.update.__name__}_{self.scalars.__name__}"
+
+    @cached_property
+    def hyperparameters(self) -> dict[str, float]:
+        """Names and defaults of the hyperparameters, in the order that `scalars` takes them."""
+        parameters = inspect.signature(self.scalars).parameters.values()
+        return {p.name: p.default for p in parameters if p.name != "t"}
+
+
+@register_jitable
+def ratio(numerator, denominator):
+    """Quotient in which 0 / 0 means no step: with ``epsilon=0`` a zero moment moves nothing."""
+    return numerator / denominator if denominator != 0 else denominator
+
+
+@register_jitable
+def positive_part(value):
+    """Zero for what is negative only by rounding; NaN stays NaN."""
+    return value if value > 0 else value - value

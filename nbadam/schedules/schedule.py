@@ -1,0 +1,100 @@
+"""What all schedules share: the base class, checked fields, numbers and arrays of steps."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from ..checks import number
+from ..hyperparameters import Check, flag, non_negative, optional, positive
+
+
+class LearningRateSchedule:
+    """Base class of learning-rate schedules.
+
+    A schedule of your own defines ``__call__(step)``, which takes a number or an array of numbers,
+    and ``get_config()``, whose dict the constructor takes as keywords.
+
+    Examples
+    --------
+    >>> import nbadam
+    >>> class Halving(nbadam.schedules.LearningRateSchedule):
+    ...     def __call__(self, step):
+    ...         return 0.1 * 0.5 ** step
+    ...     def get_config(self):
+    ...         return {}
+    >>> nbadam.Adam(learning_rate=Halving()).learning_rate(2)
+    0.025
+    """
+
+    def __call__(self, step):
+        """Learning rate of the step after `step` steps."""
+        raise NotImplementedError(f"{type(self).__name__} must define __call__(self, step).")
+
+    def get_config(self) -> dict[str, Any]:
+        """Keywords from which ``from_config`` makes an equal schedule."""
+        raise NotImplementedError(f"{type(self).__name__} must define get_config(self).")
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "LearningRateSchedule":
+        """Make a schedule from what ``get_config`` returned."""
+        return cls(**config)
+
+
+@dataclass(frozen=True)
+class CheckedSchedule(LearningRateSchedule):
+    """What the schedules of this module share: checked fields, numbers and arrays of steps."""
+
+    def __post_init__(self) -> None:
+        """Check every field."""
+        for field in fields(self):
+            check = CHECKS.get(field.name)
+            if check is not None:
+                object.__setattr__(self, field.name, check(field.name, getattr(self, field.name)))
+
+    def __call__(self, step):
+        """Learning rate of the step after `step` steps; an array for an array."""
+        # A number is computed as an array of one: NumPy's loops and its scalars may round differently.
+        steps = np.asarray(step, dtype=np.float64)
+        rates = self._rates(steps.reshape(-1)).reshape(steps.shape)
+        return rates if rates.ndim else float(rates)
+
+    def _rates(self, s: np.ndarray) -> np.ndarray:
+        raise NotImplementedError
+
+    def get_config(self) -> dict[str, Any]:
+        """Keywords from which ``from_config`` makes an equal schedule."""
+        config = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in config.items()}
+
+
+def _numbers(check: Check) -> Check:
+    """Make the check of a sequence of numbers."""
+
+    def check_all(name: str, values: Any) -> tuple[float, ...]:
+        if not isinstance(values, Sequence | np.ndarray):
+            raise ValueError(f"`{name}` must be a sequence of numbers, not {values!r}.")
+        return tuple(check(name, value) for value in values)
+
+    return check_all
+
+
+CHECKS = {
+    "boundaries": _numbers(number),
+    "values": _numbers(non_negative),
+    "initial_learning_rate": non_negative,
+    "end_learning_rate": non_negative,
+    "warmup_target": optional(non_negative),
+    "decay_steps": positive,
+    "first_decay_steps": positive,
+    "warmup_steps": non_negative,
+    "decay_rate": non_negative,
+    "power": non_negative,
+    "alpha": non_negative,
+    "m_mul": non_negative,
+    # A shorter next cycle would leave no learning rate from step first_decay_steps / (1 - t_mul) on.
+    "t_mul": lambda name, value: number(name, value, low=1),
+    "staircase": flag,
+    "cycle": flag,
+}
