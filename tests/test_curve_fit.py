@@ -5,7 +5,7 @@ import warnings
 import numba
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.optimize import Bounds, OptimizeWarning, least_squares
@@ -97,6 +97,7 @@ def test_bounds_that_are_met(upper):
 
 
 @given(st.integers(0, FITS - 1), st.lists(st.floats(0.3, 3), min_size=3, max_size=3), st.integers(0, 7))
+@example(114 % FITS, [3.0, 3.0, 2.0], 0)  # went to and fro between two points, one of them worse
 def test_bounds_hold_and_no_better_point_lies_within(i, widths, side):
     """At the solution every gradient is zero or pushes against a bound."""
     lower = TRUTH[i] * np.where([side & 1, side & 2, side & 4], 1.2, 0.2)

@@ -250,7 +250,8 @@ def _judge(text: _Text) -> list[str]:
         "finite = " + " + ".join(f"({entry} - {entry})" for entry in sums) + " == T(0.0)",
         f"fresh = {at('fresh')} > T(0.0)",
         f"gain = {at('chi2')} - {at('chi2_trial')}",
-        f"ratio = gain / {at('predicted')}",
+        # A step that was cut at bounds may promise a rise: what rises must not pass for kept promises.
+        f"ratio = gain / abs({at('predicted')})",
         f"norm = {at('norm')}",
         f"radius = {at('radius')}",
         "slope = " + " + ".join(f"b{i} * (t{i} - p{i})" for i in range(n)),
