@@ -68,7 +68,7 @@ class Shape:
             "chi2_trial": 1, "gradient_trial": n, "normal_trial": len(self.pairs),
             "scale": n, "radius": 1, "damping": 1, "norm": 1, "predicted": 1, "remaining": 1,
             "better": 1, "settled": 1, "small": 1, "fresh": 1, "failed": 1,
-            "lower": n * self.bounded, "upper": n * self.bounded,
+            "lower": n * self.bounded, "upper": n * self.bounded, "frozen": n * self.bounded,
         }  # fmt: skip
         return _first_rows(sizes, 0)
 
@@ -268,6 +268,7 @@ def _judge(text: _Text) -> list[str]:
         f"{at('fresh')} = T(0.0)",
         f"{at('better')} = T(1.0) if better else T(0.0)",
     ]
+    lines += [f"{at('frozen', i)} = T(0.0)" for i in range(n if shape.bounded else 0)]
     for i in range(n):
         lines += [
             f"grown = a{i} if fresh or a{i} > s{i} else s{i}",
@@ -293,7 +294,7 @@ def _solve(text: _Text) -> list[str]:
     for i in range(n if shape.bounded else 0):
         # A parameter at a bound that its gradient pushes against takes no part.
         low, high = f"p{i} > {at('lower', i)} or b{i} > T(0.0)", f"p{i} < {at('upper', i)} or b{i} < T(0.0)"
-        lines += [f"free{i} = T(1.0) if ({low}) and ({high}) else T(0.0)"]
+        lines += [f"free{i} = T(1.0) - {at('frozen', i)} if ({low}) and ({high}) else T(0.0)"]
         lines += [f"e{i} = b{i} * free{i}"]
     force = "e" if shape.bounded else "b"
     for i in range(n):
@@ -321,8 +322,21 @@ def _solve(text: _Text) -> list[str]:
         "curvature = " + " + ".join(f"w{i} * w{i}" for i in range(n)),
         "over = norm > T(1.1) * radius",
         "more = damping + (norm - radius) / radius * (square / curvature)",
-        f"{at('damping')} = more if over else damping",
-        f"{at('settled')} = T(0.0) if over else T(1.0)",
+    ]
+    # Nor does one at a bound that the step would leave: the others must know that it stays.
+    outward = []
+    for i in range(n if shape.bounded else 0):
+        low, high = (
+            f"p{i} <= {at('lower', i)} and d{i} < T(0.0)",
+            f"p{i} >= {at('upper', i)} and d{i} > T(0.0)",
+        )
+        lines += [f"outward{i} = T(1.0) if ({low}) or ({high}) else T(0.0)"]
+        lines += [f"{at('frozen', i)} = max({at('frozen', i)}, outward{i})"]
+        outward.append(f"outward{i}")
+    lines += [
+        "outward = " + (" + ".join(outward) or "T(0.0)"),
+        f"{at('damping')} = damping if outward > T(0.0) else more if over else damping",
+        f"{at('settled')} = T(0.0) if over or outward > T(0.0) else T(1.0)",
         "part = radius / norm if over else T(1.0)",  # for when it is the last attempt
         f"{at('remaining')} = " + " + ".join(f"d{i} * (damping * v{i} + {force}{i})" for i in range(n)),
         "small = T(-1.0)",
