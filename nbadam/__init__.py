@@ -1,5 +1,6 @@
 """Stochastic gradient optimization for NumPy, SciPy and Numba."""
 
+import time
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -46,6 +47,8 @@ if TYPE_CHECKING:
     from .sparse import IndexedSlices
 
 __version__ = "0.1.0"
+
+imported_at = time.time()  # what is edited after that is not what this process runs: see `_fingerprint`
 
 __all__ = [
     "SGD",

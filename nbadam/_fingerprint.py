@@ -4,7 +4,6 @@ import hashlib
 import inspect
 import os
 import pickle
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,14 +12,14 @@ import numba
 from llvmlite import binding as llvm
 from numba.extending import is_jitted
 
+from . import imported_at
+
 # Settings of Numba that change the machine code.
 SETTINGS = "BOUNDSCHECK CPU_FEATURES CPU_NAME DEBUGINFO_DEFAULT ENABLE_AVX LOOP_VECTORIZE OPT SLP_VECTORIZE"
 COMPILER = Path(__file__).with_name("_jit.py")
 GENERATED = (
     "nbadam_generated_"  # begins the names of files that are named by their content: nobody edits them
 )
-
-_imported = time.time()
 
 
 def fingerprint(kernel: Callable, signature) -> str:
@@ -46,7 +45,7 @@ def fingerprint(kernel: Callable, signature) -> str:
         for file in sorted(files):
             status = os.stat(file)
             is_generated = Path(file).name.startswith(GENERATED)
-            if not is_generated and max(status.st_mtime, status.st_ctime) > _imported:
+            if not is_generated and max(status.st_mtime, status.st_ctime) > imported_at:
                 return ""
             digest.update(Path(file).read_bytes())
     except (OSError, TypeError, AttributeError, pickle.PicklingError):

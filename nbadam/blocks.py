@@ -9,9 +9,12 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext, suppress
+from functools import partial
 from typing import Any
 
 import numba
+
+from .progress import progress_bar
 
 SECONDS = 0.02  # that a block takes: Ctrl-C waits for it
 WORTHWHILE = 0.01  # seconds of work left for which it pays to start threads
@@ -27,11 +30,13 @@ class Blocks:
         How many items there are, how many the first block has, and how many a block may have.
     workers : int
         How many threads will come for them.
+    least : int
+        How many items the blocks after it should have if `most` allows it.
     """
 
-    def __init__(self, total: int, first: int, most: int, workers: int) -> None:
-        self.total, self.done, self.interrupted = total, 0, False
-        self._most, self._workers = most, workers
+    def __init__(self, total: int, first: int, most: int, workers: int, least: int = 1) -> None:
+        self.total, self.done = total, 0
+        self._least, self._most, self._workers = least, most, workers
         self._lock = threading.Lock()
         self._next, self._size, self._seconds, self._stopped = 0, first, 0.0, False
 
@@ -47,7 +52,7 @@ class Blocks:
             if self._stopped or left <= 0:
                 raise StopIteration
             share = -(-left // (SHARES * self._workers)) if self._workers > 1 else left
-            self._next += min(left, self._size, self._most, share)
+            self._next += min(left, self._size, self._most, max(share, self._least))
             return start, self._next
 
     def learn(self, items: int, seconds: float) -> None:
@@ -56,7 +61,7 @@ class Blocks:
             self.done += items
             self._seconds = seconds / items
             # A block may have been an easy one: the next is at most ten times as long.
-            self._size = max(1, int(min(SECONDS / max(self._seconds, 1e-9), 10 * items)))
+            self._size = max(self._least, int(min(SECONDS / max(self._seconds, 1e-9), 10 * items)))
 
     def seconds_left(self) -> float:
         """How long one thread will take for what is not dealt out yet."""
@@ -108,7 +113,8 @@ def work_through(
 
     others: list = []
     reported = 0
-    with _progress_bar(blocks.total, unit, progress) as bar, ThreadPoolExecutor(max(1, workers - 1)) as pool:
+    bar_of = partial(progress_bar, blocks.total, 0, unit) if progress else nullcontext
+    with bar_of() as bar, ThreadPoolExecutor(max(1, workers - 1)) as pool:
 
         def report() -> None:
             nonlocal reported
@@ -131,15 +137,3 @@ def default_workers() -> int:
     """Numba's number of threads; 1 in a thread that is not the main one: others may be busy like it."""
     is_main = threading.current_thread() is threading.main_thread()
     return numba.config.NUMBA_NUM_THREADS if is_main else 1
-
-
-def _progress_bar(total: int, unit: str, wanted: bool) -> Any:
-    if not wanted:
-        return nullcontext()
-    try:
-        from tqdm.auto import tqdm
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            "`progress=True` needs tqdm: install `nbadam[progress]`.", name="tqdm"
-        ) from error
-    return tqdm(total=total, unit=unit, unit_scale=True)

@@ -426,7 +426,7 @@ def modules(tmp_path, monkeypatch):
         "user_kernel": "from user_helper import helper\ndef kernel(x):\n    return helper(x)",
     }
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(_fingerprint, "_imported", np.inf)  # these files are newer than this process
+    monkeypatch.setattr(_fingerprint, "imported_at", np.inf)  # these files are newer than this process
     for name, text in texts.items():
         (tmp_path / f"{name}.py").write_text(text)
     importlib.invalidate_caches()
@@ -460,7 +460,7 @@ def test_a_fingerprint_covers_all_that_a_kernel_reaches(modules, monkeypatch):
 
 
 def test_a_file_edited_since_the_start_has_no_fingerprint(modules, monkeypatch):
-    monkeypatch.setattr(_fingerprint, "_imported", time.time() - 3600)
+    monkeypatch.setattr(_fingerprint, "imported_at", time.time() - 3600)
     assert _fingerprint.fingerprint(modules["user_kernel"].kernel, None) == ""
 
 

@@ -49,8 +49,9 @@ class DataSets:
         """Return the numbers of the data sets, in the order in which to fit them."""
         return np.arange(self.fits)
 
-    def size(self, i: int) -> int:
-        """Points of data set number `i`."""
+    @property
+    def longest(self) -> int:
+        """Points of the longest data set."""
         return self.m
 
     def block(self, chosen: np.ndarray, dtype) -> Block:
@@ -120,9 +121,10 @@ class RaggedSets:
         """Return the numbers of the data sets by length: neighbours then need the least filling."""
         return np.argsort(self.lengths, kind="stable")
 
-    def size(self, i: int) -> int:
-        """Points of data set number `i`."""
-        return int(self.lengths[i])
+    @property
+    def longest(self) -> int:
+        """Points of the longest data set."""
+        return int(self.lengths.max(initial=0))
 
     def block(self, chosen: np.ndarray, dtype) -> Block:
         """Prepare the data sets with the given numbers."""

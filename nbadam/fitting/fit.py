@@ -6,6 +6,7 @@ from math import inf
 
 import numpy as np
 
+from ..blocks import default_workers
 from ..checks import number
 from ..hyperparameters import choice, flag, integer
 from .arguments import (
@@ -18,7 +19,7 @@ from .arguments import (
     parse_start,
     positive,
 )
-from .batch import default_workers, fit_all
+from .batch import fit_all
 from .data import parse_data
 from .losses import parse_loss
 from .problem import Plan
