@@ -2,6 +2,10 @@
 
 import signal
 import threading
+from contextvars import ContextVar
+
+# Set in a thread by whoever may call off the runs in it.
+called_off: ContextVar[threading.Event | None] = ContextVar("called_off", default=None)
 
 
 class Interrupts:
@@ -16,13 +20,19 @@ class Interrupts:
     armed : bool
         Whether this context handles Ctrl-C.
     pending : bool
-        Whether it has come.
+        Whether it has come, or the run was called off: the run has to end.
     in_user_code : bool
         Set by whoever calls the user's code, while it runs.
     """
 
     def __init__(self) -> None:
-        self.armed = self.pending = self.in_user_code = False
+        self.armed = self.in_user_code = self._has_come = False
+        self._called_off = called_off.get()
+
+    @property
+    def pending(self) -> bool:
+        """Whether the run has to end."""
+        return self._has_come or (self._called_off is not None and self._called_off.is_set())
 
     def __enter__(self) -> "Interrupts":
         """Take over from Python's own handler."""
@@ -38,6 +48,6 @@ class Interrupts:
             signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def _handle(self, number, frame) -> None:
-        self.pending = True
+        self._has_come = True
         if self.in_user_code:
             raise KeyboardInterrupt

@@ -17,12 +17,11 @@ from numba.extending import is_jitted
 from ..hyperparameters import integer
 from .bounds import parse_bounds
 from .factory import adam
+from .interrupts import called_off
 from .minibatch import Minibatch, seed_numbers
 
 if TYPE_CHECKING:
     from scipy.optimize import OptimizeResult
-
-INTERVAL = 1000  # steps after which a run in a thread looks whether it is still wanted
 
 
 def multistart(
@@ -179,20 +178,15 @@ def _outcomes(tasks: list[tuple], workers: int) -> Iterator["OptimizeResult"]:
     return _in_processes(tasks, workers)
 
 
-def _run(task: tuple, **more) -> "OptimizeResult":
+def _run(task: tuple) -> "OptimizeResult":
     method, fun, start, args, options = task
-    return method(fun, start, args, **(options | more))
+    return method(fun, start, args, **options)
 
 
 def _in_threads(tasks: list[tuple], workers: int) -> Iterator["OptimizeResult"]:
     over = threading.Event()
-
-    def look(x):
-        if over.is_set():
-            raise StopIteration
-
-    with ThreadPoolExecutor(workers) as pool:
-        futures = [pool.submit(_run, task, callback=look, callback_interval=INTERVAL) for task in tasks]
+    with ThreadPoolExecutor(workers, initializer=called_off.set, initargs=(over,)) as pool:
+        futures = [pool.submit(_run, task) for task in tasks]
         try:
             for future in futures:
                 yield future.result()
