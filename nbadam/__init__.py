@@ -98,7 +98,7 @@ __all__ = [
 ]
 
 # Where names are that do not come from `methods`.  Each package is imported when something of it is
-# first asked for: `import nbadam` itself costs a millisecond.
+# first asked for: `import nbadam` itself does without Numba.
 _MODULES = {"methods", "models", "optimizers", "rules", "schedules", "vector_math"}
 _HOMES = {
     "BatchResult": "batches",
