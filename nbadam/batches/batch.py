@@ -20,7 +20,7 @@ from ..checks import number
 from ..hyperparameters import flag, integer, non_negative
 from ..methods.options import _CHECKS, DIVIDING, MAXITER, _learning_rate, _limit, _tolerances
 from ..methods.stopping import FTOL, GTOL, NONFINITE, XTOL
-from ..rules import Rule, ftrl_start
+from ..rules import ACCUMULATOR, Rule, ftrl_start
 from .data import as_args, as_data, as_matrix, pieces
 from .kernel import ENTRIES, FIXED, LAST_STEP, ROWS, columns, fill_table_kernel, problems_kernel
 from .status import BatchStatus
@@ -28,7 +28,6 @@ from .status import BatchStatus
 FIRST = 8  # problems in the first block
 BYTES = 1 << 25  # of a block's own arrays, at most
 LONGEST = 10_000_000  # steps for which the learning rates are tabulated
-ACCUMULATOR = 0.1  # what sums of squares start at, as in Keras
 
 STATUS = np.zeros(max(LAST_STEP, NONFINITE) + 1, np.int8)
 STATUS[[GTOL, FTOL, XTOL]] = BatchStatus.GTOL, BatchStatus.FTOL, BatchStatus.XTOL

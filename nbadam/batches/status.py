@@ -1,22 +1,6 @@
-"""What became of each of many problems, as numbers that know what they mean."""
+"""What became of each problem of a batch."""
 
-from enum import IntEnum
-
-
-class Status(IntEnum):
-    """Base of the enumerations whose members stand in the `status` arrays of results.
-
-    Each member is a number and a message.
-    """
-
-    message: str
-
-    def __new__(cls, value: int, message: str = ""):
-        """Make a member."""
-        member = int.__new__(cls, value)
-        member._value_ = value
-        member.message = message
-        return member
+from ..status import Status
 
 
 class BatchStatus(Status):

@@ -2,17 +2,17 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import IntEnum
 from functools import cached_property
 from importlib import import_module
 from typing import Any
 
 import numpy as np
 
+from ..status import Status
 from .covariance import invert_kernel
 
 
-class FitStatus(IntEnum):
+class FitStatus(Status):
     """What became of a fit; `message` says it in words.
 
     A status compares with the numbers in `FitResult.status`:
@@ -23,15 +23,6 @@ class FitStatus(IntEnum):
     >>> nbadam.FitStatus.MAXITER.success
     False
     """
-
-    message: str
-
-    def __new__(cls, value: int, message: str):
-        """Make a member of a number and a message."""
-        member = int.__new__(cls, value)
-        member._value_ = value
-        member.message = message
-        return member
 
     FTOL = 0, "Converged: a full step would lower chi2 by less than `ftol` of it."
     XTOL = 1, "Converged: no parameter changes by more than `xtol` of itself."

@@ -236,7 +236,6 @@ def _report(result) -> None:
     print(f"         Gradient evaluations: {result.njev:d}")
 
 
-_ACCUMULATOR = 0.1  # what sums of squares start at, as in Keras
 _ADAM = 'D. P. Kingma and J. Ba, "Adam: A method for stochastic optimization", ICLR 2015, arXiv:1412.6980'
 _EXAMPLE_RATES = {
     "adadelta": 0.05,
@@ -296,7 +295,7 @@ adagrad = _method(
     "adagrad",
     "Adagrad",
     'J. Duchi, E. Hazan and Y. Singer, "Adaptive subgradient methods", JMLR 12, 2011',
-    initial={"accumulator": _ACCUMULATOR},
+    initial={"accumulator": rules.ACCUMULATOR},
 )
 adadelta = _method(
     rules.ADADELTA,
@@ -307,7 +306,7 @@ adadelta = _method(
 
 
 def _accumulated_start(x, *scalars):
-    return rules.ftrl_start(x, _ACCUMULATOR, *scalars)
+    return rules.ftrl_start(x, rules.ACCUMULATOR, *scalars)
 
 
 ftrl = _method(
@@ -315,5 +314,5 @@ ftrl = _method(
     "ftrl",
     "FTRL-Proximal, its first proximal term centred at `x0`,",
     'H. B. McMahan et al., "Ad click prediction: A view from the trenches", KDD 2013',
-    initial={"accumulator": _ACCUMULATOR, "linear": _accumulated_start},
+    initial={"accumulator": rules.ACCUMULATOR, "linear": _accumulated_start},
 )

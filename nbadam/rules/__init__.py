@@ -23,6 +23,7 @@ from .adam import (
     RADAM_OPTAX,
 )
 from .descent import (
+    ACCUMULATOR,
     ADADELTA,
     ADAGRAD,
     ADAGRAD_INSIDE,
@@ -44,6 +45,7 @@ from .descent import (
 from .rule import Rule, ratio
 
 __all__ = [
+    "ACCUMULATOR",
     "ADADELTA",
     "ADAGRAD",
     "ADAGRAD_INSIDE",

@@ -148,6 +148,9 @@ def proximal(g, x, linear, before, after, inverse_rate, l1, curvature, shrinkage
     return (bounded - linear) / denominator if denominator != 0 else x, linear
 
 
+ACCUMULATOR = 0.1  # what the methods' sums of squares start at, as in Keras
+
+
 @register_jitable
 def ftrl_start(x, accumulator, inverse_rate, power, l1, curvature, shrinkage):
     """Slot `linear` that centres the proximal term of the initial accumulator at x instead of 0."""
