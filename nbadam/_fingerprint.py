@@ -6,6 +6,7 @@ import os
 import pickle
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import CodeType
 from typing import Any
 
 import numba
@@ -17,6 +18,7 @@ from . import imported_at
 # Settings of Numba that change the machine code.
 SETTINGS = "BOUNDSCHECK CPU_FEATURES CPU_NAME DEBUGINFO_DEFAULT ENABLE_AVX LOOP_VECTORIZE OPT SLP_VECTORIZE"
 COMPILER = Path(__file__).with_name("_jit.py")
+LIBRARIES = "numpy", "numba", "llvmlite"  # compiled from what this Numba knows of them, not from their text
 GENERATED = (
     "nbadam_generated_"  # begins the names of files that are named by their content: nobody edits them
 )
@@ -53,17 +55,39 @@ def fingerprint(kernel: Callable, signature) -> str:
     return digest.hexdigest()[:12]
 
 
-def reached(name: str, value, seen: set) -> Iterator[tuple[str, Any]]:
-    """Names and values of a function and all that it refers to, itself or through other functions."""
-    if _is_function(value):
-        yield name, value
-        if value not in seen:
-            seen.add(value)
-            variables = inspect.getclosurevars(inspect.unwrap(value))
-            for item in sorted({**variables.globals, **variables.nonlocals}.items()):
-                yield from reached(*item, seen)
-    elif not callable(value) and not inspect.ismodule(value):
-        yield name, value
+def reached(name: str, value, seen: set, names: frozenset[str] = frozenset()) -> Iterator[tuple[str, Any]]:
+    """Names and values of a function and all that it refers to, itself or through other functions.
+
+    Of a module that is what is among `names`, those that the function mentions.
+    """
+    if inspect.ismodule(value):
+        yield name, value.__name__
+        if (value, names) not in seen:
+            seen.add((value, names))
+            for attribute in sorted(names):
+                if hasattr(value, attribute):
+                    yield from reached(f"{name}.{attribute}", getattr(value, attribute), seen, names)
+        return
+    library = (getattr(value, "__module__", None) or "").partition(".")[0]
+    if callable(value) and library in LIBRARIES:
+        yield name, f"{value.__module__}.{getattr(value, '__qualname__', value)}"
+        return
+    yield name, value
+    if _is_function(value) and value not in seen:
+        seen.add(value)
+        function = inspect.unwrap(value)
+        names = frozenset(names_in(function.__code__))
+        variables = {name: function.__globals__[name] for name in names & function.__globals__.keys()}
+        cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
+        variables |= {name: cell.cell_contents for name, cell in cells}
+        for variable in sorted(variables):
+            yield from reached(variable, variables[variable], seen, names)
+
+
+def names_in(code: CodeType) -> set[str]:
+    """Names that a function mentions, in the functions within it, too."""
+    inner = [names_in(constant) for constant in code.co_consts if isinstance(constant, CodeType)]
+    return set(code.co_names).union(*inner)
 
 
 def _is_function(value) -> bool:

@@ -9,6 +9,7 @@ in its qualified name, and has exactly one signature: no index ever holds two ke
 
 import inspect
 import os
+import re
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
@@ -100,6 +101,14 @@ def compile_kernel(function, signature, *, name: str, mode: str):
                 break
         compiled.disable_compile()
     return compiled
+
+
+def reason(error: Exception) -> str:
+    """Tell what Numba found wrong with a user's function, in one line instead of its long message."""
+    text = re.sub(r"\x1b\[\d*m", "", str(error))
+    parts = text.split("(step: nopython frontend)")  # the first is about the kernel that calls it
+    found = re.split(r"There are \d|During:|File \"", parts[min(2, len(parts) - 1)])[0]
+    return " ".join(found.split())
 
 
 # --- Tuples inside kernels: plain Python, and what the compiler puts in its place ----------------

@@ -2,6 +2,8 @@
 
 import json
 import math
+from functools import partial
+from types import ModuleType
 
 import numba
 import numpy as np
@@ -32,7 +34,7 @@ def test_names_come_from_the_function_or_the_formula():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"formula": 3}, "must be a string or a function"),
+        ({"formula": 3}, "`formula` must be a function made by"),
         ({"formula": "x"}, "at least one parameter"),
         ({"formula": "a*x", "parameters": ["a", "a"]}, "differ from each other"),
         ({"formula": "a*x", "parameters": ["1a"]}, "must be names"),
@@ -124,13 +126,56 @@ def test_as_many_parameters_as_p0_where_the_function_does_not_tell():
         curve_fit(polynomial, X, X)
 
 
+def with_function(shape):
+    return lambda x, a: a * shape(x)
+
+
+def with_module(module):
+    return lambda x, a: a * module.FACTOR * x
+
+
+def with_inner_function(factor):
+    def model(x, a):
+        def scaled(u):
+            return factor * u
+
+        return scaled(a * x)
+
+    return model
+
+
+def test_functions_of_the_same_text_are_told_apart_by_what_they_refer_to():
+    for shape in (np.sinh, np.arctan):
+        assert_allclose(curve_fit(with_function(shape), X, 2 * shape(X)).popt, [2])
+    for factor in (1.0, 2.0):
+        module = ModuleType("constants")
+        module.FACTOR = factor
+        assert_allclose(curve_fit(with_module(module), X, 2 * X).popt, [2 / factor])
+        assert_allclose(curve_fit(with_inner_function(factor), X, 2 * X).popt, [2 / factor])
+
+
+class Callable:
+    def __call__(self, x, a):
+        return a * x
+
+
+@pytest.mark.parametrize("function", [Callable(), Callable().__call__, partial(power, b=1), np.power])
+def test_what_numba_cannot_read_the_text_of_is_refused(function):
+    with pytest.raises(ValueError, match="`f` must be a function made by"):
+        curve_fit(function, X, X, [1])
+    with pytest.raises(ValueError, match="`jac` must be a function made by"):
+        curve_fit(power, X, X, [1, 1], jac=function)
+
+
 @pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="Python can run it")
 def test_a_function_that_numba_cannot_compile():
     def model(x, a):
         return a * len(json.dumps(x))
 
-    with pytest.raises(ValueError, match=r"Numba cannot compile the model `model`"):
+    with pytest.raises(ValueError, match=r"Numba cannot compile the model `model`") as info:
         curve_fit(model, X, X, [1])
+    assert "dumps" in str(info.value)  # Numba's reason, and not all of its report
+    assert len(str(info.value)) < 400
 
 
 # --- Formulas -------------------------------------------------------------------------------------

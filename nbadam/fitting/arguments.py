@@ -3,12 +3,13 @@
 import pickle
 from collections import OrderedDict
 from collections.abc import Callable
+from types import CodeType
 
 import numpy as np
 
 from .._fingerprint import reached
 from ..checks import number
-from .model import Model, parameter_names
+from .model import Model, check_function, parameter_names
 
 _models: OrderedDict[bytes, Model] = OrderedDict()
 KEPT = 256  # models of functions and formulas; each keeps what was compiled for it
@@ -20,8 +21,10 @@ def parse_model(f, jac, p0, variables: int) -> Model:
         if jac is not None:
             raise ValueError("`jac` goes with a function: a Model has a `jacobian` of its own.")
         return f
-    if not (callable(f) or isinstance(f, str)):
-        raise ValueError(f"`f` must be a function, a formula or a Model, not {f!r}.")
+    if f is None:
+        raise ValueError("`f` must be a function, a formula or a Model, not None.")
+    check_function("f", None if isinstance(f, str) else f)
+    check_function("jac", jac)
     names = None if isinstance(f, str) else _generic_names(f, p0)
     model = Model(f, names, ["x"] if variables == 1 else [f"x{i}" for i in range(variables)], jacobian=jac)
     try:
@@ -45,10 +48,14 @@ def _content(function) -> list:
         if hasattr(value, "py_func"):
             value = value.py_func
         if hasattr(value, "__code__"):
-            code = value.__code__
-            value = code.co_code, repr(code.co_consts), code.co_names, code.co_filename, value.__defaults__
+            value = *_of_code(value.__code__), value.__defaults__, value.__kwdefaults__
         content.append((name, value))
     return content
+
+
+def _of_code(code: CodeType) -> tuple:
+    constants = [_of_code(value) if isinstance(value, CodeType) else repr(value) for value in code.co_consts]
+    return code.co_code, constants, code.co_names, code.co_filename
 
 
 def _generic_names(f, p0) -> list[str] | None:
@@ -169,6 +176,7 @@ def parse_start(p0, model: Model, sets, batch, lower, upper, is_fixed) -> Callab
             values = np.asarray(p0, dtype=float)
         except (TypeError, ValueError):
             raise ValueError(f"`p0` must be an array of numbers or a function, not {p0!r}.") from None
+        values = values.reshape(1) if values.ndim == 0 and n == 1 else values
         if values.ndim == 0 or values.shape[-1] != n:
             raise ValueError(
                 f"`p0` of shape {values.shape} must end in the number of parameters, {n}: {model.parameters}."

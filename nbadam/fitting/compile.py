@@ -18,7 +18,7 @@ from numba.core.errors import TypingError
 
 from .. import __version__, vector_math
 from .._fingerprint import GENERATED
-from .._jit import compile_kernel
+from .._jit import compile_kernel, reason
 from . import adam, functions, generate, lm
 from .generate import Layout, Shape
 from .losses import Loss
@@ -107,7 +107,8 @@ def _normal(model: Model, layout: Layout):
         return _compiled(module["normal"], layout)
     except TypingError as error:
         raise ValueError(
-            f"Numba cannot compile the model `{model.name}`, its Jacobian or the loss: {error}"
+            f"Numba cannot compile the model `{model.name}`, its Jacobian or the loss, which must be "
+            f"functions of numbers, not of arrays: {reason(error)}"
         ) from error
 
 

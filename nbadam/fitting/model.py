@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from numba.extending import is_jitted
 
 
 class Model:
@@ -70,10 +71,10 @@ class Model:
     ) -> None:
         self.formula = formula if isinstance(formula, str) else None
         self.function = None if isinstance(formula, str) else formula
-        if self.function is not None and not callable(self.function):
-            raise ValueError(f"`formula` must be a string or a function, not {formula!r}.")
-        if jacobian is not None and (self.formula is not None or not callable(jacobian)):
-            raise ValueError("`jacobian` must be a function, and goes with a function, not with a formula.")
+        for what, function in (("formula", self.function), ("jacobian", jacobian)):
+            check_function(what, function)
+        if jacobian is not None and self.formula is not None:
+            raise ValueError("`jacobian` goes with a function: SymPy derives that of a formula.")
         if guess is not None and not callable(guess):
             raise ValueError(f"`guess` must be a function of x and y, not {guess!r}.")
         self.variables = _names("variables", variables)
@@ -123,6 +124,12 @@ class Model:
         from .evaluate import evaluate
 
         return evaluate(self, x, parameters)
+
+
+def check_function(name: str, function) -> None:
+    """Raise unless this is None or a function whose bytecode Numba can read: no method, no NumPy function."""
+    if not (function is None or inspect.isfunction(function) or is_jitted(function)):
+        raise ValueError(f"`{name}` must be a function made by `def`, `lambda` or `njit`, not {function!r}.")
 
 
 def parameter_names(function: Callable) -> tuple[str, ...]:

@@ -3,12 +3,13 @@
 import math
 from collections.abc import Callable
 from functools import lru_cache
-from types import CellType, CodeType, FunctionType, ModuleType
+from types import CellType, FunctionType, ModuleType
 from typing import Any
 
 import numpy as np
 from numba.extending import is_jitted, register_jitable
 
+from .._fingerprint import names_in
 from . import functions
 from .formula import derive
 from .generate import Pointwise
@@ -59,7 +60,7 @@ def inlined(function: Callable, done: dict | None = None) -> Callable:
     if function in done:
         return done[function]
     code = function.__code__
-    names = _names(code)
+    names = names_in(code)
     scope = dict(function.__globals__)
     cells = tuple(CellType() for _ in function.__closure__ or ())
     copy = FunctionType(code, scope, function.__name__, function.__defaults__, cells or None)
@@ -69,11 +70,6 @@ def inlined(function: Callable, done: dict | None = None) -> Callable:
     for cell, original in zip(cells, function.__closure__ or (), strict=True):
         cell.cell_contents = _replaced(original.cell_contents, names, done)
     return register_jitable(error_model="numpy")(copy)
-
-
-def _names(code: CodeType) -> set[str]:
-    inner = [_names(constant) for constant in code.co_consts if isinstance(constant, CodeType)]
-    return set(code.co_names).union(*inner)
 
 
 def _replaced(value, names: set[str], done: dict):
