@@ -162,6 +162,8 @@ def test_poisson_is_the_likelihood_of_counts():
     assert_allclose(fit.pcov, np.linalg.inv(jacobian.T @ (jacobian / f[:, None])), rtol=1e-8)
     logs = np.where(counts > 0, counts * np.log(np.maximum(counts, 1) / f), 0)
     assert_allclose(fit.chi2, 2 * (f - counts + logs).sum(), rtol=1e-12)
+    with pytest.raises(ValueError, match="`ydata` must be >= 0 with loss='poisson', not -2"):
+        curve_fit(DECAY, X, np.where(counts == counts.max(), -2, counts), [10, 1, 1], loss="poisson")
 
 
 def test_several_variables():
@@ -291,6 +293,19 @@ def test_bad_rows_are_marked_and_harm_no_other():
     good = [0, 5, 6, 7]
     assert_array_equal(fit.popt[good], REFERENCE().popt[good])
     assert "not finite" in fit.message(3)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_squares_out_of_the_range_of_numbers_are_no_success(dtype):
+    """Where they are 0 for every model, any is the best; where they are infinite, none."""
+    tiny, huge = float(np.finfo(dtype).tiny) ** 0.6, float(np.finfo(dtype).max) ** 0.6
+    y = np.stack([Y[0], tiny * Y[0], huge * Y[0], 0 * Y[0]])
+    p0 = P0 * np.array([[1, 1, 1], [tiny, 1, tiny], [huge, 1, huge], [1, 1, 1]])
+    fit = curve_fit(DECAY, X, y, p0, dtype=dtype)
+    assert fit.status[1] == FitStatus.UNDERFLOW and "Use other units" in fit.message(1)
+    assert fit.status[2] == FitStatus.NOT_FINITE
+    assert np.isnan(fit.popt[1:3]).all()
+    assert fit.success[0] and fit.success[3]  # data that are all 0 are fitted by 0
 
 
 def test_data_sets_of_different_lengths():

@@ -77,12 +77,15 @@ class Problem:
 
     def __init__(self, sets: DataSets | RaggedSets, plan: Plan, chosen: np.ndarray) -> None:
         block = sets.block(chosen, plan.dtype)
+        y = block.data[:, 0]
+        if plan.loss.is_likelihood and (y < 0).any():
+            raise ValueError(f"`ydata` must be >= 0 with loss={plan.loss.name!r}, not {y[y < 0][0]:g}.")
         self._kernels = kernels(
             plan.model, plan.dtype.name, block.weighted, block.own_x, plan.bounded, plan.loss
         )
         self.p0 = np.array(plan.start(chosen), dtype=plan.dtype, order="C")
         self._box = _box(plan, chosen, self.p0)
-        self._data = block.x, block.data
+        self._data, self._weighted = (block.x, block.data), block.weighted
         self._f_scale = plan.dtype.type(plan.f_scale)
         self._tolerances = np.array([plan.ftol, plan.xtol], plan.dtype)
         self._points = block.points
@@ -96,10 +99,23 @@ class Problem:
             part.popt, part.information, part.chi2, part.nit, part.status,
         )  # fmt: skip
         part.points[:] = self._points
+        part.status[self._underflow(part.chi2)] = FitStatus.UNDERFLOW
         part.status[self._too_few] = FitStatus.TOO_FEW_POINTS
         failed = part.status > FitStatus.MAXITER
         part.popt[failed], part.chi2[failed], part.information[failed] = np.nan, np.nan, np.nan
         return part
+
+    def _underflow(self, chi2: np.ndarray) -> np.ndarray:
+        """Tell where a chi-square is next to 0 for data so small that the model need not fit them."""
+        limits = np.finfo(chi2.dtype)
+        least = limits.tiny / limits.eps
+        underflow = chi2 < least
+        if underflow.any():
+            data = self._data[1][underflow]
+            residuals = data[:, 0] * data[:, 1] if self._weighted else data[:, 0]
+            size = np.abs(residuals).max(axis=1)
+            underflow[underflow] = (size > 0) & (size < np.sqrt(least) / limits.eps)
+        return underflow
 
     def warmed_up(self, steps: int, learning_rate: float, scaling: int) -> np.ndarray:
         """Make steps of Adam from p0; return the best points, shape (fits, n)."""

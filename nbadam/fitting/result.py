@@ -27,10 +27,11 @@ class FitStatus(Status):
     FTOL = 0, "Converged: a full step would lower chi2 by less than `ftol` of it."
     XTOL = 1, "Converged: no parameter changes by more than `xtol` of itself."
     MAXITER = 2, "Not converged: `maxiter` evaluations are done. Try a better `p0`, or method='robust'."
-    NOT_FINITE = 3, "Failed: the model or its derivative is not finite at `p0`. Try another `p0`."
+    NOT_FINITE = 3, "Failed: the model, its derivative or a square is not finite at `p0`. Try another `p0`."
     TOO_FEW_POINTS = 4, "Failed: there are fewer points than parameters."
     NOT_RUN = 5, "Not run: the batch was interrupted before."
     ADAM = 6, "Not converged to full precision: the planned steps of Adam are done. method='lm' finishes it."
+    UNDERFLOW = 7, "Failed: squares of the residuals are too small for `dtype`. Use other units, or float64."
 
     @property
     def success(self) -> bool:
