@@ -6,6 +6,7 @@ import os
 import pickle
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import CodeType
 from typing import Any
 
 import numba
@@ -38,9 +39,10 @@ def fingerprint(kernel: Callable, signature) -> str:
             if is_jitted(value) and not value.__module__.startswith(__package__):
                 return ""
             if _is_function(value):
-                code = inspect.unwrap(value).__code__
+                function = inspect.unwrap(value)
+                code = function.__code__
                 files.add(code.co_filename)
-                value = code.co_firstlineno, code.co_linetable, code.co_code
+                value = code.co_firstlineno, code.co_linetable, code.co_code, function.__defaults__
             digest.update(pickle.dumps((name, value)))
         for file in sorted(files):
             status = os.stat(file)
@@ -53,17 +55,37 @@ def fingerprint(kernel: Callable, signature) -> str:
     return digest.hexdigest()[:12]
 
 
-def reached(name: str, value, seen: set) -> Iterator[tuple[str, Any]]:
-    """Names and values of a function and all that it refers to, itself or through other functions."""
+def reached(name: str, value, seen: set, names: frozenset[str] = frozenset()) -> Iterator[tuple[str, Any]]:
+    """Names and values of a function and all that it refers to, itself or through other functions.
+
+    Of a module that is not replaced by Numba's own, that is what has one of the `names` that the
+    function mentions: machine code holds its values as they were.
+    """
     if _is_function(value):
         yield name, value
         if value not in seen:
             seen.add(value)
-            variables = inspect.getclosurevars(inspect.unwrap(value))
-            for item in sorted({**variables.globals, **variables.nonlocals}.items()):
-                yield from reached(*item, seen)
-    elif not callable(value) and not inspect.ismodule(value):
+            function = inspect.unwrap(value)
+            names = mentioned(function.__code__)
+            variables = {key: function.__globals__[key] for key in names if key in function.__globals__}
+            for key, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+                variables[key] = cell.cell_contents
+            for key, item in sorted(variables.items()):
+                yield from reached(key, item, seen, names)
+    elif inspect.ismodule(value):
+        if value.__name__.split(".")[0] not in ("numpy", "numba") and (value, names) not in seen:
+            seen.add((value, names))
+            for key in sorted(names):
+                if hasattr(value, key):
+                    yield from reached(f"{name}.{key}", getattr(value, key), seen, names)
+    elif not callable(value):
         yield name, value
+
+
+def mentioned(code: CodeType) -> frozenset[str]:
+    """Names of globals and attributes in a function's code, and in that of functions inside it."""
+    inner = [mentioned(constant) for constant in code.co_consts if isinstance(constant, CodeType)]
+    return frozenset(code.co_names).union(*inner)
 
 
 def _is_function(value) -> bool:

@@ -6,14 +6,19 @@ from subprocesses import needs_ordinary_kernels, run
 pytestmark = needs_ordinary_kernels
 
 PROGRAM = """
+import os
 import numpy as np
 import nbadam
 from probes import compilations, say
 
 FACTOR = 1.0
+STEPS = np.full(6, float(os.environ.get("STEP", 1)))
 
 def line(x, a, b):
-    return FACTOR * a * x + b
+    total = 0.0
+    for i in range(int(x)):
+        total += STEPS[i]
+    return FACTOR * a * total + b
 
 x = np.arange(6.0)
 with compilations() as names:
@@ -28,6 +33,10 @@ def test_the_next_process_compiles_nothing_and_an_edited_model_is_seen(tmp_path)
     again = run(PROGRAM, tmp_path)
     assert again["compiled"] == []
     assert again["popt"] == first["popt"]
+    other = run(PROGRAM, tmp_path, STEP="2")  # another global array under the same text
+    assert "normal" in other["compiled"] and not {"fit", "judge", "solve"} & set(other["compiled"])
+    assert other["popt"] == pytest.approx([1.0, 1.0])
+    assert run(PROGRAM, tmp_path) == again
     edited = run(PROGRAM.replace("FACTOR = 1.0", "FACTOR = 2.0"), tmp_path)
     assert {"normal"} <= set(edited["compiled"])
     assert not {"fit", "judge", "solve"} & set(edited["compiled"])

@@ -3,6 +3,7 @@
 import pickle
 from collections import OrderedDict
 from collections.abc import Callable
+from copy import copy
 
 import numpy as np
 
@@ -10,24 +11,32 @@ from .._fingerprint import reached
 from ..checks import number
 from .model import Model, parameter_names
 
-_models: OrderedDict[bytes, Model] = OrderedDict()
+_models: OrderedDict[tuple[Model | None, bytes], Model] = OrderedDict()
 KEPT = 256  # models of functions and formulas; each keeps what was compiled for it
 
 
 def parse_model(f, jac, p0, variables: int) -> Model:
-    """Return `f` as a model: the same for functions that do the same, so that they are compiled once."""
+    """Return `f` as a model: the same for functions that do the same, so that they are compiled once.
+
+    Of a Model that is the copy that was made when what it refers to, such as arrays, had the values of now.
+    """
     if isinstance(f, Model):
         if jac is not None:
             raise ValueError("`jac` goes with a function: a Model has a `jacobian` of its own.")
-        return f
-    if not (callable(f) or isinstance(f, str)):
+        if f.function is None:
+            return f
+        model, owner, functions = copy(f), f, (f.function, f.jacobian)
+    elif callable(f) or isinstance(f, str):
+        names = None if isinstance(f, str) else _generic_names(f, p0)
+        variable_names = ["x"] if variables == 1 else [f"x{i}" for i in range(variables)]
+        model, owner, functions = Model(f, names, variable_names, jacobian=jac), None, (f, jac)
+    else:
         raise ValueError(f"`f` must be a function, a formula or a Model, not {f!r}.")
-    names = None if isinstance(f, str) else _generic_names(f, p0)
-    model = Model(f, names, ["x"] if variables == 1 else [f"x{i}" for i in range(variables)], jacobian=jac)
     try:
-        key = pickle.dumps([_content(function) for function in (f, jac)] + [model.parameters, variables])
+        content = [_content(function) for function in functions]
+        key = owner, pickle.dumps([*content, model.parameters, variables])
     except Exception:  # what a function refers to may be anything
-        return model
+        return f if owner is not None else model
     if key in _models:
         _models.move_to_end(key)
     _models[key] = model = _models.get(key, model)
