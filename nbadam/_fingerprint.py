@@ -40,9 +40,10 @@ def fingerprint(kernel: Callable, signature) -> str:
             if is_jitted(value) and not value.__module__.startswith(__package__):
                 return ""
             if _is_function(value):
-                code = inspect.unwrap(value).__code__
+                function = inspect.unwrap(value)
+                code = function.__code__
                 files.add(code.co_filename)
-                value = code.co_firstlineno, code.co_linetable, code.co_code
+                value = code.co_firstlineno, code.co_linetable, code.co_code, function.__defaults__
             digest.update(pickle.dumps((name, value)))
         for file in sorted(files):
             status = os.stat(file)
@@ -58,7 +59,8 @@ def fingerprint(kernel: Callable, signature) -> str:
 def reached(name: str, value, seen: set, names: frozenset[str] = frozenset()) -> Iterator[tuple[str, Any]]:
     """Names and values of a function and all that it refers to, itself or through other functions.
 
-    Of a module that is what is among `names`, those that the function mentions.
+    Of a module that is what has one of the `names` that the function mentions: machine code holds the
+    values as they were.
     """
     if inspect.ismodule(value):
         yield name, value.__name__
@@ -76,7 +78,7 @@ def reached(name: str, value, seen: set, names: frozenset[str] = frozenset()) ->
     if _is_function(value) and value not in seen:
         seen.add(value)
         function = inspect.unwrap(value)
-        names = frozenset(names_in(function.__code__))
+        names = mentioned(function.__code__)
         variables = {name: function.__globals__[name] for name in names & function.__globals__.keys()}
         cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
         variables |= {name: cell.cell_contents for name, cell in cells}
@@ -84,10 +86,10 @@ def reached(name: str, value, seen: set, names: frozenset[str] = frozenset()) ->
             yield from reached(variable, variables[variable], seen, names)
 
 
-def names_in(code: CodeType) -> set[str]:
-    """Names that a function mentions, in the functions within it, too."""
-    inner = [names_in(constant) for constant in code.co_consts if isinstance(constant, CodeType)]
-    return set(code.co_names).union(*inner)
+def mentioned(code: CodeType) -> frozenset[str]:
+    """Names of globals and attributes in a function's code, and in that of functions inside it."""
+    inner = [mentioned(constant) for constant in code.co_consts if isinstance(constant, CodeType)]
+    return frozenset(code.co_names).union(*inner)
 
 
 def _is_function(value) -> bool:

@@ -419,10 +419,13 @@ def test_a_package_in_a_zip_file_works(package, tmp_path):
 
 @pytest.fixture
 def modules(tmp_path, monkeypatch):
-    """Modules of a user: a kernel that reaches a function and a constant of two others."""
+    """Modules of a user: a kernel that reaches a function and constants of two others."""
     texts = {
-        "user_constants": "SCALE = 2.0\nUNUSED = 1",
-        "user_helper": "from user_constants import SCALE\ndef helper(x):\n    return SCALE * x",
+        "user_constants": "SCALE = 2.0\nTABLE = [1.0]\nUNUSED = 1",
+        "user_helper": (
+            "import user_constants\nfrom user_constants import SCALE\n"
+            "def helper(x):\n    return SCALE * x + sum([user_constants.TABLE[0] for _ in range(3)])"
+        ),
         "user_kernel": "from user_helper import helper\ndef kernel(x):\n    return helper(x)",
     }
     monkeypatch.syspath_prepend(tmp_path)
@@ -449,6 +452,9 @@ def test_a_fingerprint_covers_all_that_a_kernel_reaches(modules, monkeypatch):
     monkeypatch.setattr(modules["user_helper"], "SCALE", 3.0)
     assert fingerprint() not in ("", original)
     monkeypatch.setattr(modules["user_helper"], "SCALE", 2.0)
+    monkeypatch.setattr(modules["user_constants"], "TABLE", [2.0])  # in a function inside the function
+    assert fingerprint() not in ("", original)
+    monkeypatch.setattr(modules["user_constants"], "TABLE", [1.0])
     monkeypatch.setattr(modules["user_constants"], "UNUSED", 2)
     assert fingerprint() == original
     helper = Path(modules["user_helper"].__file__)

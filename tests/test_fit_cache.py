@@ -6,15 +6,17 @@ from subprocesses import needs_ordinary_kernels, run
 pytestmark = needs_ordinary_kernels
 
 PROGRAM = """
+import os
 import numpy as np
 import nbadam
 from probes import compilations, say
 
 FACTOR = 1.0
+WEIGHTS = np.full(3, float(os.environ.get("WEIGHT", 1)))
 shape = np.sinh
 
 def model(x, a, b):
-    return FACTOR * a * shape(x) + b
+    return FACTOR * a * WEIGHTS[int(2 * x)] * shape(x) + b
 
 x = np.linspace(0, 1, 6)
 with compilations() as names:
@@ -29,6 +31,10 @@ def test_the_next_process_compiles_nothing_and_an_edited_model_is_seen(tmp_path)
     again = run(PROGRAM, tmp_path)
     assert again["compiled"] == []
     assert again["popt"] == first["popt"]
+    other = run(PROGRAM, tmp_path, WEIGHT="2")  # another global array under the same text
+    assert "normal" in other["compiled"] and not {"fit", "judge", "solve"} & set(other["compiled"])
+    assert other["popt"] == pytest.approx([1.0, 1.0])
+    assert run(PROGRAM, tmp_path) == again
     edits = (("FACTOR = 1.0", "FACTOR = 2.0", [1.0, 1.0]), ("np.sinh", "np.arctan", [2.0, 1.0]))
     for old, new, expected in edits:
         edited = run(PROGRAM.replace(old, new), tmp_path)

@@ -115,6 +115,32 @@ def test_a_global_that_changes_is_seen():
         SCALE = 2.0
 
 
+TABLE = np.linspace(1, 2, 5)
+CONSTANTS = ModuleType("constants")
+CONSTANTS.scale, CONSTANTS.doubled = 1.0, njit(lambda u: 2 * u)
+
+
+def summed(x, a):
+    """A model that looks beyond its point, also into a module and from a function inside it."""
+    return a * CONSTANTS.scale * CONSTANTS.doubled(sum([TABLE[i] for i in range(int(x))]))
+
+
+@pytest.mark.parametrize("what", [summed, Model(summed)], ids=["function", "Model"])
+def test_arrays_and_modules_that_change_are_seen(what):
+    x = np.arange(6.0)
+    y = 2 * np.concatenate([[0], TABLE.cumsum()])
+    assert_allclose(curve_fit(what, x, y, [1.0]).popt, [1])
+    saved = TABLE.copy()
+    try:
+        TABLE[:] *= 2
+        assert_allclose(curve_fit(what, x, y, [1.0]).popt, [0.5])
+        CONSTANTS.scale = 2.0
+        assert_allclose(curve_fit(what, x, y, [1.0]).popt, [0.25])
+    finally:
+        TABLE[:], CONSTANTS.scale = saved, 1.0
+    assert_allclose(curve_fit(what, x, y, [1.0]).popt, [1])
+
+
 def test_as_many_parameters_as_p0_where_the_function_does_not_tell():
     def polynomial(x, *c):
         return c[0] + c[1] * x + c[2] * x * x

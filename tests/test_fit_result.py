@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from nbadam import FitStatus, curve_fit
+from nbadam import FitStatus, Model, curve_fit
 from nbadam.fitting.covariance import invert_kernel
 
 X = np.linspace(0, 3, 12)
@@ -26,7 +26,7 @@ def test_status_and_messages(fit):
     assert fit.status[1, 2] == FitStatus.TOO_FEW_POINTS
     assert fit.message((1, 2)) == FitStatus.TOO_FEW_POINTS.message
     assert repr(fit) == "FitResult(12 fits of slope, offset: 11 FTOL, 1 TOO_FEW_POINTS)"
-    assert [status.success for status in FitStatus] == [True, True, False, False, False, False, False]
+    assert [status.success for status in FitStatus] == [True, True] + 6 * [False]
 
 
 def test_derived_quantities(fit):
@@ -78,6 +78,23 @@ def test_plots(fit):
         fit.map("width")
     with pytest.raises(ValueError, match="one or two axes"):
         curve_fit(line, X, line(X, 1, 2), [1, 1]).map("slope")
+
+
+@pytest.mark.parametrize("constant", [True, False])
+def test_a_plot_of_two_variables(constant):
+    """A curve over the one that differs; if both do, data over the model's values."""
+    pytest.importorskip("matplotlib").use("Agg")
+
+    def plane(point, a, b):
+        return a * point[0] + b * point[1]
+
+    x = np.stack([np.full(X.size, 2.0) if constant else X**2, X])
+    fit = curve_fit(Model(plane, variables=["u", "v"]), x, 3 * x[0] + x[1], [1.0, 1.0])
+    ax = fit.plot()
+    horizontal, vertical = ax.lines[-1].get_data()
+    assert ax.get_xlabel() == ("v" if constant else "model")
+    assert_allclose(vertical, 6 + horizontal if constant else horizontal)
+    assert_allclose(ax.lines[0].get_xdata(), X if constant else 3 * X**2 + X)
 
 
 def test_covariances_are_inverses():

@@ -3,6 +3,7 @@
 import pickle
 from collections import OrderedDict
 from collections.abc import Callable
+from copy import copy
 from types import CodeType
 
 import numpy as np
@@ -11,26 +12,34 @@ from .._fingerprint import reached
 from ..checks import number
 from .model import Model, check_function, parameter_names
 
-_models: OrderedDict[bytes, Model] = OrderedDict()
+_models: OrderedDict[tuple[Model | None, bytes], Model] = OrderedDict()
 KEPT = 256  # models of functions and formulas; each keeps what was compiled for it
 
 
 def parse_model(f, jac, p0, variables: int) -> Model:
-    """Return `f` as a model: the same for functions that do the same, so that they are compiled once."""
+    """Return `f` as a model: the same for functions that do the same, so that they are compiled once.
+
+    Of a Model that is the copy that was made when what it refers to, such as arrays, had the values of now.
+    """
     if isinstance(f, Model):
         if jac is not None:
             raise ValueError("`jac` goes with a function: a Model has a `jacobian` of its own.")
-        return f
-    if f is None:
+        if f.function is None:
+            return f
+        model, owner, functions = copy(f), f, (f.function, f.jacobian)
+    elif f is None:
         raise ValueError("`f` must be a function, a formula or a Model, not None.")
-    check_function("f", None if isinstance(f, str) else f)
-    check_function("jac", jac)
-    names = None if isinstance(f, str) else _generic_names(f, p0)
-    model = Model(f, names, ["x"] if variables == 1 else [f"x{i}" for i in range(variables)], jacobian=jac)
+    else:
+        check_function("f", None if isinstance(f, str) else f)
+        check_function("jac", jac)
+        names = None if isinstance(f, str) else _generic_names(f, p0)
+        variable_names = ["x"] if variables == 1 else [f"x{i}" for i in range(variables)]
+        model, owner, functions = Model(f, names, variable_names, jacobian=jac), None, (f, jac)
     try:
-        key = pickle.dumps([_content(function) for function in (f, jac)] + [model.parameters, variables])
+        content = [_content(function) for function in functions]
+        key = owner, pickle.dumps([*content, model.parameters, variables])
     except Exception:  # what a function refers to may be anything
-        return model
+        return f if owner is not None else model
     if key in _models:
         _models.move_to_end(key)
     _models[key] = model = _models.get(key, model)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numba.extending import is_jitted, register_jitable
 
-from .._fingerprint import names_in
+from .._fingerprint import mentioned
 from . import functions
 from .formula import derive
 from .generate import Pointwise
@@ -60,7 +60,7 @@ def inlined(function: Callable, done: dict | None = None) -> Callable:
     if function in done:
         return done[function]
     code = function.__code__
-    names = names_in(code)
+    names = mentioned(code)
     scope = dict(function.__globals__)
     cells = tuple(CellType() for _ in function.__closure__ or ())
     copy = FunctionType(code, scope, function.__name__, function.__defaults__, cells or None)
@@ -72,9 +72,9 @@ def inlined(function: Callable, done: dict | None = None) -> Callable:
     return register_jitable(error_model="numpy")(copy)
 
 
-def _replaced(value, names: set[str], done: dict):
+def _replaced(value, names: frozenset[str], done: dict):
     if isinstance(value, ModuleType):
-        return _module(value, names)
+        return _module(value, names, done)
     if is_jitted(value) or isinstance(value, FunctionType):
         if (value.__module__ or "").split(".")[0] in (__package__.split(".")[0], "numba", "numpy"):
             return value
@@ -82,16 +82,16 @@ def _replaced(value, names: set[str], done: dict):
     return VECTORISED.get(value, value) if callable(value) else value
 
 
-def _module(module: ModuleType, names: set[str]) -> ModuleType:
-    """Make a module like `module` as far as `names` go, but with the vectorised functions."""
-    used = {name: getattr(module, name) for name in names if hasattr(module, name)}
-    vectorised = {name: VECTORISED[value] for name, value in used.items() if _is_vectorised(value)}
-    if not vectorised:
-        return module
-    copy = ModuleType(module.__name__)
-    vars(copy).update(used | vectorised)
-    return copy
-
-
-def _is_vectorised(value) -> bool:
-    return callable(value) and value in VECTORISED
+def _module(module: ModuleType, names: frozenset[str], done: dict) -> ModuleType:
+    """Make a module like `module` as far as `names` go, but with the functions that are replaced."""
+    if (module, names) not in done:
+        done[module, names] = module  # for modules that name each other
+        used = {name: getattr(module, name) for name in names if hasattr(module, name)}
+        others = {  # but a plain function of a module is for Python: Numba cannot call it
+            name: value if isinstance(value, FunctionType) else _replaced(value, names, done)
+            for name, value in used.items()
+        }
+        if any(others[name] is not value for name, value in used.items()):
+            done[module, names] = copy = ModuleType(module.__name__)
+            vars(copy).update(others)
+    return done[module, names]

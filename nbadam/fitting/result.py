@@ -201,8 +201,8 @@ class FitResult:
         Returns
         -------
         matplotlib Axes
-            With one variable the model is a curve over the data, with several the data are plotted
-            against the model's values.
+            Where only one variable differs between the points, the model is a curve over it; else the
+            data are plotted against the model's values, beside the line on which they would agree.
         """
         if np.size(index) != self.chi2.ndim:
             raise ValueError(
@@ -212,15 +212,17 @@ class FitResult:
         number = int(np.ravel_multi_index(np.atleast_1d(index), self.chi2.shape)) if self.chi2.ndim else 0
         x, y, sigma = self.data.one(number)
         popt = self.popt[index]
-        horizontal = x[0] if len(x) == 1 else self.model(x, *popt)
-        ax.errorbar(horizontal, y, sigma, fmt=".", color="0.4", label="data")
-        if len(x) == 1:
-            grid = np.linspace(x.min(), x.max(), 400)
-            curve = self.model(grid, *popt)
+        varying = np.flatnonzero((x != x[:, :1]).any(axis=1)) if len(x) > 1 else [0]
+        if len(varying) == 1:
+            v = varying[0]
+            grid = np.tile(x[:, :1], 400)
+            grid[v] = np.linspace(x[v].min(), x[v].max(), 400)
+            horizontal, line, curve = x[v], grid[v], self.model(grid, *popt)
         else:
-            grid = curve = np.sort(horizontal)
-        ax.plot(grid, curve, color="C3", label="model")
-        ax.set_xlabel(self.model.variables[0] if len(x) == 1 else "model")
+            horizontal = line = curve = self.model(x, *popt)
+        ax.errorbar(horizontal, y, sigma, fmt=".", color="0.4", label="data")
+        ax.plot(line, curve, color="C3", label="model")
+        ax.set_xlabel(self.model.variables[varying[0]] if len(varying) == 1 else "model")
         ax.set_ylabel("y")
         values = ", ".join(f"{name} = {value:.4g}" for name, value in zip(self.parameters, popt, strict=True))
         ax.set_title(f"{values}\n{self.message(index)}", fontsize="small")
