@@ -17,8 +17,8 @@ from numba.extending import is_jitted
 from .. import rules
 from ..blocks import Blocks, default_workers, work_through
 from ..checks import number
-from ..hyperparameters import flag, integer, non_negative
-from ..methods.options import _CHECKS, DIVIDING, MAXITER, _learning_rate, _limit, _tolerances
+from ..hyperparameters import flag, integer
+from ..methods.options import DIVIDING, MAXITER, hyper_from, learning_rate_from, limit, tolerances_from
 from ..methods.stopping import FTOL, GTOL, NONFINITE, XTOL
 from ..rules import ACCUMULATOR, Rule, ftrl_start
 from .data import as_args, as_data, as_matrix, pieces
@@ -249,7 +249,7 @@ class _Batch:
         self.scale = as_matrix("x_scale", x_scale, shape, low=0.0)
         self.lower, self.upper = _boxes(bounds, shape)
         self.hyper = _hyper(rule, hyperparameters)
-        maxiter, self.at_end = _limit("maxiter", settings, MAXITER), BatchStatus.MAXITER
+        maxiter, self.at_end = limit("maxiter", settings, MAXITER), BatchStatus.MAXITER
         if settings["steps"] is not None:
             steps = number("steps", settings["steps"], low=0)
             if settings["maxiter"] is None or steps <= maxiter:
@@ -258,10 +258,10 @@ class _Batch:
             raise ValueError(f"`maxiter` and `steps` must be at most {LONGEST:,}, not {maxiter:g}.")
         self.settings = (
             float(int(maxiter)),
-            *_tolerances(settings)[:3],
-            _limit("clipvalue", settings, inf),
-            _limit("clipnorm", settings, inf),
-            _limit("weight_decay", settings, 0.0),
+            *tolerances_from(settings)[:3],
+            limit("clipvalue", settings, inf),
+            limit("clipnorm", settings, inf),
+            limit("weight_decay", settings, 0.0),
         )
         default = rule.hyperparameters["learning_rate"]
         self._schedule(default if learning_rate is None else learning_rate, int(maxiter), shape)
@@ -278,7 +278,7 @@ class _Batch:
                 raise ValueError("`learning_rate` must be the same for all variables with this rule.")
         else:
             self.schedule = np.empty(maxiter)
-            schedule, _ = _learning_rate(learning_rate, shape[1], divides=self.rule in DIVIDING)
+            schedule, _ = learning_rate_from(learning_rate, self.rule, shape[1])
             self.schedule[:] = schedule(np.arange(maxiter))
         self.table = tuple(np.empty(self.schedule.size) for _ in range(columns(self.rule)))
         fill_table_kernel(self.rule)(self.schedule, self.hyper, self.table)
@@ -381,7 +381,7 @@ def _hyper(rule: Rule, given: dict[str, float]) -> tuple[float, ...]:
             f"minimize_batch() got an unexpected keyword argument {unknown[0]!r}; "
             f"the hyperparameters of this rule are {', '.join(known) or 'none'}."
         )
-    return tuple(_CHECKS.get(name, non_negative)(name, value) for name, value in (known | given).items())
+    return hyper_from(rule, known | given)
 
 
 @lru_cache(maxsize=64)

@@ -14,11 +14,12 @@ from ..rules import Rule
 from .bounds import parse_bounds
 from .differences import PERTURBATION, SCHEMES, Differences, Perturbations
 from .documentation import HYPERPARAMETERS, TEMPLATE
+from .driver import drive
 from .first_look import FIRST_RADIUS, first_look
 from .minibatch import Minibatch, seed_numbers
 from .objective import Objective
-from .options import OPTIONS, is_automatic, parameters, plan_from, settings_from, state_from, warn
-from .run import run
+from .options import OPTIONS, is_automatic, parameters, settings_from, state_from, warn
+from .plan import plan_from
 
 
 def _method(
@@ -133,13 +134,13 @@ def _minimize(rule, settings, given, initial, fun, x0, args, jac, bounds, constr
     result = None
     if is_compiled(objective) and (look is None or interval > 1) and points is None:
         try:
-            result = run(objective, plan, x0, compiled=True, **how)
+            result = drive(objective, plan, x0, compiled=True, **how)
         except NumbaError as error:
             reason = str(error).strip().splitlines()[0]
             warn(f"`fun` cannot be called from compiled code, so the run is driven from Python: {reason}")
             objective = _objective(fun, jac, args, settings, lower, upper)
     if result is None:
-        result = run(objective, plan, x0, **how)
+        result = drive(objective, plan, x0, **how)
     if points is not None:
         result.allvecs = points
     if settings["disp"]:
@@ -212,15 +213,15 @@ def _adapted(callback, points: list | None) -> tuple[Callable | None, bool]:
     # SciPy's rule: a single parameter of this very name asks for the new form.
     wants_value = callback is not None and set(parameters(callback)) == {"intermediate_result"}
 
-    def look(state):
+    def look(run):
         from scipy.optimize import OptimizeResult
 
         if points is not None:
-            points.append(state.x.copy())
+            points.append(run.x.copy())
         if wants_value:
-            callback(intermediate_result=OptimizeResult(x=state.x.copy(), fun=state.f))
+            callback(intermediate_result=OptimizeResult(x=run.x.copy(), fun=run.f))
         elif callback is not None:
-            callback(state.x.copy())
+            callback(run.x.copy())
 
     return (look if callback is not None or points is not None else None), wants_value
 
