@@ -14,8 +14,9 @@ from numba.extending import overload, register_jitable
 
 from .._jit import cast, compile_kernel, put, store, take
 from ..gradients import clip_scale, norm_from
-from ..kernels import BLOCK, SWEEP, _block_sum, clipped
-from ..methods.compiled import _in_place, _returning, place
+from ..kernels import BLOCK, SWEEP, block_sum, clipped
+from ..methods.compiled import place
+from ..methods.evaluator import evaluator
 from ..methods.stopping import BAD_SHAPE, CONTINUE, GTOL, NONFINITE, WINDOW, judge, take_in
 from ..rules import Rule
 
@@ -68,7 +69,7 @@ def norm(g, limit):
     """Norm of a gradient clipped by value, summed as `kernels.sum_squares` does."""
     total = 0.0
     for start in range(0, g.size, BLOCK):
-        total += _block_sum(g[start : start + BLOCK], limit)
+        total += block_sum(g[start : start + BLOCK], limit)
     return norm_from(total, g, limit)
 
 
@@ -214,7 +215,7 @@ def problems_kernel(rule: Rule, fun: Callable, writes: bool, dtype: str):
     It is not cached on disk, as Numba's cache does not see a change in the function; but what takes
     long to compile are the two kernels that it is linked with, and they are.
     """
-    evaluate = _in_place(fun) if writes else _returning(fun)
+    evaluate = evaluator(fun, writes)
     load, advance = loading_kernel(rule, dtype), advancing_kernel(rule, dtype)
 
     @njit(error_model="numpy", nogil=True)

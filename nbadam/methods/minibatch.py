@@ -9,7 +9,7 @@ from numba import types
 
 from .._jit import compile_kernel
 from ..hyperparameters import flag, integer
-from .compiled import writes_gradient
+from .evaluator import writes_gradient
 
 CHUNK_BYTES = 1 << 24  # of data that `full` looks at in one call
 
