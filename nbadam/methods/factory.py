@@ -16,9 +16,10 @@ from .differences import PERTURBATION, SCHEMES, Differences, Perturbations
 from .documentation import HYPERPARAMETERS, TEMPLATE
 from .driver import drive
 from .first_look import FIRST_RADIUS, first_look
-from .minibatch import Minibatch, seed_numbers
+from .minibatch import Minibatch
 from .objective import Objective
 from .options import OPTIONS, is_automatic, parameters, settings_from, state_from, warn
+from .orders import seed_numbers
 from .plan import plan_from
 
 
