@@ -10,7 +10,7 @@ from math import inf, isfinite, nan
 
 import numpy as np
 from numba import from_dtype, njit, types
-from numba.extending import overload, register_jitable
+from numba.extending import register_jitable
 
 from .._jit import cast, compile_kernel, put, store, take
 from ..gradients import clip_scale, norm_from
@@ -19,6 +19,7 @@ from ..methods.compiled import place
 from ..methods.evaluator import evaluator
 from ..methods.stopping import BAD_SHAPE, CONTINUE, GTOL, NONFINITE, WINDOW, judge, take_in
 from ..rules import Rule
+from .data import rows
 
 _inlined = register_jitable(error_model="numpy")
 _inlined(place)
@@ -26,7 +27,6 @@ _inlined(judge)
 
 # What the loop returns beside the codes of `stopping`.
 FIXED, LAST_STEP = BAD_SHAPE + 1, BAD_SHAPE + 2
-
 
 # Rows of the work array of a run; what is in the user's units says so.
 X, BEFORE, SLOPE, LOWER, UPPER, MEAN, SCALE, HERE, BEST, USER_LOWER, USER_UPPER = range(11)
@@ -36,32 +36,6 @@ PHASE, DONE, FOUND, FLAT, F, F_START, F_BEST, TALLY = range(8)
 ENTRIES = 17
 # What the objective was last evaluated for.
 AT_START, AT_STEP, AT_MEAN = range(3)
-
-
-def row(column, i):
-    """Return what belongs to problem `i`: an entry of an array, or the piece between two offsets."""
-    if isinstance(column, tuple):
-        values, offsets = column
-        return values[offsets[i] : offsets[i + 1]]
-    return column[i]
-
-
-@overload(row)
-def _row(column, i):
-    if isinstance(column, types.BaseTuple):
-        return lambda column, i: column[0][column[1][i] : column[1][i + 1]]
-    return lambda column, i: column[i]
-
-
-def rows(columns, i):
-    """Return what belongs to problem `i`, of each argument."""
-    return tuple(row(column, i) for column in columns)
-
-
-@overload(rows)
-def _rows(columns, i):
-    entries = "".join(f"row(columns[{k}], i), " for k in range(len(columns)))
-    return eval(f"lambda columns, i: ({entries})", globals())
 
 
 @_inlined
