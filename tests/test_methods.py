@@ -18,7 +18,6 @@ from scipy.optimize import (
 )
 
 import nbadam
-from nbadam.methods import factory as methods
 
 FAST = {"learning_rate": 0.1}
 
@@ -563,7 +562,7 @@ def ignore(x):
 )
 def test_a_run_in_compiled_code_equals_the_run_from_python(options, monkeypatch):
     # With the compiler switched off, the compiled run's text runs all the same.
-    monkeypatch.setattr(methods, "is_jitted", lambda fun: True)
+    monkeypatch.setattr("nbadam.methods.minimize.is_jitted", lambda fun: True)
     arguments = {"fun": compiled_rosenbrock, "x0": [-1.2, 1.0], "args": (50.0,), **options}
     assert_same(fit(**arguments), fit(**arguments, callback=ignore))
 

@@ -315,7 +315,7 @@ def test_plot_history(monkeypatch):
     matplotlib.pyplot.close("all")
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
-    with pytest.raises(ImportError):
+    with pytest.raises(ModuleNotFoundError, match=r"install `nbadam\[plot\]`"):
         nbadam.plot_history(result)
 
 
