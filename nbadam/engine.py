@@ -1,14 +1,13 @@
 """State and step: the one engine behind optimizer objects and SciPy methods."""
 
 from collections.abc import Sequence
-from functools import cache, cached_property
+from functools import cached_property
 from math import inf
 
 import numpy as np
 
-from . import kernels
-from ._jit import compile_kernel
 from ._threads import parallel_is_safe
+from .kernels import dense_kernel, sum_squares_kernel
 from .rules import Rule
 
 WIDTH = 16  # arrays served by one call of a wide kernel
@@ -75,7 +74,7 @@ class State:
         if self._largest < PARALLEL_SIZE:
             kernel = self._serial
         else:
-            kernel = _dense(self.rule, self._dtype, self.width, mode(self._largest))
+            kernel = dense_kernel(self.rule, self._dtype, self.width, mode(self._largest))
         xs = self.xs
         if self.width > 1:
             xs = tuple(self._empty if g is None else x for x, g in zip(xs, gs, strict=True)) + self._padding
@@ -84,12 +83,12 @@ class State:
 
     @cached_property
     def _serial(self):
-        return _dense(self.rule, self._dtype, self.width, "serial")  # looking it up costs 0.4 us
+        return dense_kernel(self.rule, self._dtype, self.width, "serial")  # looking it up costs 0.4 us
 
     def sum_squares(self, gs, clip: float = inf) -> np.ndarray:
         """Sum of the squares of each array's gradient, clipped by value first; shape (width,)."""
         sums = np.empty(self.width)
-        _sum_squares(self._dtype, self.width, mode(self._largest))(self._filled(gs), clip, sums)
+        sum_squares_kernel(self._dtype, self.width, mode(self._largest))(self._filled(gs), clip, sums)
         return sums
 
     def _filled(self, gs):
@@ -102,26 +101,6 @@ def mode(size: int, parallel_from: int = PARALLEL_SIZE) -> str:
     if size < parallel_from:
         return "serial"
     return "parallel" if parallel_is_safe() else "nogil"
-
-
-@cache
-def _dense(rule: Rule, dtype: str, width: int, mode: str):
-    return compile_kernel(
-        kernels.dense(rule),
-        kernels.dense_signature(rule, dtype, width),
-        name=f"dense_{rule.name}_{dtype}_{width}",
-        mode=mode,
-    )
-
-
-@cache
-def _sum_squares(dtype: str, width: int, mode: str):
-    return compile_kernel(
-        kernels.sum_squares(),
-        kernels.sum_squares_signature(dtype, width),
-        name=f"sum_squares_{dtype}_{width}",
-        mode=mode,
-    )
 
 
 def _zeros(size: int, dtype: np.dtype, stagger: int) -> np.ndarray:

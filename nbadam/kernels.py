@@ -6,13 +6,15 @@ of them lie in shared flat arrays, each variable's part beginning at its entry o
 kernels are one text and give the same bits.  Kernels never raise; arrays are C-contiguous.
 """
 
+from functools import cache
 from math import inf
 
 import numpy as np
 from numba import from_dtype, prange, types
 from numba.extending import register_jitable
 
-from ._jit import cast, cut, put, store, take
+from ._jit import cast, compile_kernel, cut, put, store, take
+from .rules import Rule
 
 BLOCK = 4096  # elements summed at a time: fixed, so that a sum does not depend on the threads
 # A plain step leaves subnormal numbers alone but for every sixteenth: soon enough for moments that
@@ -52,12 +54,13 @@ def dense(rule):
     return kernel
 
 
-def dense_signature(rule, dtype, width):
-    """Types of the arguments of a `dense` kernel."""
+@cache
+def dense_kernel(rule: Rule, dtype: str, width: int, mode: str):
+    """Return `dense`, compiled."""
     element, double = from_dtype(np.dtype(dtype)), types.float64
     array, gradient = types.Array(element, 1, "C"), types.Array(element, 1, "C", readonly=True)
     per_array = types.Array(double, 1, "C")
-    return types.void(
+    signature = types.void(
         types.UniTuple(gradient, width),
         types.UniTuple(array, width),
         types.UniTuple(array, len(rule.slots)),
@@ -68,11 +71,12 @@ def dense_signature(rule, dtype, width):
         per_array,
         per_array,
     )
+    return compile_kernel(dense(rule), signature, name=f"dense_{rule.name}_{dtype}_{width}", mode=mode)
 
 
 @register_jitable(error_model="numpy", fastmath={"reassoc"})
-def _block_sum(g, limit):
-    # Adding in double precision keeps float32 sums from overflowing.
+def block_sum(g, limit):
+    """Sum of the squares of a block, clipped by value; in double precision, so that no float32 overflows."""
     total = 0.0
     for i in range(g.size):
         g_i = np.float64(clipped(g[i], limit))
@@ -90,7 +94,7 @@ def sum_squares():
             blocks = (g.size + BLOCK - 1) // BLOCK
             partial = np.empty(blocks)
             for b in prange(blocks):
-                partial[b] = _block_sum(g[b * BLOCK : (b + 1) * BLOCK], limit)
+                partial[b] = block_sum(g[b * BLOCK : (b + 1) * BLOCK], limit)
             sums[k] = 0.0
             for b in range(blocks):
                 sums[k] += partial[b]
@@ -98,7 +102,9 @@ def sum_squares():
     return kernel
 
 
-def sum_squares_signature(dtype, width):
-    """Types of the arguments of a `sum_squares` kernel."""
+@cache
+def sum_squares_kernel(dtype: str, width: int, mode: str):
+    """Return `sum_squares`, compiled."""
     gradient = types.Array(from_dtype(np.dtype(dtype)), 1, "C", readonly=True)
-    return types.void(types.UniTuple(gradient, width), types.float64, types.Array(types.float64, 1, "C"))
+    signature = types.void(types.UniTuple(gradient, width), types.float64, types.Array(types.float64, 1, "C"))
+    return compile_kernel(sum_squares(), signature, name=f"sum_squares_{dtype}_{width}", mode=mode)

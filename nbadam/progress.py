@@ -1,6 +1,9 @@
 """Progress bars, by tqdm."""
 
+from math import inf
 from typing import Any
+
+from .extras import extra
 
 
 def progress_bar(total: float, done: int, unit: str) -> Any:
@@ -20,10 +23,5 @@ def progress_bar(total: float, done: int, unit: str) -> Any:
     ModuleNotFoundError
         If tqdm is not installed.
     """
-    try:
-        from tqdm.auto import tqdm
-    except ModuleNotFoundError:
-        raise ModuleNotFoundError(
-            "`progress=True` needs tqdm: install `nbadam[progress]`.", name="tqdm"
-        ) from None
-    return tqdm(total=total if total < float("inf") else None, initial=done, unit=unit, unit_scale=True)
+    tqdm = extra("tqdm.auto", "progress", "`progress=True`").tqdm
+    return tqdm(total=total if total < inf else None, initial=done, unit=unit, unit_scale=True)

@@ -72,3 +72,8 @@ def finish(process: subprocess.Popen, timeout: float = TIMEOUT) -> dict:
 def run(program: str, folder: Path, **settings) -> dict:
     """Run a program to its end and return what it has said."""
     return finish(start(program, folder, **settings))
+
+
+def cache_files(folder: Path, pattern: str = "*") -> list[Path]:
+    """Files in the cache of the processes that `run` started in a folder."""
+    return sorted((folder / "cache").glob(f"*/{pattern}"))

@@ -4,9 +4,8 @@ import inspect
 
 import numpy as np
 import pytest
-from numba import njit
 from numpy.testing import assert_allclose, assert_array_equal
-from runs import assert_same
+from runs import FAST, fit, paraboloid, slope, value
 from scipy.optimize import (
     Bounds,
     LinearConstraint,
@@ -18,28 +17,6 @@ from scipy.optimize import (
 )
 
 import nbadam
-from nbadam.methods import factory as methods
-
-FAST = {"learning_rate": 0.1}
-
-
-def paraboloid(x, a=1.0):
-    """Value and gradient of a bowl whose minimum is at (a, 2 a, ..., n a)."""
-    centre = a * np.arange(1, x.size + 1)
-    return float(np.sum((x - centre) ** 2)), 2 * (x - centre)
-
-
-def value(x, a=1.0):
-    return paraboloid(x, a)[0]
-
-
-def slope(x, a=1.0):
-    return paraboloid(x, a)[1]
-
-
-def fit(fun=paraboloid, x0=(0.0, 0.0, 0.0), jac=True, **options):
-    arguments = {k: options.pop(k) for k in ("args", "bounds", "callback", "method", "tol") if k in options}
-    return minimize(fun, x0, jac=jac, options=FAST | options, **{"method": nbadam.adam, **arguments})
 
 
 def test_signature_is_the_one_that_scipy_calls():
@@ -230,165 +207,6 @@ def test_x0_outside_bounds_is_moved_into_them_with_a_warning():
     assert_array_equal(result.x, [0.5, 0, 0])
 
 
-# --- Ends --------------------------------------------------------------------------------------
-
-
-def test_start_at_the_optimum():
-    result = fit(x0=[1.0, 2.0, 3.0])
-    assert (result.success, result.nit, result.nfev) == (True, 0, 1)
-
-
-def test_start_at_a_constrained_optimum():
-    result = fit(x0=[0.5, 2.0, 3.0], bounds=[(0, 0.5), (0, 9), (0, 9)])
-    assert (result.success, result.nit) == (True, 0)
-
-
-@pytest.mark.parametrize("jac", [True, None], ids=["gradient", "differences"])
-def test_maxiter_is_respected_and_says_so(jac):
-    result = fit(paraboloid if jac else value, jac=jac, maxiter=17)
-    assert (result.success, result.status, result.nit) == (False, 1, 17)
-    assert "Maximum number of iterations has been exceeded" in result.message
-    assert "TOTAL NO. OF ITERATIONS REACHED LIMIT" in result.message
-    assert "learning_rate" in result.message
-
-
-def test_maxiter_zero_float_and_steps():
-    result = fit(maxiter=0)
-    assert (result.nit, result.nfev, result.status) == (0, 1, 1)
-    assert fit(maxiter=7.0).nit == 7
-    planned = fit(steps=17)
-    assert (planned.success, planned.status, planned.nit) == (True, 0, 17)
-    assert_array_equal(planned.x, fit(maxiter=17).x)
-    assert fit(steps=17, maxiter=5).status == 1
-
-
-def test_a_planned_run_goes_on_where_others_stop_unless_told_otherwise():
-    assert fit(steps=2000).nit == 2000
-    assert fit(steps=2000, gtol=1e-5).nit < 2000
-
-
-def test_maxfun():
-    result = fit(value, jac=None, maxfun=50)
-    assert (result.success, result.status) == (False, 2)
-    assert 50 <= result.nfev < 54
-    assert "TOTAL NO. OF F,G EVALUATIONS EXCEEDS LIMIT" in result.message
-    assert fit(maxfev=5).nfev == 5
-
-
-def test_tolerances():
-    assert "`gtol`" in fit(ftol=0, xtol=0).message
-    assert "`ftol`" in fit(gtol=0, ftol=0.5, xtol=0).message
-    assert "`xtol`" in fit(gtol=0, ftol=0, xtol=0.5).message
-    assert fit(tol=1e-1).nit < fit(tol=1e-8).nit
-    assert fit(tol=1e-1, gtol=1e-8, ftol=0, xtol=0).nit == fit(gtol=1e-8, ftol=0, xtol=0).nit
-
-
-def test_noise_does_not_pass_for_convergence():
-    rng = np.random.default_rng(0)
-
-    def noisy(x):
-        f, g = paraboloid(x)
-        return f + rng.normal(), g + rng.normal(size=x.size)
-
-    result = fit(noisy, maxiter=3000)
-    assert result.status == 1
-    assert_allclose(result.x, [1, 2, 3], atol=1.0)
-
-
-def test_a_noisy_objective_can_meet_tolerances():
-    rng = np.random.default_rng(0)
-
-    def noisy(x):
-        f, g = paraboloid(x)
-        return f + rng.normal(), g + rng.normal(size=x.size)
-
-    result = fit(noisy, gtol=0.3)
-    assert result.success
-    assert_allclose(result.x, [1, 2, 3], atol=0.5)
-
-
-@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-@pytest.mark.parametrize("where", ["value", "gradient"])
-def test_what_is_not_finite_ends_the_run_at_the_best_point(bad, where):
-    def broken(x):
-        f, g = paraboloid(x)
-        if x[0] > 0.5:
-            f, g[1] = (bad, g[1]) if where == "value" else (f, bad)
-        return f, g
-
-    result = fit(broken)
-    assert (result.success, result.status) == (False, 3)
-    assert np.isfinite(result.x).all()
-    assert np.isfinite(result.jac).all()
-    assert 0 < result.fun < value(np.zeros(3))
-    assert result.fun == value(result.x)
-    assert f"at step {result.nit}" in result.message
-    assert ("entry 1" in result.message) == (where == "gradient")
-    assert "learning_rate" in result.message
-
-
-def test_what_is_not_finite_with_a_separate_gradient():
-    def broken(x):
-        return slope(x) if x[0] < 0.5 else np.full_like(x, np.nan)
-
-    result = fit(value, jac=broken)
-    assert result.status == 3
-    assert_array_equal(result.x, 0)  # the only point whose value was looked at
-    assert result.fun == value(np.zeros(3))
-
-
-def test_not_finite_at_x0():
-    result = fit(lambda x: (np.nan, x))
-    assert (result.success, result.status, result.nit) == (False, 3, 0)
-    assert_array_equal(result.x, 0)
-    assert "`x0`" in result.message
-
-
-def test_no_result_is_worse_than_the_start():
-    def deceptive(x):  # the gradient points the wrong way
-        return float(x @ x), -2 * x
-
-    result = fit(deceptive, [1.0], maxiter=20)
-    assert result.fun <= 1.0
-    assert_array_equal(result.x, [1.0])
-
-
-def test_a_cycle_of_large_steps_does_not_pass_for_convergence():
-    # Steps of 0.25 to and fro: the mean of the gradients vanishes, the gradient at the mean point does not.
-    def crooked(x):
-        return abs(x[0] - 0.1), np.array([1.0 if x[0] > 0.1 else -1.0])
-
-    result = minimize(
-        crooked, [1.0], jac=True, method=nbadam.lion, options={"learning_rate": 0.25, "maxiter": 1000}
-    )
-    assert (result.success, result.status) == (False, 1)
-    assert result.nfev > result.nit + 1  # the mean point was looked at
-
-
-def test_without_noise_success_means_a_small_gradient():
-    def powell(x):
-        a, b, c, d = x[0] + 10 * x[1], x[2] - x[3], x[1] - 2 * x[2], x[0] - x[3]
-        g = np.array([2 * a + 40 * d**3, 20 * a + 4 * c**3, 10 * b - 8 * c**3, -10 * b - 40 * d**3])
-        return a**2 + 5 * b**2 + c**4 + 10 * d**4, g
-
-    result = fit(powell, [3.0, -1.0, 0.0, 1.0], ftol=0)
-    assert result.success
-    assert np.abs(result.jac).max() <= 1e-5
-    assert_array_equal(result.jac, powell(result.x)[1])
-    assert result.fun == powell(result.x)[0]
-
-
-def test_clipping_by_norm_where_squares_overflow():
-    def steep(x):
-        return 0.0, np.full(x.shape, 1e200)
-
-    # With a large epsilon the step is proportional to the clipped gradient.
-    options = {"x0": [0.0, 0.0], "steps": 1, "learning_rate": 1e6, "epsilon": 1e6}
-    reference = fit(lambda x: (0.0, np.full(2, 1e-3 / np.sqrt(2))), **options).x
-    with np.errstate(over="ignore"):  # which plain Python sees
-        assert_allclose(fit(steep, clipnorm=1e-3, **options).x, reference, rtol=1e-12)
-
-
 # --- Callbacks ---------------------------------------------------------------------------------
 
 
@@ -528,82 +346,6 @@ def test_clipping_by_norm_scales_the_gradient():
     free = fit(steps=1, epsilon=1e6, learning_rate=1e6).x
     clipped = fit(steps=1, epsilon=1e6, learning_rate=1e6, clipnorm=0.5).x
     assert_allclose(clipped / free, 0.5 / np.linalg.norm(slope(np.zeros(3))), rtol=1e-4)
-
-
-# --- Compiled objectives -----------------------------------------------------------------------
-
-
-@njit
-def compiled_rosenbrock(x, b):
-    g = np.empty_like(x)
-    a = x[1] - x[0] * x[0]
-    g[0] = -4 * b * x[0] * a - 2 * (1 - x[0])
-    g[1] = 2 * b * a
-    return b * a * a + (1 - x[0]) * (1 - x[0]), g
-
-
-def ignore(x):
-    """Call back, and so keep the run in Python."""
-
-
-@pytest.mark.parametrize(
-    "options",
-    [
-        {},
-        {"clipnorm": 1.0, "clipvalue": 3.0, "weight_decay": 0.01, "x_scale": [1.0, 2.0], "steps": 1500},
-        {"learning_rate": [0.05, 0.03], "amsgrad": True, "maxiter": 1234},
-        {"learning_rate": lambda step: 0.1 * 0.999**step, "steps": 700},
-        {"maxfun": 321},
-        {"bounds": [(None, 0.9), (-5, 3)]},
-        {"method": nbadam.adagrad, "steps": 300},
-        {"average": "tail", "patience": 300},
-        {"average": "ema", "steps": 600},
-    ],
-    ids=["plain", "clipped", "array rate", "schedule", "maxfun", "bounds", "adagrad", "tail", "ema"],
-)
-def test_a_run_in_compiled_code_equals_the_run_from_python(options, monkeypatch):
-    # With the compiler switched off, the compiled run's text runs all the same.
-    monkeypatch.setattr(methods, "is_jitted", lambda fun: True)
-    arguments = {"fun": compiled_rosenbrock, "x0": [-1.2, 1.0], "args": (50.0,), **options}
-    assert_same(fit(**arguments), fit(**arguments, callback=ignore))
-
-
-@njit
-def compiled_log(x):
-    return x[0] - np.log(x[0]) if x[0] < 2 else np.nan, 1 - 1 / x
-
-
-def test_compiled_run_that_leaves_the_domain():
-    result = fit(compiled_log, [3.0e-3])
-    driven = fit(compiled_log, [3.0e-3], callback=ignore)
-    assert result.message == driven.message
-    away = fit(compiled_log, [1.9], learning_rate=-0.0 + 1.0, beta_1=0.0, steps=3)
-    assert np.isfinite(away.x).all()
-
-
-@njit
-def wrong_shape_later(x):
-    return x[0] * x[0], np.ones(2) if x[0] < 0.5 else 2 * x
-
-
-def test_compiled_gradient_of_the_wrong_shape():
-    with pytest.raises(ValueError, match="shape"):
-        fit(wrong_shape_later, [1.0])
-
-
-@njit
-def returns_a_tuple_gradient(x):
-    return x[0] * x[0], (2 * x[0],)
-
-
-def test_compiled_function_that_only_python_can_use():
-    from numba import config
-
-    if config.DISABLE_JIT:
-        pytest.skip("nothing is compiled")
-    with pytest.warns(OptimizeWarning, match="driven from Python"):
-        result = fit(returns_a_tuple_gradient, [1.0])
-    assert_allclose(result.x, 0, atol=1e-4)
 
 
 # --- What is refused, and what warns ---------------------------------------------------------------

@@ -3,7 +3,6 @@
 import os
 import signal
 import threading
-import time
 
 import numpy as np
 import pytest
@@ -267,9 +266,7 @@ def test_ctrl_c_in_compiled_code(name, default_handler):
     fit(**PROBLEMS[name](), steps=1)
     timer = threading.Timer(0.3, signal.raise_signal, [signal.SIGINT])
     timer.start()
-    begun = time.monotonic()
-    result = fit(**PROBLEMS[name](), steps=1e12, learning_rate=1e-9)
-    assert time.monotonic() - begun < 10
+    result = fit(**PROBLEMS[name](), steps=1e12, learning_rate=1e-9)  # would take days
     timer.join()
     assert (result.success, result.status) == (False, 7)
     assert_same_state(result.state, fit(**PROBLEMS[name](), steps=result.nit, learning_rate=1e-9).state)

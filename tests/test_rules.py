@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numba import njit, types
 
-from nbadam import engine, rules
+from nbadam import kernels, rules
 from nbadam.engine import PARALLEL_SIZE, WIDTH, State
 from nbadam.kernels import SWEEP
 from nbadam.rules import Rule, descent
@@ -287,7 +287,7 @@ def test_norms_have_the_same_bits_in_every_mode(dtype):
     sums = []
     for mode in ("serial", "nogil", "parallel"):
         sums.append(np.empty(1))
-        engine._sum_squares(np.dtype(dtype).name, 1, mode)((g,), math.inf, sums[-1])
+        kernels.sum_squares_kernel(np.dtype(dtype).name, 1, mode)((g,), math.inf, sums[-1])
     assert sums[0] == sums[1] == sums[2]
     np.testing.assert_allclose(sums[0], (g.astype(np.float64) ** 2).sum(), rtol=1e-12)
 

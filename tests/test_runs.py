@@ -1,22 +1,21 @@
 """When runs stop, which point they return, and what they tell about it."""
 
 import sys
-import time
-import warnings
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import runs
 from hypothesis import given
 from hypothesis import strategies as st
-from numba import njit
 from numpy.testing import assert_allclose, assert_array_equal
-from runs import assert_same
+from runs import assert_same, compiled_bowl
 from scipy.optimize import minimize
 from test_minibatch import EXACT, A, B, plain_loss
 
 import nbadam
-from nbadam.methods import compiled, stopping
+from nbadam.methods import stopping
 from nbadam.methods.history import ROWS, History, new_history, push
 
 
@@ -37,9 +36,7 @@ class Noisy:
         return f + noise[0], g + noise[1:]
 
 
-def fit(fun, x0=(0.0, 0.0, 0.0), jac=True, callback=None, args=(), **options):
-    options = {"learning_rate": 0.05} | options
-    return minimize(fun, x0, jac=jac, args=args, callback=callback, method=nbadam.adam, options=options)
+fit = partial(runs.fit, learning_rate=0.05)
 
 
 # --- Stop rules ----------------------------------------------------------------------------------
@@ -99,16 +96,18 @@ def test_patience_is_the_comparison_that_it_says(seed, windows, offset, scale):
     assert judged(values, patience) == expected
 
 
-def test_max_time():
+def test_max_time(monkeypatch):
+    clock = 0.0
+
     def slow(x):
-        time.sleep(0.01)
+        nonlocal clock
+        clock += 0.125
         return bowl(x)
 
-    begun = time.monotonic()
-    result = fit(slow, max_time=0.1, steps=10_000)
-    assert time.monotonic() - begun < 5
+    monkeypatch.setattr("nbadam.methods.driver.time", SimpleNamespace(perf_counter=lambda: clock))
+    result = fit(slow, max_time=1.0, steps=10_000)
     assert (result.success, result.status) == (False, 6)
-    assert 0 < result.nit < 100
+    assert result.nit == 9  # the first step after which more than a second has passed
     assert_same(fit(bowl, steps=150, state=result.state), fit(bowl, steps=150))
 
 
@@ -315,101 +314,8 @@ def test_plot_history(monkeypatch):
     matplotlib.pyplot.close("all")
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
-    with pytest.raises(ImportError):
+    with pytest.raises(ModuleNotFoundError, match=r"install `nbadam\[plot\]`"):
         nbadam.plot_history(result)
-
-
-# --- Compiled objectives -------------------------------------------------------------------------
-
-
-@njit
-def compiled_bowl(x, center):
-    g = np.empty_like(x)
-    f = 0.0
-    for i in range(x.size):
-        g[i] = 2 * (x[i] - center)
-        f += (x[i] - center) ** 2
-    return f, g
-
-
-@njit
-def bowl_in_place(x, g, center):
-    f = 0.0
-    for i in range(x.size):
-        g[i] = 2 * (x[i] - center)
-        f += (x[i] - center) ** 2
-    return f
-
-
-def test_callbacks_at_intervals():
-    def watched(fun):
-        seen = []
-        result = fit(
-            fun, args=(1.0,), steps=35, callback_interval=10,
-            callback=lambda intermediate_result: seen.append(intermediate_result),
-        )  # fmt: skip
-        assert [r.fun for r in seen] == [compiled_bowl(r.x, 1.0)[0] for r in seen]
-        assert_array_equal([r.x for r in seen], [fit(fun, args=(1.0,), steps=k).x for k in (10, 20, 30)])
-        return result
-
-    assert_same(watched(compiled_bowl), watched(lambda x, center: compiled_bowl(x, center)))
-
-
-def test_a_callback_at_intervals_can_stop_the_run():
-    def enough(x):
-        raise StopIteration
-
-    result = fit(compiled_bowl, args=(1.0,), callback=enough, callback_interval=10)
-    assert (result.status, result.nit) == (99, 10)
-
-
-@pytest.mark.skipif(not hasattr(bowl_in_place, "py_func"), reason="plain functions return the gradient")
-def test_a_function_that_writes_the_gradient():
-    returning = fit(compiled_bowl, args=(0.5,), steps=300)
-    assert_same(fit(bowl_in_place, args=(0.5,), steps=300), returning)
-    assert_same(fit(bowl_in_place, args=(0.5,), steps=300, callback=lambda x: None), returning)
-
-
-@pytest.mark.skipif(not hasattr(bowl_in_place, "py_func"), reason="nothing is compiled")
-def test_a_function_is_compiled_once_for_each_type(monkeypatch):
-    run = compiled.compiled_run(nbadam.rules.ADAM, False, compiled_bowl, in_place=False, on_batches=False)
-    fit(compiled_bowl, args=(1.0,), steps=5)
-    before = len(run.signatures)
-    for center in (2.0, 3.0):
-        fit(compiled_bowl, [0.0, 1.0], args=(center,), steps=5, clipnorm=1.0, average="tail")
-    assert len(run.signatures) == before
-    assert (
-        compiled.compiled_run(nbadam.rules.ADAM, False, compiled_bowl, in_place=False, on_batches=False)
-        is run
-    )
-
-
-def test_threads_that_come_at_once_share_one_compiled_run():
-    fun = njit(lambda x: (x[0], x))
-    with ThreadPoolExecutor(4) as pool:
-        runs = list(
-            pool.map(
-                lambda _: compiled.compiled_run(
-                    nbadam.rules.SGD, False, fun, in_place=False, on_batches=False
-                ),
-                range(8),
-            )
-        )
-    assert len(set(runs)) == 1
-
-
-def test_functions_made_in_a_loop_do_not_pile_up_without_a_word():
-    def make(k):
-        return compiled.compiled_run(
-            nbadam.rules.ADAM, False, njit(lambda x: (x[0] * k, x)), in_place=False, on_batches=False
-        )
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        for k in range(compiled.MANY - 1):
-            make(k)
-    with pytest.warns(RuntimeWarning, match="Define it once.* pass what changes through `args`"):
-        make(compiled.MANY)
 
 
 # --- Epochs and nothing else ---------------------------------------------------------------------

@@ -268,5 +268,6 @@ def test_plot_on_new_axes():
 
 def test_plot_without_matplotlib(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with pytest.raises(ImportError, match=r"pip install 'nbadam\[plot\]'"):
+    monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
+    with pytest.raises(ModuleNotFoundError, match=r"install `nbadam\[plot\]`"):
         schedules.plot(ExponentialDecay(0.1, 10, 0.5), 30)

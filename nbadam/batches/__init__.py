@@ -1,6 +1,6 @@
 """Many independent problems at once."""
 
-from .batch import BatchResult, minimize_batch
-from .status import BatchStatus
+from .batch import minimize_batch
+from .result import BatchResult, BatchStatus
 
 __all__ = ["BatchResult", "BatchStatus", "minimize_batch"]

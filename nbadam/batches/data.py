@@ -3,6 +3,8 @@
 from typing import Any
 
 import numpy as np
+from numba import types
+from numba.extending import overload
 
 Ragged = tuple[np.ndarray, np.ndarray]  # values of all problems, and the offsets that cut them up
 
@@ -136,3 +138,32 @@ def _plain(name: str, array) -> np.ndarray:
     ):
         raise ValueError(f"`{name}` must hold numbers that Numba knows, not {array.dtype}.")
     return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
+
+
+# --- Inside kernels ------------------------------------------------------------------------------
+
+
+def row(column, i):
+    """Return what belongs to problem `i`: an entry of an array, or the piece between two offsets."""
+    if isinstance(column, tuple):
+        values, offsets = column
+        return values[offsets[i] : offsets[i + 1]]
+    return column[i]
+
+
+@overload(row)
+def _row(column, i):
+    if isinstance(column, types.BaseTuple):
+        return lambda column, i: column[0][column[1][i] : column[1][i + 1]]
+    return lambda column, i: column[i]
+
+
+def rows(columns, i):
+    """Return what belongs to problem `i`, of each argument."""
+    return tuple(row(column, i) for column in columns)
+
+
+@overload(rows)
+def _rows(columns, i):
+    entries = "".join(f"row(columns[{k}], i), " for k in range(len(columns)))
+    return eval(f"lambda columns, i: ({entries})", globals())

@@ -10,14 +10,16 @@ from math import inf, isfinite, nan
 
 import numpy as np
 from numba import from_dtype, njit, types
-from numba.extending import overload, register_jitable
+from numba.extending import register_jitable
 
 from .._jit import cast, compile_kernel, put, store, take
 from ..gradients import clip_scale, norm_from
-from ..kernels import BLOCK, SWEEP, _block_sum, clipped
-from ..methods.compiled import _in_place, _returning, place
+from ..kernels import BLOCK, SWEEP, block_sum, clipped
+from ..methods.compiled import place
+from ..methods.evaluator import evaluator
 from ..methods.stopping import BAD_SHAPE, CONTINUE, GTOL, NONFINITE, WINDOW, judge, take_in
 from ..rules import Rule
+from .data import rows
 
 _inlined = register_jitable(error_model="numpy")
 _inlined(place)
@@ -25,7 +27,6 @@ _inlined(judge)
 
 # What the loop returns beside the codes of `stopping`.
 FIXED, LAST_STEP = BAD_SHAPE + 1, BAD_SHAPE + 2
-
 
 # Rows of the work array of a run; what is in the user's units says so.
 X, BEFORE, SLOPE, LOWER, UPPER, MEAN, SCALE, HERE, BEST, USER_LOWER, USER_UPPER = range(11)
@@ -37,38 +38,12 @@ ENTRIES = 17
 AT_START, AT_STEP, AT_MEAN = range(3)
 
 
-def row(column, i):
-    """Return what belongs to problem `i`: an entry of an array, or the piece between two offsets."""
-    if isinstance(column, tuple):
-        values, offsets = column
-        return values[offsets[i] : offsets[i + 1]]
-    return column[i]
-
-
-@overload(row)
-def _row(column, i):
-    if isinstance(column, types.BaseTuple):
-        return lambda column, i: column[0][column[1][i] : column[1][i + 1]]
-    return lambda column, i: column[i]
-
-
-def rows(columns, i):
-    """Return what belongs to problem `i`, of each argument."""
-    return tuple(row(column, i) for column in columns)
-
-
-@overload(rows)
-def _rows(columns, i):
-    entries = "".join(f"row(columns[{k}], i), " for k in range(len(columns)))
-    return eval(f"lambda columns, i: ({entries})", globals())
-
-
 @_inlined
 def norm(g, limit):
     """Norm of a gradient clipped by value, summed as `kernels.sum_squares` does."""
     total = 0.0
     for start in range(0, g.size, BLOCK):
-        total += _block_sum(g[start : start + BLOCK], limit)
+        total += block_sum(g[start : start + BLOCK], limit)
     return norm_from(total, g, limit)
 
 
@@ -214,7 +189,7 @@ def problems_kernel(rule: Rule, fun: Callable, writes: bool, dtype: str):
     It is not cached on disk, as Numba's cache does not see a change in the function; but what takes
     long to compile are the two kernels that it is linked with, and they are.
     """
-    evaluate = _in_place(fun) if writes else _returning(fun)
+    evaluate = evaluator(fun, writes)
     load, advance = loading_kernel(rule, dtype), advancing_kernel(rule, dtype)
 
     @njit(error_model="numpy", nogil=True)

@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from importlib import import_module
 from typing import Any
 
 import numpy as np
 
+from ..extras import extra
 from ..status import Status
 from .covariance import invert_kernel
 
@@ -265,12 +265,3 @@ def _axes(ax):
     if ax is not None:
         return ax
     return extra("matplotlib.pyplot", "plot").figure(layout="constrained").add_subplot()
-
-
-def extra(module: str, name: str):
-    """Import what an optional extra brings."""
-    try:
-        return import_module(module)
-    except ModuleNotFoundError as error:
-        package = module.partition(".")[0]
-        raise ModuleNotFoundError(f"This needs {package}: install `nbadam[{name}]`.", name=package) from error

@@ -14,16 +14,16 @@ from weakref import WeakKeyDictionary, WeakSet
 import numpy as np
 from numba import njit, types
 from numba.core.compiler_lock import global_compiler_lock
-from numba.extending import is_jitted, overload, register_jitable
+from numba.extending import register_jitable
 
 from .._jit import compile_kernel, put, store, take
-from ..engine import _sum_squares
 from ..gradients import clip_scale, norm_from
-from ..kernels import SWEEP, clipped
+from ..kernels import SWEEP, clipped, sum_squares_kernel
 from ..rules import Rule
 from . import history
 from .auto import stretch_kernel
 from .averaging import weight
+from .evaluator import evaluator
 from .stopping import BAD_SHAPE, CONTINUE, NONFINITE, WINDOW, judge_kernel, take_in
 
 
@@ -68,109 +68,13 @@ def place_kernel():
     return compile_kernel(place, signature, name="place", mode="serial")
 
 
-def writes_gradient(fun: Callable, least: int) -> bool:
-    """Whether a function that Numba compiled has one parameter more than its `least` arguments."""
-    if not is_jitted(fun):
-        return False
-    required = 0
-    for parameter in inspect.signature(inspect.unwrap(fun)).parameters.values():
-        if parameter.kind is parameter.VAR_POSITIONAL:
-            return False
-        if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
-            required += parameter.default is parameter.empty
-    return required == least + 1
-
-
-# --- Objectives: evaluate(k, x, g, args) writes the gradient and returns the value, and whether it fits
-
-
-def _returning(fun):
-    @njit(error_model="numpy")
-    def evaluate(k, x, g, args):
-        f, gradient = fun(x, *args)
-        if gradient.shape != x.shape:
-            return f, False
-        for i in range(x.size):
-            g[i] = gradient[i]
-        return f, True
-
-    return evaluate
-
-
-def _in_place(fun):
-    @njit(error_model="numpy")
-    def evaluate(k, x, g, args):
-        return fun(x, g, *args), True
-
-    return evaluate
-
-
-def _on_batches(evaluate):
-    """Evaluate batch `k` of those that `args` describes: see `minibatch.Sampler.batches`."""
-
-    @njit(error_model="numpy")
-    def evaluate_batch(k, x, g, args):
-        rows, starts, data, buffers, more = args
-        batch = gather(data, rows[starts[k] : starts[k + 1]], buffers)
-        return evaluate(k, x, g, batch + more)
-
-    return evaluate_batch
-
-
-def gather(data, rows, buffers):
-    """Copy rows of every array of a tuple into the beginning of its buffer; return these parts."""
-    return tuple(_gather(array, rows, buffer) for array, buffer in zip(data, buffers, strict=True))
-
-
-def _gather(array, rows, buffer):
-    buffer[: rows.size] = array[rows]
-    return buffer[: rows.size]
-
-
-@overload(_gather)
-def _gather_compiled(array, rows, buffer):
-    if array.ndim == 1:
-
-        def gather(array, rows, buffer):
-            for j in range(rows.size):
-                buffer[j] = array[rows[j]]
-            return buffer[: rows.size]
-    elif array.ndim == 2:
-
-        def gather(array, rows, buffer):
-            for j in range(rows.size):
-                row = np.uint64(rows[j])  # 1.15 times as fast as an index that might be negative
-                for c in range(array.shape[1]):
-                    buffer[j, c] = array[row, c]
-            return buffer[: rows.size]
-    else:
-
-        def gather(array, rows, buffer):
-            for j in range(rows.size):
-                source, target = array[rows[j]], buffer[j]
-                for index in np.ndindex(source.shape):
-                    target[index] = source[index]
-            return buffer[: rows.size]
-
-    return gather
-
-
-@overload(gather)
-def _gather_all(data, rows, buffers):
-    parts = "".join(f"_gather(data[{k}], rows, buffers[{k}]), " for k in range(len(data)))
-    return eval(f"lambda data, rows, buffers: ({parts})", globals())
-
-
-# --- The run -------------------------------------------------------------------------------------
-
-
 def descent(rule: Rule, evaluate: Callable, automatic: bool):
     """Compile the run of a rule on an objective, with automatic rates or given ones.
 
     Nothing of it is cached on disk: Numba's cache does not see a change in the objective.
     """
     update, scalars = rule.update, rule.scalars
-    sum_squares, judge = _sum_squares("float64", 1, "serial"), judge_kernel()
+    sum_squares, judge = sum_squares_kernel("float64", 1, "serial"), judge_kernel()
     stretch = stretch_kernel()
 
     # Loops instead of `a[:] = b`, whose broadcasting takes Numba seconds to compile.
@@ -257,8 +161,7 @@ push = register_jitable(history.push)
 
 @lru_cache(maxsize=64)
 def _compiled_run(rule: Rule, automatic: bool, fun: Callable, in_place: bool, on_batches: bool):
-    evaluate = _in_place(fun) if in_place else _returning(fun)
-    return descent(rule, _on_batches(evaluate) if on_batches else evaluate, automatic)
+    return descent(rule, evaluator(fun, in_place, on_batches), automatic)
 
 
 MANY = 5  # functions made from one text, from which on it looks like a loop

@@ -3,22 +3,11 @@
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-from numba.core.errors import NumbaError
-from numba.extending import is_jitted
-
 from .. import rules
-from ..checks import positive
-from ..hyperparameters import integer
 from ..rules import Rule
-from .bounds import parse_bounds
-from .differences import PERTURBATION, SCHEMES, Differences, Perturbations
 from .documentation import HYPERPARAMETERS, TEMPLATE
-from .first_look import FIRST_RADIUS, first_look
-from .minibatch import Minibatch, seed_numbers
-from .objective import Objective
-from .options import OPTIONS, is_automatic, parameters, plan_from, settings_from, state_from, warn
-from .run import run
+from .minimize import minimize
+from .options import OPTIONS, is_automatic, settings_from, warn
 
 
 def _method(
@@ -72,7 +61,7 @@ def _method(
         if hess is not None or hessp is not None:
             warn(f"Method {name} does not use Hessian information (hess, hessp).", RuntimeWarning)
         given = options.keys()
-        return _minimize(
+        return minimize(
             chosen, settings, given, initial or {}, fun, x0, args, jac, bounds, constraints, callback
         )
 
@@ -91,149 +80,6 @@ def _method(
 
 def _literal(value) -> str:
     return f'"{value}"' if isinstance(value, str) else str(value)
-
-
-def _minimize(rule, settings, given, initial, fun, x0, args, jac, bounds, constraints, callback):
-    if constraints is not None and not (hasattr(constraints, "__len__") and len(constraints) == 0):
-        raise ValueError(
-            "`constraints` cannot be handled by nbadam's methods: use `bounds`, add a penalty to `fun`, "
-            "or use method='SLSQP', 'COBYQA' or 'trust-constr'."
-        )
-    x0 = _start(x0)
-    lower, upper = parse_bounds(bounds, x0.size)
-    if ((x0 < lower) | (x0 > upper)).any():
-        warn("Initial guess is not within the specified bounds; it is moved into them.")
-    args = args if isinstance(args, tuple) else (args,)
-    objective = _objective(fun, jac, args, settings, lower, upper)
-    resumed = state_from(settings["state"])
-    if resumed is not None:
-        if resumed.arrays["x"].shape != x0.shape:
-            raise ValueError(f"`state` has {resumed.arrays['x'].size} variables, and `x0` {x0.size}.")
-        inherited = {"average": resumed.facts["average"], "x_scale": resumed.arrays["x_scale"]}
-        settings |= {name: value for name, value in inherited.items() if name not in given}
-    is_free = "learning_rate" not in given or is_automatic(settings)
-    only_epochs = settings["epochs"] is not None and is_free and rule in (rules.ADAM, rules.AMSGRAD)
-    if only_epochs:
-        settings["learning_rate"] = "auto"
-        if resumed is None and "average" not in given:
-            settings["average"] = "tail"
-    if is_automatic(settings) and "epsilon" not in given:
-        settings = settings | {"epsilon": 0.0}  # no unit of the gradient is special
-    plan = plan_from(rule, settings, x0.size, lower, upper, initial, objective.minibatch)
-    if only_epochs and resumed is None:
-        known = plan.x_scale if "x_scale" in given else None
-        start = np.clip(x0, lower, upper)
-        plan.x_scale, distance = first_look(objective, start, known, (lower, upper))
-        plan.radius = FIRST_RADIUS * distance or None
-    interval = integer(1)("callback_interval", settings["callback_interval"])
-
-    points = [np.clip(x0, lower, upper)] if settings["return_all"] else None
-    look, wants_value = _adapted(callback, points)
-    how: dict = {"resumed": resumed, "callback": look, "interval": interval, "wants_value": wants_value}
-    result = None
-    if is_compiled(objective) and (look is None or interval > 1) and points is None:
-        try:
-            result = run(objective, plan, x0, compiled=True, **how)
-        except NumbaError as error:
-            reason = str(error).strip().splitlines()[0]
-            warn(f"`fun` cannot be called from compiled code, so the run is driven from Python: {reason}")
-            objective = _objective(fun, jac, args, settings, lower, upper)
-    if result is None:
-        result = run(objective, plan, x0, **how)
-    if points is not None:
-        result.allvecs = points
-    if settings["disp"]:
-        _report(result)
-    return result
-
-
-def is_compiled(objective: Objective) -> bool:
-    """Whether Numba compiled the function that returns value and gradient."""
-    return objective.jac is True and is_jitted(objective.fun)
-
-
-def _start(x0) -> np.ndarray:
-    """Copy of the starting point in double precision, whatever array it came in."""
-    array = np.atleast_1d(np.asarray(x0))
-    if array.ndim != 1:
-        raise ValueError(f"'x0' must only have one dimension; its shape is {array.shape}.")
-    if np.ma.is_masked(x0):
-        raise ValueError("`x0` must not have masked elements; fill them, or leave these variables out.")
-    if array.dtype.kind == "c":
-        raise ValueError("`x0` must be real; stack real and imaginary parts into one real vector.")
-    try:
-        start = np.array(array, dtype=float)
-    except (TypeError, ValueError):
-        raise ValueError(f"`x0` must be an array of real numbers, not {x0!r}.") from None
-    if array.dtype.kind in "SU" or not np.isfinite(start).all():
-        raise ValueError(f"`x0` must be finite real numbers, not {x0!r}.")
-    return start
-
-
-def _objective(fun, jac, args: tuple, settings: dict, lower: np.ndarray, upper: np.ndarray) -> Objective:
-    if not callable(fun):
-        raise ValueError(f"`fun` must be callable, not {fun!r}.")
-    # minimize(jac=True) hands over a memoizing wrapper, which would make a noisy objective look
-    # noiseless and hides a compiled function.
-    memoized = getattr(jac, "__self__", None)
-    if memoized is not None and memoized is fun and hasattr(memoized, "fun"):
-        fun, jac = memoized.fun, True
-    if isinstance(fun, Minibatch):
-        if callable(jac):
-            raise ValueError("`jac` must be True for a Minibatch, whose function returns the gradient, too.")
-        jac = True
-    if callable(jac) or jac is True:
-        return Objective(fun, jac, args, None)
-    if not (jac is None or jac is False or isinstance(jac, str)):
-        raise ValueError(f"`jac` must be True, callable or None, not {jac!r}.")
-    scheme = jac if isinstance(jac, str) else settings["finite_diff"]
-    if scheme not in SCHEMES:
-        raise ValueError(f"`finite_diff` must be one of {', '.join(SCHEMES)}, not {scheme!r}.")
-    n = lower.size
-    relative, absolute = (
-        None if settings[name] is None else positive(name, settings[name], n)
-        for name in ("finite_diff_rel_step", "eps")
-    )
-    x_scale = positive("x_scale", settings["x_scale"], n)
-    seed = seed_numbers(settings["rng"])
-    differences: Differences | Perturbations
-    if scheme == "spsa":
-        size = (PERTURBATION if relative is None else relative) * x_scale
-        differences = Perturbations(lower, upper, size if absolute is None else absolute, seed)
-    else:
-        differences = Differences(scheme, lower, upper, relative, absolute, x_scale)
-    return Objective(fun, None, args, differences)
-
-
-def _adapted(callback, points: list | None) -> tuple[Callable | None, bool]:
-    """Return what to call after each iteration, and whether it needs the value at every point."""
-    if callback is not None and not callable(callback):
-        raise ValueError(f"`callback` must be callable, not {callback!r}.")
-    # SciPy's rule: a single parameter of this very name asks for the new form.
-    wants_value = callback is not None and set(parameters(callback)) == {"intermediate_result"}
-
-    def look(state):
-        from scipy.optimize import OptimizeResult
-
-        if points is not None:
-            points.append(state.x.copy())
-        if wants_value:
-            callback(intermediate_result=OptimizeResult(x=state.x.copy(), fun=state.f))
-        elif callback is not None:
-            callback(state.x.copy())
-
-    return (look if callback is not None or points is not None else None), wants_value
-
-
-def _report(result) -> None:
-    if not result.success:
-        warn(result.message)
-    else:
-        print(result.message)
-    print(f"         Current function value: {result.fun:f}")
-    print(f"         Iterations: {result.nit:d}")
-    print(f"         Function evaluations: {result.nfev:d}")
-    print(f"         Gradient evaluations: {result.njev:d}")
 
 
 _ADAM = 'D. P. Kingma and J. Ba, "Adam: A method for stochastic optimization", ICLR 2015, arXiv:1412.6980'

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..extras import extra
+
 ROWS = 512  # at most; an even number
 
 
@@ -84,12 +86,16 @@ def plot_history(result, axes=None):
     Returns
     -------
     list of three matplotlib.axes.Axes
+
+    Raises
+    ------
+    ModuleNotFoundError
+        If Matplotlib is not installed.
     """
     history = result if isinstance(result, History) else result.history
     if axes is None:
-        import matplotlib.pyplot as plt
-
-        axes = plt.subplots(3, 1, sharex=True, figsize=(6.4, 6.4), layout="constrained")[1]
+        pyplot = extra("matplotlib.pyplot", "plot", "Plotting a history")
+        axes = pyplot.subplots(3, 1, sharex=True, figsize=(6.4, 6.4), layout="constrained")[1]
     value, norm, rate = axes
     for ax, curve, label in (
         (value, history.fun, "value"),

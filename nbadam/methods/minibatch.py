@@ -1,15 +1,14 @@
 """Objectives that see a part of the data at a time."""
 
 from collections.abc import Callable
-from functools import cache
 from typing import Any
 
 import numpy as np
-from numba import types
 
-from .._jit import compile_kernel
 from ..hyperparameters import flag, integer
-from .compiled import writes_gradient
+from .evaluator import writes_gradient
+from .orders import order_of, seed_numbers
+from .samples import as_arrays, in_memory, n_bytes
 
 CHUNK_BYTES = 1 << 24  # of data that `full` looks at in one call
 
@@ -69,9 +68,9 @@ class Minibatch:
         if not callable(fun):
             raise ValueError(f"`fun` must be callable, not {fun!r}.")
         self.fun: Callable = fun
-        self.data = _as_data(data)
+        self.data = as_arrays(data)
         self.n_samples = self.data[0].shape[0]
-        self.batch_size = batch_size if callable(batch_size) else _positive("batch_size", batch_size)
+        self.batch_size = batch_size if callable(batch_size) else integer(1)("batch_size", batch_size)
         self.shuffle = flag("shuffle", shuffle)
         self.drop_last = flag("drop_last", drop_last)
         self.seed = seed_numbers(rng)
@@ -144,12 +143,12 @@ class Minibatch:
     @property
     def chunk(self) -> int:
         """Samples that `full` looks at in one call."""
-        bytes_per_sample = sum(_nbytes(array) for array in self.data) / max(self.n_samples, 1)
+        bytes_per_sample = sum(n_bytes(array) for array in self.data) / max(self.n_samples, 1)
         return max(1, int(CHUNK_BYTES / max(bytes_per_sample, 1)))
 
     def rows(self, which) -> tuple:
         """Return the rows `which`, an array of indices or a slice, of every array, in memory."""
-        return tuple(_in_memory(array[which]) for array in self.data)
+        return tuple(in_memory(array[which]) for array in self.data)
 
     def evaluate(self, x: np.ndarray, batch: tuple, args: tuple) -> Any:
         """Return what `fun` returns on a batch, or its value and the gradient that it wrote."""
@@ -161,7 +160,7 @@ class Minibatch:
     def _size_of(self, epoch: int) -> int:
         """Return the samples in a batch of an epoch, no more than there are."""
         if callable(self.batch_size):
-            size = _positive(f"batch_size({epoch})", self.batch_size(epoch))
+            size = integer(1)(f"batch_size({epoch})", self.batch_size(epoch))
         else:
             size = self.batch_size
         return min(size, self.n_samples)
@@ -268,97 +267,3 @@ class Sampler:
         if self._order is None or self._order[0] != self.epoch:
             self._order = self.epoch, order_of(self.seed, self.epoch, self.minibatch.n_samples)
         return self._order[1][first:last]
-
-
-def order_of(seed: tuple[int, ...], epoch: int, n: int) -> np.ndarray:
-    """Return a permutation of n rows; seed and epoch decide.
-
-    It is made from plain uniform numbers, whose sequence NumPy never changes, and takes a third of
-    the time of ``Generator.permutation``.
-    """
-    rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(epoch,))))
-    order = np.arange(n)
-    _shuffle_kernel()(rng.random(n), order)
-    return order
-
-
-def shuffle(uniform, order):
-    """Shuffle `order` in place with one uniform number in [0, 1) an element (Fisher and Yates)."""
-    n = order.size
-    for i in range(n):
-        j = i + int(uniform[i] * (n - i))  # rounds to n at no uniform < 1
-        order[i], order[j] = order[j], order[i]
-
-
-@cache
-def _shuffle_kernel():
-    signature = types.void(types.Array(types.float64, 1, "C"), types.Array(types.int64, 1, "C"))
-    return compile_kernel(shuffle, signature, name="shuffle", mode="serial")
-
-
-# --- Data ----------------------------------------------------------------------------------------
-
-
-def _as_data(data) -> tuple:
-    """Return the arrays as they are, checked."""
-    is_list = isinstance(data, list) and any(hasattr(array, "shape") for array in data)
-    arrays = tuple(data) if isinstance(data, tuple) or is_list else (data,)
-    if not arrays:
-        raise ValueError("`data` must have at least one array.")
-    checked = tuple(_as_array(k, array) for k, array in enumerate(arrays))
-    lengths = [array.shape[0] for array in checked]
-    if len(set(lengths)) > 1:
-        raise ValueError(f"The arrays of `data` must have one length along axis 0; theirs are {lengths}.")
-    if lengths[0] == 0:
-        raise ValueError("`data` must have at least one sample; it has none.")
-    return checked
-
-
-def _as_array(k: int, array):
-    if is_sparse(array):
-        if array.format != "csr":
-            raise ValueError(
-                f"Sparse `data` must be in CSR format; data[{k}] is in {array.format.upper()} format: "
-                "convert it with .tocsr()."
-            )
-        return array
-    if np.ma.isMaskedArray(array):
-        raise ValueError(f"data[{k}] must not be a masked array: leave out the samples that are masked.")
-    plain = np.asarray(array)  # the same memory: a memory map is read when rows are
-    if plain.ndim == 0 or plain.dtype.kind == "O":
-        raise ValueError(
-            f"data[{k}] must be an array of numbers with the samples along axis 0, not {array!r:.60}."
-        )
-    return plain
-
-
-def is_sparse(array) -> bool:
-    """Whether it is a matrix or array of scipy.sparse."""
-    return hasattr(array, "format") and hasattr(array, "indptr" if array.format == "csr" else "tocsr")
-
-
-def _in_memory(rows):
-    return rows if is_sparse(rows) else np.ascontiguousarray(rows)
-
-
-def _nbytes(array) -> int:
-    return sum(part.nbytes for part in (array.data, array.indices)) if is_sparse(array) else array.nbytes
-
-
-def _positive(name: str, value) -> int:
-    return integer(1)(name, value)
-
-
-def seed_numbers(rng) -> tuple[int, ...]:
-    """Return the numbers that decide about the orders."""
-    if isinstance(rng, np.random.Generator):
-        return tuple(int(k) for k in rng.integers(2**63, size=2))
-    if isinstance(rng, np.random.SeedSequence):
-        return tuple(int(k) for k in rng.generate_state(4))
-    try:
-        sequence = np.random.SeedSequence(rng)
-    except (TypeError, ValueError):
-        raise ValueError(
-            f"`rng` must be None, a non-negative int, a SeedSequence or a Generator, not {rng!r}."
-        ) from None
-    return tuple(int(k) for k in np.atleast_1d(np.asarray(sequence.entropy, dtype=object)))

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from .compiled import writes_gradient
 from .differences import Differences, Perturbations
+from .evaluator import writes_gradient
 from .interrupts import Interrupts
 from .minibatch import Minibatch, Sampler
 

@@ -1,4 +1,4 @@
-"""What a user may ask of a run: options, their defaults, and the plan they make."""
+"""What a user may ask of a run: the options, their defaults, and what they mean one by one."""
 
 import inspect
 import os
@@ -11,7 +11,6 @@ import numpy as np
 
 from ..checks import number, positive
 from ..hyperparameters import (
-    choice,
     closed_fraction,
     flag,
     fraction,
@@ -23,11 +22,8 @@ from ..hyperparameters import (
 from ..hyperparameters import positive as above_zero
 from ..rules import FTRL, FTRL_POWER, Rule
 from ..schedules import LearningRateSchedule
-from .averaging import KINDS
-from .minibatch import Minibatch
-from .run import Plan
 from .state import RunState
-from .stopping import PARTS, Stop
+from .stopping import PARTS
 
 MAXITER = 50_000
 GTOL, FTOL, XTOL = 1e-5, 1e-9, 0.0
@@ -89,79 +85,6 @@ def is_automatic(options: dict) -> bool:
     return isinstance(options.get("learning_rate"), str) and options["learning_rate"] == "auto"
 
 
-def plan_from(
-    rule: Rule,
-    settings: dict[str, Any],
-    n: int,
-    lower: np.ndarray,
-    upper: np.ndarray,
-    initial: dict[str, Any],
-    minibatch: Minibatch | None,
-) -> Plan:
-    """Check the settings and make the plan of a run in `n` variables, of a `Minibatch` if it is one."""
-    is_auto = is_automatic(settings)
-    rate = 1.0 if is_auto else settings["learning_rate"]
-    learning_rate, rates = _learning_rate(rate, n, divides=rule in DIVIDING)
-    names = list(rule.hyperparameters)[1:]
-    hyper = tuple(_CHECKS.get(name, non_negative)(name, settings[name]) for name in names)
-    planned = {Stop.EPOCHS: _epochs(settings["epochs"], minibatch), Stop.STEPS: _steps(settings)}
-    limits = {end: steps for end, steps in planned.items() if steps is not None}
-    if settings["maxiter"] is not None or not limits:
-        limits[Stop.MAXITER] = _limit("maxiter", settings, MAXITER)
-    at_end = min(limits, key=limits.__getitem__)  # the first of equals, which is a success
-    budget = min((steps for steps in planned.values() if steps is not None), default=limits[at_end])
-    return Plan(
-        rule=rule,
-        initial=initial,
-        learning_rate=learning_rate,
-        is_auto=is_auto,
-        hyper=hyper,
-        rates=rates,
-        clipvalue=_limit("clipvalue", settings, inf),
-        clipnorm=_limit("clipnorm", settings, inf),
-        weight_decay=_limit("weight_decay", settings, 0.0),
-        x_scale=positive("x_scale", settings["x_scale"], n),
-        lower=lower,
-        upper=upper,
-        tolerances=_tolerances(settings),
-        maxiter=limits[at_end],
-        budget=budget,
-        maxfun=min(_limit("maxfun", settings, inf), _limit("maxfev", settings, inf)),
-        max_time=_limit("max_time", settings, inf),
-        at_end=at_end,
-        average=choice(*KINDS)("average", settings["average"]),
-        checkpoint=_path(settings["checkpoint"]),
-        checkpoint_every=optional(integer(1))("checkpoint_every", settings["checkpoint_every"]),
-        progress=settings["progress"],
-    )
-
-
-def _steps(settings: dict) -> float | None:
-    return None if settings["steps"] is None else number("steps", settings["steps"], low=0)
-
-
-def _epochs(epochs, minibatch: Minibatch | None) -> float | None:
-    """Return the steps of a planned number of epochs, or None."""
-    if epochs is None:
-        return None
-    if minibatch is None:
-        raise ValueError("`epochs` is for objectives of the class Minibatch; give `steps` instead.")
-    return minibatch.steps(integer(0)("epochs", epochs))
-
-
-def _path(option) -> str | None:
-    """Return the path of a file whose directory exists, or None."""
-    if option is None:
-        return None
-    try:
-        path = os.path.abspath(os.fsdecode(option))
-    except TypeError:
-        raise ValueError(f"`checkpoint` must be the path of a file, not {option!r}.") from None
-    if not os.path.isdir(os.path.dirname(path)) or os.path.isdir(path):
-        raise ValueError(f"`checkpoint` must be the path of a file in an existing directory, not {option!r}.")
-    return path
-
-
 def state_from(option) -> RunState | None:
     """Return the state that a run goes on from, read from its file if need be."""
     if option is None or isinstance(option, RunState):
@@ -171,12 +94,18 @@ def state_from(option) -> RunState | None:
     raise ValueError(f"`state` must be the `state` of a result, or the path of a checkpoint, not {option!r}.")
 
 
-def _limit(name: str, settings: dict, default: float) -> float:
+def hyper_from(rule: Rule, settings: dict[str, Any]) -> tuple[float, ...]:
+    """Return the hyperparameters after the learning rate, checked."""
+    names = list(rule.hyperparameters)[1:]
+    return tuple(_CHECKS.get(name, non_negative)(name, settings[name]) for name in names)
+
+
+def limit(name: str, settings: dict, default: float) -> float:
     """Return an option that None turns off, or leaves at its default."""
     return default if settings[name] is None else number(name, settings[name], low=0)
 
 
-def _tolerances(settings: dict) -> tuple[float, float, float, float]:
+def tolerances_from(settings: dict) -> tuple[float, float, float, float]:
     """Return `gtol`, `ftol` and `xtol`, and the number of steps in each part of `patience`.
 
     A tolerance is as given, or `tol`, or off in a planned run, or the default.
@@ -194,11 +123,12 @@ def _tolerances(settings: dict) -> tuple[float, float, float, float]:
     return tolerance("gtol", GTOL), tolerance("ftol", FTOL), tolerance("xtol", XTOL), part
 
 
-def _learning_rate(option, n: int, divides: bool = False) -> tuple[Callable, np.ndarray]:
-    """Learning rate as a function of the steps done, and each variable's fraction of it (empty if equal).
+def learning_rate_from(option, rule: Rule, n: int) -> tuple[Callable, np.ndarray]:
+    """Return the rate as a function of the steps done, and each variable's fraction of it (empty if equal).
 
     A rule that divides by it takes one number above 0 for all variables.
     """
+    divides = rule in DIVIDING
     equal = np.empty(0)
     legal = "> 0" if divides else ">= 0"
     if callable(option):

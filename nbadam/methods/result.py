@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .history import History
+from .run import Run
 from .state import RunState
 from .stopping import WINDOW, Stop
 
 if TYPE_CHECKING:
     from scipy.optimize import OptimizeResult
-
-    from .run import Run
 
 SAMPLES = 20  # values at most that are averaged at the end, if the objective is noisy
 SIGNIFICANT = 3.0  # standard deviations
@@ -32,7 +31,7 @@ class _End:
     deviation: float = 0.0  # standard deviation of one value
 
 
-def result_of(run: "Run", stop: Stop, snapshot: RunState) -> "OptimizeResult":
+def result_of(run: Run, stop: Stop, snapshot: RunState) -> "OptimizeResult":
     """Describe the end of a run.
 
     The point is the one that `average` asks for, or the mean point of the last window where that made the
@@ -70,7 +69,7 @@ def result_of(run: "Run", stop: Stop, snapshot: RunState) -> "OptimizeResult":
     return result
 
 
-def _evaluated(run: "Run", stop: Stop) -> _End:
+def _evaluated(run: Run, stop: Stop) -> _End:
     """Return the point that `average` asks for, with a value that is not the luckiest of many."""
     objective, plan = run.objective, run.plan
     x, f, g = _chosen(run)
@@ -106,7 +105,7 @@ def _evaluated(run: "Run", stop: Stop) -> _End:
     return _End(x, mean, np.mean(gradients, axis=0), error, deviation)
 
 
-def _chosen(run: "Run") -> tuple[np.ndarray, float | None, np.ndarray | None]:
+def _chosen(run: Run) -> tuple[np.ndarray, float | None, np.ndarray | None]:
     """Return the point that `average` asks for, and value and gradient there as far as they are known."""
     if run.is_pending:
         return run.x_before, run.f, run.g
@@ -119,7 +118,7 @@ def _chosen(run: "Run") -> tuple[np.ndarray, float | None, np.ndarray | None]:
     return run.x, run.f if is_known else None, run.g
 
 
-def _no_worse_than_the_start(run: "Run", stop: Stop, end: _End) -> _End:
+def _no_worse_than_the_start(run: Run, stop: Stop, end: _End) -> _End:
     """Return the end, or a better point where noise does not explain that it is worse than the start."""
     if run.objective.sampler is not None and end.error == 0.0:
         if not end.f <= run.f_start:  # which was the value on one batch
@@ -136,7 +135,7 @@ def _no_worse_than_the_start(run: "Run", stop: Stop, end: _End) -> _End:
     return end
 
 
-def _where_not_finite(run: "Run") -> str:
+def _where_not_finite(run: Run) -> str:
     where = f"at step {run.nit}" if run.nit else "at `x0`"
     bad = np.flatnonzero(~np.isfinite(run.g))
     if not isfinite(run.f):

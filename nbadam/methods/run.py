@@ -1,69 +1,19 @@
-"""The run behind every SciPy method: step, evaluate, look, call back, stop."""
+"""Where a run is and what it has seen: one step, one look at the new point, and why to end there."""
 
-import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from math import ceil, inf, isfinite
-from typing import TYPE_CHECKING, Any
+from math import inf, isfinite
 
 import numpy as np
 
 from ..engine import State
 from ..gradients import clip_scale, norm_from
-from ..progress import progress_bar
-from ..rules import Rule
 from . import averaging, history
 from .auto import begin, new_auto, stretch_kernel
-from .compiled import compiled_run, place_kernel
-from .interrupts import Interrupts
+from .compiled import place_kernel
 from .objective import Objective
-from .result import result_of
-from .state import Checkpoints, RunState, generator_states, restore_generators
+from .plan import Plan
+from .state import RunState, generator_states, restore_generators
 from .stopping import BAD_SHAPE, CODES, GTOL, NONFINITE, PATIENCE, WINDOW, Stop, new_window, observe_kernel
-
-if TYPE_CHECKING:
-    from scipy.optimize import OptimizeResult
-
-CHUNK_SECONDS = 0.05  # a compiled run looks for Ctrl-C this often
-
-
-@dataclass
-class Plan:
-    """Everything about a run that is not the objective: what a step is, and when to end.
-
-    The run happens in scaled variables, ``x / x_scale``; clipping and tolerances see their gradients.
-    """
-
-    rule: Rule
-    initial: dict[
-        str, Any
-    ]  # slots that do not start at 0: numbers, or functions of x and the scalars of step 1
-    learning_rate: Callable  # of the number of steps done before, an int or an array of them
-    is_auto: bool  # whether `stretch` finds the rates instead, and `learning_rate` is 1
-    hyper: tuple[float, ...]  # the hyperparameters after the learning rate
-    rates: np.ndarray  # each variable's learning rate as a fraction of `learning_rate`; empty if equal
-    clipvalue: float
-    clipnorm: float
-    weight_decay: float
-    x_scale: np.ndarray
-    lower: np.ndarray
-    upper: np.ndarray
-    tolerances: tuple[float, float, float, float]  # gtol, ftol, xtol, negative if off; steps a patience part
-    maxiter: float
-    budget: float  # the planned number of steps, which `maxiter` may cut short; or `maxiter`
-    maxfun: float
-    max_time: float  # seconds
-    at_end: Stop  # what reaching `maxiter` means
-    average: str  # which point to return
-    checkpoint: str | None = None  # path of a file
-    checkpoint_every: int | None = None  # steps
-    progress: bool = False  # whether to show a bar
-    radius: float | None = None  # where automatic rates begin, if a first look has told
-
-    @property
-    def horizon(self) -> float:
-        """Number of steps that a schedule can count on."""
-        return float(min(self.budget, self.maxfun))
 
 
 class Run:
@@ -331,112 +281,3 @@ class Run:
         self.rate, self.is_noisy, self.is_pending = facts["rate"], facts["is_noisy"], facts["is_pending"]
         self.objective.restore(facts["objective"])
         restore_generators(self.objective.args, facts["generators"])
-
-
-def run(
-    objective: Objective,
-    plan: Plan,
-    x0: np.ndarray,
-    *,
-    compiled: bool = False,
-    resumed: RunState | None = None,
-    callback: Callable | None = None,
-    interval: int = 1,
-    wants_value: bool = False,
-) -> "OptimizeResult":
-    """Run to the end.
-
-    Parameters
-    ----------
-    objective, plan : Objective, Plan
-        What to minimize, and how.
-    x0 : ndarray of float64, shape (n,)
-        Where to start; moved into the bounds.
-    compiled : bool
-        Whether steps are made in compiled code, some hundredths of a second at a time, or from Python.
-    resumed : RunState, optional
-        Where to go on from, instead of `x0`.
-    callback : callable, optional
-        Called with this run after every `interval` iterations; ends it by StopIteration.
-    interval : int
-        See `callback`.
-    wants_value : bool
-        Whether the callback needs the value at the point.
-    """
-    with Interrupts() as interrupts:
-        objective.interrupts = interrupts
-        state = Run(objective, plan, x0, resumed)
-        checkpoints = Checkpoints(plan.checkpoint, plan.checkpoint_every)
-        advance = _compiled(state) if compiled else _driven(state, interval if wants_value else 0)
-        bar = progress_bar(plan.maxiter, state.nit, "step") if plan.progress else None
-        begun = time.perf_counter()
-        stop: Stop | None = None
-        try:
-            stop = state.start()
-            while stop is None:
-                until_callback = interval - state.nit % interval if callback else inf
-                stop = advance(min(until_callback, checkpoints.until_due(state.nit)))
-                if bar is not None:
-                    bar.update(state.nit - bar.n)
-                if callback is not None and state.nit % interval == 0:
-                    interrupts.in_user_code = True
-                    try:
-                        callback(state)
-                    except StopIteration:
-                        stop = Stop.CALLBACK
-                    interrupts.in_user_code = False
-                if stop is None and interrupts.pending:
-                    stop = Stop.INTERRUPTED
-                if stop is None and time.perf_counter() - begun > plan.max_time:
-                    stop = Stop.MAX_TIME
-                if stop is None and checkpoints.is_due(state.nit):
-                    checkpoints.save(state.snapshot())
-        except KeyboardInterrupt:
-            if not interrupts.armed:
-                raise
-            stop = Stop.INTERRUPTED
-        finally:
-            if bar is not None:
-                bar.close()
-        interrupts.in_user_code = False
-        snapshot = state.snapshot()
-        if stop is not Stop.NONFINITE:  # from which no run goes on
-            checkpoints.save(snapshot)
-        try:
-            return result_of(state, stop, snapshot)
-        except KeyboardInterrupt:  # in the last evaluations
-            if not interrupts.armed or stop is Stop.INTERRUPTED:
-                raise
-            return result_of(state, Stop.INTERRUPTED, snapshot)
-
-
-def _driven(run: Run, interval: int) -> Callable[[float], Stop | None]:
-    """Return what makes one step from Python; every `interval` steps the value is computed in any case."""
-
-    def advance(most: float) -> Stop | None:
-        run.step()
-        return run.look(bool(interval) and run.nit % interval == 0)
-
-    return advance
-
-
-def _compiled(run: Run) -> Callable[[float], Stop | None]:
-    """Return what makes up to `most` steps in compiled code, in about `CHUNK_SECONDS`."""
-    plan, objective = run.plan, run.objective
-    kernel = compiled_run(plan.rule, plan.is_auto, **objective.compiled_form())
-    steps, is_first = WINDOW, True
-
-    def advance(most: float) -> Stop | None:
-        nonlocal steps, is_first
-        started = time.perf_counter()
-        before = run.nit
-        stop = run.compiled_steps(
-            kernel, ceil(min(steps, most, plan.maxiter - run.nit, plan.maxfun - objective.nfev))
-        )
-        seconds = time.perf_counter() - started
-        if not is_first:  # that call may have compiled the kernel
-            steps = max(1, int((run.nit - before) * min(10.0, CHUNK_SECONDS / max(seconds, 1e-9))))
-        is_first = False
-        return stop
-
-    return advance

@@ -18,7 +18,8 @@ from ..hyperparameters import integer
 from .bounds import parse_bounds
 from .factory import adam
 from .interrupts import called_off
-from .minibatch import Minibatch, seed_numbers
+from .minibatch import Minibatch
+from .orders import seed_numbers
 
 if TYPE_CHECKING:
     from scipy.optimize import OptimizeResult

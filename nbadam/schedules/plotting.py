@@ -1,5 +1,6 @@
 """Pictures of schedules."""
 
+from ..extras import extra
 from .schedule import LearningRateSchedule
 
 
@@ -21,16 +22,11 @@ def plot(schedule: LearningRateSchedule, steps: int, ax=None):
 
     Raises
     ------
-    ImportError
+    ModuleNotFoundError
         If Matplotlib is not installed.
     """
     if ax is None:
-        try:
-            from matplotlib import pyplot
-        except ImportError:
-            raise ImportError(
-                "Plotting a schedule needs Matplotlib: install the extra, pip install 'nbadam[plot]'."
-            ) from None
+        pyplot = extra("matplotlib.pyplot", "plot", "Plotting a schedule")
         ax = pyplot.figure().add_subplot()
     ax.plot(range(steps), [schedule(step) for step in range(steps)])
     ax.set(xlabel="step", ylabel="learning rate")

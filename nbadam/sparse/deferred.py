@@ -30,16 +30,15 @@ not die away, and every step updates all rows, as by default.
 """
 
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import lru_cache
 from math import ceil, inf, log, sqrt
 
 import numpy as np
 
 from .. import rules
-from .._jit import compile_kernel
 from ..engine import mode
-from . import kernels
 from .gradients import RowGradient, checked_rows
+from .kernels import PARALLEL_ROWS, catch_up_kernel, walk_kernel
 from .steps import step, step_rows
 
 # Steps of history, after which all rows are brought up to date: 5 MB with eight weights, and less
@@ -212,28 +211,8 @@ class DeferredRows:
         dtype, size = self.x.dtype.name, rows.size * self.width
         table = rows, self._last, self._now, self.x, self.slots, self.width, self._products
         if self._series.terms is None:
-            kernel = _walk(self.rule, dtype, mode(size * self._series.limit))
+            kernel = walk_kernel(self.rule, dtype, mode(size * self._series.limit))
             kernel(*table, self._alphas, self._losses, self._series.limit, self._constants)
         else:
-            kernel = _catch_up(self.rule, dtype, mode(size, kernels.PARALLEL_ROWS))
+            kernel = catch_up_kernel(self.rule, dtype, mode(size, PARALLEL_ROWS))
             kernel(*table, self._weights, self._constants)
-
-
-@cache
-def _catch_up(rule, dtype: str, mode: str):
-    return compile_kernel(
-        kernels.catch_up(),
-        kernels.catch_up_signature(rule, dtype),
-        name=f"catch_up_{len(rule.slots)}_{dtype}",
-        mode=mode,
-    )
-
-
-@cache
-def _walk(rule, dtype: str, mode: str):
-    return compile_kernel(
-        kernels.walk(),
-        kernels.walk_signature(rule, dtype),
-        name=f"walk_{len(rule.slots)}_{dtype}",
-        mode=mode,
-    )

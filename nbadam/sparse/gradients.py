@@ -1,14 +1,12 @@
 """Sparse gradients: their forms, checked, and with the slices of each row summed."""
 
 import sys
-from functools import cache
 from math import inf, prod
 
 import numpy as np
 
-from .._jit import compile_kernel
 from ..engine import mode
-from . import kernels
+from .kernels import PARALLEL_ROWS, summed_kernel
 
 
 class IndexedSlices:
@@ -76,7 +74,7 @@ class RowGradient:
         ordered = self.rows[order]
         starts = np.flatnonzero(np.diff(ordered, prepend=-1))
         sums = np.zeros(starts.size * self.width, self.values.dtype)
-        kernel = _summed(self.values.dtype.name, mode(self.values.size, kernels.PARALLEL_ROWS))
+        kernel = summed_kernel(self.values.dtype.name, mode(self.values.size, PARALLEL_ROWS))
         kernel(self.values, self.width, order, np.append(starts, ordered.size), clip, scale, sums)
         return RowGradient(ordered[starts], sums, self.width)
 
@@ -188,10 +186,3 @@ def _checked_values(values, dtype: np.dtype, name: str) -> np.ndarray:
             f"for example with values.astype(np.{dtype})."
         )
     return array.astype(dtype, copy=False)
-
-
-@cache
-def _summed(dtype: str, mode: str):
-    return compile_kernel(
-        kernels.summed(), kernels.summed_signature(dtype), name=f"summed_{dtype}", mode=mode
-    )

@@ -5,16 +5,17 @@ a sorted array of distinct `rows` and a flat array with their values.  As in `ke
 parallel kernels are one text, give the same bits and never raise.
 """
 
+from functools import cache
 from math import sqrt
 
 import numpy as np
 from numba import from_dtype, prange, types
 from numba.extending import register_jitable
 
-from .._jit import cast, cut, flushed, put, take
+from .._jit import cast, compile_kernel, cut, flushed, put, take
 from ..engine import PARALLEL_SIZE
 from ..kernels import BLOCK, clipped
-from ..rules import ratio
+from ..rules import Rule, ratio
 
 ROWS = 16  # rows that share one set of work arrays
 LINE = 64  # bytes in a cache line
@@ -38,10 +39,13 @@ def summed():
     return kernel
 
 
-def summed_signature(dtype):
-    """Types of the arguments of a `summed` kernel."""
+@cache
+def summed_kernel(dtype: str, mode: str):
+    """Return `summed`, compiled."""
     array, values, rows = _arrays(dtype)
-    return types.void(values, types.int64, rows, rows, types.float64, types.float64, array)
+    double = types.float64
+    signature = types.void(values, types.int64, rows, rows, double, double, array)
+    return compile_kernel(summed(), signature, name=f"summed_{dtype}", mode=mode)
 
 
 def touched(rule):
@@ -63,10 +67,12 @@ def touched(rule):
     return kernel
 
 
-def touched_signature(rule, dtype):
-    """Types of the arguments of a `touched` kernel."""
+@cache
+def touched_kernel(rule: Rule, dtype: str, mode: str):
+    """Return `touched`, compiled."""
     array, values, rows = _arrays(dtype)
-    return types.void(rows, values, array, *_step_types(rule, array))
+    signature = types.void(rows, values, array, *_step_types(rule, array))
+    return compile_kernel(touched(rule), signature, name=f"touched_{rule.name}_{dtype}", mode=mode)
 
 
 def untouched(rule):
@@ -94,10 +100,12 @@ def untouched(rule):
     return kernel
 
 
-def untouched_signature(rule, dtype):
-    """Types of the arguments of an `untouched` kernel."""
+@cache
+def untouched_kernel(rule: Rule, dtype: str, mode: str):
+    """Return `untouched`, compiled."""
     array, _, rows = _arrays(dtype)
-    return types.void(rows, array, *_step_types(rule, array))
+    signature = types.void(rows, array, *_step_types(rule, array))
+    return compile_kernel(untouched(rule), signature, name=f"untouched_{rule.name}_{dtype}", mode=mode)
 
 
 def catch_up():
@@ -141,11 +149,13 @@ def catch_up():
     return kernel
 
 
-def catch_up_signature(rule, dtype):
-    """Types of the arguments of a `catch_up` kernel."""
+@cache
+def catch_up_kernel(rule: Rule, dtype: str, mode: str):
+    """Return `catch_up`, compiled."""
     table, history = _deferred_types(rule, dtype)
     weights, constants = types.Array(types.float64, 2, "C"), types.UniTuple(types.float64, 3)
-    return types.void(*table, history, weights, constants)
+    signature = types.void(*table, history, weights, constants)
+    return compile_kernel(catch_up(), signature, name=f"catch_up_{len(rule.slots)}_{dtype}", mode=mode)
 
 
 def walk():
@@ -181,10 +191,13 @@ def walk():
     return kernel
 
 
-def walk_signature(rule, dtype):
-    """Types of the arguments of a `walk` kernel."""
+@cache
+def walk_kernel(rule: Rule, dtype: str, mode: str):
+    """Return `walk`, compiled."""
     table, history = _deferred_types(rule, dtype)
-    return types.void(*table, history, history, history, types.int64, types.UniTuple(types.float64, 3))
+    constants = types.UniTuple(types.float64, 3)
+    signature = types.void(*table, history, history, history, types.int64, constants)
+    return compile_kernel(walk(), signature, name=f"walk_{len(rule.slots)}_{dtype}", mode=mode)
 
 
 @register_jitable

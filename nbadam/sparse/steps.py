@@ -5,13 +5,10 @@ moving, so that the result equals the dense one.  `deferred` reaches the same re
 the untouched rows.
 """
 
-from functools import cache
-
 from .. import rules
-from .._jit import compile_kernel
 from ..engine import mode
-from . import kernels
 from .gradients import RowGradient
+from .kernels import PARALLEL_ROWS, touched_kernel, untouched_kernel
 
 # A zero gradient leaves an element exactly as it is: the untouched rows need no work.
 RESTING = (rules.SGD.update, rules.ADAGRAD.update)
@@ -34,32 +31,12 @@ def step(rule, x, slots, gradient: RowGradient, t, hyper, decay: float = 0.0) ->
         As for `engine.State.step`.
     """
     if x.size and (decay or rule.update not in RESTING):
-        kernel = _untouched(rule, x.dtype.name, mode(x.size))
+        kernel = untouched_kernel(rule, x.dtype.name, mode(x.size))
         kernel(gradient.rows, x, slots, gradient.width, t, hyper, decay)
     step_rows(rule, x, slots, gradient, t, hyper, decay)
 
 
 def step_rows(rule, x, slots, gradient: RowGradient, t, hyper, decay: float = 0.0) -> None:
     """Step the rows of a summed gradient and no others."""
-    kernel = _touched(rule, x.dtype.name, mode(gradient.values.size, kernels.PARALLEL_ROWS))
+    kernel = touched_kernel(rule, x.dtype.name, mode(gradient.values.size, PARALLEL_ROWS))
     kernel(gradient.rows, gradient.values, x, slots, gradient.width, t, hyper, decay)
-
-
-@cache
-def _untouched(rule, dtype: str, mode: str):
-    return compile_kernel(
-        kernels.untouched(rule),
-        kernels.untouched_signature(rule, dtype),
-        name=f"untouched_{rule.name}_{dtype}",
-        mode=mode,
-    )
-
-
-@cache
-def _touched(rule, dtype: str, mode: str):
-    return compile_kernel(
-        kernels.touched(rule),
-        kernels.touched_signature(rule, dtype),
-        name=f"touched_{rule.name}_{dtype}",
-        mode=mode,
-    )

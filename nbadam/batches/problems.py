@@ -1,0 +1,220 @@
+"""The problems of a batch: what each has for itself and what all share, checked, and how they are run."""
+
+import inspect
+import time
+from collections.abc import Callable
+from functools import lru_cache
+from math import inf
+
+import numpy as np
+from numba import njit
+from numba.core.errors import NumbaError
+from numba.extending import is_jitted
+
+from ..checks import number
+from ..methods.bounds import parse_bounds
+from ..methods.options import DIVIDING, MAXITER, hyper_from, learning_rate_from, limit, tolerances_from
+from ..methods.stopping import FTOL, GTOL, NONFINITE, XTOL
+from ..rules import ACCUMULATOR, Rule, ftrl_start
+from .data import as_args, as_data, as_matrix, pieces
+from .kernel import ENTRIES, FIXED, LAST_STEP, ROWS, columns, fill_table_kernel, problems_kernel
+from .result import BatchResult, BatchStatus
+
+LONGEST = 10_000_000  # steps for which the learning rates are tabulated
+
+# What each code of the kernel means to the user.
+STATUS = np.zeros(max(LAST_STEP, NONFINITE) + 1, np.int8)
+STATUS[[GTOL, FTOL, XTOL]] = BatchStatus.GTOL, BatchStatus.FTOL, BatchStatus.XTOL
+STATUS[[NONFINITE, FIXED]] = BatchStatus.NONFINITE, BatchStatus.FIXED
+
+
+class Problems:
+    """The problems of a batch, checked, and how to run some of them.
+
+    Attributes
+    ----------
+    size, n : int
+        How many there are, and in how many variables.
+    dtype : numpy.dtype
+        Precision of everything: float32 or float64.
+    bytes_each : int
+        What one of them takes of the arrays of a block.
+    """
+
+    def __init__(
+        self, fun, x0, args, data, rule, bounds, x_scale, learning_rate, hyperparameters, settings
+    ) -> None:
+        if not isinstance(rule, Rule):
+            raise ValueError(f"`rule` must be a Rule, such as nbadam.rules.ADAM, not {rule!r}.")
+        self.rule = rule
+        self.x0 = _starts(x0)
+        self.n = n = self.x0.shape[-1]
+        self.dtype = self.x0.dtype if self.x0.dtype == np.float32 else np.dtype(np.float64)
+        self.data, self.size = as_data(data, self.x0.shape[0] if self.x0.ndim == 2 else None)
+        self.args = as_args(args)
+        self.fun, self.writes = _compilable(fun), _writes(fun, 1 + len(self.data) + len(self.args))
+
+        shape = (self.size, n)
+        self.scale = as_matrix("x_scale", x_scale, shape, low=0.0)
+        self.lower, self.upper = _boxes(bounds, shape)
+        self.hyper = _hyper(rule, hyperparameters)
+        maxiter, self.at_end = limit("maxiter", settings, MAXITER), BatchStatus.MAXITER
+        if settings["steps"] is not None:
+            steps = number("steps", settings["steps"], low=0)
+            if settings["maxiter"] is None or steps <= maxiter:
+                maxiter, self.at_end = steps, BatchStatus.STEPS
+        if maxiter > LONGEST:
+            raise ValueError(f"`maxiter` and `steps` must be at most {LONGEST:,}, not {maxiter:g}.")
+        self.settings = (  # as `kernel.advancing` unpacks them
+            float(int(maxiter)),
+            *tolerances_from(settings)[:3],
+            limit("clipvalue", settings, inf),
+            limit("clipnorm", settings, inf),
+            limit("weight_decay", settings, 0.0),
+        )
+        default = rule.hyperparameters["learning_rate"]
+        self._schedule(default if learning_rate is None else learning_rate, int(maxiter), shape)
+        self.bytes_each = 6 * n * self.dtype.itemsize + 16
+
+    def _schedule(self, learning_rate, maxiter: int, shape: tuple[int, int]) -> None:
+        """Tabulate what a step needs; rates of single problems or variables are left to the kernel."""
+        self.rates = None
+        self.schedule = np.zeros(0)
+        if not callable(learning_rate) and np.ndim(learning_rate):
+            divides = self.rule in DIVIDING
+            self.rates = as_matrix("learning_rate", learning_rate, shape, low=0.0, closed=not divides)
+            if divides and np.shape(learning_rate)[-1] != 1:
+                raise ValueError("`learning_rate` must be the same for all variables with this rule.")
+        else:
+            self.schedule = np.empty(maxiter)
+            schedule, _ = learning_rate_from(learning_rate, self.rule, shape[1])
+            self.schedule[:] = schedule(np.arange(maxiter))
+        self.table = tuple(np.empty(self.schedule.size) for _ in range(columns(self.rule)))
+        fill_table_kernel(self.rule)(self.schedule, self.hyper, self.table)
+
+    def compile(self, result: BatchResult) -> None:
+        """Compile the kernel, by a block without problems."""
+        try:
+            self.run(result, 0, 0)
+        except NumbaError as error:
+            reason = str(error).strip().splitlines()
+            raise ValueError(
+                f"`fun` cannot be compiled by Numba for these arguments: {' '.join(reason[:3])}"
+            ) from error
+
+    def run(self, result: BatchResult, start: int, stop: int) -> float:
+        """Run the problems from `start` to before `stop`; return the seconds that it took."""
+        began = time.thread_time()  # not the time: waiting for other threads tells nothing
+        n, dtype, count = self.n, self.dtype, stop - start
+        here = slice(start, stop)
+        block = np.empty((4, count, n), dtype)
+        block[0] = self.x0 if self.x0.ndim == 1 else self.x0[here]
+        block[1], block[2], block[3] = self.lower[here], self.upper[here], self.scale[here]
+        rates, fractions = np.empty(0), np.empty((count, 0), dtype)
+        if self.rates is not None:
+            rates, fractions = _split(self.rates[here], dtype)
+        x, f = np.empty((count, n), dtype), np.empty(count, dtype)
+        nit, status = np.empty(count, np.int64), np.empty(count, np.int8)
+        kernel = problems_kernel(self.rule, self.fun, self.writes, dtype.name)
+        fits = kernel(
+            block, self._slots(block, rates), pieces(self.data, start, stop), self.args, self.hyper,
+            self.settings, self.schedule, self.table, rates, fractions,
+            np.empty((ROWS, n), dtype), np.empty((3, n)), np.empty(ENTRIES),
+            tuple(np.empty(n, dtype) for _ in self.rule.slots), np.empty(n, dtype), np.empty(n, dtype),
+            x, f, nit, status,
+        )  # fmt: skip
+        if not fits:
+            raise ValueError(f"The gradient that `fun` returns must have the shape of x, ({n},).")
+        result.x[here], result.fun[here], result.nit[here] = x, f, nit
+        result.status[here] = np.where(status == LAST_STEP, self.at_end, STATUS[status])
+        return time.thread_time() - began
+
+    def _slots(self, block: np.ndarray, rates: np.ndarray) -> np.ndarray:
+        """Return what the slots start from, shape (slots, problems, n)."""
+        slots = np.zeros((len(self.rule.slots), *block.shape[1:]), self.dtype)
+        for k, name in enumerate(self.rule.slots):
+            if name == "accumulator":
+                slots[k] = ACCUMULATOR
+            elif self.rule in DIVIDING:  # FTRL's "linear", which centres the first proximal term at x0
+                first = self.schedule[0] if self.schedule.size else rates[:, None] if rates.size else 1.0
+                with np.errstate(invalid="ignore"):  # infinite starts fail by themselves
+                    x = np.clip(block[0], block[1], block[2]) / block[3]
+                    slots[k] = ftrl_start(x, ACCUMULATOR, *self.rule.scalars(1.0, first, *self.hyper))
+        return slots
+
+
+def _split(rates: np.ndarray, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
+    """Largest rate of each problem, and each variable's fraction of it (empty if equal)."""
+    if rates.strides[1] == 0 or rates.shape[1] == 1:
+        return np.array(rates[:, 0]), np.empty((len(rates), 0), dtype)
+    largest = rates.max(axis=1)
+    fractions = np.divide(rates, largest[:, None], out=np.ones(rates.shape), where=largest[:, None] > 0)
+    return largest, fractions.astype(dtype)
+
+
+def _starts(x0) -> np.ndarray:
+    """Return the starts as an array of real numbers; they are converted block by block."""
+    if np.ma.is_masked(x0):
+        raise ValueError("`x0` must not have masked elements; fill them, or leave these problems out.")
+    array = np.asarray(x0)
+    if array.dtype.kind not in "fiub" or array.dtype.itemsize > 8:
+        raise ValueError(f"`x0` must be real numbers of at most 64 bits, not {array.dtype}.")
+    if array.ndim not in (1, 2) or array.shape[-1] == 0:
+        raise ValueError(f"`x0` must have the shape (n,) or (n_problems, n), not {array.shape}.")
+    return array
+
+
+def _boxes(bounds, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Bounds of all problems, as arrays that take no memory where they are equal."""
+    if hasattr(bounds, "lb") and max(np.ndim(bounds.lb), np.ndim(bounds.ub)) == 2:
+        lower = as_matrix("bounds.lb", bounds.lb, shape)
+        upper = as_matrix("bounds.ub", bounds.ub, shape)
+        crossed = np.flatnonzero(~(lower <= upper).all(axis=1))
+        if crossed.size:
+            raise ValueError(
+                f"A lower bound in `bounds` of problem {crossed[0]} is above the upper one, or NaN."
+            )
+        return lower, upper
+    lower, upper = parse_bounds(bounds, shape[1])
+    return np.broadcast_to(lower, shape), np.broadcast_to(upper, shape)
+
+
+def _hyper(rule: Rule, given: dict[str, float]) -> tuple[float, ...]:
+    """Values of the hyperparameters after the learning rate."""
+    known = dict(list(rule.hyperparameters.items())[1:])
+    unknown = [name for name in given if name not in known]
+    if unknown:
+        raise TypeError(
+            f"minimize_batch() got an unexpected keyword argument {unknown[0]!r}; "
+            f"the hyperparameters of this rule are {', '.join(known) or 'none'}."
+        )
+    return hyper_from(rule, known | given)
+
+
+@lru_cache(maxsize=64)
+def _compiled(fun: Callable) -> Callable:
+    return njit(error_model="numpy")(fun)
+
+
+def _compilable(fun) -> Callable:
+    if is_jitted(fun):
+        return fun
+    if not inspect.isfunction(fun):
+        raise ValueError(f"`fun` must be a function that Numba can compile, not {fun!r}.")
+    return _compiled(fun)
+
+
+def _writes(fun: Callable, least: int) -> bool:
+    """Whether `fun` takes an array for the gradient beside its `least` arguments."""
+    parameters = list(inspect.signature(inspect.unwrap(fun)).parameters.values())
+    if any(parameter.kind is parameter.VAR_POSITIONAL for parameter in parameters):
+        return False
+    required = sum(parameter.default is parameter.empty for parameter in parameters)
+    if required <= least <= len(parameters):
+        return False
+    if required != least + 1:
+        raise ValueError(
+            f"`fun` must take {least} arguments (x, *data, *args) and return (f, g), or {least + 1} "
+            f"(x, g, *data, *args) and return f; it takes {required}."
+        )
+    return True

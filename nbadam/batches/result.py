@@ -1,0 +1,90 @@
+"""What `minimize_batch` returns."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..status import Status
+
+
+class BatchStatus(Status):
+    """What became of a problem; `message` says it in words.
+
+    A status compares with the numbers in `BatchResult.status`:
+
+    >>> import nbadam
+    >>> nbadam.BatchStatus(6) == nbadam.BatchStatus.MAXITER == 6
+    True
+    >>> nbadam.BatchStatus.MAXITER.success
+    False
+    """
+
+    NOT_RUN = 0, "Not run: the batch was interrupted before."
+    GTOL = 1, "Converged: the gradient is below `gtol`."
+    FTOL = 2, "Converged: the mean value changes by less than `ftol`."
+    XTOL = 3, "Converged: the mean point moves by less than `xtol`."
+    STEPS = 4, "The planned number of `steps` is done."
+    FIXED = 5, "No variable is free."
+    MAXITER = 6, "Not converged: `maxiter` steps are done. Try a larger `learning_rate` or `maxiter`."
+    NONFINITE = (
+        7,
+        "Failed: a value or gradient is not finite. Try a smaller `learning_rate`, `clipnorm`, or `bounds`.",
+    )
+
+    @property
+    def success(self) -> bool:
+        """Whether the problem has converged, or its planned steps are done."""
+        return BatchStatus.GTOL <= self <= BatchStatus.FIXED
+
+
+@dataclass
+class BatchResult:
+    """What `minimize_batch` returns: one row for each problem.
+
+    Attributes
+    ----------
+    x : ndarray, shape (n_problems, n)
+        The points: the last one of each run, the mean of its last 100 where a tolerance is met and that
+        is better, or the best one seen where the last is worse than the start or not finite.  NaN where
+        the problem was not run.
+    fun : ndarray, shape (n_problems,)
+        The values there.
+    nit : ndarray of int, shape (n_problems,)
+        Steps made.
+    status : ndarray of int, shape (n_problems,)
+        Members of `BatchStatus`.
+    """
+
+    x: np.ndarray
+    fun: np.ndarray
+    nit: np.ndarray
+    status: np.ndarray
+
+    @property
+    def success(self) -> np.ndarray:
+        """Which problems have converged or made their planned steps, shape (n_problems,)."""
+        return (self.status >= BatchStatus.GTOL) & (self.status <= BatchStatus.FIXED)
+
+    def message(self, index: int) -> str:
+        """Say what became of one problem."""
+        return BatchStatus(int(self.status[index])).message
+
+
+def room_for(size: int, n: int, dtype: np.dtype, out: dict[str, np.ndarray] | None) -> BatchResult:
+    """Return arrays for the results of `size` problems in `n` variables, of which some may be the user's."""
+    shapes = {
+        "x": ((size, n), dtype),
+        "fun": ((size,), dtype),
+        "nit": ((size,), np.dtype(np.int64)),
+        "status": ((size,), np.dtype(np.int8)),
+    }
+    out = {} if out is None else dict(out)
+    for name, array in out.items():
+        if name not in shapes:
+            raise ValueError(f"`out` may hold {', '.join(shapes)}, not {name!r}.")
+        shape, dtype = shapes[name]
+        fits = isinstance(array, np.ndarray) and array.shape == shape and array.flags.writeable
+        if not fits or array.dtype.kind not in ("f" if dtype.kind == "f" else "iu"):
+            kind = "real numbers" if dtype.kind == "f" else "integers"
+            raise ValueError(f"`out[{name!r}]` must be a writable array of {kind} of shape {shape}.")
+    return BatchResult(**{name: out.get(name, np.empty(*spec)) for name, spec in shapes.items()})

@@ -1,0 +1,50 @@
+"""Random orders of the data, which a seed decides and nothing else, and what a seed may be."""
+
+from functools import cache
+
+import numpy as np
+from numba import types
+
+from .._jit import compile_kernel
+
+
+def seed_numbers(rng) -> tuple[int, ...]:
+    """Return the numbers of a seed in any of its forms: None, ints, a SeedSequence or a Generator."""
+    if isinstance(rng, np.random.Generator):
+        return tuple(int(k) for k in rng.integers(2**63, size=2))
+    if isinstance(rng, np.random.SeedSequence):
+        return tuple(int(k) for k in rng.generate_state(4))
+    try:
+        sequence = np.random.SeedSequence(rng)
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"`rng` must be None, a non-negative int, a SeedSequence or a Generator, not {rng!r}."
+        ) from None
+    return tuple(int(k) for k in np.atleast_1d(np.asarray(sequence.entropy, dtype=object)))
+
+
+def order_of(seed: tuple[int, ...], epoch: int, n: int) -> np.ndarray:
+    """Return a permutation of n rows; seed and epoch decide.
+
+    It is made from plain uniform numbers, whose sequence NumPy never changes, and takes a third of
+    the time of ``Generator.permutation``.
+    """
+    rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(epoch,))))
+    order = np.arange(n)
+    shuffle_kernel()(rng.random(n), order)
+    return order
+
+
+def shuffle(uniform, order):
+    """Shuffle `order` in place with one uniform number in [0, 1) an element (Fisher and Yates)."""
+    n = order.size
+    for i in range(n):
+        j = i + int(uniform[i] * (n - i))  # rounds to n at no uniform < 1
+        order[i], order[j] = order[j], order[i]
+
+
+@cache
+def shuffle_kernel():
+    """Return `shuffle`, compiled."""
+    signature = types.void(types.Array(types.float64, 1, "C"), types.Array(types.int64, 1, "C"))
+    return compile_kernel(shuffle, signature, name="shuffle", mode="serial")

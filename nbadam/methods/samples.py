@@ -1,0 +1,51 @@
+"""The data of a `Minibatch`: arrays and sparse matrices with a row for each sample."""
+
+import numpy as np
+
+
+def as_arrays(data) -> tuple:
+    """Return the arrays as they are, checked."""
+    is_list = isinstance(data, list) and any(hasattr(array, "shape") for array in data)
+    arrays = tuple(data) if isinstance(data, tuple) or is_list else (data,)
+    if not arrays:
+        raise ValueError("`data` must have at least one array.")
+    checked = tuple(_as_array(k, array) for k, array in enumerate(arrays))
+    lengths = [array.shape[0] for array in checked]
+    if len(set(lengths)) > 1:
+        raise ValueError(f"The arrays of `data` must have one length along axis 0; theirs are {lengths}.")
+    if lengths[0] == 0:
+        raise ValueError("`data` must have at least one sample; it has none.")
+    return checked
+
+
+def _as_array(k: int, array):
+    if is_sparse(array):
+        if array.format != "csr":
+            raise ValueError(
+                f"Sparse `data` must be in CSR format; data[{k}] is in {array.format.upper()} format: "
+                "convert it with .tocsr()."
+            )
+        return array
+    if np.ma.isMaskedArray(array):
+        raise ValueError(f"data[{k}] must not be a masked array: leave out the samples that are masked.")
+    plain = np.asarray(array)  # the same memory: a memory map is read when rows are
+    if plain.ndim == 0 or plain.dtype.kind == "O":
+        raise ValueError(
+            f"data[{k}] must be an array of numbers with the samples along axis 0, not {array!r:.60}."
+        )
+    return plain
+
+
+def is_sparse(array) -> bool:
+    """Whether it is a matrix or array of scipy.sparse."""
+    return hasattr(array, "format") and hasattr(array, "indptr" if array.format == "csr" else "tocsr")
+
+
+def in_memory(rows):
+    """Return rows as an array in memory, contiguous; sparse ones are in memory."""
+    return rows if is_sparse(rows) else np.ascontiguousarray(rows)
+
+
+def n_bytes(array) -> int:
+    """Return how much memory an array takes."""
+    return sum(part.nbytes for part in (array.data, array.indices)) if is_sparse(array) else array.nbytes

@@ -1,0 +1,165 @@
+"""Runs of objectives that Numba compiled, which happen in compiled code."""
+
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from numba import config, njit
+from numpy.testing import assert_allclose, assert_array_equal
+from runs import assert_same, compiled_bowl, fit
+from scipy.optimize import OptimizeWarning
+
+import nbadam
+from nbadam.methods import compiled
+
+
+@njit
+def compiled_rosenbrock(x, b):
+    g = np.empty_like(x)
+    a = x[1] - x[0] * x[0]
+    g[0] = -4 * b * x[0] * a - 2 * (1 - x[0])
+    g[1] = 2 * b * a
+    return b * a * a + (1 - x[0]) * (1 - x[0]), g
+
+
+def ignore(x):
+    """Call back, and so keep the run in Python."""
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"clipnorm": 1.0, "clipvalue": 3.0, "weight_decay": 0.01, "x_scale": [1.0, 2.0], "steps": 1500},
+        {"learning_rate": [0.05, 0.03], "amsgrad": True, "maxiter": 1234},
+        {"learning_rate": lambda step: 0.1 * 0.999**step, "steps": 700},
+        {"maxfun": 321},
+        {"bounds": [(None, 0.9), (-5, 3)]},
+        {"method": nbadam.adagrad, "steps": 300},
+        {"average": "tail", "patience": 300},
+        {"average": "ema", "steps": 600},
+    ],
+    ids=["plain", "clipped", "array rate", "schedule", "maxfun", "bounds", "adagrad", "tail", "ema"],
+)
+def test_a_run_in_compiled_code_equals_the_run_from_python(options, monkeypatch):
+    # With the compiler switched off, the compiled run's text runs all the same.
+    monkeypatch.setattr("nbadam.methods.minimize.is_jitted", lambda fun: True)
+    arguments = {"fun": compiled_rosenbrock, "x0": [-1.2, 1.0], "args": (50.0,), **options}
+    assert_same(fit(**arguments), fit(**arguments, callback=ignore))
+
+
+@njit
+def compiled_log(x):
+    return x[0] - np.log(x[0]) if x[0] < 2 else np.nan, 1 - 1 / x
+
+
+def test_compiled_run_that_leaves_the_domain():
+    result = fit(compiled_log, [3.0e-3])
+    driven = fit(compiled_log, [3.0e-3], callback=ignore)
+    assert result.message == driven.message
+    away = fit(compiled_log, [1.9], learning_rate=1.0, beta_1=0.0, steps=3)
+    assert np.isfinite(away.x).all()
+
+
+@njit
+def wrong_shape_later(x):
+    return x[0] * x[0], np.ones(2) if x[0] < 0.5 else 2 * x
+
+
+def test_compiled_gradient_of_the_wrong_shape():
+    with pytest.raises(ValueError, match="shape"):
+        fit(wrong_shape_later, [1.0])
+
+
+@njit
+def returns_a_tuple_gradient(x):
+    return x[0] * x[0], (2 * x[0],)
+
+
+def test_compiled_function_that_only_python_can_use():
+    if config.DISABLE_JIT:
+        pytest.skip("nothing is compiled")
+    with pytest.warns(OptimizeWarning, match="driven from Python"):
+        result = fit(returns_a_tuple_gradient, [1.0])
+    assert_allclose(result.x, 0, atol=1e-4)
+
+
+@njit
+def bowl_in_place(x, g, center):
+    f = 0.0
+    for i in range(x.size):
+        g[i] = 2 * (x[i] - center)
+        f += (x[i] - center) ** 2
+    return f
+
+
+def test_callbacks_at_intervals():
+    def watched(fun):
+        seen = []
+        result = fit(
+            fun, args=(1.0,), steps=35, callback_interval=10,
+            callback=lambda intermediate_result: seen.append(intermediate_result),
+        )  # fmt: skip
+        assert [r.fun for r in seen] == [compiled_bowl(r.x, 1.0)[0] for r in seen]
+        assert_array_equal([r.x for r in seen], [fit(fun, args=(1.0,), steps=k).x for k in (10, 20, 30)])
+        return result
+
+    assert_same(watched(compiled_bowl), watched(lambda x, center: compiled_bowl(x, center)))
+
+
+def test_a_callback_at_intervals_can_stop_the_run():
+    def enough(x):
+        raise StopIteration
+
+    result = fit(compiled_bowl, args=(1.0,), callback=enough, callback_interval=10)
+    assert (result.status, result.nit) == (99, 10)
+
+
+@pytest.mark.skipif(not hasattr(bowl_in_place, "py_func"), reason="plain functions return the gradient")
+def test_a_function_that_writes_the_gradient():
+    returning = fit(compiled_bowl, args=(0.5,), steps=300)
+    assert_same(fit(bowl_in_place, args=(0.5,), steps=300), returning)
+    assert_same(fit(bowl_in_place, args=(0.5,), steps=300, callback=lambda x: None), returning)
+
+
+@pytest.mark.skipif(not hasattr(bowl_in_place, "py_func"), reason="nothing is compiled")
+def test_a_function_is_compiled_once_for_each_type(monkeypatch):
+    run = compiled.compiled_run(nbadam.rules.ADAM, False, compiled_bowl, in_place=False, on_batches=False)
+    fit(compiled_bowl, args=(1.0,), steps=5)
+    before = len(run.signatures)
+    for center in (2.0, 3.0):
+        fit(compiled_bowl, [0.0, 1.0], args=(center,), steps=5, clipnorm=1.0, average="tail")
+    assert len(run.signatures) == before
+    assert (
+        compiled.compiled_run(nbadam.rules.ADAM, False, compiled_bowl, in_place=False, on_batches=False)
+        is run
+    )
+
+
+def test_threads_that_come_at_once_share_one_compiled_run():
+    fun = njit(lambda x: (x[0], x))
+    with ThreadPoolExecutor(4) as pool:
+        runs = list(
+            pool.map(
+                lambda _: compiled.compiled_run(
+                    nbadam.rules.SGD, False, fun, in_place=False, on_batches=False
+                ),
+                range(8),
+            )
+        )
+    assert len(set(runs)) == 1
+
+
+def test_functions_made_in_a_loop_do_not_pile_up_without_a_word():
+    def make(k):
+        return compiled.compiled_run(
+            nbadam.rules.ADAM, False, njit(lambda x: (x[0] * k, x)), in_place=False, on_batches=False
+        )
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for k in range(compiled.MANY - 1):
+            make(k)
+    with pytest.warns(RuntimeWarning, match="Define it once.* pass what changes through `args`"):
+        make(compiled.MANY)

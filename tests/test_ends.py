@@ -1,0 +1,165 @@
+"""Ends of runs: the start, limits, tolerances, and what is not finite."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from runs import fit, paraboloid, slope, value
+from scipy.optimize import minimize
+
+import nbadam
+
+
+def test_start_at_the_optimum():
+    result = fit(x0=[1.0, 2.0, 3.0])
+    assert (result.success, result.nit, result.nfev) == (True, 0, 1)
+
+
+def test_start_at_a_constrained_optimum():
+    result = fit(x0=[0.5, 2.0, 3.0], bounds=[(0, 0.5), (0, 9), (0, 9)])
+    assert (result.success, result.nit) == (True, 0)
+
+
+@pytest.mark.parametrize("jac", [True, None], ids=["gradient", "differences"])
+def test_maxiter_is_respected_and_says_so(jac):
+    result = fit(paraboloid if jac else value, jac=jac, maxiter=17)
+    assert (result.success, result.status, result.nit) == (False, 1, 17)
+    assert "Maximum number of iterations has been exceeded" in result.message
+    assert "TOTAL NO. OF ITERATIONS REACHED LIMIT" in result.message
+    assert "learning_rate" in result.message
+
+
+def test_maxiter_zero_float_and_steps():
+    result = fit(maxiter=0)
+    assert (result.nit, result.nfev, result.status) == (0, 1, 1)
+    assert fit(maxiter=7.0).nit == 7
+    planned = fit(steps=17)
+    assert (planned.success, planned.status, planned.nit) == (True, 0, 17)
+    assert_array_equal(planned.x, fit(maxiter=17).x)
+    assert fit(steps=17, maxiter=5).status == 1
+
+
+def test_a_planned_run_goes_on_where_others_stop_unless_told_otherwise():
+    assert fit(steps=2000).nit == 2000
+    assert fit(steps=2000, gtol=1e-5).nit < 2000
+
+
+def test_maxfun():
+    result = fit(value, jac=None, maxfun=50)
+    assert (result.success, result.status) == (False, 2)
+    assert 50 <= result.nfev < 54
+    assert "TOTAL NO. OF F,G EVALUATIONS EXCEEDS LIMIT" in result.message
+    assert fit(maxfev=5).nfev == 5
+
+
+def test_tolerances():
+    assert "`gtol`" in fit(ftol=0, xtol=0).message
+    assert "`ftol`" in fit(gtol=0, ftol=0.5, xtol=0).message
+    assert "`xtol`" in fit(gtol=0, ftol=0, xtol=0.5).message
+    assert fit(tol=1e-1).nit < fit(tol=1e-8).nit
+    assert fit(tol=1e-1, gtol=1e-8, ftol=0, xtol=0).nit == fit(gtol=1e-8, ftol=0, xtol=0).nit
+
+
+def test_noise_does_not_pass_for_convergence():
+    rng = np.random.default_rng(0)
+
+    def noisy(x):
+        f, g = paraboloid(x)
+        return f + rng.normal(), g + rng.normal(size=x.size)
+
+    result = fit(noisy, maxiter=3000)
+    assert result.status == 1
+    assert_allclose(result.x, [1, 2, 3], atol=1.0)
+
+
+def test_a_noisy_objective_can_meet_tolerances():
+    rng = np.random.default_rng(0)
+
+    def noisy(x):
+        f, g = paraboloid(x)
+        return f + rng.normal(), g + rng.normal(size=x.size)
+
+    result = fit(noisy, gtol=0.3)
+    assert result.success
+    assert_allclose(result.x, [1, 2, 3], atol=0.5)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("where", ["value", "gradient"])
+def test_what_is_not_finite_ends_the_run_at_the_best_point(bad, where):
+    def broken(x):
+        f, g = paraboloid(x)
+        if x[0] > 0.5:
+            f, g[1] = (bad, g[1]) if where == "value" else (f, bad)
+        return f, g
+
+    result = fit(broken)
+    assert (result.success, result.status) == (False, 3)
+    assert np.isfinite(result.x).all()
+    assert np.isfinite(result.jac).all()
+    assert 0 < result.fun < value(np.zeros(3))
+    assert result.fun == value(result.x)
+    assert f"at step {result.nit}" in result.message
+    assert ("entry 1" in result.message) == (where == "gradient")
+    assert "learning_rate" in result.message
+
+
+def test_what_is_not_finite_with_a_separate_gradient():
+    def broken(x):
+        return slope(x) if x[0] < 0.5 else np.full_like(x, np.nan)
+
+    result = fit(value, jac=broken)
+    assert result.status == 3
+    assert_array_equal(result.x, 0)  # the only point whose value was looked at
+    assert result.fun == value(np.zeros(3))
+
+
+def test_not_finite_at_x0():
+    result = fit(lambda x: (np.nan, x))
+    assert (result.success, result.status, result.nit) == (False, 3, 0)
+    assert_array_equal(result.x, 0)
+    assert "`x0`" in result.message
+
+
+def test_no_result_is_worse_than_the_start():
+    def deceptive(x):  # the gradient points the wrong way
+        return float(x @ x), -2 * x
+
+    result = fit(deceptive, [1.0], maxiter=20)
+    assert result.fun <= 1.0
+    assert_array_equal(result.x, [1.0])
+
+
+def test_a_cycle_of_large_steps_does_not_pass_for_convergence():
+    # Steps of 0.25 to and fro: the mean of the gradients vanishes, the gradient at the mean point does not.
+    def crooked(x):
+        return abs(x[0] - 0.1), np.array([1.0 if x[0] > 0.1 else -1.0])
+
+    result = minimize(
+        crooked, [1.0], jac=True, method=nbadam.lion, options={"learning_rate": 0.25, "maxiter": 1000}
+    )
+    assert (result.success, result.status) == (False, 1)
+    assert result.nfev > result.nit + 1  # the mean point was looked at
+
+
+def test_without_noise_success_means_a_small_gradient():
+    def powell(x):
+        a, b, c, d = x[0] + 10 * x[1], x[2] - x[3], x[1] - 2 * x[2], x[0] - x[3]
+        g = np.array([2 * a + 40 * d**3, 20 * a + 4 * c**3, 10 * b - 8 * c**3, -10 * b - 40 * d**3])
+        return a**2 + 5 * b**2 + c**4 + 10 * d**4, g
+
+    result = fit(powell, [3.0, -1.0, 0.0, 1.0], ftol=0)
+    assert result.success
+    assert np.abs(result.jac).max() <= 1e-5
+    assert_array_equal(result.jac, powell(result.x)[1])
+    assert result.fun == powell(result.x)[0]
+
+
+def test_clipping_by_norm_where_squares_overflow():
+    def steep(x):
+        return 0.0, np.full(x.shape, 1e200)
+
+    # With a large epsilon the step is proportional to the clipped gradient.
+    options = {"x0": [0.0, 0.0], "steps": 1, "learning_rate": 1e6, "epsilon": 1e6}
+    reference = fit(lambda x: (0.0, np.full(2, 1e-3 / np.sqrt(2))), **options).x
+    with np.errstate(over="ignore"):  # which plain Python sees
+        assert_allclose(fit(steep, clipnorm=1e-3, **options).x, reference, rtol=1e-12)
