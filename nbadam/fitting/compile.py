@@ -19,7 +19,7 @@ from numba.core.errors import TypingError
 from .. import __version__, vector_math
 from .._fingerprint import GENERATED
 from .._jit import compile_kernel
-from . import adam, functions, generate, lm
+from . import adam, functions, generate, lm, trust_region
 from .generate import Layout, Shape
 from .losses import Loss
 from .model import Model
@@ -93,7 +93,7 @@ def kernels(model: Model, dtype: str, weighted: bool, own_x: bool, bounded: bool
 
 @lru_cache(maxsize=64)
 def _algorithm(shape: Shape) -> tuple[Any, Any]:
-    module = load("the algorithm", shape.dtype, generate.algorithm(shape), {})
+    module = load("the algorithm", shape.dtype, trust_region.algorithm(shape), {})
     return tuple(_compiled(module[name], shape) for name in ("judge", "solve"))
 
 
