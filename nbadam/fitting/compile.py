@@ -75,18 +75,27 @@ class Kernels:
 
 
 @lru_cache(maxsize=256)
-def kernels(model: Model, dtype: str, weighted: bool, own_x: bool, bounded: bool, loss: Loss) -> Kernels:
+def kernels(
+    model: Model,
+    dtype: str,
+    weighted: bool,
+    own_x: bool,
+    bounded: bool,
+    loss: Loss,
+    correlated: bool,
+) -> Kernels:
     """Compile, or find, what fits a model."""
     layout = Layout(
         parameters=len(model.parameters),
         dtype=dtype,
         bounded=bounded,
-        lanes=1 if numba.config.DISABLE_JIT else LANES,
+        lanes=1 if numba.config.DISABLE_JIT or correlated else LANES,  # of correlated data there is one set
         variables=len(model.variables),
         invariants=len(pointwise(model).invariant),
         weighted=weighted,
         own_x=own_x,
         loss=loss,
+        correlated=correlated,
     )
     return Kernels(model, layout)
 

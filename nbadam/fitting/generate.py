@@ -84,10 +84,19 @@ class Layout(Shape):
     weighted: bool  # a weight for each point, 0 for one that is left out
     own_x: bool  # each data set has its own x
     loss: Loss
+    correlated: bool  # the rows of `x` after the variables are the Cholesky factor of the data's covariance
+
+    @property
+    def unroll(self) -> int:
+        """Points a turn; one where each needs those before it."""
+        return 1 if self.correlated else super().unroll
 
     @property
     def columns(self) -> int:
-        """Numbers that a data set has at each point: y, the weight if any, its own x if it has."""
+        """Numbers that a data set has at each point: y, the weight if any, its own x if it has.
+
+        After them correlated data have room for what is whitened: the residual and its derivatives.
+        """
         return 1 + self.weighted + self.variables * self.own_x
 
     @property
@@ -203,6 +212,8 @@ def _point(text: Text, model: Pointwise, u: int, count: int) -> list[str]:
         lines += [f"w = {text.at('weight', u)}"]
     if not shape.loss.is_likelihood:
         lines += ["r = y - f"]
+    if shape.correlated:
+        lines += _whitened(shape, ["r", *gradient])
     weighted = ["r", *gradient]
     if shape.loss.is_likelihood:
         lines += shape.loss.text
@@ -213,6 +224,21 @@ def _point(text: Text, model: Pointwise, u: int, count: int) -> list[str]:
         if shape.loss.is_likelihood:
             lines += [f"{g} = {g} if w > T(0.0) else T(0.0)" for g in gradient]
     return lines + list(() if shape.loss.is_likelihood else shape.loss.text)
+
+
+def _whitened(shape: Layout, names: list[str]) -> list[str]:
+    """Solve for entry k of what the Cholesky factor times is `names`; those before are known."""
+    width, row = shape.lanes, f"x[{shape.variables} + k"
+    lines = []
+    for i, name in enumerate(names):
+        start = f"{shape.rows['end'] * width} + {shape.columns + i} * m * {width} + l"
+        lines += [
+            "for j in range(k):",
+            f"    {name} = muladd(-{row}, j], S[{start} + j * {width}], {name})",
+            f"{name} = {name} / {row}, k]",
+            f"S[{start} + k * {width}] = {name}",
+        ]
+    return lines
 
 
 def _products(shape: Layout):

@@ -78,11 +78,19 @@ class Problem:
     def __init__(self, sets: DataSets | RaggedSets, plan: Plan, chosen: np.ndarray) -> None:
         block = sets.block(chosen, plan.dtype)
         self._kernels = kernels(
-            plan.model, plan.dtype.name, block.weighted, block.own_x, plan.bounded, plan.loss
+            plan.model,
+            plan.dtype.name,
+            block.weighted,
+            block.own_x,
+            plan.bounded,
+            plan.loss,
+            block.correlated,
         )
         self.p0 = np.array(plan.start(chosen), dtype=plan.dtype, order="C")
         self._box = _box(plan, chosen, self.p0)
-        self._data = block.x, block.data
+        # Correlated data need columns for what is whitened: residuals and derivatives.
+        scratch = (1 + self.p0.shape[1]) * block.correlated
+        self._data = block.x, np.pad(block.data, ((0, 0), (0, scratch), (0, 0))) if scratch else block.data
         self._f_scale = plan.dtype.type(plan.f_scale)
         self._tolerances = np.array([plan.ftol, plan.xtol], plan.dtype)
         self._points = block.points
