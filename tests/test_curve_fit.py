@@ -498,11 +498,6 @@ def test_check_finite_is_that_of_scipy():
     curve_fit(DECAY, X, y, P0)
 
 
-def test_a_covariance_matrix_of_the_data_is_refused():
-    with pytest.raises(ValueError, match="a covariance matrix is not supported"):
-        curve_fit(DECAY, X, Y[0], P0, np.eye(X.size))
-
-
 def test_input_is_not_changed():
     x, y, p0 = X.copy(), Y[:4].copy(), np.tile(P0, (4, 1))
     bounds = (np.zeros(3), np.full(3, 1.0))

@@ -19,7 +19,7 @@ from numba.core.errors import TypingError
 from .. import __version__, vector_math
 from .._fingerprint import GENERATED
 from .._jit import compile_kernel, reason
-from . import adam, functions, generate, lm
+from . import adam, functions, generate, lm, trust_region
 from .generate import Layout, Shape
 from .losses import Loss
 from .model import Model
@@ -75,25 +75,34 @@ class Kernels:
 
 
 @lru_cache(maxsize=256)
-def kernels(model: Model, dtype: str, weighted: bool, own_x: bool, bounded: bool, loss: Loss) -> Kernels:
+def kernels(
+    model: Model,
+    dtype: str,
+    weighted: bool,
+    own_x: bool,
+    bounded: bool,
+    loss: Loss,
+    correlated: bool,
+) -> Kernels:
     """Compile, or find, what fits a model."""
     layout = Layout(
         parameters=len(model.parameters),
         dtype=dtype,
         bounded=bounded,
-        lanes=1 if numba.config.DISABLE_JIT else LANES,
+        lanes=1 if numba.config.DISABLE_JIT or correlated else LANES,  # of correlated data there is one set
         variables=len(model.variables),
         invariants=len(pointwise(model).invariant),
         weighted=weighted,
         own_x=own_x,
         loss=loss,
+        correlated=correlated,
     )
     return Kernels(model, layout)
 
 
 @lru_cache(maxsize=64)
 def _algorithm(shape: Shape) -> tuple[Any, Any]:
-    module = load("the algorithm", shape.dtype, generate.algorithm(shape), {})
+    module = load("the algorithm", shape.dtype, trust_region.algorithm(shape), {})
     return tuple(_compiled(module[name], shape) for name in ("judge", "solve"))
 
 

@@ -20,8 +20,8 @@ from .arguments import (
     positive,
 )
 from .batch import fit_all
-from .data import parse_data
 from .losses import parse_loss
+from .parsing import parse_data
 from .problem import Plan
 from .result import FitResult, FitStatus
 from .ties import Ties
@@ -77,8 +77,10 @@ def curve_fit(
         Where to start, for all or for each.  A function is called as ``p0(x, y)`` with one data set after
         the other, without the points that are left out.  By default the model's `guess`; without
         one, as in SciPy, 1, or what the bounds leave of it.
-    sigma : array, shape (m,) or (..., m), optional
-        Standard errors of the data, > 0; a point whose error is NaN or infinite is left out.
+    sigma : array, shape (m,), (..., m) or (m, m), optional
+        Standard errors of the data, > 0; a point whose error is NaN or infinite is left out.  For one
+        data set it may be the covariance matrix of the data; any `loss` is then that of the whitened
+        residuals, the solution of ``L @ residuals = y - f`` for the Cholesky factor `L` of the matrix.
     absolute_sigma : bool
         Whether `sigma` is to be taken as it is; otherwise only ratios count, and `pcov` is scaled so that
         ``reduced_chi2`` becomes 1.

@@ -30,7 +30,7 @@ def fit(normal, judge, solve, lanes, rows, x, data, p0, lower, upper, tolerances
     Parameters
     ----------
     normal, judge, solve : functions
-        What `generate` makes the text of, compiled.  This kernel itself serves every model.
+        What `generate` and `trust_region` make the text of, compiled.  This kernel itself serves every model.
     lanes : int
     rows : tuple of int
         First entries in the state of what `ROWS` lists.

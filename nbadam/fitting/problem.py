@@ -81,11 +81,20 @@ class Problem:
         if plan.loss.is_likelihood and (y < 0).any():
             raise ValueError(f"`ydata` must be >= 0 with loss={plan.loss.name!r}, not {y[y < 0][0]:g}.")
         self._kernels = kernels(
-            plan.model, plan.dtype.name, block.weighted, block.own_x, plan.bounded, plan.loss
+            plan.model,
+            plan.dtype.name,
+            block.weighted,
+            block.own_x,
+            plan.bounded,
+            plan.loss,
+            block.correlated,
         )
         self.p0 = np.array(plan.start(chosen), dtype=plan.dtype, order="C")
         self._box = _box(plan, chosen, self.p0)
-        self._data, self._weighted = (block.x, block.data), block.weighted
+        # Correlated data need columns for what is whitened: residuals and derivatives.
+        scratch = (1 + self.p0.shape[1]) * block.correlated
+        self._data = block.x, np.pad(block.data, ((0, 0), (0, scratch), (0, 0))) if scratch else block.data
+        self._weighted = block.weighted
         self._f_scale = plan.dtype.type(plan.f_scale)
         self._tolerances = np.array([plan.ftol, plan.xtol], plan.dtype)
         self._points = block.points

@@ -1,0 +1,140 @@
+"""The text of the algorithm: Levenberg-Marquardt as a trust region, for all lanes in step.
+
+More (1978), The Levenberg-Marquardt algorithm: implementation and theory.
+"""
+
+from .generate import Shape, Text, indented
+
+
+def algorithm(shape: Shape) -> str:
+    """Text of `judge` and `solve`, the parts of the algorithm that work on all lanes."""
+    text = Text(shape)
+    functions = [
+        ["def judge(S):", *indented(_judge(text))],
+        ["def solve(S, xtol):", *indented(text.lanes(_solve(text)))],
+    ]
+    return "\n\n\n".join("\n".join(lines) for lines in functions) + "\n"
+
+
+def _judge(text: Text) -> list[str]:
+    """Accept or reject the trial point and set the radius, as MINPACK's lmder does."""
+    shape, at, n = text.shape, text.at, text.shape.parameters
+    diagonal = {i: k for k, (i, j) in enumerate(shape.pairs) if i == j}
+    sums = [at("chi2_trial"), *(at("gradient_trial", i) for i in range(n))]
+    sums += [at("normal_trial", diagonal[i]) for i in range(n)]
+    lines = text.load(p="point", t="trial", b="gradient", s="scale")
+    lines += [f"a{i} = {at('normal_trial', diagonal[i])}" for i in range(n)]
+    lines += [
+        "finite = " + " + ".join(f"({entry} - {entry})" for entry in sums) + " == T(0.0)",
+        f"fresh = {at('fresh')} > T(0.0)",
+        f"gain = {at('chi2')} - {at('chi2_trial')}",
+        # A step that was cut at bounds may promise a rise: what rises must not pass for kept promises.
+        f"ratio = gain / abs({at('predicted')})",
+        f"norm = {at('norm')}",
+        f"radius = {at('radius')}",
+        "slope = " + " + ".join(f"b{i} * (t{i} - p{i})" for i in range(n)),
+        "shrink = T(0.5) * slope / (slope - T(0.5) * gain)",
+        "shrink = min(max(shrink, T(0.1)), T(0.5)) if finite else T(0.1)",
+        "smaller = shrink * min(radius, T(10.0) * norm)",
+        f"larger = T(2.0) * norm if ratio >= T(0.75) or {at('damping')} == T(0.0) else radius",
+        "radius = larger if ratio > T(0.25) and finite else smaller",
+        "size = np.sqrt(" + " + ".join(f"a{i} * t{i} * t{i}" for i in range(n)) + ")",
+        f"size = size if size > T(0.0) else np.sqrt({at('chi2_trial')})",
+        f"{at('radius')} = size if fresh else radius",
+        "better = finite and (fresh or ratio >= T(1e-4))",
+        f"{at('failed')} = T(1.0) if fresh and not finite else T(0.0)",
+        f"{at('fresh')} = T(0.0)",
+        f"{at('better')} = T(1.0) if better else T(0.0)",
+    ]
+    lines += [f"{at('frozen', i)} = T(0.0)" for i in range(n if shape.bounded else 0)]
+    for i in range(n):
+        lines += [
+            f"grown = a{i} if fresh or a{i} > s{i} else s{i}",
+            f"{at('scale', i)} = grown if better else s{i}",
+            f"{at('point', i)} = t{i} if better else p{i}",
+        ]
+    width = shape.lanes
+    old, new = (f"S[{text.rows[name] * width} + row + l]" for name in ("chi2", "chi2_trial"))
+    return [
+        *text.lanes(lines),
+        f"for row in range(0, {shape.sums * width}, {width}):",
+        *indented(text.lanes([f"{old} = {new} if {at('better')} > T(0.0) else {old}"])),
+    ]
+
+
+def _solve(text: Text) -> list[str]:
+    """Compute the step for the damping as it is, and the damping that would bring it to the radius."""
+    shape, at, n = text.shape, text.at, text.shape.parameters
+    number = {pair: k for k, pair in enumerate(shape.pairs)}
+    lines = text.load(p="point", b="gradient", s="scale")
+    lines += [f"a{i}_{j} = {at('normal', k)}" for (i, j), k in number.items()]
+    lines += [f"damping = {at('damping')}", f"radius = {at('radius')}"]
+    for i in range(n if shape.bounded else 0):
+        # A parameter at a bound that its gradient pushes against takes no part.
+        low, high = f"p{i} > {at('lower', i)} or b{i} > T(0.0)", f"p{i} < {at('upper', i)} or b{i} < T(0.0)"
+        lines += [f"free{i} = T(1.0) - {at('frozen', i)} if ({low}) and ({high}) else T(0.0)"]
+        lines += [f"e{i} = b{i} * free{i}"]
+    force = "e" if shape.bounded else "b"
+    for i in range(n):
+        for j in range(i + 1):
+            entry = f"a{i}_{j}"
+            if i == j:
+                entry += f" + damping * s{i}"
+            elif shape.bounded:
+                entry += f" * free{i} * free{j}"
+            entry += "".join(f" - l{i}_{k} * l{j}_{k}" for k in range(j))
+            if i == j:
+                lines += [f"i{i} = T(1.0) / np.sqrt(max({entry}, PIVOT * s{i} + TINY))"]
+            else:
+                lines += [f"l{i}_{j} = ({entry}) * i{j}"]
+    for i in range(n):
+        lines += [f"z{i} = ({force}{i}" + "".join(f" - l{i}_{k} * z{k}" for k in range(i)) + f") * i{i}"]
+    for i in reversed(range(n)):
+        lines += [f"d{i} = (z{i}" + "".join(f" - l{k}_{i} * d{k}" for k in range(i + 1, n)) + f") * i{i}"]
+    lines += [f"v{i} = s{i} * d{i}" for i in range(n)]
+    for i in range(n):
+        lines += [f"w{i} = (v{i}" + "".join(f" - l{i}_{k} * w{k}" for k in range(i)) + f") * i{i}"]
+    lines += [
+        "square = " + " + ".join(f"v{i} * d{i}" for i in range(n)),
+        "norm = np.sqrt(square)",
+        "curvature = " + " + ".join(f"w{i} * w{i}" for i in range(n)),
+        "over = norm > T(1.1) * radius",
+        "more = damping + (norm - radius) / radius * (square / curvature)",
+    ]
+    # Nor does one at a bound that the step would leave: the others must know that it stays.
+    outward = []
+    for i in range(n if shape.bounded else 0):
+        low, high = (
+            f"p{i} <= {at('lower', i)} and d{i} < T(0.0)",
+            f"p{i} >= {at('upper', i)} and d{i} > T(0.0)",
+        )
+        lines += [f"outward{i} = T(1.0) if ({low}) or ({high}) else T(0.0)"]
+        lines += [f"{at('frozen', i)} = max({at('frozen', i)}, outward{i})"]
+        outward.append(f"outward{i}")
+    lines += [
+        "outward = " + (" + ".join(outward) or "T(0.0)"),
+        f"{at('damping')} = damping if outward > T(0.0) else more if over else damping",
+        f"{at('settled')} = T(0.0) if over or outward > T(0.0) else T(1.0)",
+        "part = radius / norm if over else T(1.0)",  # for when it is the last attempt
+        f"{at('remaining')} = " + " + ".join(f"d{i} * (damping * v{i} + {force}{i})" for i in range(n)),
+        "small = T(-1.0)",
+    ]
+    for i in range(n):
+        lines += [f"d{i} = part * d{i}", f"t{i} = p{i} + d{i}"]
+        if shape.bounded:
+            lines += [
+                f"t{i} = {at('lower', i)} if t{i} < {at('lower', i)} else t{i}",
+                f"t{i} = {at('upper', i)} if t{i} > {at('upper', i)} else t{i}",
+                f"d{i} = t{i} - p{i}",
+            ]
+        lines += [f"{at('trial', i)} = t{i}", f"small = max(small, abs(d{i}) - xtol * abs(p{i}))"]
+    for i in range(n):
+        row = " + ".join(f"a{max(i, j)}_{min(i, j)} * d{j}" for j in range(n))
+        lines += [f"u{i} = d{i} * (T(2.0) * b{i} - ({row}))"]
+    lines += [
+        f"{at('predicted')} = " + " + ".join(f"u{i}" for i in range(n)),
+        f"{at('norm')} = " + ("norm * part" if not shape.bounded else
+                              "np.sqrt(" + " + ".join(f"s{i} * d{i} * d{i}" for i in range(n)) + ")"),
+        f"{at('small')} = small",
+    ]  # fmt: skip
+    return lines
