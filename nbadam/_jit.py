@@ -106,8 +106,11 @@ def compile_kernel(function, signature, *, name: str, mode: str):
 def reason(error: Exception) -> str:
     """Tell what Numba found wrong with a user's function, in one line instead of its long message."""
     text = re.sub(r"\x1b\[\d*m", "", str(error))
-    parts = text.split("(step: nopython frontend)")  # the first is about the kernel that calls it
-    found = re.split(r"There are \d|During:|File \"", parts[min(2, len(parts) - 1)])[0]
+    # One part for each call from function to function; the first is about the kernel.
+    parts = [part.strip() for part in text.split("(step: nopython frontend)")[1:]] or [text]
+    passed_on = "Failed in", "No implementation of function Function(<function"
+    own = [part for part in parts if not part.startswith(passed_on)] or parts
+    found = re.split(r"There are \d|During:|File \"", own[0])[0]
     return " ".join(found.split())
 
 

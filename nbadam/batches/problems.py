@@ -11,6 +11,7 @@ from numba import njit
 from numba.core.errors import NumbaError
 from numba.extending import is_jitted
 
+from .._jit import reason
 from ..checks import number
 from ..methods.bounds import parse_bounds
 from ..methods.options import DIVIDING, MAXITER, hyper_from, learning_rate_from, limit, tolerances_from
@@ -97,9 +98,8 @@ class Problems:
         try:
             self.run(result, 0, 0)
         except NumbaError as error:
-            reason = str(error).strip().splitlines()
             raise ValueError(
-                f"`fun` cannot be compiled by Numba for these arguments: {' '.join(reason[:3])}"
+                f"`fun` cannot be compiled by Numba for these arguments: {reason(error)}"
             ) from error
 
     def run(self, result: BatchResult, start: int, stop: int) -> float:
