@@ -259,21 +259,25 @@ def jax_lm(dtype="float64", steps=12):
     return make
 
 
-def cpufit(name, options):
-    """Gpufit's twin for CPUs, where a user has built it: a package `pygpufit` for `libCpufit`."""
-    import pygpufit.cpufit as library
+def cpufit(tolerance=None, iterations=None):
+    """Gpufit's twin for CPUs, where a user has built it: its Python package is `pycpufit`."""
 
-    if name == "decays":
-        return None
-    _, y, p0, _ = workload(name, options)
-    model = library.ModelID.GAUSS_1D if name == "gaussians" else library.ModelID.GAUSS_2D
-    y, p0 = y.astype(np.float32), p0.astype(np.float32)
+    def make(name, options):
+        import pycpufit.cpufit as library
 
-    def job():
-        job.popt = library.fit(y, None, model, p0, 1e-6, 50)[0]
-        return len(y)
+        if name == "decays":
+            return None
+        _, y, p0, _ = workload(name, options)
+        model = library.ModelID.GAUSS_1D if name == "gaussians" else library.ModelID.GAUSS_2D
+        y, p0 = y.astype(np.float32), p0.astype(np.float32)
 
-    return job
+        def job():
+            job.popt = library.fit(y, None, model, p0, tolerance, iterations)[0]
+            return len(y)
+
+        return job
+
+    return make
 
 
 # Functions that a process can be given by name.
@@ -282,6 +286,7 @@ fits_32 = nbadam_fits(np.float32)
 robust = nbadam_fits(method="robust", rescue="all")
 torch_64, torch_32 = torch_adam(), torch_adam("float32")
 jax_64, jax_32 = jax_lm(), jax_lm("float32")
+cpufit_default, cpufit_tight = cpufit(), cpufit(1e-6, 50)
 MAKES = {
     "curve_fit, float64, ftol=1e-10": ("fits_64_loose", ONE),
     "curve_fit, float64": ("fits_64", ONE),
@@ -289,7 +294,8 @@ MAKES = {
     "curve_fit of a NumPy function": ("function_of_numpy", ONE),
     "curve_fit, robust, rescue='all'": ("robust", ONE),
     "curve_fit, float64, ftol=1e-10, 2 threads": ("fits_64_loose", TWO),
-    "Cpufit, float32": ("cpufit", ONE),
+    "Cpufit, float32, its defaults": ("cpufit_default", ONE),
+    "Cpufit, float32, tolerance 1e-6": ("cpufit_tight", ONE),
     "scipy curve_fit, loop": ("scipy_loop", ONE),
     "scipy curve_fit, joblib, 2 processes": ("joblib_loop", ONE),
     "torch Adam, 200 steps, float64": ("torch_64", ONE),

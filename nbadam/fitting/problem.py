@@ -122,7 +122,7 @@ class Problem:
         if underflow.any():
             data = self._data[1][underflow]
             residuals = data[:, 0] * data[:, 1] if self._weighted else data[:, 0]
-            size = np.abs(residuals).max(axis=1)
+            size = np.abs(residuals).max(axis=1, initial=0)
             underflow[underflow] = (size > 0) & (size < np.sqrt(least) / limits.eps)
         return underflow
 
