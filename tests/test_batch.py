@@ -415,9 +415,7 @@ def test_unknown_hyperparameter():
 
 @pytest.mark.skipif(not JIT, reason="nothing is compiled")
 def test_a_function_that_numba_cannot_compile():
-    with pytest.raises(
-        ValueError, match=r"`fun` cannot be compiled .*: Unknown attribute 'nonsense'"
-    ):
+    with pytest.raises(ValueError, match=r"`fun` cannot be compiled .*: Unknown attribute 'nonsense'"):
         minimize_batch(lambda x, y: (x.nonsense, x), [0.0], data=(np.zeros(3),))
 
 

@@ -25,41 +25,46 @@ def _judge(text: Text) -> list[str]:
     lines = text.load(p="point", t="trial", b="gradient", s="scale")
     lines += [f"a{i} = {at('normal_trial', diagonal[i])}" for i in range(n)]
     lines += [
-        "finite = " + " + ".join(f"({entry} - {entry})" for entry in sums) + " == T(0.0)",
-        f"fresh = {at('fresh')} > T(0.0)",
-        f"gain = {at('chi2')} - {at('chi2_trial')}",
+        # Zero, or NaN.  All that a condition needs is read before, and `&` takes the place of `and`: where
+        # there are branches, LLVM writes under a mask, which some processors do twenty times slower.
+        "excess = " + " + ".join(f"({entry} - {entry})" for entry in sums),
+        f"fresh, radius, norm = {at('fresh')}, {at('radius')}, {at('norm')}",
+        f"chi2, chi2_trial, damping = {at('chi2')}, {at('chi2_trial')}, {at('damping')}",
+        "finite, is_fresh = excess == T(0.0), fresh > T(0.0)",
+        "gain = chi2 - chi2_trial",
         # A step that was cut at bounds may promise a rise: what rises must not pass for kept promises.
         f"ratio = gain / abs({at('predicted')})",
-        f"norm = {at('norm')}",
-        f"radius = {at('radius')}",
         "slope = " + " + ".join(f"b{i} * (t{i} - p{i})" for i in range(n)),
         "shrink = T(0.5) * slope / (slope - T(0.5) * gain)",
         "shrink = min(max(shrink, T(0.1)), T(0.5)) if finite else T(0.1)",
         "smaller = shrink * min(radius, T(10.0) * norm)",
-        f"larger = T(2.0) * norm if ratio >= T(0.75) or {at('damping')} == T(0.0) else radius",
-        "radius = larger if ratio > T(0.25) and finite else smaller",
+        "larger = T(2.0) * norm if (ratio >= T(0.75)) | (damping == T(0.0)) else radius",
+        "radius = larger if (ratio > T(0.25)) & finite else smaller",
         "size = np.sqrt(" + " + ".join(f"a{i} * t{i} * t{i}" for i in range(n)) + ")",
-        f"size = size if size > T(0.0) else np.sqrt({at('chi2_trial')})",
-        f"{at('radius')} = size if fresh else radius",
-        "better = finite and (fresh or ratio >= T(1e-4))",
-        f"{at('failed')} = T(1.0) if fresh and not finite else T(0.0)",
+        "size = size if size > T(0.0) else np.sqrt(chi2_trial)",
+        f"{at('radius')} = size if is_fresh else radius",
+        "better = finite & (is_fresh | (ratio >= T(1e-4)))",
+        f"{at('failed')} = fresh if excess != T(0.0) else T(0.0)",
         f"{at('fresh')} = T(0.0)",
         f"{at('better')} = T(1.0) if better else T(0.0)",
     ]
     lines += [f"{at('frozen', i)} = T(0.0)" for i in range(n if shape.bounded else 0)]
     for i in range(n):
         lines += [
-            f"grown = a{i} if fresh or a{i} > s{i} else s{i}",
-            f"{at('scale', i)} = grown if better else s{i}",
-            f"{at('point', i)} = t{i} if better else p{i}",
+            f"grown = a{i} if is_fresh | (a{i} > s{i}) else s{i}",
+            f"{at('scale', i)} = {_kept('grown', f's{i}')}",
+            f"{at('point', i)} = {_kept(f't{i}', f'p{i}')}",
         ]
-    width = shape.lanes
-    old, new = (f"S[{text.rows[name] * width} + row + l]" for name in ("chi2", "chi2_trial"))
-    return [
-        *text.lanes(lines),
-        f"for row in range(0, {shape.sums * width}, {width}):",
-        *indented(text.lanes([f"{old} = {new} if {at('better')} > T(0.0) else {old}"])),
-    ]
+    taken = [f"better = {at('better')} > T(0.0)"]
+    for i in range(shape.sums):
+        taken += [f"old, new = {at('chi2', i)}, {at('chi2_trial', i)}"]
+        taken += [f"{at('chi2', i)} = {_kept('new', 'old')}"]
+    return [*text.lanes(lines), *text.lanes(taken)]
+
+
+def _kept(new: str, old: str) -> str:
+    """Take the new value of a better point; adding 0, LLVM cannot leave out the write of an old one."""
+    return f"({new} if better else {old}) + T(0.0)"
 
 
 def _solve(text: Text) -> list[str]:
