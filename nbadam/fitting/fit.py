@@ -244,9 +244,9 @@ def curve_fit(
         xtol=precision if xtol is None else number("xtol", xtol, low=0),
         maxiter=MAXITER[method] if maxiter is None else integer(1)("maxiter", maxiter),
         batch_size=batch_size,
-        seed=() if batch_size is None else seed_numbers(rng),
         workers=default_workers() if workers is None else integer(1)("workers", workers),
         progress=progress,
+        seed=() if batch_size is None else seed_numbers(rng),  # last: bad input draws nothing
     )
     fits = fit_all(sets, plan)
     result = FitResult(

@@ -102,8 +102,8 @@ class Problem:
     def fitted(self, start: np.ndarray, maxiter: int, loss: Loss | None = None) -> Fits:
         """Run Levenberg-Marquardt from `start`, with another loss if one is given."""
         part = Fits.empty(start.shape[0], start.shape[1], start.dtype)
-        kernels = self._kernels if loss is None else self._kernels_of(loss)
-        kernels.fit(
+        compiled = self._kernels if loss is None else self._kernels_of(loss)
+        compiled.fit(
             *self._data, start, *self._box, self._tolerances, maxiter, self._f_scale,
             part.popt, part.information, part.chi2, part.nit, part.status,
         )  # fmt: skip
