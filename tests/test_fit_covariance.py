@@ -15,6 +15,7 @@ M = 16
 X = np.linspace(0, 5, M)
 P0 = np.array([2.0, 1.5, 0.3])
 TRUTH = np.array([3.0, 1.0, 0.5])
+SLOW = numba.config.DISABLE_JIT or numba.config.BOUNDSCHECK
 LOSSES = ["cauchy"] if numba.config.BOUNDSCHECK else ["soft_l1", "cauchy"]
 
 
@@ -149,12 +150,12 @@ def test_standard_errors_cover_the_truth_and_those_that_know_no_covariance_do_no
     covariance = 0.05**2 * np.exp(-np.abs(X[:, None] - X) / 2)
     factor = np.linalg.cholesky(covariance)
     pulls = {"covariance": [], "variances": []}
-    for _ in range(12 if numba.config.DISABLE_JIT else 400):
+    for _ in range(12 if SLOW else 400):
         y = decay(X, *TRUTH) + factor @ rng.standard_normal(M)
         for name, sigma in (("covariance", covariance), ("variances", np.sqrt(np.diag(covariance)))):
             fit = curve_fit(DECAY, X, y, TRUTH, sigma, True)
             pulls[name].append((fit.popt - TRUTH) / fit.perr)
-    if not numba.config.DISABLE_JIT:
+    if not SLOW:
         assert_allclose(np.std(pulls["covariance"], axis=0), 1, atol=0.12)
         assert np.std(pulls["variances"], axis=0)[2] > 1.5
 

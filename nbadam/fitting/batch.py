@@ -55,8 +55,9 @@ def run(plan: Plan, sets: DataSets | RaggedSets, chosen: np.ndarray, task: Calla
 
 def fit_block(sets: DataSets | RaggedSets, plan: Plan, fits: Fits, chosen: np.ndarray) -> None:
     """Fit the data sets with the given numbers."""
-    problem = Problem(sets, plan, chosen)
-    if plan.method == "adam":
-        fits[chosen] = problem.descended(plan)
-    else:
-        fits[chosen] = problem.fitted(problem.p0, plan.maxiter)
+    for part in [chosen] if plan.batch_size is None else sets.of_one_length(chosen):
+        problem = Problem(sets, plan, part)
+        if plan.method == "adam":
+            fits[part] = problem.descended(plan)
+        else:
+            fits[part] = problem.fitted(problem.p0, plan.maxiter)

@@ -19,7 +19,7 @@ from numba.core.errors import TypingError
 from .. import __version__, vector_math
 from .._fingerprint import GENERATED
 from .._jit import compile_kernel, reason
-from . import adam, functions, generate, lm, trust_region
+from . import adam, functions, generate, lm, minibatch, trust_region
 from .generate import Layout, Shape
 from .losses import Loss
 from .model import Model
@@ -70,6 +70,12 @@ class Kernels:
     def descend(self, *arguments) -> None:
         """Make steps of Adam: see `adam.descent`."""
         kernel = adam.descent_kernel(self._dtype)
+        with np.errstate(all="ignore"):
+            kernel(self._functions[0], self._lanes, self._rows_of_adam, *arguments)
+
+    def descend_batches(self, *arguments) -> None:
+        """Make steps of Adam on batches of the points: see `minibatch.descent`."""
+        kernel = minibatch.descent_kernel(self._dtype)
         with np.errstate(all="ignore"):
             kernel(self._functions[0], self._lanes, self._rows_of_adam, *arguments)
 

@@ -57,6 +57,10 @@ class DataSets:
         """Points of the longest data set."""
         return self.m
 
+    def of_one_length(self, chosen: np.ndarray) -> list[np.ndarray]:
+        """Part the data sets with the given numbers into groups of equal length."""
+        return [chosen]
+
     def block(self, chosen: np.ndarray, dtype) -> Block:
         """Prepare the data sets with the given numbers."""
         where = _slice(chosen)
@@ -175,6 +179,11 @@ class RaggedSets:
     def longest(self) -> int:
         """Points of the longest data set."""
         return int(self.lengths.max(initial=0))
+
+    def of_one_length(self, chosen: np.ndarray) -> list[np.ndarray]:
+        """Part the data sets with the given numbers into groups of equal length."""
+        lengths = self.lengths[chosen]
+        return [chosen[lengths == length] for length in np.unique(lengths)]
 
     def block(self, chosen: np.ndarray, dtype) -> Block:
         """Prepare the data sets with the given numbers."""

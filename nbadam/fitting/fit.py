@@ -9,6 +9,7 @@ import numpy as np
 from ..blocks import default_workers
 from ..checks import number
 from ..hyperparameters import choice, flag, integer
+from ..methods.minibatch import seed_numbers
 from .arguments import (
     check_tied,
     count_variables,
@@ -20,6 +21,7 @@ from .arguments import (
     positive,
 )
 from .batch import fit_all
+from .data import CorrelatedSet
 from .losses import parse_loss
 from .parsing import parse_data
 from .problem import Plan
@@ -51,6 +53,8 @@ def curve_fit(
     ftol: float | None = None,
     xtol: float | None = None,
     maxiter: int | None = None,
+    batch_size: int | None = None,
+    rng=None,
     rescue: str = "outliers",
     workers: int | None = None,
     progress: bool = False,
@@ -123,6 +127,15 @@ def curve_fit(
     maxiter : int, optional
         Evaluations of the model and its derivatives that a fit may take, by default 2000; with
         ``method="adam"`` the number of steps, by default 1000.
+    batch_size : int, optional
+        With ``method="adam"``, how many points of each data set a step sees, or all if there are fewer; all
+        fits see the same points.  They are drawn without replacement until less than a batch is left,
+        then all anew.  The result is the mean of the last tenth of the steps, or `p0` if that is better,
+        with `chi2` and `pcov` of all points; it is near the minimum, with the status ``ADAM``, which
+        here raises no error for one data set.
+    rng : None, int, array_like of ints, numpy.random.SeedSequence or numpy.random.Generator
+        With `batch_size`, the seed of the order of the points.  A generator is drawn from once; None takes
+        a new seed from the system.
     rescue : {"outliers", "all"}
         Which fits ``method="robust"`` tries again; in a batch of fewer than 10 it is all of them.
     workers : int, optional
@@ -205,6 +218,16 @@ def curve_fit(
     ties = Ties(model, tied) if tied else None
     keep = np.ones(n, bool) if ties is None else ties.free
     check_tied(keep, is_fixed, lower, upper, model.parameters)
+    if batch_size is not None:
+        integer(1)("batch_size", batch_size)
+        if method != "adam":
+            raise ValueError(f"`batch_size` goes with method='adam', not {method!r}.")
+        if isinstance(sets, CorrelatedSet):
+            raise ValueError(
+                "`batch_size` does not go with a covariance matrix: it takes all points at once."
+            )
+    elif rng is not None:
+        raise ValueError("`rng` goes with `batch_size`: nothing else is random.")
     precision = 4 * float(np.finfo(dtype).eps)
     plan = Plan(
         method=method,
@@ -220,8 +243,10 @@ def curve_fit(
         ftol=precision if ftol is None else number("ftol", ftol, low=0),
         xtol=precision if xtol is None else number("xtol", xtol, low=0),
         maxiter=MAXITER[method] if maxiter is None else integer(1)("maxiter", maxiter),
+        batch_size=batch_size,
         workers=default_workers() if workers is None else integer(1)("workers", workers),
         progress=progress,
+        seed=() if batch_size is None else seed_numbers(rng),  # last: bad input draws nothing
     )
     fits = fit_all(sets, plan)
     result = FitResult(
@@ -239,18 +264,18 @@ def curve_fit(
         ties=ties,
     )
     if batch == ():
-        _check_single(result)
+        _check_single(result, good=FitStatus.ADAM if batch_size is not None else FitStatus.XTOL)
     return result
 
 
-def _check_single(result: FitResult) -> None:
-    """Raise and warn where SciPy does."""
+def _check_single(result: FitResult, good: FitStatus) -> None:
+    """Raise and warn where SciPy does; a status beside success may be `good` as well."""
     if result.status == FitStatus.TOO_FEW_POINTS:
         raise TypeError(
             f"The number of fitted parameters, {np.count_nonzero(result.free)}, must not exceed the number "
             f"of data points, {result.points}."
         )
-    if not result.success:
+    if not (result.success or result.status == good):
         raise RuntimeError(f"Optimal parameters not found: {result.message()}")
     if not np.isfinite(result.pcov).all():
         from scipy.optimize import OptimizeWarning

@@ -229,15 +229,12 @@ def _point(text: Text, model: Pointwise, u: int, count: int) -> list[str]:
 def _whitened(shape: Layout, names: list[str]) -> list[str]:
     """Solve for entry k of what the Cholesky factor times is `names`; those before are known."""
     width, row = shape.lanes, f"x[{shape.variables} + k"
-    lines = []
-    for i, name in enumerate(names):
-        start = f"{shape.rows['end'] * width} + {shape.columns + i} * m * {width} + l"
-        lines += [
-            "for j in range(k):",
-            f"    {name} = muladd(-{row}, j], S[{start} + j * {width}], {name})",
-            f"{name} = {name} / {row}, k]",
-            f"S[{start} + k * {width}] = {name}",
-        ]
+    first = f"{shape.rows['end'] * width} + l"
+    kept = {name: f"S[{first} + ({shape.columns + i} * m + " for i, name in enumerate(names)}
+    lines = ["for j in range(k):"]  # side by side: each sum waits for its own last term
+    lines += [f"    {name} = muladd(-{row}, j], {at}j) * {width}], {name})" for name, at in kept.items()]
+    for name, at in kept.items():
+        lines += [f"{name} = {name} / {row}, k]", f"{at}k) * {width}] = {name}"]
     return lines
 
 

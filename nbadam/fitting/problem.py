@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from . import adam
+from . import adam, minibatch
 from .compile import kernels
 from .data import DataSets, RaggedSets
 from .losses import Loss
@@ -30,6 +30,8 @@ class Plan:
     ftol: float
     xtol: float
     maxiter: int
+    batch_size: int | None  # points that a step of Adam sees, if not all
+    seed: tuple[int, ...]  # of their order
     workers: int
     progress: bool
 
@@ -80,15 +82,16 @@ class Problem:
         y = block.data[:, 0]
         if plan.loss.is_likelihood and (y < 0).any():
             raise ValueError(f"`ydata` must be >= 0 with loss={plan.loss.name!r}, not {y[y < 0][0]:g}.")
-        self._kernels = kernels(
+        self._kernels_of = lambda loss: kernels(
             plan.model,
             plan.dtype.name,
             block.weighted,
             block.own_x,
             plan.bounded,
-            plan.loss,
+            loss,
             block.correlated,
         )
+        self._kernels = self._kernels_of(plan.loss)
         self.p0 = np.array(plan.start(chosen), dtype=plan.dtype, order="C")
         self._box = _box(plan, chosen, self.p0)
         # Correlated data need columns for what is whitened: residuals and derivatives.
@@ -100,10 +103,11 @@ class Problem:
         self._points = block.points
         self._too_few = block.points < plan.fixed.size - np.count_nonzero(plan.fixed)
 
-    def fitted(self, start: np.ndarray, maxiter: int) -> Fits:
-        """Run Levenberg-Marquardt from `start`."""
+    def fitted(self, start: np.ndarray, maxiter: int, loss: Loss | None = None) -> Fits:
+        """Run Levenberg-Marquardt from `start`, with another loss if one is given."""
         part = Fits.empty(start.shape[0], start.shape[1], start.dtype)
-        self._kernels.fit(
+        compiled = self._kernels if loss is None else self._kernels_of(loss)
+        compiled.fit(
             *self._data, start, *self._box, self._tolerances, maxiter, self._f_scale,
             part.popt, part.information, part.chi2, part.nit, part.status,
         )  # fmt: skip
@@ -135,10 +139,38 @@ class Problem:
 
     def descended(self, plan: Plan) -> Fits:
         """Let Adam do it alone; what it found has converged only if no full step could improve it."""
-        best = self.warmed_up(plan.maxiter, adam.LEARNING_RATE, adam.JACOBIAN)
-        part = self.fitted(best, 1)
+        if plan.batch_size is None:
+            part = self.fitted(self.warmed_up(plan.maxiter, adam.LEARNING_RATE, adam.JACOBIAN), 1)
+        else:
+            part = self._sampled(plan, plan.batch_size)
         part.status[part.status == FitStatus.MAXITER] = FitStatus.ADAM
         part.nit[part.status != FitStatus.TOO_FEW_POINTS] += plan.maxiter
+        return part
+
+    def _sampled(self, plan: Plan, batch_size: int) -> Fits:
+        """Make steps of Adam on batches of the points; look at all of them only before and after."""
+        begun = self.fitted(self.p0, 1)
+        # Scales are those of a sum of squares: where all points are outliers, robust losses are flat, and one
+        # fit in ten ran away.
+        sums = begun if plan.loss.name in ("linear", "poisson") else self.fitted(self.p0, 1, Loss("linear"))
+        squares = sums.information[:, [j * (j + 3) // 2 for j in range(self.p0.shape[1])]]
+        with np.errstate(all="ignore"):
+            scale = np.where(squares > 0, np.sqrt(sums.chi2[:, None] / squares), np.abs(self.p0))
+        p, m, v = self.p0.copy(), np.zeros_like(self.p0), np.zeros_like(self.p0)
+        mean = self.p0.astype(float)
+        counting = plan.maxiter - max(1, int(minibatch.TAIL * plan.maxiter))
+        done = 0
+        for order in minibatch.batches(plan.seed, self._data[1].shape[2], batch_size, plan.maxiter):
+            settings = np.array([done, plan.maxiter, adam.LEARNING_RATE, counting], float)
+            self._kernels.descend_batches(
+                *self._data, *self._box, self._f_scale, settings, order,
+                np.ascontiguousarray(scale, p.dtype), p, m, v, mean,
+            )  # fmt: skip
+            done += len(order)
+        part = self.fitted(mean.astype(p.dtype), 1)
+        worse = np.isnan(part.chi2) | (part.chi2 > begun.chi2)
+        part[worse] = begun[worse]
+        part.nit += begun.nit
         return part
 
 
