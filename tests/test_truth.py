@@ -11,7 +11,9 @@ from nbadam.__main__ import kurtosis, kurtosis_guess, load_voxels
 SLOW = numba.config.DISABLE_JIT
 FITS = 1000
 
-needs_many_fits = pytest.mark.skipif(SLOW, reason="a share of many fits takes long in plain Python")
+needs_many_fits = pytest.mark.skipif(
+    bool(SLOW or numba.config.BOUNDSCHECK), reason="a share of many fits takes long in slow code"
+)
 
 
 def peaks(light):
@@ -84,7 +86,7 @@ def test_share_at_the_highest_likelihood_of_low_counts(method):
 def test_no_voxel_is_fitted_worse_than_by_scipy():
     b, signals = load_voxels()
     voxels = signals.reshape(-1, b.size)
-    chosen = np.random.default_rng(3).choice(len(voxels), 3 if SLOW else 100, replace=False)
+    chosen = np.random.default_rng(3).choice(len(voxels), 20 if SLOW else 100, replace=False)
     fit = curve_fit(kurtosis, b, voxels[chosen], p0=kurtosis_guess)
     assert fit.success.all()
     for chi2, voxel in zip(fit.chi2, voxels[chosen], strict=True):
