@@ -514,7 +514,7 @@ def losses(quick):
             rows.append([loss, start, label, str(len(value)), f"{share:.4f}", f"{first:.3f}", f"{rate:,.0f}"])
             results.append({"case": f"{loss}, {start}", "contender": label, "at_best": share, "rate": rate})
     print(
-        "\nPeaks of W1 with spikes in 5 % of the points, started from the data before the spikes and with them;"
+        "\nPeaks of W1 with spikes in 5 % of the points, started from the data without and with the spikes;"
     )
     print("and with a tenth of the light, as counts\n")
     header = [
