@@ -1,6 +1,6 @@
 """Batches of curve fits: fits per second, and how many of them reach the minimum.
 
-python benchmarks/batch.py [--quick] [--only speeds|starts|scaling|first] [--out results]
+python benchmarks/batch.py [--quick] [--only speeds|starts|losses|scaling|first] [--out results]
 """
 
 import argparse
@@ -401,6 +401,141 @@ def starts(quick):
     return results
 
 
+# --- Losses ----------------------------------------------------------------------------------------
+
+F_SCALE = 10.0  # of the robust losses, about the standard deviation of the peaks' noise
+
+
+def spiked_or_dim(loss, start, fits):
+    """W1 with spikes in 5 % of the points; for counts, with a tenth of the light."""
+    rng = np.random.default_rng(12)
+    x, y, p0, truth = gaussians(fits)
+    if loss == "poisson":
+        truth = truth * [0.1, 1, 1, 0.1]
+        y = rng.poisson(gauss(x, *truth.T[:, :, None])).astype(float)
+    else:
+        y = y + (rng.random(y.shape) < 0.05) * rng.uniform(100, 1000, y.shape)
+        if start == "clean":
+            return x, y, p0, truth
+    offset = np.quantile(y, 0.2, axis=1)
+    height = y.max(axis=1) - offset
+    width = np.clip((y - offset[:, None]).sum(axis=1) / (height * math.sqrt(2 * math.pi)), 1, 15)
+    return x, y, np.stack([height, x[y.argmax(axis=1)], width, offset], axis=1), truth
+
+
+def cost(loss, x, y, popt):
+    """What each fit has minimized, written down once more in NumPy."""
+    f = gauss(x, *np.asarray(popt, float).T[:, :, None])
+    if loss == "poisson":
+        f = np.maximum(f, 1e-6)
+        return 2 * (f - y + y * np.log(np.maximum(y, 1e-300) / f)).sum(axis=1)
+    z = ((y - f) / F_SCALE) ** 2
+    rho = np.log1p(z) if loss == "cauchy" else np.where(z <= 1, z, 2 * np.sqrt(z) - 1)
+    return F_SCALE**2 * rho.sum(axis=1)
+
+
+def scipy_losses(loss, x, y, p0):
+    """SciPy's ways to do one such fit: name and function that returns the parameters."""
+    from scipy.optimize import least_squares, minimize
+
+    def jacobian(p):
+        a, mu, s, _ = p
+        u = (x - mu) / s
+        e = np.exp(-0.5 * u * u)
+        return np.stack([e, a * e * u / s, a * e * u * u / s, np.ones_like(x)], axis=1)
+
+    def value_and_gradient(p):
+        f = gauss(x, *p)
+        if loss == "poisson":
+            f = np.maximum(f, 1e-6)
+            return 2 * (f - y * np.log(f)).sum(), 2 * (1 - y / f) @ jacobian(p)
+        r = y - f
+        z = (r / F_SCALE) ** 2
+        if loss == "cauchy":
+            value, slope = np.log1p(z), 1 / (1 + z)
+        else:
+            value = np.where(z <= 1, z, 2 * np.sqrt(z) - 1)
+            slope = 1 / np.sqrt(np.maximum(z, 1))
+        return F_SCALE**2 * value.sum(), -2 * (slope * r) @ jacobian(p)
+
+    options = {"maxiter": 2000, "maxfun": 20_000, "ftol": 1e-13, "gtol": 1e-8}
+    yield (
+        "SciPy, L-BFGS-B",
+        lambda: minimize(value_and_gradient, p0, jac=True, method="L-BFGS-B", options=options).x,
+    )
+    if loss != "poisson":
+        settings = {"loss": loss, "f_scale": F_SCALE, "x_scale": "jac", "max_nfev": 2000}
+        yield (
+            "SciPy, least_squares, trf",
+            lambda: least_squares(lambda p: gauss(x, *p) - y, p0, jacobian, **settings).x,
+        )
+
+
+def losses(quick):
+    """Share of the fits at the lowest value known, for losses that are no sums of squares."""
+    import nbadam
+
+    fits = 2000 if quick else 20_000
+    model = nbadam.Model(*FORMULAS["gaussians"])
+    methods = {
+        "lm": {},
+        "robust": {"method": "robust"},
+        "robust, rescue='all'": {"method": "robust", "rescue": "all"},
+        "adam, 1000 steps": {"method": "adam"},
+    }
+    rows, results = [], []
+    cases = [(loss, start) for start in ("clean", "spiked") for loss in ("huber", "cauchy")]
+    for loss, start in [*cases, ("poisson", "counts")]:
+        x, y, p0, truth = spiked_or_dim(loss, start, fits)
+        settings = {"loss": loss, "workers": 1} | ({} if loss == "poisson" else {"f_scale": F_SCALE})
+        found = {}
+        for label, options in methods.items():
+            nbadam.curve_fit(model, x, y[:1000], p0[:1000], **settings, **options)  # compiles
+            began = time.process_time()
+            fit = nbadam.curve_fit(model, x, y, p0, **settings, **options)
+            found[label] = fit.popt, fits / (time.process_time() - began)
+        for i in range(FEW):
+            for label, job in scipy_losses(loss, x, y[i], p0[i]):
+                began = time.process_time()
+                try:
+                    with np.errstate(all="ignore"):
+                        popt = job()
+                except ValueError:  # not finite on the way
+                    popt = np.full(4, np.nan)
+                found.setdefault(label, []).append((popt, time.process_time() - began))
+        for label in [label for label in found if label.startswith("SciPy")]:
+            popt, seconds = zip(*found[label], strict=True)
+            found[label] = np.array(popt), FEW / sum(seconds)
+        values = {label: cost(loss, x, y[: len(popt)], popt) for label, (popt, _) in found.items()}
+        from_truth = nbadam.curve_fit(model, x, y, truth, **settings, method="robust", rescue="all").popt
+        lowest = cost(loss, x, y, from_truth)
+        for value in values.values():
+            lowest[: len(value)] = np.fmin(lowest[: len(value)], value)
+        # Of the deviance, whose scale is fixed, 1e-4 of its unit; of the others a share.
+        margin = 1e-4 if loss == "poisson" else 1e-6 * lowest
+        for label, value in values.items():
+            share = float((value <= (lowest + margin)[: len(value)]).mean())
+            first = float((value[:FEW] <= (lowest + margin)[:FEW]).mean())
+            rate = found[label][1]
+            rows.append([loss, start, label, str(len(value)), f"{share:.4f}", f"{first:.3f}", f"{rate:,.0f}"])
+            results.append({"case": f"{loss}, {start}", "contender": label, "at_best": share, "rate": rate})
+    print(
+        "\nPeaks of W1 with spikes in 5 % of the points, started from the data without and with the spikes;"
+    )
+    print("and with a tenth of the light, as counts\n")
+    header = [
+        "loss",
+        "start",
+        "",
+        "fits",
+        "at the lowest known",
+        f"of the first {FEW}",
+        "fits per CPU second",
+    ]
+    print(markdown(header, rows))
+    return results
+
+
 # --- First calls -----------------------------------------------------------------------------------
 
 FIRST_CALL = """
@@ -486,7 +621,9 @@ def scaling():
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="rough figures of small batches")
-    parser.add_argument("--only", choices=["speeds", "starts", "scaling", "first"], help="one part of it")
+    parser.add_argument(
+        "--only", choices=["speeds", "starts", "losses", "scaling", "first"], help="one part of it"
+    )
     parser.add_argument("--case", default="", help="only the speeds of cases with this in their title")
     parser.add_argument("--out", type=Path, help="folder for the JSON file")
     arguments = parser.parse_args()
@@ -495,6 +632,8 @@ def main():
         results += speeds(arguments.quick, arguments.case)
     if arguments.only in (None, "starts"):
         results += starts(arguments.quick)
+    if arguments.only in (None, "losses"):
+        results += losses(arguments.quick)
     if arguments.only in (None, "scaling"):
         results += scaling()
     if arguments.only in (None, "first"):

@@ -166,6 +166,14 @@ def test_poisson_is_the_likelihood_of_counts():
         curve_fit(DECAY, X, np.where(counts == counts.max(), -2, counts), [10, 1, 1], loss="poisson")
 
 
+def test_counts_from_where_the_model_is_negative():
+    """Below zero the likelihood goes on, so that the fit finds back; it once stayed and said "converged"."""
+    counts = np.random.default_rng(3).poisson(decay(X, 20, 1, 2))
+    expected = curve_fit(DECAY, X, counts, [10, 1, 1], loss="poisson")
+    for start in ([15, 0.5, -3], [15, 1, -1], [30, 2, -5]):
+        assert_allclose(curve_fit(DECAY, X, counts, start, loss="poisson").popt, expected.popt, rtol=1e-6)
+
+
 def test_several_variables():
     def plane(point, a, b, c):
         u, v = point

@@ -106,7 +106,8 @@ def curve_fit(
         ``z = ((y - f) / sigma / f_scale)**2``, in which `rho` is that of
         :func:`scipy.optimize.least_squares`: ``"linear"``, ``"soft_l1"``, ``"huber"``, ``"cauchy"``,
         ``"arctan"``, or a function ``rho(z)`` that returns the tuple of its value and first two derivatives;
-        or ``"poisson"``, the deviance of counts, which takes no `sigma`.
+        or ``"poisson"``, the deviance of counts, which takes no `sigma`, and goes on as a parabola where the
+        model is below 1e-6.
     f_scale : float
         Residual, in units of `sigma`, from which on a point counts as an outlier.
     mask : array of bool, shape (m,) or (..., m), optional

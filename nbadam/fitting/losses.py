@@ -36,12 +36,13 @@ OF_SQUARE = {
 OF_USER = ("rho0, rho1, rho2 = loss(z)", "rho0 = T(rho0)", "rho1 = T(rho1)", "rho2 = T(rho2)")
 
 # The deviance, twice the log-likelihood ratio; for the curvature stands Fisher's information 1 / f.
-# A model at or below zero counts as `FLOOR` counts.
+# Below `FLOOR` counts it goes on as a parabola with the slope and the information of there, so that a fit
+# finds its way back from a model that is negative.
 POISSON = (
     "v = max(f, FLOOR)",
     "u = T(1.0) / v",
-    "psi = y * u - T(1.0)",
-    "rho = T(2.0) * (v - y + y * log(max(y, TINY) * u))",
+    "psi = (y - f) * u",
+    "rho = T(2.0) * (v - y + y * log(max(y, TINY) * u)) + (v - f) * (T(2.0) * y - v - f) * u",
 )
 
 NAMES = "linear", *OF_SQUARE, "poisson"
