@@ -89,11 +89,11 @@ def quarter_turns(x):
 
 
 @inlined
-def single_precision(x):
-    """Return m, w and w_rest of a float32: its angle is ``m * (w + UNIT * w_rest)`` turns, modulo 1.
+def factors_32(x):
+    """Return m, w and w_rest of a float32: in turns it is ``m * (w + UNIT * w_rest)``, modulo 1.
 
-    `m` is below 2**24, so that the products differ from m * w by 2**-29 at most, and no angle is nearer to
-    a multiple of a quarter turn than 2**-31.9 turns (unless it is 0).
+    Here `m` is below 2**24: two entries give it to 2**-81 turns, and no float32 is nearer to a multiple of a
+    quarter turn than 2**-31.9 turns (unless it is 0).
     """
     exponent = (bits_of(x) >> 23) & 0xFF  # and 127
     exponent = exponent if exponent > 127 else 127

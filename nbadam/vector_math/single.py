@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .angles import UNIT, single_precision
+from .angles import UNIT, factors_32
 from .double import LOG2_E
 from .intrinsics import bits_of, fma, inlined, muladd, real_of
 
@@ -58,7 +58,7 @@ def exp32(x):
     bounded = HIGHEST_32 if bounded > HIGHEST_32 else bounded
     n, r = _reduced(bounded)
     half = muladd(n, HALF, ROUND_32) - ROUND_32
-    y = (ONE + _expm1_reduced(r)) * _power_of_2(half)
+    y = (ONE + _expm1_reduced(r)) * _power_of_2(half)  # 2**n itself may be out of range
     return INF_32 if x > OVERFLOW_32 else y * _power_of_2(n - half)
 
 
@@ -97,9 +97,9 @@ def tanh32(x):
     return beyond if abs(x) > NEAR else near_0
 
 
-# Sine and cosine go through double precision: their angles need it.
-
-# sin(2 pi x) / x on the quarter turns next to 0, as a polynomial of x**2
+# Sine and cosine go through double precision: their angles need it.  One polynomial of x**2, for
+# sin(2 pi x) / x on the quarter turns next to 0, serves both; the two for half of that, of which double
+# precision selects one, take 1.8 ns an element in place of 1.6.
 S_0, S_1, S_2 = 6.283185280154299, -41.34168061327799, 81.60247636235356
 S_3, S_4 = -76.58117244815537, 39.75982529321178
 ROUND_HALVES = 1.5 * 2.0**51  # to multiples of 1/2, of which the last bit says whether the number is odd
@@ -115,8 +115,9 @@ def _sine_of_turns(turns, halves):
 @inlined
 def sin32(x):
     """Sine."""
-    m, w, w_rest = single_precision(x)
+    m, w, w_rest = factors_32(x)
     halves = fma(m, w, ROUND_HALVES)
+    # A negative zero stays one, because the two entries for numbers below 2 are positive.
     turns = fma(m * UNIT, w_rest, fma(m, w, -(halves - ROUND_HALVES)))
     return _sine_of_turns(turns, bits_of(halves))
 
@@ -124,7 +125,7 @@ def sin32(x):
 @inlined
 def cos32(x):
     """Cosine: minus the sine of what an angle exceeds a quarter turn by."""
-    m, w, w_rest = single_precision(x)
+    m, w, w_rest = factors_32(x)
     halves = fma(m, w, -0.25) + ROUND_HALVES
     turns = fma(m * UNIT, w_rest, fma(m, w, -(halves - ROUND_HALVES + 0.25)))
     return _sine_of_turns(turns, ~bits_of(halves))
