@@ -10,15 +10,23 @@ import numpy as np
 from timing import Contender, markdown, race, save, summary
 
 FUNCTIONS = ["exp", "log", "tanh", "sin", "cos"]
+LARGE = "sin, large angles"  # of every size that there is
 N = 4096  # elements: two arrays of them stay in cache
 THREADS = {"NUMBA_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 
 
-def sample(dtype):
-    return np.random.default_rng(0).uniform(0.1, 30, N).astype(dtype)
+def sample(name, dtype):
+    rng = np.random.default_rng(0)
+    if name == LARGE:
+        return np.exp2(rng.uniform(0, np.finfo(dtype).maxexp, N)).astype(dtype)
+    return rng.uniform(0.1, 30, N).astype(dtype)
 
 
-def loop(function, dtype):
+def named(module, name):
+    return getattr(module, "sin" if name == LARGE else name)
+
+
+def loop(function, x):
     from numba import njit
 
     @njit(error_model="numpy")
@@ -26,7 +34,6 @@ def loop(function, dtype):
         for i in range(x.size):
             out[i] = function(x[i])
 
-    x = sample(dtype)
     out = np.empty_like(x)
 
     def job():
@@ -39,17 +46,17 @@ def loop(function, dtype):
 def ours(name, dtype):
     from nbadam import vector_math
 
-    return loop(getattr(vector_math, name), dtype)
+    return loop(named(vector_math, name), sample(name, dtype))
 
 
 def of_math(name, dtype):
     import math
 
-    return loop(getattr(math, name), dtype)
+    return loop(named(math, name), sample(name, dtype))
 
 
 def of_numpy(name, dtype):
-    function, x = getattr(np, name), sample(dtype)
+    function, x = named(np, name), sample(name, dtype)
     out = np.empty_like(x)
 
     def job():
@@ -72,7 +79,7 @@ def main():
     results: list[dict] = []
     rows = []
     for dtype in ("float64", "float32"):
-        for name in FUNCTIONS:
+        for name in [*FUNCTIONS, LARGE]:
             medians = summary(race(contenders, (name, dtype), seconds=0.2 if options.quick else 2.0))
             results += [
                 {"function": name, "dtype": dtype, "contender": contender} | numbers

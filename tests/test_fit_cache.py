@@ -1,7 +1,14 @@
 """What is compiled for a fit is found on disk by the next process, and only what belongs to it."""
 
+import inspect
+from pathlib import Path
+
 import pytest
 from subprocesses import needs_ordinary_kernels, run
+
+from nbadam import vector_math
+from nbadam._fingerprint import reached
+from nbadam.fitting import compile as fit_compile
 
 pytestmark = needs_ordinary_kernels
 
@@ -48,3 +55,27 @@ def test_text_that_cannot_be_kept_is_no_error(tmp_path):
     (tmp_path / "file").write_text("")
     facts = run(PROGRAM, tmp_path, NUMBA_CACHE_DIR=str(tmp_path / "file"))
     assert facts["popt"] == pytest.approx([2.0, 1.0])
+
+
+MODULES = set(Path(vector_math.__file__).parent.glob("*.py"))
+
+
+def test_the_names_of_kernels_depend_on_all_of_vector_math(monkeypatch):
+    texts = {path: "" for path in MODULES}
+    monkeypatch.setattr(inspect, "getsource", lambda module: texts.get(Path(module.__file__), ""))
+    digests = {fit_compile._digest.__wrapped__()}
+    for path in MODULES:
+        texts[path] = "edited"
+        digests.add(fit_compile._digest.__wrapped__())
+    assert len(digests) == 1 + len(MODULES) == 6
+
+
+def test_a_kernel_reaches_the_modules_and_the_table_of_vector_math():
+    def kernel(x):
+        return vector_math_sin(x)
+
+    vector_math_sin = vector_math.sin
+    found = dict(reached("", kernel, set()))
+    files = {Path(inspect.unwrap(value).__code__.co_filename) for value in found.values() if callable(value)}
+    assert files >= MODULES
+    assert "TABLE" in found

@@ -2,9 +2,11 @@
 
 import contextlib
 import hashlib
+import importlib
 import inspect
 import linecache
 import os
+import pkgutil
 import sys
 import tempfile
 from functools import cache, lru_cache
@@ -168,7 +170,9 @@ def load(what: str, dtype: str, text: str, known: dict[str, Any]) -> dict[str, A
 @cache
 def _digest() -> str:
     """Digest of the functions that kernels call, also where the calls hide in a user's function."""
-    texts = [inspect.getsource(module).encode() for module in (functions, vector_math)]
+    names = [module.name for module in pkgutil.iter_modules(vector_math.__path__, vector_math.__name__ + ".")]
+    modules = functions, vector_math, *map(importlib.import_module, names)
+    texts = [inspect.getsource(module).encode() for module in modules]
     return hashlib.sha256(b"".join(texts)).hexdigest()[:16]
 
 

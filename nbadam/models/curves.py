@@ -359,5 +359,5 @@ SINE = Model(
 
 `amplitude` and `offset` have the units of y, `frequency` is the angular one (radians per unit of x, 2 pi
 over the period), `phase` is in radians.  The guess searches up to the frequency of which every half
-period has a point; angles beyond 1.6e6 are NaN.""",
+period has a point.""",
 )

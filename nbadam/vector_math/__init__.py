@@ -1,0 +1,94 @@
+"""Elementary functions that LLVM vectorises: arithmetic on one number, without a branch or a call.
+
+In a compiled loop ``math.exp`` is a call for every element, unless Intel's SVML is there, for which
+the llvmlite on PyPI is not built.  A loop over the functions here becomes SIMD code.  They take one
+number and compute in single precision for a float32, in double precision for all else, to 2 units
+in the last place (ulp), subnormal results included.  Zeros, infinities and NaN are treated as NumPy
+treats them.
+
+A result has the same bits in every loop: the compiler has no choice, whatever `fastmath` the caller
+is compiled with.  Processors without a fused multiply-add, and plain Python, may differ from the
+others in the last bit.
+
+Functions of your own that Numba compiles can call them:
+
+>>> import numpy as np
+>>> from numba import njit
+>>> from nbadam import vector_math
+>>> @njit(error_model="numpy")
+... def decay(t, out):
+...     for i in range(t.size):
+...         out[i] = vector_math.exp(-t[i])
+>>> t = np.linspace(0, 5, 1000)
+>>> out = np.empty_like(t)
+>>> decay(t, out)
+>>> np.allclose(out, np.exp(-t), rtol=5e-16, atol=0)
+True
+"""
+
+import numpy as np
+from numba import types
+from numba.extending import overload
+
+from .double import cos64, exp64, log64, sin64, tanh64
+from .intrinsics import OPTIONS
+from .intrinsics import muladd as muladd
+from .single import cos32, exp32, log32, sin32, tanh32
+
+__all__ = ["cos", "exp", "log", "sin", "tanh"]
+
+
+def exp(x):
+    """Exponential of `x`.
+
+    Parameters
+    ----------
+    x : float or numpy.float32
+        Any number; numbers of other types are taken as float.
+
+    Returns
+    -------
+    float or numpy.float32
+        In the precision of `x`, within 2 ulp.
+    """
+    return exp32(x) if type(x) is np.float32 else exp64(np.float64(x))
+
+
+def log(x):
+    """Natural logarithm of `x`, within 2 ulp: NaN below 0, minus infinity at 0.  See `exp`."""
+    return log32(x) if type(x) is np.float32 else log64(np.float64(x))
+
+
+def tanh(x):
+    """Hyperbolic tangent of `x`, within 2 ulp.  See `exp`."""
+    return tanh32(x) if type(x) is np.float32 else tanh64(np.float64(x))
+
+
+def sin(x):
+    """Sine of `x` in radians, within 2 ulp, however large.  See `exp`."""
+    return sin32(x) if type(x) is np.float32 else sin64(np.float64(x))
+
+
+def cos(x):
+    """Cosine of `x` in radians, within 2 ulp, however large.  See `exp`."""
+    return cos32(x) if type(x) is np.float32 else cos64(np.float64(x))
+
+
+def _by_precision(function, double, single):
+    """Compile `function` as the one or the other, depending on the type of its argument."""
+
+    def implementation(x):
+        if isinstance(x, types.Float) and x.bitwidth == 32:
+            return single
+        if x == types.float64:
+            return double  # itself: every function between costs 0.07 s in the first call
+        return lambda x: double(np.float64(x))
+
+    overload(function, jit_options=OPTIONS)(implementation)
+
+
+_by_precision(exp, exp64, exp32)
+_by_precision(log, log64, log32)
+_by_precision(tanh, tanh64, tanh32)
+_by_precision(sin, sin64, sin32)
+_by_precision(cos, cos64, cos32)
