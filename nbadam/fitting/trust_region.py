@@ -62,9 +62,9 @@ def _judge(text: Text) -> list[str]:
     return [*text.lanes(lines), *text.lanes(taken)]
 
 
-def _kept(new: str, old: str) -> str:
-    """Take the new value of a better point; adding 0, LLVM cannot leave out the write of an old one."""
-    return f"({new} if better else {old}) + T(0.0)"
+def _kept(new: str, old: str, condition: str = "better") -> str:
+    """Take the new value under a condition; adding 0, LLVM cannot leave out the write of the old one."""
+    return f"({new} if {condition} else {old}) + T(0.0)"
 
 
 def _solve(text: Text) -> list[str]:
@@ -80,6 +80,7 @@ def _solve(text: Text) -> list[str]:
         lines += [f"free{i} = T(1.0) - {at('frozen', i)} if ({low}) and ({high}) else T(0.0)"]
         lines += [f"e{i} = b{i} * free{i}"]
     force = "e" if shape.bounded else "b"
+    # The matrix as L D L^T: `l` is L, `u` is L D, `r` the inverse of D.  No roots: they would be waited for.
     for i in range(n):
         for j in range(i + 1):
             entry = f"a{i}_{j}"
@@ -87,22 +88,22 @@ def _solve(text: Text) -> list[str]:
                 entry += f" + damping * s{i}"
             elif shape.bounded:
                 entry += f" * free{i} * free{j}"
-            entry += "".join(f" - l{i}_{k} * l{j}_{k}" for k in range(j))
+            entry = _less(entry, [(f"u{i}_{k}", f"l{j}_{k}") for k in range(j)])
             if i == j:
-                lines += [f"i{i} = T(1.0) / np.sqrt(max({entry}, PIVOT * s{i} + TINY))"]
+                lines += [f"r{i} = T(1.0) / max({entry}, PIVOT * s{i} + TINY)"]
             else:
-                lines += [f"l{i}_{j} = ({entry}) * i{j}"]
+                lines += [f"u{i}_{j} = {entry}", f"l{i}_{j} = u{i}_{j} * r{j}"]
     for i in range(n):
-        lines += [f"z{i} = ({force}{i}" + "".join(f" - l{i}_{k} * z{k}" for k in range(i)) + f") * i{i}"]
+        lines += [f"z{i} = " + _less(f"{force}{i}", [(f"l{i}_{k}", f"z{k}") for k in range(i)])]
     for i in reversed(range(n)):
-        lines += [f"d{i} = (z{i}" + "".join(f" - l{k}_{i} * d{k}" for k in range(i + 1, n)) + f") * i{i}"]
+        lines += [f"d{i} = " + _less(f"z{i} * r{i}", [(f"l{k}_{i}", f"d{k}") for k in range(i + 1, n)])]
     lines += [f"v{i} = s{i} * d{i}" for i in range(n)]
     for i in range(n):
-        lines += [f"w{i} = (v{i}" + "".join(f" - l{i}_{k} * w{k}" for k in range(i)) + f") * i{i}"]
+        lines += [f"w{i} = " + _less(f"v{i}", [(f"l{i}_{k}", f"w{k}") for k in range(i)])]
     lines += [
         "square = " + " + ".join(f"v{i} * d{i}" for i in range(n)),
         "norm = np.sqrt(square)",
-        "curvature = " + " + ".join(f"w{i} * w{i}" for i in range(n)),
+        "curvature = " + " + ".join(f"w{i} * w{i} * r{i}" for i in range(n)),
         "over = norm > T(1.1) * radius",
         "more = damping + (norm - radius) / radius * (square / curvature)",
     ]
@@ -118,8 +119,9 @@ def _solve(text: Text) -> list[str]:
         outward.append(f"outward{i}")
     lines += [
         "outward = " + (" + ".join(outward) or "T(0.0)"),
-        f"{at('damping')} = damping if outward > T(0.0) else more if over else damping",
-        f"{at('settled')} = T(0.0) if over or outward > T(0.0) else T(1.0)",
+        "stays = outward == T(0.0)",
+        f"{at('damping')} = {_kept('more', 'damping', 'over & stays')}",
+        f"{at('settled')} = T(0.0) if over | (outward > T(0.0)) else T(1.0)",
         "part = radius / norm if over else T(1.0)",  # for when it is the last attempt
         f"{at('remaining')} = " + " + ".join(f"d{i} * (damping * v{i} + {force}{i})" for i in range(n)),
         "small = T(-1.0)",
@@ -143,3 +145,10 @@ def _solve(text: Text) -> list[str]:
         f"{at('small')} = small",
     ]  # fmt: skip
     return lines
+
+
+def _less(start: str, products: list[tuple[str, str]]) -> str:
+    """Subtract products."""
+    for a, b in products:
+        start = f"muladd(-{a}, {b}, {start})"
+    return start
