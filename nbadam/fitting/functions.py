@@ -4,7 +4,8 @@ from math import acos, asin, atan, atan2, cosh, erf, erfc, sinh, tan
 
 from numba.extending import register_jitable
 
-from ..vector_math import cos, exp, log, muladd, sin, tanh
+from ..vector_math import cos, exp, log, sin, tanh
+from ..vector_math.intrinsics import muladd
 
 __all__ = [
     "acos", "asin", "atan", "atan2", "cos", "cosh", "erf", "erfc", "exp", "log", "log_of_base",

@@ -8,7 +8,7 @@ treats them.
 
 A result has the same bits in every loop: the compiler has no choice, whatever `fastmath` the caller
 is compiled with.  Processors without a fused multiply-add, and plain Python, may differ from the
-others in the last bit.
+others in the last bit; without the instruction, sine and cosine call the C library for it, and are slow.
 
 Functions of your own that Numba compiles can call them:
 
@@ -32,7 +32,6 @@ from numba.extending import overload
 
 from .double import cos64, exp64, log64, sin64, tanh64
 from .intrinsics import OPTIONS
-from .intrinsics import muladd as muladd
 from .single import cos32, exp32, log32, sin32, tanh32
 
 __all__ = ["cos", "exp", "log", "sin", "tanh"]

@@ -55,10 +55,10 @@ ROUND_LARGE, ROUND = 2.0**53, 1.5 * 2.0**52
 
 
 @inlined
-def _split(product_of, w):
-    """Return an integer and a rest, 1 at most in size, that add up to the product, exactly."""
-    n = fma(product_of, w, ROUND_LARGE) - ROUND_LARGE
-    return n, fma(product_of, w, -n)
+def _split(m, w):
+    """Return an integer and a rest, 1 at most in size, whose sum is m * w: exactly, if m is an integer."""
+    n = fma(m, w, ROUND_LARGE) - ROUND_LARGE
+    return n, fma(m, w, -n)
 
 
 @inlined
@@ -76,7 +76,8 @@ def quarter_turns(x):
     _, r_0 = _split(m, TABLE[k])
     n_1, r_1 = _split(m, TABLE[k + SECOND])
     n_2, r_2 = _split(m, TABLE[k + THIRD])
-    # The first two sums are exact: multiples of 2**-52, 2 at most.
+    # The first two sums are exact: multiples of 2**-52, 2 at most.  (Where m is no integer, the angle is
+    # below 1, its first sum exact, and the second as good as the angle's own digits.)
     first = fma(n_1, UNIT, r_0)
     second = fma(n_2, UNIT, r_1)
     third = fma(m * UNIT, TABLE[k + FOURTH], r_2)
