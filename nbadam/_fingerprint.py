@@ -59,12 +59,12 @@ def fingerprint(kernel: Callable, signature) -> str:
 def reached(name: str, value, seen: set, names: frozenset[str] = frozenset()) -> Iterator[tuple[str, Any]]:
     """Names and values of a function and all that it refers to, itself or through other functions.
 
-    Of a module that is what has one of the `names` that the function mentions: machine code holds the
-    values as they were.
+    Of a user's module that is what has one of the `names` that the function mentions: machine code holds
+    the values as they were.
     """
     if inspect.ismodule(value):
         yield name, value.__name__
-        if (value, names) not in seen:
+        if value.__name__.partition(".")[0] not in LIBRARIES and (value, names) not in seen:
             seen.add((value, names))
             for attribute in sorted(names):
                 if hasattr(value, attribute):
