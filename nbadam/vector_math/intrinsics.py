@@ -1,7 +1,6 @@
 """What the compiler puts in the place of a call: multiply-adds, and the bits of a number."""
 
 import math
-from fractions import Fraction
 
 import numpy as np
 from llvmlite import ir
@@ -22,9 +21,11 @@ def muladd(a, b, c):
 
 def fma(a, b, c):
     """Return ``a * b + c``, rounded once on every processor."""
-    finite = math.isfinite(a) and math.isfinite(b) and math.isfinite(c)
-    exact = Fraction(a) * Fraction(b) + Fraction(c) if finite else 0
-    return float(exact) if exact else float(a) * float(b) + float(c)  # zeros have signs
+    if not (math.isfinite(a) and math.isfinite(b) and math.isfinite(c)):
+        return float(a) * float(b) + float(c)
+    (p, q), (r, s), (t, u) = (float(number).as_integer_ratio() for number in (a, b, c))
+    exact = p * r * u + t * q * s  # over q * s * u; Python rounds the quotient of integers once
+    return exact / (q * s * u) if exact else float(a) * float(b) + float(c)  # zeros have signs
 
 
 @type_callable(muladd)
