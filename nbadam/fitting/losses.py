@@ -37,12 +37,13 @@ OF_USER = ("rho0, rho1, rho2 = loss(z)", "rho0 = T(rho0)", "rho1 = T(rho1)", "rh
 
 # The deviance, twice the log-likelihood ratio; for the curvature stands Fisher's information 1 / f.
 # Below `FLOOR` counts it goes on as a parabola with the slope and the information of there, so that a fit
-# finds its way back from a model that is negative.
+# finds its way back from a model that is negative.  Of no counts the logarithm does not matter; that of 1e-20
+# is finite for every model, even where a library has switched off subnormal numbers.
 POISSON = (
     "v = max(f, FLOOR)",
     "u = T(1.0) / v",
     "psi = (y - f) * u",
-    "rho = T(2.0) * (v - y + y * log(max(y, TINY) * u)) + (v - f) * (T(2.0) * y - v - f) * u",
+    "rho = T(2.0) * (v - y + y * log(max(y, T(1e-20)) * u)) + (v - f) * (T(2.0) * y - v - f) * u",
 )
 
 NAMES = "linear", *OF_SQUARE, "poisson"
