@@ -162,8 +162,9 @@ def test_poisson_is_the_likelihood_of_counts():
     assert_allclose(fit.pcov, np.linalg.inv(jacobian.T @ (jacobian / f[:, None])), rtol=1e-8)
     logs = np.where(counts > 0, counts * np.log(np.maximum(counts, 1) / f), 0)
     assert_allclose(fit.chi2, 2 * (f - counts + logs).sum(), rtol=1e-12)
+    # No counts, and the logarithm of next to nothing.
     far = curve_fit(DECAY, X, 0 * counts[None], [1e17, 1, 1e17], loss="poisson", maxiter=1)
-    assert_allclose(far.chi2, 2 * decay(X, 1e17, 1, 1e17).sum())  # no counts, and the logarithm of next to nothing
+    assert_allclose(far.chi2, 2 * decay(X, 1e17, 1, 1e17).sum())
     with pytest.raises(ValueError, match="`ydata` must be >= 0 with loss='poisson', not -2"):
         curve_fit(DECAY, X, np.where(counts == counts.max(), -2, counts), [10, 1, 1], loss="poisson")
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from .._fingerprint import reached
 from ..checks import number
+from .data import as_slice
 from .model import Model, check_function, parameter_names
 
 _models: OrderedDict[tuple[Model | None, bytes], Model] = OrderedDict()
@@ -194,7 +195,7 @@ def parse_start(p0, model: Model, sets, batch, lower, upper, is_fixed) -> Callab
         for bound, is_out in ((lower, np.less), (upper, np.greater)):
             if bound is not None and is_out(values, bound)[..., ~is_fixed].any():
                 raise ValueError("`p0` must lie within the `bounds`.")
-    return lambda chosen: values[chosen] if values.ndim == 2 else np.tile(values, (len(chosen), 1))
+    return lambda chosen: values[as_slice(chosen)] if values.ndim == 2 else np.tile(values, (len(chosen), 1))
 
 
 def _feasible(lower, upper, n: int) -> np.ndarray:

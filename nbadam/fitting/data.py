@@ -63,7 +63,7 @@ class DataSets:
 
     def block(self, chosen: np.ndarray, dtype) -> Block:
         """Prepare the data sets with the given numbers."""
-        where = _slice(chosen)
+        where = as_slice(chosen)
         y = np.asarray(self.y[where])
         if y.dtype.kind not in "biuf":
             raise ValueError(f"`ydata` must be real numbers, not {y.dtype}.")
@@ -209,7 +209,7 @@ class RaggedSets:
         return DataSets(self.x[i][None], self.y[i][None], sigma, mask).one(0)
 
 
-def _slice(chosen: np.ndarray):
+def as_slice(chosen: np.ndarray):
     """Return numbers as a slice where they follow each other: it takes a view."""
     if chosen[-1] - chosen[0] == chosen.size - 1 and (np.diff(chosen) == 1).all():
         return slice(chosen[0], chosen[-1] + 1)

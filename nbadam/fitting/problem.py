@@ -7,7 +7,7 @@ import numpy as np
 
 from . import adam, minibatch
 from .compile import kernels
-from .data import DataSets, RaggedSets
+from .data import DataSets, RaggedSets, as_slice
 from .losses import Loss
 from .model import Model
 from .result import FitStatus
@@ -64,14 +64,15 @@ class Fits:
             points=np.zeros(fits, np.int64),
         )
 
-    def __getitem__(self, which) -> "Fits":
+    def __getitem__(self, which: np.ndarray) -> "Fits":
         """Take some of the fits."""
         return Fits(**{name: array[which] for name, array in vars(self).items()})
 
-    def __setitem__(self, which, fits: "Fits") -> None:
+    def __setitem__(self, which: np.ndarray, fits: "Fits") -> None:
         """Put some fits in their places."""
+        where = which if which.dtype == bool else as_slice(which)
         for name, array in vars(self).items():
-            array[which] = getattr(fits, name)
+            array[where] = getattr(fits, name)
 
 
 class Problem:
