@@ -392,6 +392,14 @@ def test_robust_is_never_worse_and_finds_what_plain_fits_miss():
     assert_same_fit(curve_fit(DECAY, X, Y[3], starts[3], method="robust"), robust, 3)
 
 
+def test_adam_does_not_run_away_where_all_points_are_outliers_at_the_start():
+    """There a robust loss is flat, and steps in its own scale went far beyond the data."""
+    options = {"loss": "cauchy", "f_scale": 0.05}
+    fit = curve_fit(DECAY, X, Y[:40], P0, method="adam", **options)
+    best = curve_fit(DECAY, X, Y[:40], TRUTH[:40], **options)
+    assert_allclose(fit.popt, best.popt, rtol=1e-3)
+
+
 def test_adam_alone_comes_near_and_says_that_it_is_not_there():
     fit = curve_fit(DECAY, X, Y[:5], P0, method="adam", maxiter=300)
     assert (fit.status == FitStatus.ADAM).any()

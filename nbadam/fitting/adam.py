@@ -9,6 +9,7 @@ from math import cos, pi
 
 import numpy as np
 from numba import from_dtype, types
+from numba.extending import register_jitable
 
 from .._jit import cast, compile_kernel
 from ..rules import ADAM
@@ -18,24 +19,52 @@ from .lm import signatures
 BETA_1, BETA_2 = 0.8, 0.9
 ABSOLUTE, JACOBIAN = 0, 1  # scales of the parameters: their size at the start, or |residuals| / |column|
 LEARNING_RATE = 0.1  # of a whole fit: a share of the scale
-ROWS = ("trial", "chi2_trial", "gradient_trial", "normal_trial", "end")
+ROWS = ("trial", "chi2_trial", "gradient_trial", "end")
+
+
+def mover(rule):
+    """Build the function that moves parameter j of fit i by a step."""
+    update = rule.update
+
+    @register_jitable
+    def move(S, entry, force, scale, m, v, step, lower, upper, i, j):
+        """Change ``S[entry]`` and the moments.
+
+        Parameters
+        ----------
+        force : float
+            Minus half the derivative by the parameter.
+        scale, m, v, lower, upper : arrays of shape (fits, n)
+            Unit of the steps, moments and bounds, (0, 0) without bounds.
+        step : tuple
+            What the rule makes of the number of the step and the learning rate.
+        """
+        g = -force * scale[i, j]
+        if g - g == 0:  # finite
+            new = update(g, S.dtype.type(0), m[i, j], v[i, j], *step)
+            m[i, j], v[i, j] = new[1], new[2]
+            S[entry] += scale[i, j] * new[0]
+            if lower.size > 0:
+                S[entry] = min(max(S[entry], lower[i, j]), upper[i, j])
+
+    return move
 
 
 def descent(rule):
     """Build the kernel that makes a planned number of steps with each fit, and keeps its best point.
 
-    Its arguments are those of `lm.fit`; `settings` holds the number of steps, the first learning
-    rate (a share of each parameter's scale) and which scale that is.
+    Its arguments are those of `lm.fit`; `settings` holds the number of steps and the first learning
+    rate, a share of each parameter's `scale`.
     """
-    update, scalars = rule.update, rule.scalars
+    scalars, move = rule.scalars, mover(rule)
 
-    def descend(normal, lanes, rows, x, data, p0, lower, upper, f_scale, settings, best, chi2):
-        trial, chi2_row, gradient, matrix, first = rows
-        steps, learning_rate, scaling = int(settings[0]), settings[1], settings[2]
+    def descend(normal, lanes, rows, x, data, p0, lower, upper, f_scale, settings, scale, best, chi2):
+        trial, chi2_row, gradient, first = rows
+        steps, learning_rate = int(settings[0]), settings[1]
         fits, columns, points = data.shape
         n = p0.shape[1]
         S = np.zeros(first + columns * points * lanes, data.dtype)
-        m, v, scale = np.zeros_like(p0), np.zeros_like(p0), np.abs(p0)
+        m, v = np.zeros_like(p0), np.zeros_like(p0)
         for start in range(0, fits, lanes):
             for lane in range(lanes):
                 i = min(start + lane, fits - 1)
@@ -57,18 +86,8 @@ def descent(rule):
                         for j in range(n):
                             best[i, j] = S[trial + j * lanes + lane]
                     for j in range(n):
-                        if done == 0 and (scaling == JACOBIAN or scale[i, j] == 0):
-                            square = S[matrix + (j * (j + 1) // 2 + j) * lanes + lane]
-                            if square > 0:
-                                scale[i, j] = np.sqrt(S[chi2_row + lane] / square)
-                        entry = trial + j * lanes + lane
-                        g = -S[gradient + j * lanes + lane] * scale[i, j]
-                        if g - g == 0:  # finite
-                            new = update(g, data.dtype.type(0), m[i, j], v[i, j], *step)
-                            m[i, j], v[i, j] = new[1], new[2]
-                            S[entry] += scale[i, j] * new[0]
-                            if lower.size > 0:
-                                S[entry] = min(max(S[entry], lower[i, j]), upper[i, j])
+                        entry, force = trial + j * lanes + lane, S[gradient + j * lanes + lane]
+                        move(S, entry, force, scale, m, v, step, lower, upper, i, j)
 
     return descend
 
@@ -89,6 +108,7 @@ def descent_kernel(dtype: str):
         given,
         element,
         types.Array(types.float64, 1, "C"),
+        given,
         types.Array(element, 2, "C"),
         types.Array(element, 1, "C"),
     )

@@ -14,7 +14,7 @@ from numba import from_dtype, types
 from .._jit import cast, compile_kernel
 from ..methods.minibatch import order_of
 from ..rules import ADAM
-from .adam import ROWS
+from .adam import ROWS, mover
 from .lm import signatures
 
 # Longer memories than without noise.  On decays and peaks of 100,000 points 1,000 steps end 0.6 to 2.6
@@ -39,7 +39,7 @@ def batches(seed: tuple[int, ...], points: int, size: int, steps: int) -> Iterat
 
 def descent(rule):
     """Build the kernel that makes a step with each fit for each batch of points."""
-    update, scalars = rule.update, rule.scalars
+    scalars, move = rule.scalars, mover(rule)
 
     def descend(normal, lanes, rows, x, data, lower, upper, f_scale, settings, order, scale, p, m, v, mean):
         """Go on from `p`; all but it, the moments `m` and `v` and the `mean` is input.
@@ -56,7 +56,7 @@ def descent(rule):
         scale, p, m, v, mean : arrays of shape (fits, n)
             Of the parameters' steps, the point, the moments, the mean.
         """
-        trial, _, gradient, _, first = rows
+        trial, _, gradient, first = rows
         done, planned, learning_rate, counting = settings[0], settings[1], settings[2], settings[3]
         fits, columns, _ = data.shape
         steps, size = order.shape
@@ -85,14 +85,8 @@ def descent(rule):
                 for lane in range(busy):
                     i = start + lane
                     for j in range(n):
-                        entry = trial + j * lanes + lane
-                        g = -S[gradient + j * lanes + lane] * scale[i, j]
-                        if g - g == 0:  # finite
-                            new = update(g, data.dtype.type(0), m[i, j], v[i, j], *step)
-                            m[i, j], v[i, j] = new[1], new[2]
-                            S[entry] += scale[i, j] * new[0]
-                            if lower.size > 0:
-                                S[entry] = min(max(S[entry], lower[i, j]), upper[i, j])
+                        entry, force = trial + j * lanes + lane, S[gradient + j * lanes + lane]
+                        move(S, entry, force, scale, m, v, step, lower, upper, i, j)
                         if t <= counting:
                             mean[i, j] = S[entry]
                         else:

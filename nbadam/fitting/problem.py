@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -92,6 +93,7 @@ class Problem:
             loss,
             block.correlated,
         )
+        self._loss = plan.loss
         self._kernels = self._kernels_of(plan.loss)
         self.p0 = np.array(plan.start(chosen), dtype=plan.dtype, order="C")
         self._box = _box(plan, chosen, self.p0)
@@ -131,11 +133,25 @@ class Problem:
             underflow[underflow] = (size > 0) & (size < np.sqrt(least) / limits.eps)
         return underflow
 
+    @cached_property
+    def _scale(self) -> np.ndarray:
+        """Changes of each parameter that would move the model by the residuals, shape (fits, n)."""
+        # Those of a sum of squares: where all points are outliers, robust losses are flat, and one fit in ten
+        # ran away.
+        sums = self.fitted(self.p0, 1, self._loss if self._loss.is_likelihood else Loss("linear"))
+        squares = sums.information[:, [j * (j + 3) // 2 for j in range(self.p0.shape[1])]]
+        with np.errstate(all="ignore"):
+            scale = np.where(squares > 0, np.sqrt(sums.chi2[:, None] / squares), np.abs(self.p0))
+        return np.ascontiguousarray(scale, self.p0.dtype)
+
     def warmed_up(self, steps: int, learning_rate: float, scaling: int) -> np.ndarray:
         """Make steps of Adam from p0; return the best points, shape (fits, n)."""
+        scale = self._scale
+        if scaling == adam.ABSOLUTE:
+            scale = np.where(self.p0 == 0, scale, np.abs(self.p0))
         best, chi2 = np.empty_like(self.p0), np.empty(len(self.p0), self.p0.dtype)
-        settings = np.array([steps, learning_rate, scaling], float)
-        self._kernels.descend(*self._data, self.p0, *self._box, self._f_scale, settings, best, chi2)
+        settings = np.array([steps, learning_rate], float)
+        self._kernels.descend(*self._data, self.p0, *self._box, self._f_scale, settings, scale, best, chi2)
         return best
 
     def descended(self, plan: Plan) -> Fits:
@@ -151,12 +167,6 @@ class Problem:
     def _sampled(self, plan: Plan, batch_size: int) -> Fits:
         """Make steps of Adam on batches of the points; look at all of them only before and after."""
         begun = self.fitted(self.p0, 1)
-        # Scales are those of a sum of squares: where all points are outliers, robust losses are flat, and one
-        # fit in ten ran away.
-        sums = begun if plan.loss.name in ("linear", "poisson") else self.fitted(self.p0, 1, Loss("linear"))
-        squares = sums.information[:, [j * (j + 3) // 2 for j in range(self.p0.shape[1])]]
-        with np.errstate(all="ignore"):
-            scale = np.where(squares > 0, np.sqrt(sums.chi2[:, None] / squares), np.abs(self.p0))
         p, m, v = self.p0.copy(), np.zeros_like(self.p0), np.zeros_like(self.p0)
         mean = self.p0.astype(float)
         counting = plan.maxiter - max(1, int(minibatch.TAIL * plan.maxiter))
@@ -165,7 +175,7 @@ class Problem:
             settings = np.array([done, plan.maxiter, adam.LEARNING_RATE, counting], float)
             self._kernels.descend_batches(
                 *self._data, *self._box, self._f_scale, settings, order,
-                np.ascontiguousarray(scale, p.dtype), p, m, v, mean,
+                self._scale, p, m, v, mean,
             )  # fmt: skip
             done += len(order)
         part = self.fitted(mean.astype(p.dtype), 1)
