@@ -15,8 +15,10 @@ PROBLEMS = {
     problem["name"]: problem
     for problem in json.loads((Path(__file__).parent / "data/nist_strd.json").read_text())["problems"]
 }
-# Kernels that check indices take as long to compile as others: there a few problems must do.
-NAMES = ["Misra1a", "BoxBOD", "MGH10"] if numba.config.BOUNDSCHECK else list(PROBLEMS)
+# Kernels that check indices take as long to compile as others, and plain Python takes long for many sines and
+# steps: there a few problems, or all but two, must do.
+SLOW = {"ENSO", "Bennett5"} if numba.config.DISABLE_JIT else {}
+NAMES = ["Misra1a", "BoxBOD", "MGH10"] if numba.config.BOUNDSCHECK else [n for n in PROBLEMS if n not in SLOW]
 
 
 def digits(values, certified):
