@@ -55,11 +55,16 @@ def _judge(text: Text) -> list[str]:
             f"{at('scale', i)} = {_kept('grown', f's{i}')}",
             f"{at('point', i)} = {_kept(f't{i}', f'p{i}')}",
         ]
-    taken = [f"better = {at('better')} > T(0.0)"]
-    for i in range(shape.sums):
-        taken += [f"old, new = {at('chi2', i)}, {at('chi2_trial', i)}"]
-        taken += [f"{at('chi2', i)} = {_kept('new', 'old')}"]
-    return [*text.lanes(lines), *text.lanes(taken)]
+    # Few points are worse than those before: their sums are put back, so that all can be taken over.
+    width = shape.lanes
+    old, new = (f"S[{text.rows[name] * width} + l" for name in ("chi2", "chi2_trial"))
+    put_back = [
+        f"if {at('better')} == T(0.0):",
+        f"    for row in range(0, {shape.sums * width}, {width}):",
+        f"        {new} + row] = {old} + row]",
+    ]
+    taken = [f"for l in range({shape.sums * width}):", f"    {old}] = {new}]"]
+    return [*text.lanes(lines), *text.lanes(put_back), *taken]
 
 
 def _kept(new: str, old: str, condition: str = "better") -> str:
