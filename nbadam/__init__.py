@@ -45,6 +45,7 @@ if TYPE_CHECKING:
         serialize,
     )
     from .sparse import IndexedSlices
+    from .status import Status
 
 __version__ = "0.1.0"
 
@@ -73,6 +74,7 @@ __all__ = [
     "RMSprop",
     "RunState",
     "ShgoMethod",
+    "Status",
     "adadelta",
     "adagrad",
     "adam",
@@ -107,6 +109,7 @@ _HOMES = {
     "FitStatus": "fitting",
     "IndexedSlices": "sparse",
     "Model": "fitting",
+    "Status": "status",
     "curve_fit": "fitting",
     "deserialize": "optimizers",
     "get": "optimizers",

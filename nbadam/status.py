@@ -1,13 +1,10 @@
-"""Numbers that know what they mean: the base of what stands in the `status` arrays of results."""
+"""Status codes of all results, with messages."""
 
 from enum import IntEnum
 
 
-class Status(IntEnum):
-    """Base of the enumerations whose members stand in the `status` arrays of results.
-
-    Each member is a number and a message.
-    """
+class CodedEnum(IntEnum):
+    """Integer enumeration whose members carry a message."""
 
     message: str
 
@@ -17,3 +14,34 @@ class Status(IntEnum):
         member._value_ = value
         member.message = message
         return member
+
+
+class Status(CodedEnum):
+    """Status codes of runs, problems and fits; 0 is success, every other number is not.
+
+    A status compares with the numbers in the `status` of a result:
+
+    >>> import nbadam
+    >>> nbadam.Status(1) == nbadam.Status.MAXITER == 1
+    True
+    >>> nbadam.Status.SUCCESS.success, nbadam.Status.MAXITER.success
+    (True, False)
+    """
+
+    SUCCESS = 0, "Converged, or ended as planned."
+    MAXITER = 1, "Not converged: the largest number of iterations or evaluations is reached."
+    MAXFUN = 2, "Not converged: the largest number of function evaluations is reached."
+    NONFINITE = 3, "Failed: a value or a derivative is not finite."
+    NOT_RUN = 4, "Not run: interrupted before."
+    MAX_TIME = 6, "Not converged: the time is up."
+    INTERRUPTED = 7, "Interrupted by the user."
+    TOO_FEW_POINTS = 10, "Failed: there are fewer points than parameters."
+    UNDERFLOW = 11, "Failed: squares of the residuals are too small for `dtype`. Use other units, or float64."
+    UNDETERMINED = 12, "Not determined: the data do not fix every parameter; their variances are infinite."
+    MODEL_ERROR = 13, "Failed: the model raised an error for this data set."
+    CALLBACK = 99, "`callback` raised `StopIteration`."
+
+    @property
+    def success(self) -> bool:
+        """Whether the run, problem or fit converged, or ended as planned."""
+        return self == 0

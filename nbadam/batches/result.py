@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..status import Status
+from ..status import CodedEnum
 
 
-class BatchStatus(Status):
+class BatchStatus(CodedEnum):
     """What became of a problem; `message` says it in words.
 
     A status compares with the numbers in `BatchResult.status`:

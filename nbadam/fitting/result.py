@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from ..extras import extra
-from ..status import Status
+from ..status import CodedEnum
 from .covariance import invert_kernel
 
 
-class FitStatus(Status):
+class FitStatus(CodedEnum):
     """What became of a fit; `message` says it in words.
 
     A status compares with the numbers in `FitResult.status`:
