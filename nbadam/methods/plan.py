@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..checks import number, positive
+from ..files import checked_target
 from ..hyperparameters import choice, integer, optional
 from ..rules import Rule
 from .averaging import KINDS
@@ -117,10 +118,5 @@ def _path(option) -> str | None:
     """Return the path of a file whose directory exists, or None."""
     if option is None:
         return None
-    try:
-        path = os.path.abspath(os.fsdecode(option))
-    except TypeError:
-        raise ValueError(f"`checkpoint` must be the path of a file, not {option!r}.") from None
-    if not os.path.isdir(os.path.dirname(path)) or os.path.isdir(path):
-        raise ValueError(f"`checkpoint` must be the path of a file in an existing directory, not {option!r}.")
-    return path
+    checked_target(option, "checkpoint")
+    return os.path.abspath(os.fsdecode(option))

@@ -1,18 +1,15 @@
 """Where a run is, to go on from: in memory or in a file."""
 
-import json
 import os
 import time
 import warnings
 from math import inf
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 
-from ..files import replaced
+from .. import archives
 
-FORMAT = 1
 SECONDS = 60.0  # from one checkpoint to the next, unless told otherwise
 
 
@@ -58,9 +55,7 @@ class RunState:
         path : path-like
             The file, in NumPy's npz format whatever its name.
         """
-        header = np.array(json.dumps(self.facts | {"format": FORMAT}))
-        with replaced(path) as file:
-            np.savez(file, header=header, **self.arrays)  # type: ignore[arg-type]
+        archives.write(path, "run", self.facts, self.arrays)
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> "RunState":
@@ -82,15 +77,7 @@ class RunState:
         OSError
             If it cannot be read.
         """
-        try:
-            with open(path, "rb") as raw, np.load(raw, allow_pickle=False) as file:
-                arrays = {name: file[name] for name in file.files}
-                facts = json.loads(str(arrays.pop("header")))
-        except (KeyError, ValueError, AttributeError, EOFError, TypeError, BadZipFile) as error:
-            raise ValueError(f"{os.fspath(path)} was not saved by a run of nbadam.") from error
-        if facts.pop("format", None) != FORMAT:
-            raise ValueError(f"{os.fspath(path)} was saved by another version of nbadam, or is no run.")
-        return cls(facts, arrays)
+        return cls(*archives.read(path, "run"))
 
     def __repr__(self) -> str:
         """Name the rule, the number of steps and that of variables."""

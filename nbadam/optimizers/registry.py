@@ -2,9 +2,11 @@
 
 from collections.abc import Iterable, Sequence
 from itertools import groupby
+from typing import Any
 
 import numpy as np
 
+from ..hyperparameters import flag, integer
 from .variables import Record, Variable, check_array, grouped, owner
 
 
@@ -100,3 +102,50 @@ def _restore(variables: list[Variable], records: list[Record]) -> None:
 
 def _listed(records: Iterable[Record]) -> str:
     return ", ".join(f"{record.dtype}{list(record.shape)}" for record in records)
+
+
+def describe(records: Iterable[Record]) -> tuple[list[dict[str, Any]], dict[str, np.ndarray]]:
+    """Return records as JSON can hold them, and their slots as arrays with names of their own."""
+    records = list(records)
+    facts = [
+        {
+            "shape": record.shape,
+            "dtype": record.dtype.name,
+            "generation": record.generation,
+            "decayed": record.decayed,
+            "received": record.received,
+            "slots": list(record.slots),
+        }
+        for record in records
+    ]
+    arrays = {f"{i}.{name}": slot for i, record in enumerate(records) for name, slot in record.slots.items()}
+    return facts, arrays
+
+
+def read_records(
+    facts: Iterable[dict[str, Any]], arrays: dict[str, np.ndarray], slots: list[str]
+) -> list[Record]:
+    """Return the records that `describe` described, which must have these slots.
+
+    Raises
+    ------
+    Exception
+        Of some type, if they are not consistent.
+    """
+    records = []
+    for i, fact in enumerate(facts):
+        if fact["slots"] != slots:
+            raise ValueError(f"variable {i} has the slots {fact['slots']} and not {slots}")
+        record = Record(
+            tuple(integer(0)("shape", size) for size in fact["shape"]),
+            {"float32": np.float32, "float64": np.float64}[fact["dtype"]],
+            integer(0)("generation", fact["generation"]),
+            {name: arrays[f"{i}.{name}"] for name in slots},
+            flag("decayed", fact["decayed"]),
+            flag("received", fact["received"]),
+        )
+        for name, slot in record.slots.items():
+            if (slot.shape, slot.dtype) != (record.shape, record.dtype):
+                raise ValueError(f"slot {name!r} of variable {i} is {slot.dtype}{list(slot.shape)}")
+        records.append(record)
+    return records

@@ -6,9 +6,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from .. import archives
 from ..hyperparameters import integer
-from . import checkpoint
-from .registry import Registry
+from .registry import Registry, describe, read_records
 from .settings import Settings
 from .structures import leaves
 from .variables import gathered
@@ -240,15 +240,17 @@ class Stateful(Settings):
         >>> resumed.learning_rate, resumed.apply_gradients([(x.copy(), x)])
         (0.1, 2)
         """
+        self.sync()
+        variables, arrays = describe(self._registry.records)
         header = {
             "class_name": type(self).__name__,
             "config": self.get_config(),
             "callables": self._callables(),
             "calls": self._calls,
             "skipped_steps": self.skipped_steps,
+            "variables": variables,
         }
-        self.sync()
-        checkpoint.write(path, header, self._registry.records)
+        archives.write(path, "optimizer", header, arrays)
 
     def load(self, path: str | os.PathLike, custom_objects: dict[str, type] | None = None) -> None:
         """Take over settings and state that an optimizer of the same class saved.
@@ -272,19 +274,20 @@ class Stateful(Settings):
         gradient may come with None.  Of a callable learning rate or beta a file knows nothing: this
         optimizer's stays.
         """
-        header, records = checkpoint.read(path)
-        if header["class_name"] != type(self).__name__:
-            raise ValueError(
-                f"`path` was saved by {header['class_name']}, and cannot be loaded by {type(self).__name__}."
-            )
-        own = {name: getattr(self, name) for name in header["callables"]}
-        loaded = self.from_config(header["config"] | own, custom_objects)
-        loaded._calls, loaded.skipped_steps = header["calls"], header["skipped_steps"]
-        loaded._undecayed = self._undecayed
-        loaded._registry = Registry(records)
-        self.sync()
-        if self._registry.variables:
-            loaded.build([variable.array for variable in self._registry.variables.values()])
+        header, arrays = archives.read(path, "optimizer")
+        with archives.refusals(path):
+            if header["class_name"] != type(self).__name__:
+                raise ValueError(f"it was saved by {header['class_name']}, not {type(self).__name__}")
+            own = {name: getattr(self, name) for name in header["callables"] if name in self._parameters()}
+            loaded = self.from_config(header["config"] | own, custom_objects)
+            loaded._calls = integer(0)("calls", header["calls"])
+            loaded.skipped_steps = integer(0)("skipped_steps", header["skipped_steps"])
+            loaded._undecayed = self._undecayed
+            slots = [*loaded.further_slots(np.empty(0)), *loaded.rule.slots]
+            loaded._registry = Registry(read_records(header["variables"], arrays, slots))
+            self.sync()
+            if self._registry.variables:
+                loaded.build([variable.array for variable in self._registry.variables.values()])
         self.__dict__.update(loaded.__dict__)
 
     def __getstate__(self) -> dict[str, Any]:
