@@ -283,7 +283,7 @@ def cpufit(tolerance=None, iterations=None):
 # Functions that a process can be given by name.
 fits_64, fits_64_loose = nbadam_fits(), nbadam_fits(ftol=1e-10)
 fits_32 = nbadam_fits(np.float32)
-robust = nbadam_fits(method="robust", rescue="all")
+searched = nbadam_fits(search="all")
 torch_64, torch_32 = torch_adam(), torch_adam("float32")
 jax_64, jax_32 = jax_lm(), jax_lm("float32")
 cpufit_default, cpufit_tight = cpufit(), cpufit(1e-6, 50)
@@ -292,7 +292,7 @@ MAKES = {
     "curve_fit, float64": ("fits_64", ONE),
     "curve_fit, float32": ("fits_32", ONE),
     "curve_fit of a NumPy function": ("function_of_numpy", ONE),
-    "curve_fit, robust, rescue='all'": ("robust", ONE),
+    "curve_fit, search='all'": ("searched", ONE),
     "curve_fit, float64, ftol=1e-10, 2 threads": ("fits_64_loose", TWO),
     "Cpufit, float32, its defaults": ("cpufit_default", ONE),
     "Cpufit, float32, tolerance 1e-6": ("cpufit_tight", ONE),
@@ -316,12 +316,12 @@ def chi2(name, options, popt):
 
 @cache
 def best(name, options):
-    """The lowest chi-square known: of fits started at the truth and at p0, the latter in robust mode."""
+    """The lowest chi-square known: of fits started at the truth and at p0, the latter with a search."""
     import nbadam
 
     x, y, p0, truth = workload(name, options)
     model = nbadam.Model(*FORMULAS[name])
-    ours = nbadam.curve_fit(model, x, y, p0, method="robust"), nbadam.curve_fit(model, x, y, truth)
+    ours = nbadam.curve_fit(model, x, y, p0, search="failed"), nbadam.curve_fit(model, x, y, truth)
     return np.fmin(*(chi2(name, options, fit.popt) for fit in ours))
 
 
@@ -360,7 +360,7 @@ def speeds(quick, which):
 
 
 def starts(quick):
-    """Share of the fits that reach the best chi-square from poor starts, plain and robust."""
+    """Share of the fits that reach the best chi-square from poor starts, without and with a search."""
     import nbadam
 
     fits = 2000 if quick else 20_000
@@ -385,8 +385,8 @@ def starts(quick):
         row = [title]
         for label, settings in (
             ("lm", {}),
-            ("robust", {"method": "robust"}),
-            ("robust, all", {"method": "robust", "rescue": "all"}),
+            ("failed", {"search": "failed"}),
+            ("all", {"search": "all"}),
             ("adam", {"method": "adam"}),
         ):
             began = time.process_time()
@@ -397,7 +397,7 @@ def starts(quick):
             results.append({"case": title, "contender": label, "at_best": share, "rate": fits / seconds})
         rows.append(row)
     print("\nShare of the fits at the best chi-square, from poor starts (and fits per CPU second)\n")
-    print(markdown(["start", "lm", "robust", "robust, rescue='all'", "adam, 1000 steps"], rows))
+    print(markdown(["start", "lm", "search='failed'", "search='all'", "adam, 1000 steps"], rows))
     return results
 
 
@@ -479,8 +479,8 @@ def losses(quick):
     model = nbadam.Model(*FORMULAS["gaussians"])
     methods = {
         "lm": {},
-        "robust": {"method": "robust"},
-        "robust, rescue='all'": {"method": "robust", "rescue": "all"},
+        "search='failed'": {"search": "failed"},
+        "search='all'": {"search": "all"},
         "adam, 1000 steps": {"method": "adam"},
     }
     rows, results = [], []
@@ -507,7 +507,7 @@ def losses(quick):
             popt, seconds = zip(*found[label], strict=True)
             found[label] = np.array(popt), FEW / sum(seconds)
         values = {label: cost(loss, x, y[: len(popt)], popt) for label, (popt, _) in found.items()}
-        from_truth = nbadam.curve_fit(model, x, y, truth, **settings, method="robust", rescue="all").popt
+        from_truth = nbadam.curve_fit(model, x, y, truth, **settings, search="all").popt
         lowest = cost(loss, x, y, from_truth)
         for value in values.values():
             lowest[: len(value)] = np.fmin(lowest[: len(value)], value)
@@ -609,9 +609,9 @@ def scaling():
                     seconds.append(time.process_time() - began)
                 cells.append(fits / min(seconds))
                 case = {"parameters": truth.size, "points": points, "dtype": dtype.__name__}
-                results.append({"case": "scaling", "rate": cells[-1], "evaluations": fit.nit.mean(), **case})
+                results.append({"case": "scaling", "rate": cells[-1], "evaluations": fit.nfev.mean(), **case})
             rows.append(
-                [str(truth.size), str(points), f"{fit.nit.mean():.1f}", *(f"{c:,.0f}" for c in cells)]
+                [str(truth.size), str(points), f"{fit.nfev.mean():.1f}", *(f"{c:,.0f}" for c in cells)]
             )
     print("\nFits per CPU second by parameters and points, one thread, ftol=1e-7\n")
     print(markdown(["parameters", "points", "evaluations", "float64", "float32"], rows))

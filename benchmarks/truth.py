@@ -176,8 +176,8 @@ REAL = {
 }
 OURS = {
     "lm": {},
-    "robust": {"method": "robust"},
-    "robust, all": {"method": "robust", "rescue": "all"},
+    "search='failed'": {"search": "failed"},
+    "search='all'": {"search": "all"},
 }
 THEIRS = {
     "curve_fit": {"maxfev": 20_000},

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from . import models, rules, schedules, vector_math
     from .batches import BatchResult, BatchStatus, minimize_batch
-    from .fitting import FitResult, FitStatus, Model, curve_fit
+    from .fitting import FitResult, Model, curve_fit
     from .methods import (
         History,
         Minibatch,
@@ -61,7 +61,6 @@ __all__ = [
     "BatchResult",
     "BatchStatus",
     "FitResult",
-    "FitStatus",
     "Ftrl",
     "History",
     "IndexedSlices",
@@ -106,7 +105,6 @@ _HOMES = {
     "BatchResult": "batches",
     "BatchStatus": "batches",
     "FitResult": "fitting",
-    "FitStatus": "fitting",
     "IndexedSlices": "sparse",
     "Model": "fitting",
     "Status": "status",

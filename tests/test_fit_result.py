@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from nbadam import FitStatus, Model, curve_fit
+from nbadam import Model, Status, curve_fit
 from nbadam.fitting.covariance import invert_kernel
 
 X = np.linspace(0, 3, 12)
@@ -23,14 +23,13 @@ def fit():
 
 
 def test_status_and_messages(fit):
-    assert fit.status[1, 2] == FitStatus.TOO_FEW_POINTS
-    assert fit.message((1, 2)) == FitStatus.TOO_FEW_POINTS.message
-    assert repr(fit) == "FitResult(12 fits of slope, offset: 11 FTOL, 1 TOO_FEW_POINTS)"
-    assert [status.success for status in FitStatus] == [True, True] + 6 * [False]
+    assert fit.status[1, 2] == Status.TOO_FEW_POINTS
+    assert fit.message((1, 2)) == Status.TOO_FEW_POINTS.message
+    assert repr(fit) == "FitResult(12 fits of slope, offset: 11 SUCCESS, 1 TOO_FEW_POINTS)"
 
 
 def test_derived_quantities(fit):
-    assert_array_equal(fit.dof, fit.points - 2)
+    assert_array_equal(fit.dof, fit.n_points - 2)
     good = fit.success
     assert_allclose(fit.reduced_chi2[good], fit.chi2[good] / 10)
     assert np.isnan(fit.reduced_chi2[1, 2])
@@ -44,7 +43,7 @@ def test_structured_array(fit):
     assert table.shape == (3, 4)
     assert table.dtype.names == (
         "slope", "slope_err", "offset", "offset_err",
-        "chi2", "reduced_chi2", "points", "nit", "status", "success",
+        "chi2", "reduced_chi2", "n_points", "nfev", "status", "success",
     )  # fmt: skip
     assert_array_equal(table["offset"], fit.popt[..., 1])
 
@@ -61,7 +60,9 @@ def test_dataset(fit):
     pytest.importorskip("xarray")
     dataset = fit.to_xarray(["row", "column"], {"row": [10, 20, 30]})
     assert_array_equal(dataset["slope_err"].sel(row=20), fit.perr[1, :, 0])
-    assert dataset["status"].attrs["flag_meanings"].split()[4] == "TOO_FEW_POINTS"
+    flags = dataset["status"].attrs
+    names = dict(zip(flags["flag_values"], flags["flag_meanings"].split(), strict=True))
+    assert names[int(dataset["status"][1, 2])] == "TOO_FEW_POINTS"
 
 
 def test_plots(fit):
@@ -69,15 +70,15 @@ def test_plots(fit):
     ax = fit.plot((0, 1))
     assert_allclose(ax.lines[-1].get_ydata(), line(ax.lines[-1].get_xdata(), *fit.popt[0, 1]))
     assert "slope = " in ax.get_title()
-    image = fit.map("slope").images[0].get_array()
+    image = fit.plot_map("slope").images[0].get_array()
     assert image.mask[1, 2] if np.ma.isMaskedArray(image) else np.isnan(image[1, 2])
-    assert fit.map("status").images
+    assert fit.plot_map("status").images
     with pytest.raises(ValueError, match=r"`index` must name one fit of a batch of shape \(3, 4\)"):
         fit.plot()
     with pytest.raises(ValueError, match="`parameter` must be one of slope,"):
-        fit.map("width")
+        fit.plot_map("width")
     with pytest.raises(ValueError, match="one or two axes"):
-        curve_fit(line, X, line(X, 1, 2), [1, 1]).map("slope")
+        curve_fit(line, X, line(X, 1, 2), [1, 1]).plot_map("slope")
 
 
 @pytest.mark.parametrize("constant", [True, False])

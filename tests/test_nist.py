@@ -35,10 +35,10 @@ def fitted(problem, **options):
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("method", ["lm"] if numba.config.DISABLE_JIT else ["lm", "robust"])
-def test_certified_values(name, method):
+@pytest.mark.parametrize("search", ["never"] if numba.config.DISABLE_JIT else ["never", "failed"])
+def test_certified_values(name, search):
     problem = PROBLEMS[name]
-    fit = fitted(problem, method=method)
+    fit = fitted(problem, search=search)
     assert fit.success.all()
     assert digits(fit.popt, np.array(problem["certified_params"])).min() >= 6
     if name == "Lanczos1":  # a residual sum of squares of 1e-25: the data have fewer digits

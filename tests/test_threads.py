@@ -379,7 +379,7 @@ def test_neither_the_import_nor_a_small_problem_starts_threads(warm):
         compiled = len(recorder.buffer)
         fit = scipy.optimize.minimize(lambda x: (x @ x, 2 * x), np.ones(9), jac=True, method=nbadam.adam)
         after = os_threads(), threading.active_count()
-        facts = {"compiled": compiled, "started": after != before, "layer": layer(), "ran": fit.nit > 0}
+        facts = {"compiled": compiled, "started": after != before, "layer": layer(), "ran": fit.nfev > 0}
         print(json.dumps(facts))
     """
     facts = run(program, folder)

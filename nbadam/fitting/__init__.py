@@ -2,6 +2,6 @@
 
 from .fit import curve_fit
 from .model import Model
-from .result import FitResult, FitStatus
+from .result import FitResult
 
-__all__ = ["FitResult", "FitStatus", "Model", "curve_fit"]
+__all__ = ["FitResult", "Model", "curve_fit"]

@@ -7,11 +7,11 @@ from collections.abc import Callable
 import numpy as np
 
 from ..blocks import Blocks, work_through
-from . import rescue
+from ..status import Status
+from . import search
 from .compile import LANES
 from .data import DataSets, RaggedSets
 from .problem import Fits, Plan, Problem
-from .result import FitStatus
 
 FIRST = LEAST = 8 * LANES  # fits in the first block, and in any: at the end of each, lanes fall idle
 BYTES = 1 << 25  # of data in a block, at most
@@ -24,14 +24,14 @@ def fit_all(sets: DataSets | RaggedSets, plan: Plan) -> Fits:
     """
     fits = Fits.empty(sets.fits, len(plan.model.parameters), plan.dtype)
     is_finished = run(plan, sets, sets.order(), lambda chosen: fit_block(sets, plan, fits, chosen), "fit")
-    if is_finished and plan.method == "robust":
-        astray = rescue.astray(fits, plan)
-        rescued = lambda chosen: rescue.rescue_block(sets, plan, fits, chosen)  # noqa: E731
-        is_finished = run(plan, sets, astray, rescued, "rescue")
+    if is_finished and plan.search != "never":
+        chosen = search.to_retry(fits, plan)
+        retry = lambda chosen: search.retry_block(sets, plan, fits, chosen)  # noqa: E731
+        is_finished = run(plan, sets, chosen, retry, "retry")
     if not is_finished:
         if sets.fits == 1:
             raise KeyboardInterrupt
-        done = int((fits.status != FitStatus.NOT_RUN).sum())
+        done = int((fits.status != Status.NOT_RUN).sum())
         warnings.warn(
             f"Interrupted: {done} of {sets.fits} fits are finished, the others have the status NOT_RUN.",
             RuntimeWarning,
@@ -60,4 +60,4 @@ def fit_block(sets: DataSets | RaggedSets, plan: Plan, fits: Fits, chosen: np.nd
         if plan.method == "adam":
             fits[part] = problem.descended(plan)
         else:
-            fits[part] = problem.fitted(problem.p0, plan.maxiter)
+            fits[part] = problem.fitted(problem.p0, plan.max_nfev)

@@ -10,6 +10,7 @@ from ..blocks import default_workers
 from ..checks import number
 from ..hyperparameters import choice, flag, integer
 from ..methods.minibatch import seed_numbers
+from ..status import Status
 from .arguments import (
     check_tied,
     count_variables,
@@ -25,11 +26,12 @@ from .data import CorrelatedSet
 from .losses import parse_loss
 from .parsing import parse_data
 from .problem import Plan
-from .result import FitResult, FitStatus
+from .result import FitResult
 from .ties import Ties
 
-METHODS = ("lm", "adam", "robust")
-MAXITER = {"lm": 2000, "robust": 2000, "adam": 1000}
+METHODS = ("lm", "adam")
+SEARCHES = ("never", "failed", "all")
+MAX_NFEV = {"lm": 2000, "adam": 1000}
 
 
 def curve_fit(
@@ -52,10 +54,10 @@ def curve_fit(
     dtype=np.float64,
     ftol: float | None = None,
     xtol: float | None = None,
-    maxiter: int | None = None,
+    max_nfev: int | None = None,
     batch_size: int | None = None,
     rng=None,
-    rescue: str = "outliers",
+    search: str = "never",
     workers: int | None = None,
     progress: bool = False,
 ) -> FitResult:
@@ -92,12 +94,9 @@ def curve_fit(
         Raise an error for data that are not finite, as SciPy does by default.
     bounds : 2-tuple of arrays, or scipy.optimize.Bounds
         Lower and upper bounds, each a number or an array of shape (n_params,) or (..., n_params).
-    method : {"lm", "adam", "robust"}
+    method : {"lm", "adam"}
         ``"lm"``: the Levenberg-Marquardt algorithm in the trust-region form of MINPACK [1]_, with bounds.
-        ``"robust"``: the same, after which fits that have not converged, or whose `reduced_chi2` is an
-        outlier in the batch, are tried again from where Adam [2]_ takes them; each keeps its best
-        `chi2`.  ``"adam"``: Adam alone, `maxiter` steps, which seldom reaches full precision and
-        says so.
+        ``"adam"``: Adam [2]_ alone, `max_nfev` steps, which seldom reaches full precision and says so.
     jac : callable, optional
         ``jac(x, a, b, ...)``, compiled by Numba like `f`, that returns the tuple of the derivatives by the
         parameters.  By default central differences.
@@ -125,20 +124,22 @@ def curve_fit(
         Tolerances: a fit has converged when a full step would lower `chi2` by less than `ftol` of it, or
         no parameter would change by more than `xtol` of itself.  Both are 4 units of rounding by
         default; ``ftol=1e-10`` is a third faster and finds the minimum to 1e-5 standard errors.
-    maxiter : int, optional
+    max_nfev : int, optional
         Evaluations of the model and its derivatives that a fit may take, by default 2000; with
         ``method="adam"`` the number of steps, by default 1000.
     batch_size : int, optional
         With ``method="adam"``, how many points of each data set a step sees, or all if there are fewer; all
         fits see the same points.  They are drawn without replacement until less than a batch is left,
         then all anew.  The result is the mean of the last tenth of the steps, or `p0` if that is better,
-        with `chi2` and `pcov` of all points; it is near the minimum, with the status ``ADAM``, which
+        with `chi2` and `pcov` of all points; it is near the minimum, with the status ``MAXITER``, which
         here raises no error for one data set.
     rng : None, int, array_like of ints, numpy.random.SeedSequence or numpy.random.Generator
         With `batch_size`, the seed of the order of the points.  A generator is drawn from once; None takes
         a new seed from the system.
-    rescue : {"outliers", "all"}
-        Which fits ``method="robust"`` tries again; in a batch of fewer than 10 it is all of them.
+    search : {"never", "failed", "all"}
+        Which fits of ``method="lm"`` are tried again from other starting points, to which Adam [2]_ takes
+        them: none, those that have not converged or whose `reduced_chi2` is an outlier in the batch
+        (all in a batch of fewer than 10), or all.  Each keeps its best `chi2`.
     workers : int, optional
         Threads.  By default ``NUMBA_NUM_THREADS``, but one where this is not the main thread.
     progress : bool
@@ -206,6 +207,9 @@ def curve_fit(
             if not all(np.isfinite(np.asarray(part, dtype=float)).all() for part in parts):
                 raise ValueError(f"`{name}` must not contain infs or NaNs with `check_finite=True`.")
     choice(*METHODS)("method", method)
+    choice(*SEARCHES)("search", search)
+    if search != "never" and method != "lm":
+        raise ValueError(f"`search` goes with method='lm', not {method!r}.")
     loss = parse_loss(loss)
     if loss.is_likelihood and sigma is not None:
         raise ValueError(f"`sigma` does not go with loss={loss.name!r}: counts tell their own errors.")
@@ -232,7 +236,7 @@ def curve_fit(
     precision = 4 * float(np.finfo(dtype).eps)
     plan = Plan(
         method=method,
-        rescue=choice("outliers", "all")("rescue", rescue),
+        search=search,
         model=model if ties is None else ties.reduced,
         loss=loss,
         f_scale=positive("f_scale", f_scale),
@@ -243,7 +247,7 @@ def curve_fit(
         fixed=is_fixed[keep],
         ftol=precision if ftol is None else number("ftol", ftol, low=0),
         xtol=precision if xtol is None else number("xtol", xtol, low=0),
-        maxiter=MAXITER[method] if maxiter is None else integer(1)("maxiter", maxiter),
+        max_nfev=MAX_NFEV[method] if max_nfev is None else integer(1)("max_nfev", max_nfev),
         batch_size=batch_size,
         workers=default_workers() if workers is None else integer(1)("workers", workers),
         progress=progress,
@@ -253,9 +257,9 @@ def curve_fit(
     result = FitResult(
         popt=(fits.popt if ties is None else ties.all_of(fits.popt)).reshape(*batch, n),
         chi2=fits.chi2.reshape(batch),
-        nit=fits.nit.reshape(batch),
+        nfev=fits.nfev.reshape(batch),
         status=fits.status.reshape(batch),
-        points=fits.points.reshape(batch),
+        n_points=fits.n_points.reshape(batch),
         parameters=model.parameters,
         free=~is_fixed & keep,
         is_absolute=absolute_sigma or loss.is_likelihood,
@@ -265,16 +269,16 @@ def curve_fit(
         ties=ties,
     )
     if batch == ():
-        _check_single(result, good=FitStatus.ADAM if batch_size is not None else FitStatus.XTOL)
+        _check_single(result, good=Status.MAXITER if batch_size is not None else Status.SUCCESS)
     return result
 
 
-def _check_single(result: FitResult, good: FitStatus) -> None:
+def _check_single(result: FitResult, good: Status) -> None:
     """Raise and warn where SciPy does; a status beside success may be `good` as well."""
-    if result.status == FitStatus.TOO_FEW_POINTS:
+    if result.status == Status.TOO_FEW_POINTS:
         raise TypeError(
             f"The number of fitted parameters, {np.count_nonzero(result.free)}, must not exceed the number "
-            f"of data points, {result.points}."
+            f"of data points, {result.n_points}."
         )
     if not (result.success or result.status == good):
         raise RuntimeError(f"Optimal parameters not found: {result.message()}")

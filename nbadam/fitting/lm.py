@@ -10,11 +10,11 @@ import numpy as np
 from numba import from_dtype, types
 
 from .._jit import compile_kernel
-from .result import FitStatus
+from ..status import Status
 
 ATTEMPTS = 8  # to bring the length of a step to the radius; two do on the average
 RUNNING = -1
-FTOL, XTOL, MAXITER, NOT_FINITE = map(int, list(FitStatus)[:4])
+SUCCESS, MAXITER, NONFINITE = map(int, (Status.SUCCESS, Status.MAXITER, Status.NONFINITE))
 
 # The rows of the state that `fit` works on; "end" is the first row of the data.
 ROWS = (
@@ -23,8 +23,8 @@ ROWS = (
 )  # fmt: skip
 
 
-def fit(normal, judge, solve, lanes, rows, x, data, p0, lower, upper, tolerances, maxiter, f_scale,
-        popt, information, chi2, nit, status):  # fmt: skip
+def fit(normal, judge, solve, lanes, rows, x, data, p0, lower, upper, tolerances, max_nfev, f_scale,
+        popt, information, chi2, nfev, status):  # fmt: skip
     """Fit a block of data sets.
 
     Parameters
@@ -39,7 +39,7 @@ def fit(normal, judge, solve, lanes, rows, x, data, p0, lower, upper, tolerances
     p0 : array of shape (fits, n)
     lower, upper : arrays of shape (fits, n), or (0, 0) for a `solve` without bounds
     tolerances : array of `ftol` and `xtol`
-    popt, information, chi2, nit, status : arrays of shape (fits, ...)
+    popt, information, chi2, nfev, status : arrays of shape (fits, ...)
         Written; `information` is the lower triangle of the normal matrix.
     """
     (point, trial, chi2_row, normal_row, lower_row, upper_row, damping, settled, remaining, small, fresh,
@@ -94,12 +94,12 @@ def fit(normal, judge, solve, lanes, rows, x, data, p0, lower, upper, tolerances
             count[lane] += 1
             code = RUNNING
             if S[failed + lane] > 0:
-                code = NOT_FINITE
+                code = NONFINITE
             elif S[damping + lane] == 0 and S[remaining + lane] <= ftol * S[chi2_row + lane]:
-                code = FTOL
+                code = SUCCESS  # a full step would lower chi2 by less than `ftol` of it
             elif S[small + lane] <= 0:
-                code = XTOL
-            elif count[lane] >= maxiter:
+                code = SUCCESS  # no parameter changes by more than `xtol` of itself
+            elif count[lane] >= max_nfev:
                 code = MAXITER
             if code != RUNNING:
                 for j in range(n):
@@ -107,7 +107,7 @@ def fit(normal, judge, solve, lanes, rows, x, data, p0, lower, upper, tolerances
                 for j in range(pairs):
                     information[i, j] = S[normal_row + j * lanes + lane]
                 chi2[i] = S[chi2_row + lane]
-                nit[i] = count[lane]
+                nfev[i] = count[lane]
                 status[i] = code
                 S[settled + lane] = -1
                 busy -= 1

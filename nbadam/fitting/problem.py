@@ -6,12 +6,12 @@ from functools import cached_property
 
 import numpy as np
 
+from ..status import Status
 from . import adam, minibatch
 from .compile import kernels
 from .data import DataSets, RaggedSets, as_slice
 from .losses import Loss
 from .model import Model
-from .result import FitStatus
 
 
 @dataclass
@@ -19,7 +19,7 @@ class Plan:
     """Everything about the fits that is not data."""
 
     method: str
-    rescue: str
+    search: str
     model: Model
     loss: Loss
     f_scale: float
@@ -30,7 +30,7 @@ class Plan:
     fixed: np.ndarray  # bool, shape (n,)
     ftol: float
     xtol: float
-    maxiter: int
+    max_nfev: int
     batch_size: int | None  # points that a step of Adam sees, if not all
     seed: tuple[int, ...]  # of their order
     workers: int
@@ -49,9 +49,9 @@ class Fits:
     popt: np.ndarray
     information: np.ndarray
     chi2: np.ndarray
-    nit: np.ndarray
+    nfev: np.ndarray
     status: np.ndarray
-    points: np.ndarray
+    n_points: np.ndarray
 
     @classmethod
     def empty(cls, fits: int, n: int, dtype) -> "Fits":
@@ -60,9 +60,9 @@ class Fits:
             popt=np.full((fits, n), np.nan, dtype),
             information=np.full((fits, n * (n + 1) // 2), np.nan, dtype),
             chi2=np.full(fits, np.nan, dtype),
-            nit=np.zeros(fits, np.int32),
-            status=np.full(fits, FitStatus.NOT_RUN, np.int8),
-            points=np.zeros(fits, np.int64),
+            nfev=np.zeros(fits, np.int32),
+            status=np.full(fits, Status.NOT_RUN, np.int8),
+            n_points=np.zeros(fits, np.int64),
         )
 
     def __getitem__(self, which: np.ndarray) -> "Fits":
@@ -106,18 +106,18 @@ class Problem:
         self._points = block.points
         self._too_few = block.points < plan.fixed.size - np.count_nonzero(plan.fixed)
 
-    def fitted(self, start: np.ndarray, maxiter: int, loss: Loss | None = None) -> Fits:
+    def fitted(self, start: np.ndarray, max_nfev: int, loss: Loss | None = None) -> Fits:
         """Run Levenberg-Marquardt from `start`, with another loss if one is given."""
         part = Fits.empty(start.shape[0], start.shape[1], start.dtype)
         compiled = self._kernels if loss is None else self._kernels_of(loss)
         compiled.fit(
-            *self._data, start, *self._box, self._tolerances, maxiter, self._f_scale,
-            part.popt, part.information, part.chi2, part.nit, part.status,
+            *self._data, start, *self._box, self._tolerances, max_nfev, self._f_scale,
+            part.popt, part.information, part.chi2, part.nfev, part.status,
         )  # fmt: skip
-        part.points[:] = self._points
-        part.status[self._underflow(part.chi2)] = FitStatus.UNDERFLOW
-        part.status[self._too_few] = FitStatus.TOO_FEW_POINTS
-        failed = part.status > FitStatus.MAXITER
+        part.n_points[:] = self._points
+        part.status[self._underflow(part.chi2)] = Status.UNDERFLOW
+        part.status[self._too_few] = Status.TOO_FEW_POINTS
+        failed = ~np.isin(part.status, (Status.SUCCESS, Status.MAXITER))
         part.popt[failed], part.chi2[failed], part.information[failed] = np.nan, np.nan, np.nan
         return part
 
@@ -157,11 +157,10 @@ class Problem:
     def descended(self, plan: Plan) -> Fits:
         """Let Adam do it alone; what it found has converged only if no full step could improve it."""
         if plan.batch_size is None:
-            part = self.fitted(self.warmed_up(plan.maxiter, adam.LEARNING_RATE, adam.JACOBIAN), 1)
+            part = self.fitted(self.warmed_up(plan.max_nfev, adam.LEARNING_RATE, adam.JACOBIAN), 1)
         else:
             part = self._sampled(plan, plan.batch_size)
-        part.status[part.status == FitStatus.MAXITER] = FitStatus.ADAM
-        part.nit[part.status != FitStatus.TOO_FEW_POINTS] += plan.maxiter
+        part.nfev[part.status != Status.TOO_FEW_POINTS] += plan.max_nfev
         return part
 
     def _sampled(self, plan: Plan, batch_size: int) -> Fits:
@@ -169,10 +168,10 @@ class Problem:
         begun = self.fitted(self.p0, 1)
         p, m, v = self.p0.copy(), np.zeros_like(self.p0), np.zeros_like(self.p0)
         mean = self.p0.astype(float)
-        counting = plan.maxiter - max(1, int(minibatch.TAIL * plan.maxiter))
+        counting = plan.max_nfev - max(1, int(minibatch.TAIL * plan.max_nfev))
         done = 0
-        for order in minibatch.batches(plan.seed, self._data[1].shape[2], batch_size, plan.maxiter):
-            settings = np.array([done, plan.maxiter, adam.LEARNING_RATE, counting], float)
+        for order in minibatch.batches(plan.seed, self._data[1].shape[2], batch_size, plan.max_nfev):
+            settings = np.array([done, plan.max_nfev, adam.LEARNING_RATE, counting], float)
             self._kernels.descend_batches(
                 *self._data, *self._box, self._f_scale, settings, order,
                 self._scale, p, m, v, mean,
@@ -181,7 +180,7 @@ class Problem:
         part = self.fitted(mean.astype(p.dtype), 1)
         worse = np.isnan(part.chi2) | (part.chi2 > begun.chi2)
         part[worse] = begun[worse]
-        part.nit += begun.nit
+        part.nfev += begun.nfev
         return part
 
 

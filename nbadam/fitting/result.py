@@ -8,35 +8,14 @@ from typing import Any
 import numpy as np
 
 from ..extras import extra
-from ..status import CodedEnum
+from ..status import Status
 from .covariance import invert_kernel
 
-
-class FitStatus(CodedEnum):
-    """What became of a fit; `message` says it in words.
-
-    A status compares with the numbers in `FitResult.status`:
-
-    >>> import nbadam
-    >>> nbadam.FitStatus(2) == nbadam.FitStatus.MAXITER == 2
-    True
-    >>> nbadam.FitStatus.MAXITER.success
-    False
-    """
-
-    FTOL = 0, "Converged: a full step would lower chi2 by less than `ftol` of it."
-    XTOL = 1, "Converged: no parameter changes by more than `xtol` of itself."
-    MAXITER = 2, "Not converged: `maxiter` evaluations are done. Try a better `p0`, or method='robust'."
-    NOT_FINITE = 3, "Failed: the model, its derivative or a square is not finite at `p0`. Try another `p0`."
-    TOO_FEW_POINTS = 4, "Failed: there are fewer points than parameters."
-    NOT_RUN = 5, "Not run: the batch was interrupted before."
-    ADAM = 6, "Not converged to full precision: the planned steps of Adam are done. method='lm' finishes it."
-    UNDERFLOW = 7, "Failed: squares of the residuals are too small for `dtype`. Use other units, or float64."
-
-    @property
-    def success(self) -> bool:
-        """Whether the fit has converged."""
-        return self <= FitStatus.XTOL
+# Advice by status, added to the status's message.
+ADVICE = {
+    Status.MAXITER: "Try a better `p0`, a larger `max_nfev`, or search='failed'; method='lm' continues Adam.",
+    Status.NONFINITE: "The model, its derivative or a square is not finite at the start. Try another `p0`.",
+}
 
 
 @dataclass(repr=False)
@@ -52,11 +31,11 @@ class FitResult:
     chi2 : ndarray, shape (...)
         The minimum: the sum of ``((y - f) / sigma)**2``, or of what another `loss` puts in place of the
         square (for ``"poisson"`` the deviance).
-    nit : ndarray of int, shape (...)
+    nfev : ndarray of int, shape (...)
         Evaluations of the model and its derivatives.
     status : ndarray of int, shape (...)
-        Members of `FitStatus`.
-    points : ndarray of int, shape (...)
+        Members of `nbadam.Status`.
+    n_points : ndarray of int, shape (...)
         Points that took part.
     parameters : tuple of str
         Names of the parameters.
@@ -66,9 +45,9 @@ class FitResult:
 
     popt: np.ndarray
     chi2: np.ndarray
-    nit: np.ndarray
+    nfev: np.ndarray
     status: np.ndarray
-    points: np.ndarray
+    n_points: np.ndarray
     parameters: tuple[str, ...]
     free: np.ndarray
     is_absolute: bool
@@ -79,9 +58,9 @@ class FitResult:
 
     def __repr__(self) -> str:
         """Count the fits by status."""
-        counts = np.bincount(self.status.ravel(), minlength=len(FitStatus))
+        numbers, counts = np.unique(self.status, return_counts=True)
         found = ", ".join(
-            f"{count} {status.name}" for status, count in zip(FitStatus, counts, strict=True) if count
+            f"{count} {Status(int(number)).name}" for number, count in zip(numbers, counts, strict=True)
         )
         return f"FitResult({self.chi2.size} fits of {', '.join(self.parameters)}: {found})"
 
@@ -92,12 +71,12 @@ class FitResult:
     @property
     def success(self) -> np.ndarray:
         """Which fits have converged, shape (...)."""
-        return self.status <= FitStatus.XTOL
+        return self.status == Status.SUCCESS
 
     @property
     def dof(self) -> np.ndarray:
         """Degrees of freedom, points less fitted parameters, shape (...)."""
-        return self.points - np.count_nonzero(self.free)
+        return self.n_points - np.count_nonzero(self.free)
 
     @property
     def reduced_chi2(self) -> np.ndarray:
@@ -106,7 +85,8 @@ class FitResult:
 
     def message(self, index=()) -> str:
         """Say what became of one fit of the batch."""
-        return list(FitStatus)[self.status[index]].message
+        status = Status(int(self.status[index]))
+        return f"{status.message} {ADVICE.get(status, '')}".rstrip()
 
     @cached_property
     def pcov(self) -> np.ndarray:
@@ -138,7 +118,7 @@ class FitResult:
         """Return a structured array of the batch's shape.
 
         Its fields are each parameter and its standard error, ``a`` and ``a_err``, then `chi2`,
-        `reduced_chi2`, `points`, `nit`, `status` and `success`.
+        `reduced_chi2`, `n_points`, `nfev`, `status` and `success`.
         """
         columns = self._columns()
         table = np.empty(self.chi2.shape, [(name, column.dtype) for name, column in columns.items()])
@@ -172,8 +152,8 @@ class FitResult:
         variables = {name: (dims, column) for name, column in self._columns().items()}
         dataset = xarray.Dataset(variables, coords)
         flags = {
-            "flag_values": [int(s) for s in FitStatus],
-            "flag_meanings": " ".join(s.name for s in FitStatus),
+            "flag_values": [int(s) for s in Status],
+            "flag_meanings": " ".join(s.name for s in Status),
         }
         dataset["status"].attrs.update(flags)  # the convention of netCDF files
         return dataset
@@ -184,7 +164,7 @@ class FitResult:
         for i, name in enumerate(self.parameters):
             columns[name] = self.popt[..., i]
             columns[f"{name}_err"] = perr[..., i]
-        for name in ("chi2", "reduced_chi2", "points", "nit", "status", "success"):
+        for name in ("chi2", "reduced_chi2", "n_points", "nfev", "status", "success"):
             columns[name] = np.asarray(getattr(self, name))
         return columns
 
@@ -229,7 +209,7 @@ class FitResult:
         ax.legend()
         return ax
 
-    def map(self, parameter: str, ax=None):
+    def plot_map(self, parameter: str, ax=None):
         """Plot one parameter of all fits: an image for a batch of two axes, else points (extra ``plot``).
 
         Parameters

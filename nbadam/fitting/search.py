@@ -1,4 +1,4 @@
-"""method="robust": fits that may have gone astray are warmed up by Adam and finished again.
+"""The option `search`: fits that may have ended at a wrong minimum start again from points that Adam finds.
 
 Which scale Adam's steps should have depends on what is wrong with the start, so both are tried.  Of
 what they and Levenberg-Marquardt alone have found, each fit keeps the lowest `chi2`.
@@ -6,22 +6,22 @@ what they and Levenberg-Marquardt alone have found, each fit keeps the lowest `c
 
 import numpy as np
 
+from ..status import Status
 from . import adam
 from .problem import Fits, Plan, Problem
-from .result import FitStatus
 
 # Steps and first learning rate, a share of each parameter's scale.
 WARM_UPS = ((50, 0.1, adam.ABSOLUTE), (20, 0.1, adam.JACOBIAN))
 FEW = 10  # fits from which on an outlier can be told
 
 
-def astray(fits: Fits, plan: Plan) -> np.ndarray:
+def to_retry(fits: Fits, plan: Plan) -> np.ndarray:
     """Return the numbers of the fits to try again."""
-    possible = ~np.isin(fits.status, (FitStatus.TOO_FEW_POINTS, FitStatus.NOT_RUN))
-    if plan.rescue == "all" or fits.status.size < FEW:
+    possible = ~np.isin(fits.status, (Status.TOO_FEW_POINTS, Status.NOT_RUN))
+    if plan.search == "all" or fits.status.size < FEW:
         return np.flatnonzero(possible)
-    converged = fits.status <= FitStatus.XTOL
-    dof = np.maximum(fits.points - np.count_nonzero(~plan.fixed), 1)
+    converged = fits.status == Status.SUCCESS
+    dof = np.maximum(fits.n_points - np.count_nonzero(~plan.fixed), 1)
     with np.errstate(divide="ignore", invalid="ignore"):
         level = np.log(fits.chi2 / dof)
     known = level[converged & np.isfinite(level)]
@@ -32,22 +32,22 @@ def astray(fits: Fits, plan: Plan) -> np.ndarray:
     return np.flatnonzero(possible & (outlier | ~converged))
 
 
-def rescue_block(sets, plan: Plan, fits: Fits, chosen: np.ndarray) -> None:
+def retry_block(sets, plan: Plan, fits: Fits, chosen: np.ndarray) -> None:
     """Warm up and finish the given fits, and keep what is better."""
     problem = Problem(sets, plan, chosen)
     found = fits[chosen]
     for warm_up in WARM_UPS:
-        again = problem.fitted(problem.warmed_up(*warm_up), plan.maxiter)
-        again.nit += warm_up[0] + found.nit
-        better = (again.status <= FitStatus.MAXITER) & ~(again.chi2 >= found.chi2)
+        again = problem.fitted(problem.warmed_up(*warm_up), plan.max_nfev)
+        again.nfev += warm_up[0] + found.nfev
+        better = np.isin(again.status, (Status.SUCCESS, Status.MAXITER)) & ~(again.chi2 >= found.chi2)
         # Equal but for rounding: the one that has converged.
         margin = 1e-12 * np.abs(found.chi2)
         better |= (
-            (again.status <= FitStatus.XTOL)
-            & (found.status > FitStatus.XTOL)
+            (again.status == Status.SUCCESS)
+            & (found.status != Status.SUCCESS)
             & (again.chi2 <= found.chi2 + margin)
         )
-        found.nit = again.nit
+        found.nfev = again.nfev
         for name in ("popt", "information", "chi2", "status"):
             array = getattr(found, name)
             array[better] = getattr(again, name)[better]
