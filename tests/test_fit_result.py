@@ -38,6 +38,13 @@ def test_derived_quantities(fit):
     assert popt is fit.popt and pcov is fit.pcov
 
 
+def test_origin_of_the_derivatives(fit):
+    assert fit.derivatives in ("exact", "differences")
+    given = Model(line, jacobian=lambda x, slope, offset: (x, 1.0))
+    assert curve_fit(given, X, line(X, 1, 2), [1, 1]).derivatives == "given"
+    assert curve_fit("a * x + b", X, line(X, 1, 2), [1, 1]).derivatives == "exact"
+
+
 def test_structured_array(fit):
     table = fit.to_structured()
     assert table.shape == (3, 4)

@@ -25,6 +25,7 @@ from .batch import fit_all
 from .data import CorrelatedSet
 from .losses import parse_loss
 from .parsing import parse_data
+from .pointwise import pointwise
 from .problem import Plan
 from .result import FitResult
 from .ties import Ties
@@ -262,6 +263,7 @@ def curve_fit(
         n_points=fits.n_points.reshape(batch),
         parameters=model.parameters,
         free=~is_fixed & keep,
+        derivatives=pointwise(plan.model).derivatives,
         is_absolute=absolute_sigma or loss.is_likelihood,
         information=fits.information,
         model=model,

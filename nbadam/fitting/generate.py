@@ -29,11 +29,14 @@ class Pointwise:
         that they assign are ``h0, h1, ...``.
     functions : dict of str to object
         What the other names stand for.
+    derivatives : {"exact", "given", "differences"}
+        Origin of the derivatives: differentiation of the model, the user's Jacobian, or differences of values.
     """
 
     invariant: tuple[str, ...]
     statements: tuple[str, ...]
     functions: dict[str, object] = field(default_factory=dict)
+    derivatives: str = "exact"
 
 
 @dataclass(frozen=True)

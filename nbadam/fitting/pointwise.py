@@ -38,7 +38,7 @@ def pointwise(model: Model) -> Pointwise:
         known["jacobian"] = inlined(model.jacobian)
         derivatives = ", ".join(f"g{i}" for i in range(n)) + ","
         statements = [value, f"{derivatives} = jacobian({x}, {', '.join(parameters)})"]
-        return Pointwise((), (*statements, *(f"g{i} = T(g{i})" for i in range(n))), known)
+        return Pointwise((), (*statements, *(f"g{i} = T(g{i})" for i in range(n))), known, "given")
     steps = [f"STEP * (abs(p{i}) if p{i} != T(0.0) else T(1.0))" for i in range(n)]
     statements = [value]
     for i in range(n):
@@ -47,7 +47,7 @@ def pointwise(model: Model) -> Pointwise:
             for sign in "+-"
         )
         statements += [f"g{i} = T(({above} - {below}) / ((p{i} + q{i}) - (p{i} - q{i})))"]
-    return Pointwise(tuple(steps), tuple(statements), known)
+    return Pointwise(tuple(steps), tuple(statements), known, "differences")
 
 
 def inlined(function: Callable, done: dict | None = None) -> Callable:

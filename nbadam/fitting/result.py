@@ -41,6 +41,9 @@ class FitResult:
         Names of the parameters.
     free : ndarray of bool, shape (n_params,)
         Which of them were fitted.
+    derivatives : {"exact", "given", "differences"}
+        Origin of the model's derivatives: differentiation of the model, the user's Jacobian, or central
+        differences of its values.
     """
 
     popt: np.ndarray
@@ -50,6 +53,7 @@ class FitResult:
     n_points: np.ndarray
     parameters: tuple[str, ...]
     free: np.ndarray
+    derivatives: str
     is_absolute: bool
     information: np.ndarray
     model: Any
