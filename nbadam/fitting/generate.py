@@ -30,7 +30,7 @@ class Pointwise:
     functions : dict of str to object
         What the other names stand for.
     derivatives : {"exact", "given", "differences"}
-        Origin of the derivatives: differentiation of the model, the user's Jacobian, or differences of values.
+        Origin of the derivatives: the model's text, the user's Jacobian, or differences of values.
     """
 
     invariant: tuple[str, ...]
