@@ -10,8 +10,9 @@ import numpy as np
 
 from .._fingerprint import reached
 from ..checks import number
+from .callables import as_function
 from .data import as_slice
-from .model import Model, check_function, parameter_names
+from .model import Model, parameter_names
 
 _models: OrderedDict[tuple[Model | None, bytes], Model] = OrderedDict()
 KEPT = 256  # models of functions and formulas; each keeps what was compiled for it
@@ -25,19 +26,21 @@ def parse_model(f, jac, p0, variables: int) -> Model:
     if isinstance(f, Model):
         if jac is not None:
             raise ValueError("`jac` goes with a function: a Model has a `jacobian` of its own.")
-        if f.function is None:
+        if f.formula is not None:
             return f
-        model, owner, functions = copy(f), f, (f.function, f.jacobian)
+        model, owner = copy(f), f
+        model._given = f.function  # with attributes of objects as they are now
     elif f is None:
         raise ValueError("`f` must be a function, a formula or a Model, not None.")
     else:
-        check_function("f", None if isinstance(f, str) else f)
-        check_function("jac", jac)
+        jac = None if jac is None else as_function("jac", jac)
         names = None if isinstance(f, str) else _generic_names(f, p0)
         variable_names = ["x"] if variables == 1 else [f"x{i}" for i in range(variables)]
-        model, owner, functions = Model(f, names, variable_names, jacobian=jac), None, (f, jac)
+        frozen = None if isinstance(f, str) else as_function("f", f)
+        model, owner = Model(f, names, variable_names, jacobian=jac), None
+        model._given = frozen
     try:
-        content = [_content(function) for function in functions]
+        content = [_content(function) for function in (model.formula or model._given, model.jacobian)]
         key = owner, pickle.dumps([*content, model.parameters, variables])
     except Exception:  # what a function refers to may be anything
         return f if owner is not None else model

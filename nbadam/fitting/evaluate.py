@@ -3,8 +3,7 @@
 import numpy as np
 from numba.extending import is_jitted
 
-from . import functions
-from .pointwise import pointwise
+from .formula import function_of
 
 
 def evaluate(model, x, parameters) -> np.ndarray:
@@ -23,28 +22,14 @@ def evaluate(model, x, parameters) -> np.ndarray:
     points = np.atleast_2d(np.asarray(x, dtype=float))
     if points.shape[0] != len(model.variables):
         raise ValueError(f"`x` must have {len(model.variables)} rows, one a variable, not {points.shape[0]}.")
-    function = model.function if model.function is not None else _of_formula(model)
+    if model.formula is not None:
+        function = function_of(model.formula, model.variables, model.parameters, arrays=True)
+        with np.errstate(all="ignore"):
+            values = function(points if len(points) > 1 else points[0], *map(np.float64, parameters))
+        return np.array(np.broadcast_to(values, points.shape[1:]))
+    function = model.function
     function = function.py_func if is_jitted(function) else function
     with np.errstate(all="ignore"):
         if points.shape[0] == 1:
             return np.array([function(point, *parameters) for point in points[0]], dtype=float)
         return np.array([function(tuple(point), *parameters) for point in points.T], dtype=float)
-
-
-def _of_formula(model):
-    text = pointwise(model)
-    scope = {name: getattr(functions, name) for name in functions.__all__} | {"np": np, "T": np.float64}
-
-    def function(x, *parameters):
-        values = x if isinstance(x, tuple) else (x,)
-        known = scope | {f"x{i}": value for i, value in enumerate(values)}
-        known |= {f"p{i}": np.float64(value) for i, value in enumerate(parameters)}
-        for i, expression in enumerate(text.invariant):
-            known[f"q{i}"] = eval(expression, known)
-        for statement in text.statements:
-            exec(statement, known)
-            if "f" in known:
-                break
-        return known["f"]
-
-    return function

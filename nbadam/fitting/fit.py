@@ -73,8 +73,7 @@ def curve_fit(
     f : callable, str or Model
         The model: a function ``f(x, a, b, ...)`` of numbers that Numba can compile, in which `x` is one
         value, or a tuple of them if there are several variables; a formula in `x` such as
-        ``"a * exp(-b * x) + c"`` (SymPy then derives the Jacobian; never use one that you do not trust);
-        or a `Model`.
+        ``"a * exp(-b * x) + c"``, which is parsed and never evaluated; or a `Model`.
     xdata : array, shape (m,), (n_variables, m), (..., m) or (..., n_variables, m)
         The variables: the same for all data sets, or each one's own.
     ydata : array, shape (..., m)
@@ -116,9 +115,7 @@ def curve_fit(
         Parameters, by name or number, that stay at `p0`.
     tied : dict of str to str, optional
         Parameters that follow from others: ``{"sigma_2": "2 * sigma_1"}``.  Their `p0` does not matter;
-        their standard errors follow to first order.  Expressions are arithmetic with `exp`, `log`,
-        `sqrt`, `sin`, `cos`, `tan`, `tanh`, `abs` and `pi`; the derivatives of a function are then taken
-        by differences.
+        their standard errors follow to first order.  They are formulas like those of a `Model`.
     dtype : {numpy.float64, numpy.float32}
         Precision of the fits.  Single precision is two to three times faster, and good for noisy data.
     ftol, xtol : float, optional
@@ -159,8 +156,6 @@ def curve_fit(
         For one data set, if there are fewer points than parameters.
     RuntimeError
         For one data set, if the fit fails.  In a batch it is marked in `status` and harms no other.
-    ModuleNotFoundError
-        If a formula is given and SymPy is missing.
 
     Warns
     -----

@@ -9,7 +9,7 @@ from ..vector_math.intrinsics import muladd
 
 __all__ = [
     "acos", "asin", "atan", "atan2", "cos", "cosh", "erf", "erfc", "exp", "log", "log_of_base",
-    "muladd", "sign", "sin", "sinh", "tan", "tanh",
+    "muladd", "sign", "sin", "sinh", "tan", "tanh", "where",
 ]  # fmt: skip
 
 
@@ -23,3 +23,9 @@ def sign(x):
 def log_of_base(x):
     """Logarithm, but 0 for 0: the derivative of ``x**p`` by p is 0 there."""
     return log(x) if x != 0 else x
+
+
+@register_jitable
+def where(condition, value, otherwise):
+    """Choose one of two numbers."""
+    return value if condition else otherwise

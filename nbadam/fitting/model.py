@@ -2,12 +2,15 @@
 
 import inspect
 import keyword
-import re
+import unicodedata
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from numba.extending import is_jitted
+
+from .callables import as_function
+from .formula import function_of
+from .grammar import check_names, names_in, parse
 
 
 class Model:
@@ -31,13 +34,14 @@ class Model:
     Parameters
     ----------
     formula : str or callable
-        A formula such as ``"a * exp(-b * x) + c"``, from which SymPy derives the Jacobian (extra
-        ``formula``); or a function ``f(x, a, b, c)`` of numbers that Numba can compile.  With several
-        variables its first argument is a tuple of them, as SciPy passes them in ``xdata``.
-        SymPy evaluates the formula as Python: never use one that you do not trust.
+        A formula such as ``"a * exp(-b * x) + c"`` (see the notes), from which SymPy derives the Jacobian
+        (extra ``formula``); or a function ``f(x, a, b, c)`` of numbers that Numba can compile.  With several
+        variables its first argument is a tuple of them, as SciPy passes them in ``xdata``.  Methods,
+        partials, ufuncs and objects with a `__call__` in Python will do: the attributes that they use,
+        numbers, arrays and functions, are taken as they are at the time of the fit.
     parameters : sequence of str, optional
         Their names, in the order of `popt`; by default those of the function's arguments after the
-        first, or the names in the formula as they first appear in it.
+        first, or the names in the formula as they first appear in it, but for ``pi``.
     variables : sequence of str
         Names of the independent variables.  By default ``("x",)``.
     jacobian : callable, optional
@@ -55,7 +59,21 @@ class Model:
     Raises
     ------
     ValueError
-        If the parameters or variables have no legal, distinct names, or are not those of the function.
+        If the parameters or variables have no legal, distinct names, or are not those of the function; if
+        the formula cannot be read, or Numba could not compile the function.
+
+    Notes
+    -----
+    A formula is parsed, never evaluated.  It holds numbers, names, ``+ - * / **``, comparisons with ``and``,
+    ``or`` and ``not``, ``value if condition else other``, the constants ``pi`` and, where no parameter has
+    its name, ``e``, and these functions, also by the names that NumPy has for them: ``abs``, ``sign``,
+    ``floor``, ``ceil``, ``min``, ``max``, ``sqrt``, ``cbrt``, ``hypot``, ``exp``, ``expm1``, ``log``,
+    ``log1p``, ``log2``, ``log10``, ``sin``, ``cos``, ``tan``, ``asin``, ``acos``, ``atan``, ``atan2``,
+    ``sinh``, ``cosh``, ``tanh``, ``asinh``, ``acosh``, ``atanh``, ``erf``, ``erfc``, ``gamma``, ``lgamma``;
+    ``where(condition, a, b)``, ``piecewise(condition, a, condition, b, ..., otherwise)``, ``heaviside(x)``
+    or ``heaviside(x, at_0)``; and from `scipy.special` ``erfcx``, ``j0``, ``j1``, ``jv``, ``y0``, ``i0``,
+    ``i1``, ``k0``, ``k1``, ``expi``, ``exp1``, ``ellipk``, ``ellipe``, ``gammainc``, ``betainc`` and
+    ``voigt_profile``.
     """
 
     def __init__(
@@ -70,39 +88,57 @@ class Model:
         doc: str = "",
     ) -> None:
         self.formula = formula if isinstance(formula, str) else None
-        self.function = None if isinstance(formula, str) else formula
-        for what, function in (("formula", self.function), ("jacobian", jacobian)):
-            check_function(what, function)
+        self._given = None if isinstance(formula, str) else formula
+        for what, text in (("name", name), ("doc", doc)):
+            if not isinstance(text, str | None):
+                raise ValueError(f"`{what}` must be a string, not {text!r}.")
+        if jacobian is not None:
+            jacobian = as_function("jacobian", jacobian)
         if jacobian is not None and self.formula is not None:
-            raise ValueError("`jacobian` goes with a function: SymPy derives that of a formula.")
+            raise ValueError("`jacobian` goes with a function: that of a formula is derived.")
         if guess is not None and not callable(guess):
             raise ValueError(f"`guess` must be a function of x and y, not {guess!r}.")
         self.variables = _names("variables", variables)
-        if self.function is not None:
-            arguments = parameter_names(self.function)
+        tree = parse(formula) if isinstance(formula, str) else None
+        if tree is None:
+            as_function("formula", formula)  # type: ignore[arg-type]  # raises early
+            arguments = parameter_names(formula)  # type: ignore[arg-type]
             parameters = arguments if parameters is None else parameters
             if arguments and len(parameters) != len(arguments):
                 raise ValueError(
                     f"`parameters` must name the {len(arguments)} arguments of the function after the "
                     f"first, {arguments}, not {parameters!r}."
                 )
-        elif parameters is None and isinstance(formula, str):
-            names = re.findall(r"(?<![\w.])[^\W\d]\w*(?!\w*\s*\()", formula)
-            parameters = [name for name in dict.fromkeys(names) if name not in {*self.variables, "pi"}]
+        elif parameters is None:
+            parameters = [
+                name for name in dict.fromkeys(names_in(tree)) if name not in {*self.variables, "pi"}
+            ]
         if parameters is None or not len(parameters):
             raise ValueError("`parameters` must name at least one parameter of the model.")
         self.parameters = _names("parameters", parameters)
-        both = set(self.parameters) & set(self.variables) if self.formula is not None else set()
-        if both:
-            raise ValueError(f"{', '.join(sorted(both))} is among the `parameters` and the `variables`.")
+        if tree is not None:
+            both = set(self.parameters) & set(self.variables)
+            if both:
+                raise ValueError(f"{', '.join(sorted(both))} is among the `parameters` and the `variables`.")
+            roles = f"the `variables` {self.variables} nor among the `parameters` {self.parameters}"
+            check_names(formula, tree, {*self.variables, *self.parameters}, roles)  # type: ignore[arg-type]
         self.jacobian = jacobian
         self.guess = guess
-        self.name = name or getattr(self.function, "__name__", "formula")
+        self.name = name or getattr(
+            self._given, "__name__", type(self._given).__name__ if tree is None else "formula"
+        )
         self.__doc__ = doc or self.__doc__
+
+    @property
+    def function(self) -> Callable:
+        """The function of numbers that Numba compiles; of a method, with the object's attributes of now."""
+        if self.formula is not None:
+            return function_of(self.formula, self.variables, self.parameters)
+        return as_function("formula", self._given)  # type: ignore[arg-type]
 
     def __repr__(self) -> str:
         """Show formula or function, parameters and variables."""
-        what = repr(self.formula) if self.function is None else self.name
+        what = self.name if self.formula is None else repr(self.formula)
         return f"Model({what}, parameters={self.parameters}, variables={self.variables})"
 
     def __call__(self, x, *parameters):
@@ -126,12 +162,6 @@ class Model:
         return evaluate(self, x, parameters)
 
 
-def check_function(name: str, function) -> None:
-    """Raise unless this is None or a function whose bytecode Numba can read: no method, no NumPy function."""
-    if not (function is None or inspect.isfunction(function) or is_jitted(function)):
-        raise ValueError(f"`{name}` must be a function made by `def`, `lambda` or `njit`, not {function!r}.")
-
-
 def parameter_names(function: Callable) -> tuple[str, ...]:
     """Names of the arguments after the first; none where the function does not tell, as with ``*args``."""
     function = getattr(function, "py_func", function)
@@ -149,7 +179,8 @@ def _names(what: str, names) -> tuple[str, ...]:
         raise ValueError(f"`{what}` must be names in a list or tuple, not the string {names!r}.")
     names = tuple(names)
     for name in names:
-        if not isinstance(name, str) or not name.isidentifier() or keyword.iskeyword(name):
+        legal = isinstance(name, str) and name.isidentifier() and not keyword.iskeyword(name)
+        if not legal or unicodedata.normalize("NFKC", name) != name:  # Python would read another name
             raise ValueError(f"`{what}` must be names such as 'x' or 'rate', not {name!r}.")
     if len(set(names)) != len(names):
         raise ValueError(f"`{what}` must differ from each other, not {names!r}.")

@@ -27,11 +27,12 @@ VECTORISED = {
 def pointwise(model: Model) -> Pointwise:
     """Write down the value of a model at a point and its derivatives."""
     if model.formula is not None:
-        return derive(model.formula, model.variables, model.parameters)
+        text = derive(model.formula, model.variables, model.parameters)
+        if text is not None:
+            return text
     x = "x0" if len(model.variables) == 1 else f"({', '.join(f'x{i}' for i in range(len(model.variables)))})"
     n = len(model.parameters)
     parameters = [f"p{i}" for i in range(n)]
-    assert model.function is not None
     known: dict[str, Any] = {"function": inlined(model.function)}
     value = f"f = T(function({x}, {', '.join(parameters)}))"
     if model.jacobian is not None:

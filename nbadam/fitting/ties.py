@@ -1,15 +1,14 @@
 """Parameters that are tied to others by an expression, as ``{"sigma_2": "2 * sigma_1"}``."""
 
-import ast
-import re
 from functools import lru_cache
 
 import numpy as np
 
 from .compile import load
+from .formula import Lines, array_functions, scalar_functions
+from .grammar import check_names, parse
 from .model import Model
 
-FUNCTIONS = {name: getattr(np, name) for name in ("exp", "log", "sqrt", "sin", "cos", "tan", "tanh", "abs")}
 STEP = float(np.finfo(float).eps ** (1 / 3))  # of differences, relative
 
 
@@ -21,34 +20,33 @@ class Ties:
     model : Model
         With all parameters.
     tied : dict of str to str
-        For each tied parameter an expression in others that are not.
+        For each tied parameter a formula in others that are not.
     """
 
     def __init__(self, model: Model, tied: dict[str, str]) -> None:
         self.model = model
-        self.free = np.array([name not in tied for name in model.parameters])
-        names = [name for name in model.parameters if name not in tied]
-        for name, expression in tied.items():
-            if name not in model.parameters or not isinstance(expression, str):
+        if not isinstance(tied, dict):
+            raise ValueError(f"`tied` must be a dict such as {{'b': '2 * a'}}, not {tied!r}.")
+        for name, formula in tied.items():
+            if name not in model.parameters or not isinstance(formula, str):
                 raise ValueError(
-                    f"`tied` must give an expression for names of {model.parameters}, not "
-                    f"{name!r}: {expression!r}."
+                    f"`tied` must give a formula for names of {model.parameters}, not {name!r}: {formula!r}."
                 )
-            _check(expression, names)
+        names = tuple(name for name in model.parameters if name not in tied)
+        for formula in tied.values():
+            check_names(
+                formula, parse(formula), names, f"the parameters that are not tied, {names}, nor a constant"
+            )
         if not names:
             raise ValueError("`tied` leaves no parameter to fit.")
-        self._code = {name: compile(expression, name, "eval") for name, expression in tied.items()}
-        self.reduced = _reduced(model, tuple(sorted(tied.items())))
+        self.free = np.array([name not in tied for name in model.parameters])
+        self._values = _values(model.parameters, tuple(tied.items()))
+        self.reduced = _reduced(model, tuple(tied.items()))
 
     def all_of(self, popt: np.ndarray) -> np.ndarray:
         """Return all parameters, shape (..., n), from those of the reduced model."""
-        known = dict(zip(self.reduced.parameters, np.moveaxis(popt, -1, 0), strict=True))
-        values = [
-            eval(self._code[name], {"__builtins__": {}, **FUNCTIONS, "pi": np.pi, **known})
-            if name in self._code
-            else known[name]
-            for name in self.model.parameters
-        ]
+        with np.errstate(all="ignore"):
+            values = self._values(*np.moveaxis(popt, -1, 0))
         return np.stack(np.broadcast_arrays(*values), axis=-1).astype(popt.dtype)
 
     def covariance(self, popt: np.ndarray, reduced: np.ndarray) -> np.ndarray:
@@ -71,36 +69,42 @@ class Ties:
             slopes.append((self.all_of(above) - self.all_of(below)) / (2 * step)[..., None])
         matrix = np.stack(slopes, axis=-1)
         matrix[..., self.free, :] = np.eye(centre.shape[-1])
-        with np.errstate(invalid="ignore"):
-            return matrix @ reduced @ np.swapaxes(matrix, -1, -2)
+        return propagated(matrix, reduced)
 
 
-def _check(expression: str, names: list[str]) -> None:
-    """Raise unless an expression is arithmetic in the given names."""
-    operations = ast.BinOp, ast.UnaryOp, ast.operator, ast.unaryop, ast.Call
-    legal = (ast.Expression, ast.Constant, ast.Name, ast.Load, *operations)
-    try:
-        nodes = list(ast.walk(ast.parse(expression, mode="eval")))
-    except SyntaxError as error:
-        raise ValueError(f"The expression {expression!r} in `tied` cannot be read: {error}") from None
-    for node in nodes:
-        known = not isinstance(node, ast.Name) or node.id in {*names, *FUNCTIONS, "pi"}
-        if not (isinstance(node, legal) and known):
-            raise ValueError(
-                f"The expression {expression!r} in `tied` must be arithmetic, with {', '.join(FUNCTIONS)}, "
-                f"in parameters that are not tied: {names}."
-            )
+def propagated(matrix: np.ndarray, covariance: np.ndarray) -> np.ndarray:
+    """Return ``matrix @ covariance @ matrix.T``; infinite entries stay so where they count."""
+    infinite = np.isinf(covariance)
+    transposed = np.swapaxes(matrix, -1, -2)
+    with np.errstate(invalid="ignore"):
+        product = matrix @ np.where(infinite, 0, covariance) @ transposed
+    counts = (matrix != 0) @ infinite.astype(float) @ (transposed != 0)
+    return np.where(counts > 0, np.inf, product)
+
+
+def _lines(parameters: tuple[str, ...], tied: tuple[tuple[str, str], ...]) -> tuple[int, str, str]:
+    """Return the number of parameters that are left, the lines, and the list of all values."""
+    formulas = dict(tied)
+    left = [name for name in parameters if name not in formulas]
+    lines = Lines({name: f"p{i}" for i, name in enumerate(left)})
+    values = [lines.value(parse(formulas[name]) if name in formulas else name) for name in parameters]
+    return len(left), "".join(f"    {line}\n" for line in lines.lines), ", ".join(values)
+
+
+@lru_cache(maxsize=64)
+def _values(parameters: tuple[str, ...], tied: tuple[tuple[str, str], ...]):
+    """Return the function of arrays that gives all parameters."""
+    count, lines, values = _lines(parameters, tied)
+    scope = array_functions()
+    exec(f"def tied({', '.join(f'p{i}' for i in range(count))}):\n{lines}    return {values},\n", scope)
+    return scope["tied"]
 
 
 @lru_cache(maxsize=64)
 def _reduced(model: Model, tied: tuple[tuple[str, str], ...]) -> Model:
-    expressions = dict(tied)
-    names = [name for name in model.parameters if name not in expressions]
-    if model.formula is not None:
-        pattern = r"\b(" + "|".join(map(re.escape, expressions)) + r")\b"
-        formula = re.sub(pattern, lambda match: f"({expressions[match[1]]})", model.formula)
-        return Model(formula, names, model.variables)
-    arguments = ", ".join(f"({expressions.get(name, name)})" for name in model.parameters)
-    text = f"def tied(_x, {', '.join(names)}):\n    return _function(_x, {arguments})\n"
-    known = {"sqrt": np.sqrt, "abs": abs, "pi": np.pi, "_function": model.function}
-    return Model(load(f"{model.name}, tied", "float64", text, known)["tied"], names, model.variables)
+    count, lines, values = _lines(model.parameters, tied)
+    arguments = ", ".join(f"p{i}" for i in range(count))
+    text = f"def tied(x, {arguments}):\n{lines}    return function(x, {values})\n"
+    known = scalar_functions() | {"function": model.function}
+    names = [name for name in model.parameters if name not in dict(tied)]
+    return Model(load("a tied model", "float64", text, known)["tied"], names, model.variables)
