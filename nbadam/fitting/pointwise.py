@@ -6,6 +6,7 @@ from functools import lru_cache
 from types import CellType, FunctionType, ModuleType
 from typing import Any
 
+import numba
 import numpy as np
 from numba.extending import is_jitted, register_jitable
 
@@ -24,24 +25,53 @@ VECTORISED = {
 
 
 @lru_cache(maxsize=256)
-def pointwise(model: Model) -> Pointwise:
-    """Write down the value of a model at a point and its derivatives."""
+def candidates(model: Model) -> list[Pointwise]:
+    """Ways to compute the value of a model at a point and its derivatives, the best first.
+
+    Whether Numba can carry dual numbers through a function is known when it has tried: the list loses
+    its first entry if it cannot.
+    """
     if model.formula is not None:
         text = derive(model.formula, model.variables, model.parameters)
         if text is not None:
-            return text
+            return [text]
     x = "x0" if len(model.variables) == 1 else f"({', '.join(f'x{i}' for i in range(len(model.variables)))})"
     n = len(model.parameters)
-    parameters = [f"p{i}" for i in range(n)]
     known: dict[str, Any] = {"function": inlined(model.function)}
-    value = f"f = T(function({x}, {', '.join(parameters)}))"
     if model.jacobian is not None:
-        known["jacobian"] = inlined(model.jacobian)
-        derivatives = ", ".join(f"g{i}" for i in range(n)) + ","
-        statements = [value, f"{derivatives} = jacobian({x}, {', '.join(parameters)})"]
-        return Pointwise((), (*statements, *(f"g{i} = T(g{i})" for i in range(n))), known, "given")
+        return [_given(x, n, known | {"jacobian": inlined(model.jacobian)})]
+    if numba.config.DISABLE_JIT:
+        return [_differences(x, n, known)]
+    return [_exact(x, n, known), _differences(x, n, known)]
+
+
+def pointwise(model: Model) -> Pointwise:
+    """Write down the value of a model at a point and its derivatives."""
+    return candidates(model)[0]
+
+
+def _given(x: str, n: int, known: dict[str, Any]) -> Pointwise:
+    parameters = ", ".join(f"p{i}" for i in range(n))
+    derivatives = ", ".join(f"g{i}" for i in range(n)) + ","
+    statements = [f"f = T(function({x}, {parameters}))", f"{derivatives} = jacobian({x}, {parameters})"]
+    return Pointwise((), (*statements, *(f"g{i} = T(g{i})" for i in range(n))), known, "given")
+
+
+def _exact(x: str, n: int, known: dict[str, Any]) -> Pointwise:
+    """Value and derivatives from one pass, with dual numbers."""
+    from .. import dual
+
+    seeds = ", ".join(f"seeded(p{i}, {i})" for i in range(n))
+    statements = [f"h0 = function({x}, {seeds})", "f = T(value_of(h0))"]
+    statements += [f"g{i} = T(derivative_of(h0, {i}))" for i in range(n)]
+    ways = {name: getattr(dual, name) for name in dual.__all__}
+    return Pointwise((), tuple(statements), known | ways, "exact")
+
+
+def _differences(x: str, n: int, known: dict[str, Any]) -> Pointwise:
+    parameters = [f"p{i}" for i in range(n)]
     steps = [f"STEP * (abs(p{i}) if p{i} != T(0.0) else T(1.0))" for i in range(n)]
-    statements = [value]
+    statements = [f"f = T(function({x}, {', '.join(parameters)}))"]
     for i in range(n):
         above, below = (
             f"function({x}, {', '.join([*parameters[:i], f'p{i} {sign} q{i}', *parameters[i + 1 :]])})"

@@ -1,0 +1,144 @@
+"""Numba's tables of functions, with dual numbers added: the type and the instructions of each call."""
+
+from collections.abc import Callable
+
+from numba import types
+from numba.core.typing.templates import AbstractTemplate, infer_global
+from numba.extending import lower_builtin
+
+from .trace import Traced, call, muladd, where
+from .type import REAL, Dual, joined, packed, plain, unpacked
+
+KINDS = Dual, *REAL, types.Omitted
+
+
+def register(function, arities, result: Callable, generate: Callable, prefer_literal=False) -> None:
+    """Let Numba call a function with dual numbers.
+
+    Parameters
+    ----------
+    function : object
+        The function as users name it.
+    arities : iterable of int
+        Legal numbers of arguments.
+    result : callable
+        ``result(typing_context, function, arguments)`` returns the type of the result, or None.
+    generate : callable
+        ``generate(context, builder, signature, arguments)`` writes the instructions, as in Numba.
+    prefer_literal : bool
+        Whether types of arguments tell the values of constants.
+    """
+
+    class Template(AbstractTemplate):
+        key = function
+
+        def generic(self, args, kws):
+            is_ours = not kws and len(args) in arities and any(isinstance(arg, Dual) for arg in args)
+            if not is_ours or not all(isinstance(arg, KINDS) for arg in args):
+                return None
+            found = result(self.context, function, args)
+            return found and found(*args)
+
+        def get_impl_key(self, sig):
+            return generate  # beside Numba's own instructions, not among them
+
+    Template.prefer_literal = prefer_literal
+    infer_global(function)(Template)
+    lower_builtin(generate, types.VarArg(types.Any))(generate)
+
+
+def register_plain(*functions, arity: int = 1) -> None:
+    """Register functions whose derivative is 0: what they return is no dual number."""
+
+    def result(typingctx, function, args):
+        return typingctx.resolve_function_type(function, tuple(map(plain, args)), {}).return_type
+
+    for function in functions:
+
+        def generate(context, builder, signature, arguments, function=function):
+            numbers = _values(context, builder, signature.args, arguments)
+            return call(function, *numbers).cast(signature.return_type).value
+
+        register(function, [arity], result, generate)
+
+
+def register_rule(rule: Callable, *functions, arity: int = 1, is_singular: bool = False) -> None:
+    """Register functions whose derivatives follow a rule.
+
+    Parameters
+    ----------
+    rule : callable
+        ``rule(f, *numbers)`` returns the value and, for each argument, the derivative by it: a number, a
+        function without arguments that computes it, or None for 0.  `f` is the function itself.
+    *functions : object
+        Names of the function, as in `math` and in NumPy.
+    arity : int
+        Number of arguments.
+    is_singular : bool
+        Whether the function is finite where its derivative is infinite, such as a root at 0.  An inner
+        derivative of 0 then makes the derivative 0.
+    """
+
+    def result(typingctx, function, args):
+        return joined(*args)
+
+    for function in functions:
+
+        def generate(context, builder, signature, arguments, function=function):
+            dual = signature.return_type
+            numbers = _values(context, builder, signature.args, arguments, dual.dtype)
+            inner = derivatives_of(context, builder, signature.args, arguments, dual.dtype)
+            value, *slopes = rule(lambda *n: call(function, *n).cast(dual.dtype), *numbers)
+            return chained(dual, value, slopes, inner, is_singular)
+
+        register(function, [arity], result, generate)
+
+
+def _values(context, builder, signature_args, arguments, dtype=None) -> list[Traced]:
+    """Values of the arguments, all of one type if it is given."""
+    values = []
+    for number, argument in zip(signature_args, arguments, strict=True):
+        value = Traced((context, builder), plain(number), unpacked(context, builder, number, argument)[0])
+        values.append(value if dtype is None else value.cast(dtype))
+    return values
+
+
+def derivatives_of(context, builder, signature_args, arguments, dtype) -> list[dict[int, Traced]]:
+    """Return the derivatives of each argument by the parameters."""
+    found = []
+    for number, argument in zip(signature_args, arguments, strict=True):
+        _, derivatives = unpacked(context, builder, number, argument)
+        found.append(
+            {i: Traced((context, builder), number.dtype, d).cast(dtype) for i, d in derivatives.items()}
+        )
+    return found
+
+
+def chained(dual: Dual, value: Traced, slopes, inner: list[dict[int, Traced]], is_singular: bool = False):
+    """Dual number with the derivatives that follow from the chain rule."""
+    slopes = [slope() if callable(slope) and by else slope for slope, by in zip(slopes, inner, strict=True)]
+    outer: dict[int, object] = {}
+    for i in dual.mask:
+        terms = [
+            (slope, by[i]) for slope, by in zip(slopes, inner, strict=True) if i in by and slope is not None
+        ]
+        total = None
+        for slope, derivative in terms:
+            total = _added(slope, derivative, total, is_singular)
+        if total is not None:
+            outer[i] = total.value
+    context, builder = value.place
+    return packed(context, builder, dual, value.value, outer)
+
+
+def _added(slope, derivative: Traced, total: Traced | None, is_singular: bool) -> Traced:
+    """Add a slope times a derivative to the total."""
+    if isinstance(slope, Traced) and is_singular:
+        term = where(derivative == 0, 0.0, slope * derivative)
+    elif isinstance(slope, Traced) and total is not None:
+        return muladd(slope, derivative, total)
+    elif isinstance(slope, Traced):
+        term = slope * derivative
+    else:
+        term = derivative if slope == 1 else -derivative if slope == -1 else derivative * slope
+    return term if total is None else total + term
