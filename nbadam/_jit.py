@@ -103,6 +103,15 @@ def compile_kernel(function, signature, *, name: str, mode: str):
     return compiled
 
 
+def entry_point(kernel: Callable) -> Callable:
+    """Return a kernel without Numba's look at the types of the arguments, which takes half of a short call.
+
+    Memory is safe only if the caller passes the very types of the signature.
+    """
+    overloads = getattr(kernel, "overloads", None)  # None of a function that is not compiled
+    return kernel if overloads is None else next(iter(overloads.values())).entry_point
+
+
 def reason(error: Exception) -> str:
     """Tell what Numba found wrong with a user's function, in one line instead of its long message."""
     text = re.sub(r"\x1b\[\d*m", "", str(error))

@@ -34,24 +34,30 @@ class State:
         One flat array per slot of the rule, in which the parts of all the `xs` follow each other.
     starts : ndarray of int64, shape (width,)
         Where in each slot the part of each array begins.
+    columns : tuple of ndarray
+        The values of `slots`.
     width : int
         How many arrays a kernel call takes: 1, or `WIDTH` for more, the rest of them empty.
+    padding : tuple of ndarray
+        The empty arrays that fill a call up.
+    largest : int
+        Size of the largest array.
     """
 
     def __init__(self, rule: Rule, xs: Sequence[np.ndarray]) -> None:
         dtype = xs[0].dtype
         sizes = [x.size for x in xs]
         self.rule = rule
-        self._largest = max(sizes)
+        self.largest = max(sizes)
         self.width = 1 if len(xs) == 1 else WIDTH
         self._empty = np.empty(0, dtype)
-        self._padding = (self._empty,) * (self.width - len(xs))
+        self.padding = (self._empty,) * (self.width - len(xs))
         self._dtype = dtype.name
         self.xs = tuple(xs)
         self.starts = np.zeros(self.width, np.int64)
         self.starts[1 : len(xs)] = np.cumsum(sizes[:-1])
         self.slots = {name: _zeros(sum(sizes), dtype, k) for k, name in enumerate(rule.slots)}
-        self._columns = tuple(self.slots.values())
+        self.columns = tuple(self.slots.values())
 
     def step(self, gs, t: float, hyper: tuple[float, ...], *, clip=inf, scales, decays) -> None:
         """Make step number `t`, in place.
@@ -71,29 +77,30 @@ class State:
             By what each array's clipped gradient is multiplied, and which fraction of itself each
             array loses before the update.
         """
-        if self._largest < PARALLEL_SIZE:
-            kernel = self._serial
+        if self.largest < PARALLEL_SIZE:
+            kernel = self.serial
         else:
-            kernel = dense_kernel(self.rule, self._dtype, self.width, mode(self._largest))
+            kernel = dense_kernel(self.rule, self._dtype, self.width, mode(self.largest))
         xs = self.xs
         if self.width > 1:
-            xs = tuple(self._empty if g is None else x for x, g in zip(xs, gs, strict=True)) + self._padding
+            xs = tuple(self._empty if g is None else x for x, g in zip(xs, gs, strict=True)) + self.padding
             gs = self._filled(gs)
-        kernel(gs, xs, self._columns, self.starts, t, hyper, clip, scales, decays)
+        kernel(gs, xs, self.columns, self.starts, t, hyper, clip, scales, decays)
 
     @cached_property
-    def _serial(self):
+    def serial(self):
+        """The kernel for arrays of less than `PARALLEL_SIZE` elements."""
         return dense_kernel(self.rule, self._dtype, self.width, "serial")  # looking it up costs 0.4 us
 
     def sum_squares(self, gs, clip: float = inf) -> np.ndarray:
         """Sum of the squares of each array's gradient, clipped by value first; shape (width,)."""
         sums = np.empty(self.width)
-        sum_squares_kernel(self._dtype, self.width, mode(self._largest))(self._filled(gs), clip, sums)
+        sum_squares_kernel(self._dtype, self.width, mode(self.largest))(self._filled(gs), clip, sums)
         return sums
 
     def _filled(self, gs):
         """Put empty arrays in place of absent gradients, and of the arrays that the kernel has room for."""
-        return tuple(self._empty if g is None else g for g in gs) + self._padding
+        return tuple(self._empty if g is None else g for g in gs) + self.padding
 
 
 def mode(size: int, parallel_from: int = PARALLEL_SIZE) -> str:

@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+import scipy.sparse
 from arrays import normal, snapshot
 
+from nbadam import IndexedSlices
 from nbadam.optimizers import SGD, Adam
 from nbadam.optimizers.serialization import CLASSES
 from nbadam.optimizers.variables import SMALL
@@ -214,10 +216,9 @@ BAD_GRADIENTS = {
     "shape": (np.ones(3), ValueError, r"Gradient 1 has shape \(3,\) and its variable \(2,\)"),
     "broadcastable": (np.ones(1), ValueError, r"shape \(1,\)"),
     "number": (1.0, ValueError, r"shape \(\) and its variable \(2,\)"),
-    "dtype": (np.ones(2, np.float32), TypeError, "Gradient 1 has dtype float32 and its variable float64"),
-    "integer": (np.ones(2, int), TypeError, "Gradient 1 has dtype int64"),
-    "complex": (np.ones(2, complex), TypeError, "Gradient 1 has dtype complex128"),
-    "object": (np.ones(2, object), TypeError, "Gradient 1 has dtype object"),
+    "boolean": (np.ones(2, bool), TypeError, "real numbers, not of dtype bool"),
+    "complex": (np.ones(2, complex), TypeError, "real numbers, not of dtype complex128"),
+    "object": (np.ones(2, object), TypeError, "real numbers, not of dtype object"),
     "masked": (np.ma.ones(2), TypeError, "Gradient 1 is a masked array"),
     "ragged": ([[1.0], [1.0, 2.0]], TypeError, "Gradient 1 must be an array of real numbers, not list"),
     "strings": (["a", "b"], TypeError, "Gradient 1 must be an array of real numbers"),
@@ -240,6 +241,59 @@ def test_bad_gradient(name):
     assert snapshot(opt, [x, y]) == before
     with pytest.raises(ValueError, match="no slots"):
         opt.get_slot(y, "m")
+
+
+@pytest.mark.parametrize("variable", [np.float32, np.float64])
+@pytest.mark.parametrize("gradient", [np.float16, np.float32, np.float64, np.longdouble, np.int32, np.uint8])
+@pytest.mark.parametrize("form", ["dense", "rows", "scipy.sparse"])
+def test_gradients_are_cast(form, gradient, variable):
+    values = normal(0, 4, 3) if np.dtype(gradient).kind == "f" else np.arange(12).reshape(4, 3)
+    values = values.astype(gradient)
+    forms = {
+        "dense": lambda values: values,
+        "rows": lambda values: (values, [0, 1, 2, 3]),
+        "scipy.sparse": lambda values: scipy.sparse.coo_array(
+            (values.ravel(), np.divmod(np.arange(12), 3)), shape=(4, 3)
+        ),
+    }
+    if form == "scipy.sparse" and gradient in (np.float16, np.longdouble):
+        pytest.skip("no dtype of scipy.sparse everywhere")
+    x, y = np.ones((4, 3), variable), np.ones((4, 3), variable)
+    Adam(0.1).apply_gradients([(forms[form](values), x)])
+    Adam(0.1).apply_gradients([(forms[form](values.astype(variable)), y)])
+    np.testing.assert_array_equal(x, y, strict=True)
+    assert (x != 1).any()
+
+
+def test_swapped_pairs_are_refused_where_they_can_be_seen():
+    x = np.ones(3)
+    opt = Adam(0.1)
+    opt.build(x)
+    with pytest.raises(ValueError, match=r"Pair 0 looks like \(variable, gradient\)"):
+        opt.apply_gradients([(x, np.ones(3))])
+    opt = Adam(0.1)
+    opt.apply_gradients([(x, 2 * x)])  # could be right
+    before = snapshot(opt, [x])
+    for _ in range(2):
+        with pytest.raises(ValueError, match=r"Pair 0 looks like \(variable, gradient\)"):
+            opt.apply_gradients([(x, 2 * x)])
+    assert snapshot(opt, [x]) == before
+    with pytest.raises(TypeError, match=r"look like \(variable, gradient\)"):
+        opt.apply_gradients([(x, IndexedSlices(np.ones(3), [0, 1, 2]))])
+
+
+def test_a_gradient_may_be_another_variable():
+    """The loss is x @ y."""
+    x, y, z = np.full(2, 2.0), np.full(2, 3.0), np.ones(2)
+    opt = SGD(0.5)
+    for _ in range(2):
+        opt.apply_gradients([(y, x), (x, y)])
+    np.testing.assert_array_equal(x, [-0.5, -0.5])
+    buffer = np.ones(2)
+    opt.apply_gradients([(buffer, x)])
+    opt.apply_gradients([(buffer, z)])
+    opt.apply_gradients([(buffer, np.ones(2)), (buffer.copy(), z)])
+    assert opt.iterations == 5
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,9 @@
 """What can be set on an optimizer, and what is refused."""
 
+import copy
 import inspect
 import json
+import pickle
 import re
 
 import numpy as np
@@ -9,6 +11,7 @@ import pytest
 
 from nbadam import optimizers, rules, schedules
 from nbadam.hyperparameters import Hyperparameter
+from nbadam.optimizers import Adam
 from nbadam.optimizers.serialization import CLASSES
 
 every_class = pytest.mark.parametrize("cls", CLASSES)
@@ -375,3 +378,100 @@ CONVENTIONS = [
 @pytest.mark.parametrize(("opt", "rule"), CONVENTIONS, ids=lambda value: type(value).__name__)
 def test_settings_choose_the_rule(opt, rule):
     assert opt.rule is rule
+
+
+# --- Attributes ----------------------------------------------------------------------------------
+
+
+def test_lr_is_another_name_of_learning_rate():
+    x = np.zeros(1)
+    opt = Adam(0.1)
+    opt.apply_gradients([(np.ones(1), x)])
+    opt.lr = 0.0
+    before = x.copy()
+    opt.apply_gradients([(np.ones(1), x)])
+    assert x == before and opt.lr == opt.learning_rate == 0.0
+    with pytest.raises(ValueError, match="`learning_rate` must be a finite number >= 0"):
+        opt.lr = -1
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("learnig_rate", "did you mean `learning_rate`"),
+        ("beta1", "did you mean `beta_1` or `beta_2`"),
+        ("iteration", "did you mean `iterations`"),
+        ("weightdecay", "did you mean `weight_decay`"),
+        ("clip_norm", "`clipnorm`"),
+        ("qqq", r"no attribute 'qqq'\."),
+    ],
+)
+def test_misspelt_attributes_are_refused(name, hint):
+    opt = Adam()
+    with pytest.raises(AttributeError, match=hint):
+        setattr(opt, name, 0.5)
+    assert not hasattr(opt, name)
+
+
+@every_class
+def test_everything_that_can_be_set_can_be_set(cls):
+    opt = cls()
+    for name in cls._parameters():
+        if name not in (
+            "use_ema",
+            "gradient_accumulation_steps",
+            "sparse_update",
+            "initial_accumulator_value",
+        ):
+            setattr(opt, name, getattr(opt, name))
+
+
+def test_subclasses_may_have_attributes_of_their_own():
+    class Noted(Adam):
+        declared: int
+        body = 1
+
+        def __init__(self, *args, **kwargs):
+            super().__init__(*args, **kwargs)
+            self.notes = []
+
+    opt = Noted(0.5)
+    opt.notes, opt.declared, opt.body, opt._private = [1], 2, 3, 4
+    with pytest.raises(AttributeError, match="`Noted` has no attribute 'note'"):
+        opt.note = 1
+    again = pickle.loads(pickle.dumps(copy.copy(Adam(0.25))))
+    assert again.learning_rate == 0.25 and copy.deepcopy(opt).notes == [1]
+    with pytest.raises(AttributeError, match="did you mean"):
+        again.learningrate = 1
+
+
+def test_settings_assigned_between_steps_take_effect():
+    """Also where lookups were kept from the step before."""
+    x, y = np.ones(3), np.ones(3)
+    opt = Adam(0.1)
+    opt.apply_gradients([(np.ones(3), x)])
+    for name, value in [
+        ("learning_rate", 0.2), ("beta_1", 0.5), ("beta_2", lambda: 0.9), ("epsilon", 1.0), ("decay", 0.5),
+        ("clipvalue", 0.1), ("clipnorm", 0.01), ("clipnorm", None), ("global_clipnorm", 0.01),
+        ("weight_decay", 0.1), ("learning_rate", schedules.ExponentialDecay(1.0, 1, 0.5)), ("iterations", 7),
+        ("on_nonfinite", "skip"),
+    ]:  # fmt: skip
+        setattr(opt, name, value)
+        fresh = copy.deepcopy(opt)
+        y[:] = x
+        for _ in range(2):
+            opt.apply_gradients([(np.ones(3), x)])
+            fresh.apply_gradients([(np.ones(3), y)])
+        np.testing.assert_array_equal(x, y)
+    opt.exclude_from_weight_decay(x)
+    opt.learning_rate = 0.0
+    before = x.copy()
+    opt.apply_gradients([(np.ones(3), x)])
+    np.testing.assert_array_equal(x, before)
+
+
+@every_class
+def test_representation(cls):
+    opt = cls(0.5, clipvalue=2.0)
+    opt.apply_gradients([(np.ones(2), np.ones(2)), (np.ones(3), np.ones(3))])
+    assert repr(opt) == f"<{cls.__name__}: learning_rate=0.5, clipvalue=2.0, 1 steps, 2 variables>"

@@ -439,3 +439,190 @@ def test_pickle_with_schedule_and_copy():
     shallow.build(x)
     shallow.get_slot(x, "m")[:] = 5
     np.testing.assert_allclose(opt.get_slot(x, "m"), 0.1)
+
+
+# --- Exclusions from weight decay before the first step ------------------------------------------
+
+
+class Model:
+    """Owns its variables and their optimizer, as users write it."""
+
+    def __init__(self):
+        self.weights, self.bias = np.ones(2), np.ones(1)
+        self.opt = optimizers.AdamW(0.1, weight_decay=0.1)
+        self.opt.exclude_from_weight_decay(self.bias)
+
+    def step(self, opt=None):
+        pairs = [(np.zeros(2), self.weights), (np.zeros(1), self.bias)]
+        (opt or self.opt).apply_gradients(pairs)
+        return self.weights[0] < 1 and self.bias[0] == 1
+
+
+@pytest.mark.parametrize("is_built", [False, True])
+def test_exclusions_are_copied_and_pickled(is_built):
+    model = Model()
+    if is_built:
+        model.opt.build([model.weights, model.bias])
+    for again in (
+        copy.deepcopy(model),
+        pickle.loads(pickle.dumps(model)),
+        copy.deepcopy(copy.deepcopy(model)),
+    ):
+        assert again.step()
+    for opt in (copy.copy(model.opt), copy.deepcopy(model.opt)):
+        assert Model.step(model, opt)
+        model.weights[:] = 1
+    assert model.step()
+
+
+def test_exclusions_that_are_lost_are_told(tmp_path):
+    model = Model()
+    apart = pickle.loads(pickle.dumps(model.opt))
+    with pytest.warns(RuntimeWarning, match="call it again"):
+        model.step(apart)
+    apart = pickle.loads(pickle.dumps(model.opt))
+    apart.exclude_from_weight_decay(model.bias)
+    model.bias[:] = 1
+    assert model.step(apart)
+    model.opt.save(tmp_path / "run")
+    again = optimizers.AdamW()
+    with pytest.warns(RuntimeWarning, match="call it again"):
+        again.load(tmp_path / "run")
+    again = optimizers.AdamW()
+    again.exclude_from_weight_decay(model.bias)
+    again.load(tmp_path / "run")
+    model.weights[:] = 1
+    assert model.step(again)
+
+
+# --- Steps that each variable counts for itself --------------------------------------------------
+
+COUNTING = [
+    (Adam, {"amsgrad": False}),
+    (Adam, {"amsgrad": True}),
+    (optimizers.Adamax, {}),
+    (optimizers.RAdam, {}),
+]
+
+
+@pytest.mark.parametrize(("cls", "options"), COUNTING)
+@pytest.mark.parametrize("n", [2, 30])
+def test_with_torchs_convention_each_variable_has_its_own_count(cls, options, n):
+    """It steps as if it had an optimizer of its own."""
+    rng = np.random.default_rng(0)
+    together = cls(0.01, convention="torch", **options)
+    alone = [cls(0.01, convention="torch", **options) for _ in range(n)]
+    xs = [np.ones(3, np.float32 if k % 3 else np.float64) for k in range(n)]
+    ys = [x.copy() for x in xs]
+    together.build(xs)
+    for step in range(12):
+        gs = [rng.normal(size=3).astype(x.dtype) for x in xs]
+        present = [step > 3 * (k % 3) and rng.random() < 0.7 for k in range(n)]
+        if step == 8:  # kept in every way
+            together = pickle.loads(pickle.dumps(together))
+            weights = together.get_weights()
+            together = cls(0.01, convention="torch", **options)
+            together.build(xs)
+            together.set_weights(weights)
+        if any(present):
+            pairs = zip(gs, xs, present, strict=True)
+            together.apply_gradients([(g if there else None, x) for g, x, there in pairs])
+        for opt, g, y, there in zip(alone, gs, ys, present, strict=True):
+            if there:
+                opt.apply_gradients([(g, y)])
+    for x, y in zip(xs, ys, strict=True):
+        np.testing.assert_array_equal(x, y)
+
+
+def test_own_counts_are_saved(tmp_path):
+    x, y = np.ones(2), np.ones(2)
+    opt = Adam(0.1, convention="torch")
+    for _ in range(3):
+        opt.apply_gradients([(np.ones(2), x)])
+    opt.apply_gradients([(np.ones(2), x), (np.ones(2), y)])
+    assert opt.get_weights()[-1].tolist() == [0, 3]
+    again = saved(opt, tmp_path)
+    a, b = x.copy(), y.copy()
+    opt.apply_gradients([(np.ones(2), x), (np.ones(2), y)])
+    again.apply_gradients([(np.ones(2), a), (np.ones(2), b)])
+    np.testing.assert_array_equal([x, y], [a, b])
+    with pytest.raises(ValueError, match="cannot change after the first step"):
+        opt.convention = "optax"
+        opt.apply_gradients([(np.ones(2), x), (np.ones(2), y)])
+
+
+def test_own_counts_with_accumulated_gradients():
+    x, y, z = np.ones(2), np.ones(2), np.ones(2)
+    opt = Adam(0.1, convention="torch", gradient_accumulation_steps=2)
+    alone = Adam(0.1, convention="torch", gradient_accumulation_steps=2)
+    for k in range(8):
+        pairs = [(np.full(2, k + 1.0), x), (np.full(2, k + 1.0) if k >= 4 else None, y)]
+        opt.apply_gradients(pairs)
+        if k >= 4:
+            alone.apply_gradients([(np.full(2, k + 1.0), z)])
+    np.testing.assert_array_equal(y, z)
+
+
+def test_finalizing_an_unknown_variable_changes_none():
+    x, y = np.ones(2), np.ones(2)
+    opt = SGD(0.5, use_ema=True)
+    for _ in range(2):
+        opt.apply_gradients([(np.ones(2), x)])
+    before = x.copy()
+    with pytest.raises(ValueError, match="no slots"):
+        opt.finalize_variable_values([x, y])
+    np.testing.assert_array_equal(x, before)
+
+
+# --- Settings of Keras 3 -------------------------------------------------------------------------
+
+KERAS_3 = {
+    "name": "adam",
+    "learning_rate": {
+        "module": "keras.optimizers.schedules",
+        "class_name": "CosineDecay",
+        "config": {
+            "initial_learning_rate": 0.1, "decay_steps": 100, "alpha": 0.0, "name": "CosineDecay",
+            "warmup_target": None, "warmup_steps": 0,
+        },
+        "registered_name": None,
+    },
+    "weight_decay": None, "clipnorm": None, "global_clipnorm": None, "clipvalue": None, "use_ema": False,
+    "ema_momentum": 0.99, "ema_overwrite_frequency": None, "loss_scale_factor": None,
+    "gradient_accumulation_steps": None,
+}  # fmt: skip
+OWN = {
+    "Adadelta": {"rho": 0.95, "epsilon": 1e-7},
+    "Adagrad": {"initial_accumulator_value": 0.1, "epsilon": 1e-7},
+    "Adam": {"beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7, "amsgrad": False},
+    "AdamW": {"beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7, "amsgrad": False, "weight_decay": 0.004},
+    "Adamax": {"beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7},
+    "Ftrl": {
+        "learning_rate_power": -0.5, "initial_accumulator_value": 0.1, "l1_regularization_strength": 0.0,
+        "l2_regularization_strength": 0.0, "l2_shrinkage_regularization_strength": 0.0, "beta": 0.0,
+    },
+    "Lion": {"beta_1": 0.9, "beta_2": 0.99},
+    "Nadam": {"beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7},
+    "RMSprop": {"rho": 0.9, "momentum": 0.0, "epsilon": 1e-7, "centered": False},
+    "SGD": {"momentum": 0.0, "nesterov": False},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_settings_of_keras_3_are_read(name):
+    config = json.loads(json.dumps(KERAS_3 | OWN[name]))
+    described = {"module": "keras.optimizers", "class_name": name, "config": config, "registered_name": name}
+    kept = json.dumps(described)
+    opt = optimizers.deserialize(described)
+    assert json.dumps(described) == kept
+    assert type(opt).__name__ == name
+    assert opt.learning_rate == schedules.CosineDecay(0.1, 100, name="CosineDecay")
+    expected = {"RMSprop": "keras3", "Adagrad": "keras3"}.get(name, "keras")
+    assert getattr(opt, "convention", "keras") == expected
+    if name == "Nadam":
+        assert opt.momentum_decay == 1.0
+    assert type(opt).from_config(config).get_config() == opt.get_config()
+    with pytest.raises(ValueError, match="`loss_scale_factor` must be None"):
+        type(opt).from_config(config | {"loss_scale_factor": 2.0})
+    old = type(opt).from_config({"name": "x", "lr": 0.5, "decay": 0.0})
+    assert old.learning_rate == 0.5 and getattr(old, "convention", "keras") == "keras"

@@ -271,6 +271,24 @@ def test_minimize_with_a_gradient_function():
     np.testing.assert_array_equal(x, 0.0)
 
 
+def test_minimize_refuses_differences_for_many_elements():
+    calls = []
+
+    def loss():
+        calls.append(1)
+        return float((x**2).sum())
+
+    x = np.ones(5001)
+    opt = SGD(0.5)
+    with pytest.raises(
+        ValueError, match=r"5,001 elements would take 10,002 evaluations a step, about .* seconds"
+    ):
+        opt.minimize(loss, x)
+    assert len(calls) == 1 and opt.iterations == 0 and (x == 1).all()
+    assert opt.minimize(lambda: (0.0, 2 * x), x) == 1
+    assert opt.minimize(loss, np.ones(2)) == 2
+
+
 def test_minimize_takes_a_function_of_variables():
     x = np.ones(2)
     assert SGD(0.5).minimize(lambda: (0.0, [np.ones(2)]), lambda: [x]) == 1
@@ -334,3 +352,64 @@ def test_minimizes(cls):
     for _ in range(200):
         opt.minimize(lambda: (0.0, 2 * (x - target)), x)
     assert ((x - target) ** 2).sum() < 0.9 * start
+
+
+# --- Steps with and without the lookups of the step before ---------------------------------------
+
+
+@pytest.mark.parametrize("cls", CLASSES)
+def test_a_prepared_step_is_the_step(cls):
+    rng = np.random.default_rng(1)
+    shapes = [(3,), (2, 4), (), (0,), (4097,), (1,), (5,), (2,)]
+    dtypes = [np.float64] * 4 + [np.float32] * 4
+    for count in (1, 2, len(shapes)):
+        quick, plain = cls(0.01, clipvalue=1.5, weight_decay=0.1), cls(0.01, clipvalue=1.5, weight_decay=0.1)
+        xs = [np.asarray(rng.normal(size=s), d) for s, d in zip(shapes, dtypes, strict=True)][:count]
+        ys = [x.copy() for x in xs]
+        used = 0
+        for step in range(8):
+            gs = [np.asarray(rng.normal(size=x.shape), x.dtype) for x in xs]
+            forms = {
+                3: [np.asarray(g, ">f8") for g in gs],
+                4: [np.repeat(g[None], 2, axis=0)[1] for g in gs],  # views
+                5: [None if k == 1 else g for k, g in enumerate(gs)],
+                6: [xs[k] if k == count - 1 else g for k, g in enumerate(gs)],  # a variable as gradient
+            }
+            for opt, variables in ((quick, xs), (plain, ys)):
+                given = forms.get(step, gs)
+                if step == 6:
+                    given = [*gs[:-1], variables[-1]]
+                if opt is plain:
+                    opt._prepared = None
+                used += opt._prepared is not None
+                opt.apply_gradients(list(zip(given, variables, strict=True)))
+        assert used == 7
+        for x, y in zip(xs, ys, strict=True):
+            np.testing.assert_array_equal(x, y)
+        assert quick.iterations == plain.iterations == 8
+
+
+def test_a_prepared_step_refuses_all_that_a_first_step_refuses():
+    x, y = np.ones(3), np.ones((2, 2), np.float32)
+    opt = Adam(0.1)
+    good = [(np.ones(3), x), (np.ones((2, 2), np.float32), y)]
+    for _ in range(2):
+        opt.apply_gradients(good)
+    before = snapshot(opt, [x, y])
+    bad = [
+        [(np.ones(4), x), good[1]],
+        [(np.ones((3, 1)), x), good[1]],
+        [good[0], (np.ones(4, np.float32), y)],
+        [good[0], (np.ones((2, 2), complex), y)],
+        [good[0], (np.ma.ones((2, 2)), y)],
+        [good[0], good[0]],
+        [good[0], (np.ones(3),)],
+        [good[0], 3],
+        [good[0], (good[1][0], "y")],
+        [(None, x), (None, y)],
+    ]
+    for pairs in bad:
+        with pytest.raises((TypeError, ValueError)):
+            opt.apply_gradients(pairs)
+        assert snapshot(opt, [x, y]) == before
+    assert opt.apply_gradients([]) == 2

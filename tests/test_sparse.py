@@ -122,8 +122,6 @@ def test_other_forms_are_not_sparse(gradient):
         ((VALUES[0], [0]), (6, 3), ValueError, r"must be \(1, 3\)"),
         ((VALUES, [0, 1, 2]), (6, 4), ValueError, r"must be \(3, 4\)"),
         ((1.0, [0]), (6,), ValueError, r"must be \(1,\)"),
-        ((VALUES.astype("f4"), ROWS), (6, 3), TypeError, "dtype float32 and its variable float64"),
-        ((VALUES.astype(int), ROWS), (6, 3), TypeError, "dtype int64 and its variable float64"),
         ((VALUES * 1j, ROWS), (6, 3), TypeError, "real numbers"),
         ((["a"], [0]), (6,), TypeError, "real numbers"),
         ((np.ma.masked_array(VALUES), ROWS), (6, 3), TypeError, "masked"),
@@ -133,7 +131,6 @@ def test_other_forms_are_not_sparse(gradient):
         (scipy.sparse.csr_matrix(DENSE), (6, 4), ValueError, "shape"),
         (scipy.sparse.csr_matrix(DENSE), (18,), ValueError, "shape"),
         (scipy.sparse.csr_matrix(DENSE), (6, 3, 1), ValueError, "shape"),
-        (scipy.sparse.csr_matrix(DENSE.astype("f4")), (6, 3), TypeError, "dtype float32"),
         (scipy.sparse.csr_matrix(DENSE * 1j), (6, 3), TypeError, "real numbers"),
     ],
 )

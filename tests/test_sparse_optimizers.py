@@ -143,12 +143,11 @@ def test_an_empty_gradient_decays_the_moments_and_moves_every_row():
         ((np.ones((1, 3)), [-1]), ValueError, "Gradient 0 has index -1"),
         ((np.ones((1, 3)), [0.5]), TypeError, "Gradient 0 has indices of dtype"),
         ((np.ones((2, 3)), [1]), ValueError, "Gradient 0 has values of shape"),
-        ((np.ones((1, 3), np.float32), [1]), TypeError, "Gradient 0 has dtype float32"),
         ((np.ones((1, 3)), [1], 3, 4), ValueError, "Gradient 0 is a tuple of 4"),
         (nbadam.IndexedSlices(np.ones((1, 3)), [1], (8, 3)), ValueError, "Gradient 0 has dense_shape"),
         (scipy.sparse.csr_array(np.eye(3)), ValueError, "Gradient 0 has shape"),
     ],
-    ids=["high", "negative", "float", "values", "dtype", "tuple", "dense_shape", "scipy"],
+    ids=["high", "negative", "float", "values", "tuple", "dense_shape", "scipy"],
 )
 def test_a_bad_sparse_gradient_changes_nothing(gradient, error, message):
     table, beside = np.ones(SHAPE), np.ones(2)

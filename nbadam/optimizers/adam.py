@@ -5,7 +5,7 @@ Each class is a rule and its settings.  Where libraries disagree about a formula
 2.10.
 """
 
-from typing import Any
+from typing import Any, ClassVar
 
 from .. import rules
 from ..hyperparameters import Hyperparameter, choice, flag, fraction, non_negative
@@ -32,7 +32,9 @@ class Adam(Optimizer):
     convention : {"keras", "torch", "optax"}, keyword only
         "keras" adds `epsilon` before the bias correction of the root ("epsilon hat", the form before
         Section 2.1 of [1]_), "torch" and "optax" after it (Algorithm 1).  With `amsgrad`, "optax" takes
-        the largest of the bias-corrected mean squares.  The defaults of the other arguments stay.
+        the largest of the bias-corrected mean squares.  With "torch" each variable counts its own
+        steps: one that joins late, or had no gradient at times, is corrected by its own count.  The
+        defaults of the other arguments stay.
     sparse_update : {"immediate", "deferred"}, keyword only
         What a sparse gradient does with the rows that it does not touch, which move all the same.
         "immediate" steps them, at the cost of a dense step.  "deferred" steps the touched rows only, and
@@ -178,7 +180,8 @@ class Adamax(Optimizer):
     name : str, default "Adamax"
         Kept for `get_config`.
     convention : {"keras", "torch"}, keyword only
-        "torch", which is Optax's as well, adds `epsilon` to every absolute value instead.
+        "torch" adds `epsilon` to every absolute value instead, as Optax does, and each variable counts
+        its own steps.
     **kwargs
         As in `Adam`.
 
@@ -257,6 +260,7 @@ class Nadam(Optimizer):
     epsilon = Hyperparameter(non_negative)
     momentum_decay = Hyperparameter(non_negative)
     convention = Hyperparameter(choice("keras", "optax"))
+    _recent_keras: ClassVar = {"momentum_decay": 1.0}
 
     def __init__(
         self,
@@ -298,7 +302,8 @@ class RAdam(Optimizer):
         Kept for `get_config`.
     convention : {"torch", "optax"}, keyword only
         "torch" adds `epsilon` before the bias correction of the root and adapts where the length of
-        the moving average is above 5, "optax" adds it after the correction, and from 5 on.
+        the moving average is above 5, "optax" adds it after the correction, and from 5 on.  With
+        "torch" each variable counts its own steps.
     **kwargs
         As in `Adam`.
 

@@ -1,6 +1,6 @@
 """SGD, RMSprop, Adagrad, Adadelta and FTRL, as the classes of the module `adam`."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from .. import rules
 from ..hyperparameters import (
@@ -106,6 +106,7 @@ class RMSprop(Optimizer):
     epsilon = Hyperparameter(non_negative)
     centered = Hyperparameter(flag)
     convention = Hyperparameter(choice("keras", "keras3", "torch"))
+    _recent_keras: ClassVar = {"convention": "keras3"}
 
     def __init__(
         self,
@@ -175,6 +176,7 @@ class Adagrad(Optimizer):
     initial_accumulator_value = Hyperparameter(non_negative, fixed=True)
     epsilon = Hyperparameter(non_negative)
     convention = Hyperparameter(choice("keras", "keras3"))
+    _recent_keras: ClassVar = {"convention": "keras3"}
 
     def __init__(
         self,

@@ -1,12 +1,15 @@
 """Gradients of a loss that takes no arguments but reads the variables."""
 
 from collections.abc import Callable
+from time import perf_counter
 from typing import Any
 
 import numpy as np
 
 from .structures import leaves
 from .variables import check_array
+
+MAX_SIZE = 5000  # largest number of elements that differences are formed for
 
 
 def gradients(loss: Callable[[], Any], variables: Any) -> Any:
@@ -26,12 +29,21 @@ def gradients(loss: Callable[[], Any], variables: Any) -> Any:
     """
     for i, array in enumerate(leaves(variables)):
         check_array(array, i)
+    begun = perf_counter()
     result = loss()
+    seconds = perf_counter() - begun
     if isinstance(result, tuple):
         if len(result) != 2:
             raise ValueError(f"`loss` must return a value or (value, gradients), not {len(result)} things.")
         return result[1]
     _value(result)
+    size = sum(array.size for array in leaves(variables))
+    if size > MAX_SIZE:
+        raise ValueError(
+            f"`loss` returns no gradients, and differences for {size:,} elements would take {2 * size:,} "
+            f"evaluations a step, about {2 * size * seconds:.2g} seconds: return (value, gradients), or pass "
+            "`grad`."
+        )
     return _differences(loss, variables)
 
 

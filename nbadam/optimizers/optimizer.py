@@ -1,5 +1,6 @@
 """The base of the optimizer classes: gradients in, steps out."""
 
+import weakref
 from collections.abc import Callable, Iterable
 from math import inf
 from typing import Any
@@ -8,6 +9,7 @@ import numpy as np
 
 from ..sparse import RowGradient
 from . import clipping, losses
+from .prepared import prepare
 from .registry import Registry
 from .state import Stateful
 from .structures import leaf_pairs, leaves
@@ -99,7 +101,7 @@ class Optimizer(Stateful):
         Notes
         -----
         Where neither gives gradients, they are central differences: the loss is evaluated twice for
-        every element of every variable, and once more.
+        every element of every variable, and once more; for more than 5,000 elements this is refused.
 
         Examples
         --------
@@ -124,10 +126,10 @@ class Optimizer(Stateful):
         ----------
         grads_and_vars : iterable of (gradient, variable)
             A variable is an array of float32 or float64 of any shape, which is updated in place, or a
-            list, tuple or dict of arrays, possibly nested.  Its gradient has the same structure,
-            shapes and dtypes; None leaves a variable and its slots alone.  The gradient of an array may
-            be sparse: see `IndexedSlices`.  Variables may come and go from call to call; the slots of a
-            new one start with its first gradient.
+            list, tuple or dict of arrays, possibly nested.  Its gradient has the same structure and
+            shapes, and is cast to the variable's dtype; None leaves a variable and its slots alone.
+            The gradient of an array may be sparse: see `IndexedSlices`.  Variables may come and go from
+            call to call; the slots of a new one start with its first gradient.
 
         Returns
         -------
@@ -137,11 +139,12 @@ class Optimizer(Stateful):
         Raises
         ------
         TypeError
-            If a variable is not a plain array of float32 or float64, or a gradient is of another
-            dtype.
+            If a variable is not a plain array of float32 or float64, or a gradient does not hold real
+            numbers.
         ValueError
             If all gradients are None; a variable is read-only, listed twice, or overlaps another
-            one; or a gradient has the wrong shape or structure.
+            one; a gradient has the wrong shape or structure; or pairs are swapped, as far as that can
+            be seen: the gradient is a variable of an earlier call.
         FloatingPointError
             If a gradient is not finite and `on_nonfinite` is "raise".
 
@@ -161,7 +164,10 @@ class Optimizer(Stateful):
         >>> bias
         array([-0.5, -0.5])
         """
-        pairs = leaf_pairs(grads_and_vars)
+        given = grads_and_vars if type(grads_and_vars) is list else list(grads_and_vars)
+        if self._prepared is not None and (count := self._prepared(given)):
+            return count
+        pairs = leaf_pairs(given)
         if not pairs:
             return self.iterations
         registry, batch = self._matched(pairs)
@@ -176,14 +182,17 @@ class Optimizer(Stateful):
         every = self.gradient_accumulation_steps or 1
         complete = (self._calls + 1) % every == 0
         hyper = self._hyperparameters(self._calls) if complete else ()
-        self._registry = registry
+        if registry is not self._registry:
+            self._registry = registry
         if every > 1:
             self._accumulate(batch)
         if complete:
             self._step(batch if every == 1 else self._accumulated(every), hyper)
         if self.use_ema:
             self._update_averages()
-        self._calls += 1
+        self.__dict__["_calls"] += 1
+        if self._prepared is None:
+            self.__dict__["_prepared"] = prepare(self, given)
         return self.iterations
 
     def _matched(self, pairs: list[tuple[Any, np.ndarray]]) -> tuple[Registry, Batch]:
@@ -192,6 +201,8 @@ class Optimizer(Stateful):
             raise ValueError(f"No gradients provided for any variable: all {len(pairs)} are None.")
         loaded = self._registry.loaded  # ... state belongs to all variables, also those without gradient
         registry = self._extended([None if g is None and not loaded else x for g, x in pairs])
+        if registry is not self._registry:
+            self._check_order(pairs)
         variables, owners = registry.variables, registry.owners
         batch: Batch = {}
         for i, (gradient, array) in enumerate(pairs):
@@ -208,6 +219,21 @@ class Optimizer(Stateful):
             row[variable.position] = checked_gradient(gradient, variable, i, owners)
         return registry, batch
 
+    def _check_order(self, pairs: list[tuple[Any, np.ndarray]]) -> None:
+        """Refuse pairs (variable, gradient), where new variables come with gradients that came before."""
+        known = self._registry.variables
+        calls, references = self._new_gradients
+        last = {id(reference()) for reference in references} - {id(None)} if calls == self._calls else set()
+        repeats = all(id(g) in last and id(x) not in known for g, x in pairs)
+        for i, (gradient, array) in enumerate(pairs):
+            if repeats or (id(gradient) in known and id(array) not in known):
+                raise ValueError(
+                    f"Pair {i} looks like (variable, gradient), and must be (gradient, variable): its first "
+                    "array came in an earlier call, and its second is new.  If not, copy the gradient."
+                )
+        arrays = [weakref.ref(g) for g, _ in pairs if isinstance(g, np.ndarray)]
+        self._new_gradients = self._calls + 1, arrays
+
     def _step(self, batch: Batch, hyper: tuple[float, ...]) -> None:
         limit = inf if self.clipvalue is None else self.clipvalue
         clipping.scale(batch, limit, self.clipnorm, self.global_clipnorm)
@@ -218,6 +244,12 @@ class Optimizer(Stateful):
             if decay:
                 group.decays[: len(row)] = [decay * variable.decayed for variable in group.variables]
             group.step(row, t, hyper, limit, self.sparse_update == "deferred")
+        if self._counts_by_variable:
+            rows = [zip(group.variables, row, strict=True) for group, row in batch.items()]
+            stepped = [variable for row in rows for variable, g in row if g is not None]
+            for variable in set(self._registry.variables.values()).difference(stepped):
+                variable.missed += 1
+                self._prepared = None
 
     def _accumulate(self, batch: Batch) -> None:
         for group, row in batch.items():
@@ -257,8 +289,9 @@ class Optimizer(Stateful):
         var_list : ndarray, or list, tuple or dict of ndarray, possibly nested
             The variables, seen before or not.
         """
+        self._unmatched = set()  # the user has told anew
         for array in leaves(var_list):
-            self._undecayed[id(array)] = array
+            self._undecayed = self._undecayed | {id(array): array}  # assigned: see `Settings.__setattr__`
             if id(array) in self._registry.variables:
                 self._registry.variables[id(array)].decayed = False
 
@@ -275,5 +308,6 @@ class Optimizer(Stateful):
         ValueError
             If the optimizer does not keep averages, or does not know a variable.
         """
-        for array in leaves(var_list):
-            array[...] = self.get_slot(array, "average")
+        averages = [(array, self.get_slot(array, "average")) for array in leaves(var_list)]
+        for array, average in averages:
+            array[...] = average

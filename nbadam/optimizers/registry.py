@@ -23,12 +23,15 @@ class Registry:
         By identity of what holds their memory.
     loaded : list of Record
         State from a file or a pickle, to be matched with variables by order.
+    counts_by_variable : bool
+        Whether each variable counts its own steps.
     """
 
     def __init__(self, loaded: Iterable[Record] = ()) -> None:
         self.variables: dict[int, Variable] = {}
         self.owners: dict[int, list[Variable]] = {}
         self.loaded = list(loaded)
+        self.counts_by_variable = False
 
     @property
     def records(self) -> list[Record]:
@@ -49,6 +52,7 @@ class Registry:
         if not unknown:
             return self
         extended = Registry()
+        extended.counts_by_variable = optimizer._counts_by_variable
         extended.variables = self.variables.copy()
         extended.owners = {key: variables.copy() for key, variables in self.owners.items()}
         generation = 1 + max((v.generation for v in self.variables.values()), default=-1)
@@ -58,6 +62,8 @@ class Registry:
                 continue
             check_array(array, i)
             variable = Variable(array, generation, optimizer.further_slots(array))
+            if self.variables and optimizer._counts_by_variable:
+                variable.missed = optimizer.iterations
             generation += optimizer.weights_by_variable
             neighbours = extended.owners.setdefault(owner(array), [])
             if any(np.shares_memory(array, neighbour.array) for neighbour in neighbours):
@@ -114,6 +120,7 @@ def describe(records: Iterable[Record]) -> tuple[list[dict[str, Any]], dict[str,
             "generation": record.generation,
             "decayed": record.decayed,
             "received": record.received,
+            "missed": record.missed,
             "slots": list(record.slots),
         }
         for record in records
@@ -143,6 +150,7 @@ def read_records(
             {name: arrays[f"{i}.{name}"] for name in slots},
             flag("decayed", fact["decayed"]),
             flag("received", fact["received"]),
+            integer(0)("missed", fact["missed"]),
         )
         for name, slot in record.slots.items():
             if (slot.shape, slot.dtype) != (record.shape, record.dtype):

@@ -1,7 +1,8 @@
 """What a user can set on every optimizer."""
 
+import difflib
 import inspect
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from .. import schedules
 from ..hyperparameters import (
@@ -22,7 +23,8 @@ class Settings:
     """Settings that are checked when they are assigned, and their dicts.
 
     The constructors' signatures say which there are: a subclass has an attribute, as a rule a
-    `Hyperparameter`, for each of its parameters.
+    `Hyperparameter`, for each of its parameters.  Further attributes of a subclass appear in its
+    ``__init__`` or its body, or begin with an underscore; all others are refused.
     """
 
     learning_rate = Hyperparameter(non_negative, varying=True)
@@ -38,6 +40,9 @@ class Settings:
     gradient_accumulation_steps = Hyperparameter(optional(integer(2)), fixed=True)
     on_nonfinite = Hyperparameter(choice("propagate", "skip", "raise"))
     sparse_update: str = "immediate"  # `Adam` lets it be chosen
+    _recent_keras: ClassVar[
+        dict[str, Any]
+    ] = {}  # settings that give the formulas of Keras since TensorFlow 2.11
 
     def __init__(
         self,
@@ -68,6 +73,43 @@ class Settings:
         self.gradient_accumulation_steps = gradient_accumulation_steps
         self.on_nonfinite = on_nonfinite
         self._check_together()
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute that exists; a misspelt one would change nothing."""
+        if not name.startswith("_") and not self._declares(name):
+            near = difflib.get_close_matches(name, [*self._parameters(), "iterations"], cutoff=0.5)
+            hint = f": did you mean {' or '.join(f'`{match}`' for match in near)}?" if near else "."
+            raise AttributeError(
+                f"`{type(self).__name__}` has no attribute {name!r}{hint}", name=name, obj=self
+            )
+        super().__setattr__(name, value)
+        self.__dict__["_prepared"] = None  # the quick step was made for other settings
+
+    @classmethod
+    def _declares(cls, name: str) -> bool:
+        """Whether the class has an attribute of this name, or annotates it, or a constructor mentions it."""
+        if hasattr(cls, name):
+            return True
+        for base in cls.__mro__:
+            constructor = inspect.unwrap(vars(base).get("__init__", object.__init__))
+            mentioned = getattr(getattr(constructor, "__code__", None), "co_names", ())
+            if name in mentioned or name in vars(base).get("__annotations__", ()):
+                return True
+        return False
+
+    @property
+    def lr(self) -> Any:
+        """Another name of `learning_rate`, as in Keras."""
+        return self.learning_rate
+
+    @lr.setter
+    def lr(self, value: Any) -> None:
+        self.learning_rate = value
+
+    @property
+    def _counts_by_variable(self) -> bool:
+        """Whether the bias correction counts the steps of each variable, as torch does."""
+        return getattr(self, "convention", None) == "torch" and "beta_1" in self.rule.hyperparameters
 
     @property
     def rule(self) -> Rule:
@@ -132,14 +174,34 @@ class Settings:
         Parameters
         ----------
         config : dict
-            What `get_config` returned.
+            Settings that `get_config` returned, here or in Keras.  Of a Keras since TensorFlow 2.11 the
+            formulas are taken over too: see `convention` of `RMSprop` and `Adagrad`, and
+            `momentum_decay` of `Nadam`.
         custom_objects : dict of str to type, optional
             Your own schedule classes by name.
         """
-        config = dict(config)
+        config = cls._from_keras(dict(config))
         if isinstance(config.get("learning_rate"), dict):
             config["learning_rate"] = schedules.deserialize(config["learning_rate"], custom_objects)
         return cls(**config)
+
+    @classmethod
+    def _from_keras(cls, config: dict[str, Any]) -> dict[str, Any]:
+        """Translate the settings of any version of Keras."""
+        if config.get("loss_scale_factor") is not None:
+            raise ValueError(
+                "`loss_scale_factor` must be None: divide the gradients by it before they are applied."
+            )
+        is_recent = "loss_scale_factor" in config or config.get("is_legacy_optimizer") is False
+        for name in ("loss_scale_factor", "is_legacy_optimizer", "jit_compile"):
+            config.pop(name, None)
+        for old, new in (("lr", "learning_rate"), ("schedule_decay", "momentum_decay")):
+            if old in config:
+                config.setdefault(new, config.pop(old))
+        if is_recent:
+            for name, value in cls._recent_keras.items():
+                config.setdefault(name, value)
+        return config
 
     def _callables(self) -> list[str]:
         """Names of the settings that are callables of the user's."""

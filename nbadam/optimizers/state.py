@@ -1,8 +1,10 @@
 """What an optimizer knows from step to step, and how that is read, set, saved and pickled."""
 
+import copy
 import os
-from collections.abc import Iterable, Sequence
-from typing import Any, ClassVar
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -25,6 +27,12 @@ class Stateful(Settings):
         self._calls = 0  # of apply_gradients that were not left out
         self._registry = Registry()
         self._undecayed: dict[int, np.ndarray] = {}  # by identity
+        self._unmatched: set[int] = set()  # keys of `_undecayed` that came by pickle and were not seen since
+        self._prepared: Callable[[list], int] | None = None  # see `prepare`
+        self._new_gradients: tuple[int, list] = (
+            0,
+            [],
+        )  # of the last call with new variables: calls, references
 
     @property
     def iterations(self) -> int:
@@ -55,7 +63,8 @@ class Stateful(Settings):
         """Return a registry that knows these arrays too; None stands for none."""
         rule = self.rule
         for variable in self._registry.variables.values():
-            if variable.group.state.rule is not rule:
+            changed = self._registry.counts_by_variable != self._counts_by_variable
+            if variable.group.state.rule is not rule or changed:
                 raise ValueError(
                     "Settings that choose the update rule (amsgrad, centered, nesterov, convention, whether "
                     "the momentum is 0, ...) cannot change after the first step: make a new optimizer."
@@ -65,6 +74,9 @@ class Stateful(Settings):
         if registry is not self._registry:
             for identity in self._undecayed.keys() & registry.variables.keys():
                 registry.variables[identity].decayed = False
+            if self._unmatched and self.weight_decay and not self._unmatched & registry.variables.keys():
+                _warn_of_exclusions()
+            self._unmatched = set()
         return registry
 
     def initial_slots(self) -> dict[str, float]:
@@ -167,7 +179,10 @@ class Stateful(Settings):
     def variables(self) -> list[np.ndarray]:
         """State of the optimizer, not copied, in the order of `get_weights`."""
         self.sync()
-        return [np.array(self._calls), *self._registry.weights()]
+        counts = []
+        if self._counts_by_variable:
+            counts = [np.array([record.missed for record in self._registry.records], np.int64)]
+        return [np.array(self._calls), *self._registry.weights(), *counts]
 
     def get_weights(self) -> list[np.ndarray]:
         """Return a copy of the state.
@@ -177,7 +192,8 @@ class Stateful(Settings):
         list of ndarray
             The number of calls, an int64 scalar, then the slots in the order of legacy Keras: the first
             one of every variable, the second one of every variable, and so on; variables that came
-            later follow with theirs.  Empty before the first step.
+            later follow with theirs.  Where each variable counts its own steps (`convention`), a last
+            array of int64 has how many each has missed.  Empty before the first step.
         """
         return [weight.copy() for weight in self.variables] if self._registry.records else []
 
@@ -211,6 +227,9 @@ class Stateful(Settings):
             self._calls = int(weights[0])
             for weight, slot in zip(weights[1:], kept[1:], strict=True):
                 slot[...] = weight
+            if self._counts_by_variable:
+                for record, missed in zip(self._registry.records, weights[-1], strict=True):
+                    record.missed = int(missed)
             for record in self._registry.records:
                 record.received = bool(record.slots.get("gradient_accumulator", np.zeros(1)).any())
 
@@ -248,6 +267,7 @@ class Stateful(Settings):
             "callables": self._callables(),
             "calls": self._calls,
             "skipped_steps": self.skipped_steps,
+            "excluded": len(self._undecayed.keys() - self._registry.variables.keys()),
             "variables": variables,
         }
         archives.write(path, "optimizer", header, arrays)
@@ -285,13 +305,60 @@ class Stateful(Settings):
             loaded._undecayed = self._undecayed
             slots = [*loaded.further_slots(np.empty(0)), *loaded.rule.slots]
             loaded._registry = Registry(read_records(header["variables"], arrays, slots))
+            if header["excluded"] and loaded.weight_decay and not self._undecayed:
+                _warn_of_exclusions()
             self.sync()
             if self._registry.variables:
                 loaded.build([variable.array for variable in self._registry.variables.values()])
         self.__dict__.update(loaded.__dict__)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return settings and state without the variables."""
+        """Return settings and state without the variables, but with those to be excluded from decay."""
         self.sync()
-        records = [record.copy() for record in self._registry.records]
-        return self.__dict__ | {"_registry": Registry(records), "_undecayed": {}}
+        state = self.__dict__.copy()
+        del state["_prepared"], state["_unmatched"]
+        waiting = self._undecayed.keys() - self._registry.variables.keys()
+        return state | {
+            "_registry": Registry(record.copy() for record in self._registry.records),
+            "_undecayed": [self._undecayed[identity] for identity in waiting],
+            "_new_gradients": (0, []),
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take over what `__getstate__` returned."""
+        self.__dict__.update(state)
+        self._undecayed = {id(array): array for array in state["_undecayed"]}
+        self._unmatched = set(self._undecayed)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """Copy settings and state; what is excluded from decay stays so, and so do its copies."""
+        state = self.__getstate__()
+        copied = type(self).__new__(type(self))
+        memo[id(self)] = copied
+        copied.__setstate__(copy.deepcopy(state, memo))
+        copied._undecayed = copied._undecayed | {id(array): array for array in state["_undecayed"]}
+        copied._unmatched = set(copied._undecayed)
+        return copied
+
+    def __repr__(self) -> str:
+        """Name the settings that are not at their defaults, and the numbers of steps and variables."""
+        parameters = self._parameters()
+        values = {
+            name: vars(self).get(name, parameters[name].default) for name in parameters if name != "name"
+        }
+        chosen = [
+            f"{name}={value!r}"
+            for name, value in values.items()
+            if name == "learning_rate" or value != parameters[name].default
+        ]
+        counts = [f"{self.iterations} steps", f"{len(self._registry.records)} variables"]
+        return f"<{type(self).__name__}: {', '.join(chosen + counts)}>"
+
+
+def _warn_of_exclusions() -> None:
+    warnings.warn(
+        "Variables that `exclude_from_weight_decay` named before the first step were not among those that "
+        "came with this optimizer's state, and decay: call it again.",
+        RuntimeWarning,
+        stacklevel=5,
+    )

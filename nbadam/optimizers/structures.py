@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from ..sparse import IndexedSlices
+
 
 def leaves(structure: Any) -> list[np.ndarray]:
     """Return the arrays of a nested structure in order."""
@@ -40,6 +42,8 @@ def _paired(gradient: Any, variable: Any) -> Iterator[tuple[Any, np.ndarray]]:
         yield gradient, variable
         return
     if not isinstance(variable, dict | list | tuple):
+        if isinstance(variable, IndexedSlices) and isinstance(gradient, np.ndarray):
+            raise TypeError("Pairs must be (gradient, variable); these look like (variable, gradient).")
         raise TypeError(
             "A variable must be a NumPy array, which is updated in place, or a list, tuple or dict of "
             f"them, not {_described(variable)}."

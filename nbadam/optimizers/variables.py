@@ -42,6 +42,8 @@ class Record:
         Whether weight decay applies.
     received : bool
         Whether the gradient accumulator holds something.
+    missed : int
+        Steps of the optimizer that this variable's own count leaves out; 0 where all count together.
     slots : dict of str to ndarray
         Arrays of the variable's shape: its average, its gradient accumulator, and those of the rule.
     """
@@ -54,6 +56,7 @@ class Record:
         slots: dict[str, np.ndarray],
         decayed: bool = True,
         received: bool = False,
+        missed: int = 0,
     ) -> None:
         self.shape = tuple(shape)
         self.dtype = np.dtype(dtype)
@@ -61,11 +64,14 @@ class Record:
         self.slots = slots
         self.decayed = decayed
         self.received = received
+        self.missed = missed
 
     def copy(self) -> "Record":
         """Return a record that shares no slot with this one."""
         slots = {name: slot.copy() for name, slot in self.slots.items()}
-        return Record(self.shape, self.dtype, self.generation, slots, self.decayed, self.received)
+        return Record(
+            self.shape, self.dtype, self.generation, slots, self.decayed, self.received, self.missed
+        )
 
 
 class Variable(Record):
@@ -136,6 +142,7 @@ class Variable(Record):
     def restore(self, record: Record) -> None:
         """Take over what was remembered about this variable."""
         self.generation, self.decayed, self.received = record.generation, record.decayed, record.received
+        self.missed = record.missed
         for name, slot in self.slots.items():
             slot[...] = record.slots[name]
 
@@ -174,6 +181,16 @@ class Group:
         """
         for variable, buffer in self.buffered:
             buffer[...] = variable.array
+        counts = {v.missed for v, g in zip(self.variables, row, strict=True) if g is not None}
+        for missed in counts:
+            those = row
+            if len(counts) > 1:
+                those = [g if v.missed == missed else None for v, g in zip(self.variables, row, strict=True)]
+            self._step(those, t - missed, hyper, clip, defer)
+        for variable, buffer in self.buffered:
+            variable.array[...] = buffer
+
+    def _step(self, row, t: float, hyper: tuple[float, ...], clip: float, defer: bool) -> None:
         touched = [(k, g.summed(clip, self.scales[k])) for k, g in enumerate(row) if type(g) is RowGradient]
         if touched:
             row = [None if type(g) is RowGradient else g for g in row]
@@ -185,8 +202,6 @@ class Group:
             self.state.step(tuple(row), t, hyper, clip=clip, scales=self.scales, decays=self.decays)
         for k, gradient in touched:
             self.variables[k].step_rows(gradient, t, hyper, self.decays[k], defer)
-        for variable, buffer in self.buffered:
-            variable.array[...] = buffer
 
 
 # For each variable of a group a flat gradient, a sparse one, or None.
@@ -229,7 +244,7 @@ def checked_gradient(
     Parameters
     ----------
     gradient : array_like or sparse gradient
-        Of the variable's shape and dtype; Python's numbers and lists take on the dtype.
+        Of the variable's shape; real numbers are cast to its dtype, as Keras does.
     variable : Record
         Whose gradient it is.
     i : int
@@ -251,22 +266,19 @@ def checked_gradient(
         if owner(rows.values) in owners:
             rows.values = rows.values.copy()
         return rows
-    if not isinstance(gradient, np.ndarray) or isinstance(gradient, np.ma.MaskedArray):
-        gradient = _converted(gradient, variable, i)
-    if gradient.dtype.newbyteorder("=") != variable.dtype:
-        raise TypeError(
-            f"Gradient {i} has dtype {gradient.dtype} and its variable {variable.dtype}: convert one of "
-            f"them, for example by gradient.astype(np.{variable.dtype})."
-        )
+    if type(gradient) is not np.ndarray:
+        gradient = _converted(gradient, i)
+    if gradient.dtype.kind not in "fiu":
+        raise TypeError(f"Gradient {i} must be an array of real numbers, not of dtype {gradient.dtype}.")
     if gradient.shape != variable.shape:
         raise ValueError(f"Gradient {i} has shape {gradient.shape} and its variable {variable.shape}.")
     if owner(gradient) in owners:  # stepping one variable must not change the gradient of another
         gradient = gradient.copy()
-    return np.require(np.asarray(gradient), variable.dtype, ["C", "A"]).reshape(-1)
+    return np.require(gradient, variable.dtype, ["C", "A"]).reshape(-1)
 
 
-def _converted(gradient: Any, variable: Record, i: int) -> np.ndarray:
-    """Turn what is no array into one."""
+def _converted(gradient: Any, i: int) -> np.ndarray:
+    """Return a plain array of a gradient that is none."""
     if isinstance(gradient, np.ma.MaskedArray):
         raise TypeError(f"Gradient {i} is a masked array: fill it, for example by gradient.filled(0).")
     try:
@@ -275,4 +287,4 @@ def _converted(gradient: Any, variable: Record, i: int) -> np.ndarray:
         array = np.array(None)
     if array.dtype.kind not in "fiu":
         raise TypeError(f"Gradient {i} must be an array of real numbers, not {type(gradient).__name__}.")
-    return array.astype(variable.dtype) if isinstance(gradient, list | int | float) else array
+    return array

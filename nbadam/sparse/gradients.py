@@ -45,6 +45,14 @@ class IndexedSlices:
         self.indices = indices
         self.dense_shape = dense_shape
 
+    def __repr__(self) -> str:
+        """Name the shapes, and the dtype of the values."""
+        values = np.asarray(self.values)
+        shape = "" if self.dense_shape is None else f" of {tuple(self.dense_shape)}"
+        return (
+            f"<IndexedSlices: {np.size(self.indices)} rows{shape}, values {values.dtype}{list(values.shape)}>"
+        )
+
 
 class RowGradient:
     """A checked sparse gradient.
@@ -116,8 +124,7 @@ def row_gradient(
     Raises
     ------
     TypeError
-        If values are not of the variable's dtype (numbers and lists are converted), or indices are
-        not integers.
+        If values are not real numbers, or indices are not integers.
     ValueError
         If a shape does not fit, or an index is negative or beyond the last row.
     """
@@ -180,9 +187,4 @@ def _checked_values(values, dtype: np.dtype, name: str) -> np.ndarray:
     array = np.asarray(values)
     if array.dtype.kind not in "fiu" and array.size:
         raise TypeError(f"{name} must hold real numbers, not values of dtype {array.dtype}.")
-    if isinstance(values, np.ndarray) and array.dtype.newbyteorder("=") != dtype:
-        raise TypeError(
-            f"{name} has dtype {array.dtype} and its variable {dtype}: convert one of them, "
-            f"for example with values.astype(np.{dtype})."
-        )
     return array.astype(dtype, copy=False)
