@@ -8,17 +8,21 @@ fork nor another thread can do harm.
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext, suppress
+from contextlib import contextmanager, nullcontext, suppress
+from contextvars import ContextVar
 from functools import partial
 from typing import Any
 
 import numba
 
+from .methods.interrupts import Interrupts
 from .progress import progress_bar
 
-SECONDS = 0.02  # that a block takes: Ctrl-C waits for it
-WORTHWHILE = 0.01  # seconds of work left for which it pays to start threads
-SHARES = 4  # blocks that each thread would still get of what is left: hard items come in clusters
+SECONDS = 0.02  # duration of a block, and of a call of a kernel: Ctrl-C waits for it
+WORTHWHILE = 0.005  # seconds of work left for which it pays to start threads
+SHARES = 4  # blocks that each thread would still get of the rest: hard items come in clusters
+
+_current: ContextVar["Blocks | None"] = ContextVar("blocks", default=None)
 
 
 class Blocks:
@@ -36,6 +40,7 @@ class Blocks:
 
     def __init__(self, total: int, first: int, most: int, workers: int, least: int = 1) -> None:
         self.total, self.done = total, 0
+        self.interrupts = Interrupts()
         self._least, self._most, self._workers = least, most, workers
         self._lock = threading.Lock()
         self._next, self._size, self._seconds, self._stopped = 0, first, 0.0, False
@@ -49,7 +54,7 @@ class Blocks:
         with self._lock:
             start = self._next
             left = self.total - start
-            if self._stopped or left <= 0:
+            if self.is_stopped or left <= 0:
                 raise StopIteration
             share = -(-left // (SHARES * self._workers)) if self._workers > 1 else left
             self._next += min(left, self._size, self._most, max(share, self._least))
@@ -67,9 +72,52 @@ class Blocks:
         """How long one thread will take for what is not dealt out yet."""
         return (self.total - self._next) * self._seconds
 
+    @property
+    def is_stopped(self) -> bool:
+        """Whether the work ends before all is done."""
+        return self._stopped or self.interrupts.pending
+
     def stop(self) -> None:
         """Deal no more."""
         self._stopped = True
+
+
+class Pace:
+    """How much of a long piece of work to do at a time, so that it takes `SECONDS`.
+
+    Attributes
+    ----------
+    amount : int
+        Of the next part.
+    """
+
+    def __init__(self, first: int) -> None:
+        self.amount = first
+
+    def learn(self, amount: int, seconds: float, was_all: bool = True) -> None:
+        """Learn from the time that a part took, of which perhaps not all was needed."""
+        if was_all or seconds > SECONDS:
+            self.amount = max(1, int(min(SECONDS / max(seconds, 1e-9), 10) * amount))
+
+
+def is_called_off() -> bool:
+    """Whether the work that this thread takes part in ends: kernels are not called again."""
+    blocks = _current.get()
+    return blocks is not None and blocks.is_stopped
+
+
+@contextmanager
+def user_code() -> Iterator[None]:
+    """Let Ctrl-C strike at once in this context, which runs a user's Python code."""
+    blocks = _current.get()
+    if blocks is None or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    blocks.interrupts.in_user_code = True
+    try:
+        yield
+    finally:
+        blocks.interrupts.in_user_code = False
 
 
 def work_through(
@@ -88,7 +136,8 @@ def work_through(
     blocks : Blocks
         What to do.
     work : callable
-        It may run in several threads at once, and returns the seconds that it took.
+        It may run in several threads at once, and returns the seconds that it took.  It ends early where
+        `is_called_off`.
     workers : int
         Largest number of threads.
     unit : str
@@ -97,10 +146,16 @@ def work_through(
         Whether to show one, which takes tqdm.
     callback : callable, optional
         ``callback(items done)``, called in this thread after each of its blocks, and at the end if
-        another thread did the last one; StopIteration ends the work, as Ctrl-C does.
+        another thread did the last one; StopIteration ends the work.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        If Ctrl-C came, after all threads have ended; it is never lost, even if all was done by then.
     """
 
     def labour(report: Callable[[], None] | None = None) -> None:
+        token = _current.set(blocks)
         try:
             for start, stop in blocks:
                 blocks.learn(stop - start, work(start, stop))
@@ -108,13 +163,16 @@ def work_through(
                     report()
                     if workers > 1 and not others and blocks.seconds_left() > WORTHWHILE:
                         others.extend(pool.submit(labour) for _ in range(workers - 1))
-        finally:
+        except BaseException:
             blocks.stop()  # an error in one thread ends the work of all
+            raise
+        finally:
+            _current.reset(token)
 
     others: list = []
     reported = 0
     bar_of = partial(progress_bar, blocks.total, 0, unit) if progress else nullcontext
-    with bar_of() as bar, ThreadPoolExecutor(max(1, workers - 1)) as pool:
+    with blocks.interrupts, bar_of() as bar, ThreadPoolExecutor(max(1, workers - 1)) as pool:
 
         def report() -> None:
             nonlocal reported
@@ -122,14 +180,18 @@ def work_through(
                 bar.update(blocks.done - bar.n)
             if callback is not None and reported < blocks.done:
                 reported = blocks.done
-                callback(reported)
+                with user_code():
+                    callback(reported)
 
-        with suppress(KeyboardInterrupt, StopIteration):
+        with suppress(StopIteration):
             labour(report)
         for future in others:
             future.result()
-        with suppress(KeyboardInterrupt, StopIteration):
-            report()
+        if not blocks.interrupts.pending:
+            with suppress(StopIteration):
+                report()
+    if blocks.interrupts.pending:
+        raise KeyboardInterrupt
     return blocks.done == blocks.total
 
 

@@ -310,13 +310,15 @@ def test_callback_counts_and_can_end_the_batch():
     assert seen[-1] == 20
 
 
-def test_ctrl_c_returns_what_is_finished():
+def test_ctrl_c_raises_with_the_problems_that_are_finished():
     def interrupt(done):
         raise KeyboardInterrupt
 
     y = np.zeros((40, 7))
-    with pytest.warns(RuntimeWarning, match="Interrupted: 8 of 40"):
-        result = minimize_batch(misfit, [0, 0], data=(y,), steps=5, callback=interrupt, workers=1)
+    with pytest.raises(KeyboardInterrupt) as raised:
+        minimize_batch(misfit, [0, 0], data=(y,), steps=5, callback=interrupt, workers=1)
+    assert raised.value.__notes__[0].startswith("8 of 40 problems are finished")
+    result = raised.value.result
     assert np.count_nonzero(result.status == BatchStatus.STEPS) == 8
 
 

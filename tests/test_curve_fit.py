@@ -410,7 +410,7 @@ def test_adam_alone_comes_near_and_says_that_it_is_not_there():
         curve_fit(DECAY, X, Y[0], P0, method="adam", max_nfev=3)
 
 
-def test_an_interrupt_returns_what_is_finished(monkeypatch):
+def test_ctrl_c_raises_with_the_fits_that_are_finished(monkeypatch):
     monkeypatch.setattr("nbadam.fitting.batch.FIRST", 3)
     calls = []
 
@@ -420,8 +420,10 @@ def test_an_interrupt_returns_what_is_finished(monkeypatch):
             raise KeyboardInterrupt
         return P0
 
-    with pytest.warns(RuntimeWarning, match=f"3 of {FITS} fits are finished"):
-        fit = curve_fit(DECAY, X, Y, guess, workers=1)
+    with pytest.raises(KeyboardInterrupt) as raised:
+        curve_fit(DECAY, X, Y, guess, workers=1)
+    assert raised.value.__notes__[0].startswith(f"3 of {FITS} fits are finished")
+    fit = raised.value.result
     assert_array_equal(fit.status[:3], 0)
     assert (fit.status[3:] == Status.NOT_RUN).all()
     assert np.isnan(fit.popt[3:]).all()

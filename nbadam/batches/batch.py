@@ -110,12 +110,15 @@ def minimize_batch(
     TypeError
         If the rule has no such hyperparameter.
 
+    KeyboardInterrupt
+        If Ctrl-C is pressed.  Once problems are under way, the exception has them as its attribute
+        `result`, a `BatchResult` in which the others have the status `NOT_RUN`, and NaN in `x` and `fun`.
+        Ctrl-C waits for the problems that each thread is at, normally a fiftieth of a second.
+
     Warns
     -----
     RuntimeWarning
-        If Ctrl-C or the callback ended the batch.  What is finished is returned; the other rows have
-        the status `NOT_RUN`, and NaN in `x` and `fun`.  Ctrl-C waits for the problems that each thread
-        is at, normally a fiftieth of a second.
+        If the callback ended the batch: what is finished is returned, as with Ctrl-C.
 
     Examples
     --------
@@ -159,21 +162,28 @@ def minimize_batch(
     problems.compile(result)
 
     blocks = Blocks(problems.size, FIRST, max(1, BYTES // problems.bytes_each), threads)
-    finished = work_through(
-        blocks,
-        lambda start, stop: problems.run(result, start, stop),
-        threads,
-        unit="problem",
-        progress=progress,
-        callback=callback,
-    )
+    finished, interrupt = False, None
+    try:
+        finished = work_through(
+            blocks,
+            lambda start, stop: problems.run(result, start, stop),
+            threads,
+            unit="problem",
+            progress=progress,
+            callback=callback,
+        )
+    except KeyboardInterrupt as error:
+        interrupt = error
+    left = result.status == BatchStatus.NOT_RUN
     if not finished:
-        left = result.status == BatchStatus.NOT_RUN
         result.x[left], result.fun[left], result.nit[left] = np.nan, np.nan, 0
+    done = f"{np.count_nonzero(~left)} of {problems.size} problems are finished"
+    if interrupt is not None:
+        interrupt.add_note(f"{done}; the attribute `result` of this exception has them.")
+        interrupt.result = result  # type: ignore[attr-defined]
+        raise interrupt
+    if not finished:
         warnings.warn(
-            f"Interrupted: {np.count_nonzero(~left)} of {problems.size} problems are finished, the others "
-            "have the status NOT_RUN.",
-            RuntimeWarning,
-            stacklevel=2,
+            f"Interrupted: {done}, the others have the status NOT_RUN.", RuntimeWarning, stacklevel=2
         )
     return result

@@ -51,20 +51,30 @@ def mover(rule):
 
 
 def descent(rule):
-    """Build the kernel that makes a planned number of steps with each fit, and keeps its best point.
-
-    Its arguments are those of `lm.fit`; `settings` holds the number of steps and the first learning
-    rate, a share of each parameter's `scale`.
-    """
+    """Build the kernel that makes a planned number of steps with each fit, and keeps its best point."""
     scalars, move = rule.scalars, mover(rule)
 
-    def descend(normal, lanes, rows, x, data, p0, lower, upper, f_scale, settings, scale, best, chi2):
+    def descend(
+        normal, lanes, rows, S, x, data, lower, upper, f_scale, settings, scale, p, m, v, best, chi2
+    ):  # fmt: skip
+        """Go on from `p` by some of the steps; all but it, `m`, `v`, `best` and `chi2` is input.
+
+        Parameters
+        ----------
+        normal, lanes, rows, S, x, data, lower, upper, f_scale
+            As in `lm.fit`; `S` is scratch.
+        settings : array
+            How many steps are done, at how many this call ends, how many are planned (one evaluation
+            follows the last), and the first learning rate, a share of each parameter's `scale`.
+        scale, p, m, v, best : arrays of shape (fits, n)
+            Of the parameters' steps, the point, the moments, the best point so far.
+        chi2 : array of shape (fits,)
+            Of the best point.
+        """
         trial, chi2_row, gradient, first = rows
-        steps, learning_rate = int(settings[0]), settings[1]
+        done, last, steps, learning_rate = int(settings[0]), int(settings[1]), settings[2], settings[3]
         fits, columns, points = data.shape
-        n = p0.shape[1]
-        S = np.zeros(first + columns * points * lanes, data.dtype)
-        m, v = np.zeros_like(p0), np.zeros_like(p0)
+        n = p.shape[1]
         for start in range(0, fits, lanes):
             for lane in range(lanes):
                 i = min(start + lane, fits - 1)
@@ -72,13 +82,11 @@ def descent(rule):
                     for k in range(points):
                         S[first + (c * points + k) * lanes + lane] = data[i, c, k]
                 for j in range(n):
-                    S[trial + j * lanes + lane] = p0[i, j]
-                    best[i, j] = p0[i, j]
-                chi2[i] = np.inf
-            for done in range(steps + 1):
-                normal(x, S, points, f_scale)
-                rate = learning_rate * 0.5 * (1 + cos(pi * done / steps))
-                step = cast(scalars(done + 1.0, rate, BETA_1, BETA_2, 0.0), data)
+                    S[trial + j * lanes + lane] = p[i, j]
+            for number in range(done, last):
+                normal(x, S, points, 0, points, f_scale)
+                rate = learning_rate * 0.5 * (1 + cos(pi * number / steps))
+                step = cast(scalars(number + 1.0, rate, BETA_1, BETA_2, 0.0), data)
                 for lane in range(min(lanes, fits - start)):
                     i = start + lane
                     if S[chi2_row + lane] < chi2[i]:
@@ -88,6 +96,9 @@ def descent(rule):
                     for j in range(n):
                         entry, force = trial + j * lanes + lane, S[gradient + j * lanes + lane]
                         move(S, entry, force, scale, m, v, step, lower, upper, i, j)
+            for lane in range(min(lanes, fits - start)):
+                for j in range(n):
+                    p[start + lane, j] = S[trial + j * lanes + lane]
 
     return descend
 
@@ -101,15 +112,15 @@ def descent_kernel(dtype: str):
         types.FunctionType(signatures(dtype)["normal"]),
         types.int64,
         types.UniTuple(types.int64, len(ROWS)),
+        types.Array(element, 1, "C"),
         given,
         types.Array(element, 3, "C", readonly=True),
-        types.Array(element, 2, "C"),
         given,
         given,
         element,
         types.Array(types.float64, 1, "C"),
         given,
-        types.Array(element, 2, "C"),
+        *(types.Array(element, 2, "C"),) * 4,
         types.Array(element, 1, "C"),
     )
     return compile_kernel(descent(ADAM), signature, name=f"descend_{ADAM.name}_{dtype}", mode="nogil")

@@ -1,7 +1,6 @@
 """Any number of fits, a block at a time."""
 
 import time
-import warnings
 from collections.abc import Callable
 
 import numpy as np
@@ -9,7 +8,7 @@ import numpy as np
 from ..blocks import Blocks, work_through
 from ..status import Status
 from . import search
-from .compile import LANES
+from .compile import LANES, LONG, ModelError
 from .data import DataSets, RaggedSets
 from .problem import Fits, Plan, Problem
 
@@ -17,31 +16,35 @@ FIRST = LEAST = 8 * LANES  # fits in the first block, and in any: at the end of 
 BYTES = 1 << 25  # of data in a block, at most
 
 
-def fit_all(sets: DataSets | RaggedSets, plan: Plan) -> Fits:
+def fit_all(sets: DataSets | RaggedSets, plan: Plan) -> tuple[Fits, BaseException | None]:
     """Fit every data set.
 
-    Ctrl-C ends the run: what is finished is returned with a warning, the rest has the status `NOT_RUN`.
+    Returns
+    -------
+    Fits
+        Those that are not done have the status `NOT_RUN`.
+    BaseException or None
+        KeyboardInterrupt, if Ctrl-C ended the work; or the exception of the model if it raised one for the
+        first data set.
     """
     fits = Fits.empty(sets.fits, len(plan.model.parameters), plan.dtype)
-    is_finished = run(plan, sets, sets.order(), lambda chosen: fit_block(sets, plan, fits, chosen), "fit")
-    if is_finished and plan.search != "never":
-        chosen = search.to_retry(fits, plan)
-        retry = lambda chosen: search.retry_block(sets, plan, fits, chosen)  # noqa: E731
-        is_finished = run(plan, sets, chosen, retry, "retry")
-    if not is_finished:
-        if sets.fits == 1:
-            raise KeyboardInterrupt
-        done = int((fits.status != Status.NOT_RUN).sum())
-        warnings.warn(
-            f"Interrupted: {done} of {sets.fits} fits are finished, the others have the status NOT_RUN.",
-            RuntimeWarning,
-            stacklevel=4,
+    errors: dict[int, BaseException | None] = {}
+    try:
+        run(plan, sets, sets.order(), lambda chosen: fit_block(sets, plan, fits, chosen, errors), "fit")
+        if plan.search != "never":
+            chosen = search.to_retry(fits, plan)
+            run(plan, sets, chosen, lambda chosen: retry_block(sets, plan, fits, chosen), "retry")
+    except KeyboardInterrupt as interrupt:
+        done = np.count_nonzero(fits.status != Status.NOT_RUN)
+        interrupt.add_note(
+            f"{done} of {sets.fits} fits are finished; the attribute `result` of this exception has them."
         )
-    return fits
+        return fits, interrupt
+    return fits, errors.get(0) if Status.MODEL_ERROR in fits.status[:1] else None
 
 
-def run(plan: Plan, sets: DataSets | RaggedSets, chosen: np.ndarray, task: Callable, unit: str) -> bool:
-    """Do a task with all the data sets chosen, a block at a time; return whether all is done."""
+def run(plan: Plan, sets: DataSets | RaggedSets, chosen: np.ndarray, task: Callable, unit: str) -> None:
+    """Do a task with all the data sets chosen, a block at a time."""
 
     def work(start: int, stop: int) -> float:
         began = time.thread_time()  # not the time: waiting for another thread tells nothing
@@ -50,14 +53,35 @@ def run(plan: Plan, sets: DataSets | RaggedSets, chosen: np.ndarray, task: Calla
 
     most = max(1, BYTES // max(24 * sets.longest, 1))
     blocks = Blocks(chosen.size, FIRST, most, plan.workers, LEAST)
-    return work_through(blocks, work, plan.workers, unit=unit, progress=plan.progress)
+    work_through(blocks, work, plan.workers, unit=unit, progress=plan.progress)
 
 
-def fit_block(sets: DataSets | RaggedSets, plan: Plan, fits: Fits, chosen: np.ndarray) -> None:
-    """Fit the data sets with the given numbers."""
-    for part in [chosen] if plan.batch_size is None else sets.of_one_length(chosen):
+def fit_block(sets, plan: Plan, fits: Fits, chosen: np.ndarray, errors: dict) -> None:
+    """Fit the data sets with the given numbers; keep the exceptions that the model raises."""
+    for part in sets.of_one_length(chosen) if plan.batch_size is not None else sets.parted(chosen, LONG):
         problem = Problem(sets, plan, part)
-        if plan.method == "adam":
-            fits[part] = problem.descended(plan)
-        else:
-            fits[part] = problem.fitted(problem.p0, plan.max_nfev)
+        try:
+            found = (
+                problem.descended(plan)
+                if plan.method == "adam"
+                else problem.fitted(problem.p0, plan.max_nfev)
+            )
+        except ModelError as error:
+            if part.size > 1:  # Find out which data set it was.
+                for half in np.array_split(part, 2):
+                    fit_block(sets, plan, fits, half, errors)
+                continue
+            errors[int(part[0])] = error.__cause__
+            found = Fits.empty(1, fits.popt.shape[1], plan.dtype)
+            found.status[:], found.n_points[:] = Status.MODEL_ERROR, problem.points
+        fits[part] = found
+
+
+def retry_block(sets, plan: Plan, fits: Fits, chosen: np.ndarray) -> None:
+    """Try the given fits again, but those for which the model then raises an exception."""
+    for part in sets.parted(chosen, LONG):
+        try:
+            search.retry_block(sets, plan, fits, part)
+        except ModelError:
+            for half in np.array_split(part, 2) if part.size > 1 else ():
+                retry_block(sets, plan, fits, half)

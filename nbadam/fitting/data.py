@@ -61,6 +61,10 @@ class DataSets:
         """Part the data sets with the given numbers into groups of equal length."""
         return [chosen]
 
+    def parted(self, chosen: np.ndarray, points: int) -> list[np.ndarray]:
+        """Part the data sets with the given numbers into those of fewer points and the others."""
+        return [chosen]
+
     def block(self, chosen: np.ndarray, dtype) -> Block:
         """Prepare the data sets with the given numbers."""
         where = as_slice(chosen)
@@ -184,6 +188,11 @@ class RaggedSets:
         """Part the data sets with the given numbers into groups of equal length."""
         lengths = self.lengths[chosen]
         return [chosen[lengths == length] for length in np.unique(lengths)]
+
+    def parted(self, chosen: np.ndarray, points: int) -> list[np.ndarray]:
+        """Part the data sets with the given numbers into those of fewer points and the others."""
+        is_long = self.lengths[chosen] >= points
+        return [part for part in (chosen[~is_long], chosen[is_long]) if part.size]
 
     def block(self, chosen: np.ndarray, dtype) -> Block:
         """Prepare the data sets with the given numbers."""

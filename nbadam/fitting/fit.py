@@ -156,11 +156,14 @@ def curve_fit(
         For one data set, if there are fewer points than parameters.
     RuntimeError
         For one data set, if the fit fails.  In a batch it is marked in `status` and harms no other.
+    Exception
+        For one data set, any that the model raises.  In a batch that data set has the status `MODEL_ERROR`.
+    KeyboardInterrupt
+        If Ctrl-C is pressed.  Once fits are under way, the exception has them as its attribute `result`, a
+        `FitResult` in which the others have the status `NOT_RUN`.
 
     Warns
     -----
-    RuntimeWarning
-        If Ctrl-C ended a batch: what was finished is returned.
     scipy.optimize.OptimizeWarning
         For one data set, if the covariance cannot be estimated.
 
@@ -249,7 +252,7 @@ def curve_fit(
         progress=progress,
         seed=() if batch_size is None else seed_numbers(rng),  # last: bad input draws nothing
     )
-    fits = fit_all(sets, plan)
+    fits, error = fit_all(sets, plan)
     result = FitResult(
         popt=(fits.popt if ties is None else ties.all_of(fits.popt)).reshape(*batch, n),
         chi2=fits.chi2.reshape(batch),
@@ -265,6 +268,10 @@ def curve_fit(
         data=sets,
         ties=ties,
     )
+    if isinstance(error, KeyboardInterrupt):
+        error.result = result  # type: ignore[attr-defined]
+    if error is not None and (batch == () or isinstance(error, KeyboardInterrupt)):
+        raise error
     if batch == ():
         _check_single(result, good=Status.MAXITER if batch_size is not None else Status.SUCCESS)
     return result

@@ -6,9 +6,10 @@ from numba.extending import register_jitable
 
 from ..vector_math import cos, exp, log, sin, tanh
 from ..vector_math.intrinsics import muladd
+from .sums import add
 
 __all__ = [
-    "acos", "asin", "atan", "atan2", "cos", "cosh", "erf", "erfc", "exp", "log", "log_of_base",
+    "acos", "add", "asin", "atan", "atan2", "cos", "cosh", "erf", "erfc", "exp", "log", "log_of_base",
     "muladd", "sign", "sin", "sinh", "tan", "tanh", "where",
 ]  # fmt: skip
 

@@ -1,17 +1,21 @@
-"""The text of a kernel that fits one model to as many data sets as it has lanes, all in step.
+"""The text of `normal`, the function that evaluates one model, its gradient and normal matrix.
 
-This is the part that differs from model to model; `trust_region` has the algorithm's.
+It is the only part of a kernel that differs from model to model; `trust_region` has the algorithm's.
+There are two forms.  For short data sets each vector lane is a fit of its own, and all go on in step
+(`_over_fits`).  For long data sets, and for many parameters, there is one fit at a time, and the loop
+over its points is vectorised (`_over_points`).
 
-The state of the lanes lies in one flat array `S` of rows, each with one number for every lane.  LLVM
-turns a loop over lanes into vector instructions only if it can see that rows do not overlap; hence
-one array with offsets that are constants in the text, and data copied to constant rows before use
-(separate arrays: eight times slower).  The loops of the algorithm over parameters are written out.
+The state lies in one flat array `S` of rows, each with one number for every lane.  LLVM turns a loop
+over lanes or points into vector instructions only if it can see that rows do not overlap; hence one
+array with offsets that are constants in the text, and data copied to constant rows before use
+(separate arrays: eight times slower).
 """
 
 import re
 from dataclasses import dataclass, field
 
 from .losses import Loss
+from .sums import BLOCK
 
 LOCAL = re.compile(r"\b([xhg]\d+|[fryuvwz]|psi|rho\d?)\b")  # what differs from point to point
 
@@ -88,6 +92,7 @@ class Layout(Shape):
     own_x: bool  # each data set has its own x
     loss: Loss
     correlated: bool  # the rows of `x` after the variables are the Cholesky factor of the data's covariance
+    over_points: bool  # the vectorised loop is the one over the points of a fit, not that over fits
 
     @property
     def unroll(self) -> int:
@@ -106,12 +111,29 @@ class Layout(Shape):
     def rows(self) -> dict[str, int]:
         """First row of each part of the state, and under ``"end"`` that of the data."""
         rows = super().rows
-        u = self.unroll
-        sizes = {
-            "invariant": self.invariants,
-            "y": u, "weight": u * self.weighted, "x": u * self.variables * self.own_x,
-        }  # fmt: skip
+        if self.over_points:
+            sizes = {"lost": self.sums} | dict.fromkeys(self.block_rows, BLOCK)
+        else:
+            u = self.unroll
+            sizes = {
+                "invariant": self.invariants,
+                "y": u, "weight": u * self.weighted, "x": u * self.variables * self.own_x,
+            }  # fmt: skip
         return rows | _first_rows(sizes, rows["end"])
+
+    @property
+    def block_rows(self) -> list[str]:
+        """Names of what a block of points has one number of for each point; see `sums.add`."""
+        inputs = ["y", *["weight"] * self.weighted, *(f"x{v}" for v in range(self.variables))]
+        return inputs + self.results
+
+    @property
+    def results(self) -> list[str]:
+        """Expressions that a block of points keeps the values of."""
+        gradient = [f"g{i}" for i in range(self.parameters)]
+        if self.loss.name == "linear":
+            return ["psi", *gradient]
+        return ["rho", "T(1.0)", "psi", *gradient, *(f"u * {g}" for g in gradient)]
 
 
 def _first_rows(sizes: dict[str, int], first: int) -> dict[str, int]:
@@ -148,27 +170,73 @@ def indented(lines: list[str]) -> list[str]:
 
 
 def normal(layout: Layout, model: Pointwise) -> str:
-    """Text of `normal`: chi-square, gradient and normal matrix at the trial points of all lanes."""
-    lines = ["def normal(x, S, m, f_scale):", *indented(_normal(Text(layout), model))]
-    return "\n".join(lines) + "\n"
+    """Text of `normal`, which adds points `begin` to `end` of `m` to the sums at the trial points.
+
+    The sums, chi-square, gradient and normal matrix, start from 0 where `begin` is 0.
+    """
+    form = _over_points if layout.over_points else _over_fits
+    return (
+        "\n".join(["def normal(x, S, m, begin, end, f_scale):", *indented(form(Text(layout), model))]) + "\n"
+    )
 
 
-def _normal(text: Text, model: Pointwise) -> list[str]:
+def _over_points(text: Text, model: Pointwise) -> list[str]:
+    """Evaluate the points of one fit in blocks; the last is filled up with its last point."""
+    shape, rows = text.shape, text.rows
+    at = {name: f"S[{rows[name]} + l]" for name in shape.block_rows}
+    results = shape.results
+    inputs = shape.block_rows[: -len(results)]
+    column = 0
+    copies, body = [], []
+    for name in inputs:
+        if name.startswith("x") and not shape.own_x:
+            source = f"x[{name[1:]}, point]"
+        else:
+            source = f"S[{rows['end']} + {column} * m + point]"
+            column += 1
+        copies.append(f"{at[name]} = {source}")
+        if name.startswith("x"):
+            body.append(f"{name} = {at[name]}")
+    body += _residual(shape, model, at["y"], at.get("weight"))
+    body += [f"{at[name]} = {name}" for name in results]
+    left, right = ("psi", "psi") if shape.loss.name == "linear" else ("rho", "T(1.0)")
+    names = "chi2_trial", "lost", left, right, "psi", "g0", results[-shape.parameters]
+    arguments = ", ".join(str(rows[name]) for name in names)
+    return [
+        *(f"p{i} = S[{rows['trial'] + i}]" for i in range(shape.parameters)),
+        *(f"q{i} = {expression}" for i, expression in enumerate(model.invariant)),
+        "c = T(1.0) / (f_scale * f_scale)",
+        "if begin == 0:",
+        f"    for i in range({shape.sums}):",
+        f"        S[{rows['chi2_trial']} + i] = S[{rows['lost']} + i] = T(0.0)",
+        f"for k in range(begin, end, {BLOCK}):",
+        f"    for l in range({BLOCK}):",
+        "        point = min(k + l, end - 1)",
+        *indented(indented(copies)),
+        f"    for l in range({BLOCK}):",
+        *indented(indented(body)),
+        f"    add(S, {shape.parameters}, {arguments}, end - k)",
+    ]
+
+
+def _over_fits(text: Text, model: Pointwise) -> list[str]:
+    """Evaluate the points one after the other, each for all lanes."""
     shape = text.shape
     first = text.load(p="trial")
     first += [f"q{i} = {expression}" for i, expression in enumerate(model.invariant)]
     first += [f"{text.at('invariant', i)} = q{i}" for i in range(shape.invariants)]
-    lines = [
+    start = [
         *text.lanes(first),
         f"for l in range({shape.sums * shape.lanes}):",
         f"    S[{text.rows['chi2_trial'] * shape.lanes} + l] = T(0.0)",
-        "c = T(1.0) / (f_scale * f_scale)",
     ]
+    lines = ["if begin == 0:", *indented(start), "c = T(1.0) / (f_scale * f_scale)"]
     if shape.unroll > 1:
-        lines += [f"whole = m // {shape.unroll} * {shape.unroll}"]
-        lines += [f"for k in range(0, whole, {shape.unroll}):", *indented(_points(text, model, shape.unroll))]
-    start = "whole" if shape.unroll > 1 else "0"
-    return [*lines, f"for k in range({start}, m):", *indented(_points(text, model, 1))]
+        lines += [f"whole = begin + (end - begin) // {shape.unroll} * {shape.unroll}"]
+        lines += [f"for k in range(begin, whole, {shape.unroll}):"]
+        lines += indented(_points(text, model, shape.unroll))
+    rest = "whole" if shape.unroll > 1 else "begin"
+    return [*lines, f"for k in range({rest}, end):", *indented(_points(text, model, 1))]
 
 
 def _points(text: Text, model: Pointwise, count: int) -> list[str]:
@@ -206,13 +274,17 @@ def _numbered(text: str, u: int) -> str:
 
 def _point(text: Text, model: Pointwise, u: int, count: int) -> list[str]:
     shape = text.shape
+    lines = [f"x{v} = {text.at('x', v * count + u)}" for v in range(shape.variables * shape.own_x)]
+    weight = text.at("weight", u) if shape.weighted else None
+    return lines + _residual(shape, model, text.at("y", u), weight)
+
+
+def _residual(shape: Layout, model: Pointwise, y: str, weight: str | None) -> list[str]:
+    """Evaluate the model, its derivatives and the loss at a point."""
     gradient = [f"g{i}" for i in range(shape.parameters)]
-    lines = [f"y = {text.at('y', u)}"]
-    if shape.own_x:
-        lines += [f"x{v} = {text.at('x', v * count + u)}" for v in range(shape.variables)]
-    lines += list(model.statements)
-    if shape.weighted:
-        lines += [f"w = {text.at('weight', u)}"]
+    lines = [f"y = {y}", *model.statements]
+    if weight is not None:
+        lines += [f"w = {weight}"]
     if not shape.loss.is_likelihood:
         lines += ["r = y - f"]
     if shape.correlated:
@@ -221,7 +293,7 @@ def _point(text: Text, model: Pointwise, u: int, count: int) -> list[str]:
     if shape.loss.is_likelihood:
         lines += shape.loss.text
         weighted = ["rho", "psi", "u"]
-    if shape.weighted:
+    if weight is not None:
         # A selection, not only a product: at a point that is left out the model need not be finite.
         lines += [f"{name} = {name} * w if w > T(0.0) else T(0.0)" for name in weighted]
         if shape.loss.is_likelihood:

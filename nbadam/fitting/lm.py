@@ -11,6 +11,7 @@ from numba import from_dtype, types
 
 from .._jit import compile_kernel
 from ..status import Status
+from .sums import BLOCK
 
 ATTEMPTS = 8  # to bring the length of a step to the radius; two do on the average
 RUNNING = -1
@@ -24,8 +25,8 @@ ROWS = (
 
 
 def fit(normal, judge, solve, lanes, rows, x, data, p0, lower, upper, tolerances, max_nfev, f_scale,
-        popt, information, chi2, nfev, status):  # fmt: skip
-    """Fit a block of data sets.
+        popt, information, chi2, nfev, status, S, which, count, progress, points):  # fmt: skip
+    """Fit a block of data sets, or go on with it; return whether all are done.
 
     Parameters
     ----------
@@ -41,17 +42,17 @@ def fit(normal, judge, solve, lanes, rows, x, data, p0, lower, upper, tolerances
     tolerances : array of `ftol` and `xtol`
     popt, information, chi2, nfev, status : arrays of shape (fits, ...)
         Written; `information` is the lower triangle of the normal matrix.
+    S, which, count, progress : arrays
+        The state of the lanes, which the next call goes on with: see `new_state`.
+    points : int
+        Points of each lane to evaluate before this call returns, rounded up to whole blocks.
     """
     (point, trial, chi2_row, normal_row, lower_row, upper_row, damping, settled, remaining, small, fresh,
      failed, first) = rows  # fmt: skip
     fits, columns, m = data.shape
     n, pairs = p0.shape[1], information.shape[1]
     ftol, xtol = tolerances[0], tolerances[1]
-    S = np.zeros(first + columns * m * lanes, data.dtype)
-    which = np.full(lanes, -1)  # the fit in each lane; -1 when there are no more
-    count = np.zeros(lanes, np.int64)
-    following, busy = 0, 0
-    S[settled : settled + lanes] = -1  # wants a fit
+    following, busy, begin = progress[0], progress[1], progress[2]
     while True:
         for lane in range(lanes):
             if S[settled + lane] < 0:
@@ -74,9 +75,14 @@ def fit(normal, judge, solve, lanes, rows, x, data, p0, lower, upper, tolerances
                         for j in range(n):
                             S[lower_row + j * lanes + lane] = lower[i, j]
                             S[upper_row + j * lanes + lane] = upper[i, j]
-        if busy == 0:
+        if busy == 0 or points <= 0:
             break
-        normal(x, S, m, f_scale)
+        end = min(m, begin + -(-points // BLOCK) * BLOCK)
+        normal(x, S, m, begin, end, f_scale)
+        points -= end - begin
+        begin = end if end < m else 0
+        if begin > 0:
+            break
         judge(S)
         S[damping : damping + lanes] = 0
         for _ in range(ATTEMPTS):
@@ -111,6 +117,20 @@ def fit(normal, judge, solve, lanes, rows, x, data, p0, lower, upper, tolerances
                 status[i] = code
                 S[settled + lane] = -1
                 busy -= 1
+    progress[0], progress[1], progress[2] = following, busy, begin
+    return busy == 0
+
+
+def new_state(lanes: int, rows: tuple[int, ...], columns: int, m: int, dtype) -> tuple[np.ndarray, ...]:
+    """Return `S`, `which`, `count` and `progress` for a block that `fit` has not begun with.
+
+    `which` is the fit in each lane, -1 when there are no more; `progress` holds the number of fits begun,
+    of those in the lanes, and the point at which the evaluation goes on.
+    """
+    settled, first = (rows[ROWS.index(name)] for name in ("settled", "end"))
+    S = np.zeros(first + columns * m * lanes, dtype)
+    S[settled : settled + lanes] = -1  # wants a fit
+    return S, np.full(lanes, -1), np.zeros(lanes, np.int64), np.zeros(3, np.int64)
 
 
 def signatures(dtype: str) -> dict[str, object]:
@@ -119,12 +139,12 @@ def signatures(dtype: str) -> dict[str, object]:
     line, table = types.Array(element, 1, "C"), types.Array(element, 2, "C")
     given = types.Array(element, 2, "C", readonly=True)
     parts = {
-        "normal": types.void(given, line, types.int64, element),
+        "normal": types.void(given, line, *(types.int64,) * 3, element),
         "judge": types.void(line),
         "solve": types.void(line, element),
     }
     return parts | {
-        "fit": types.void(
+        "fit": types.boolean(
             *(types.FunctionType(signature) for signature in parts.values()),
             types.int64,
             types.UniTuple(types.int64, len(ROWS)),
@@ -139,6 +159,9 @@ def signatures(dtype: str) -> dict[str, object]:
             line,
             types.Array(types.int32, 1, "C"),
             types.Array(types.int8, 1, "C"),
+            line,
+            *(types.Array(types.int64, 1, "C"),) * 3,
+            types.int64,
         )
     }
 

@@ -41,13 +41,17 @@ def descent(rule):
     """Build the kernel that makes a step with each fit for each batch of points."""
     scalars, move = rule.scalars, mover(rule)
 
-    def descend(normal, lanes, rows, x, data, lower, upper, f_scale, settings, order, scale, p, m, v, mean):
+    def descend(
+        normal, lanes, rows, S, shared, x, data, lower, upper, f_scale, settings, order, scale, p, m, v, mean
+    ):  # fmt: skip
         """Go on from `p`; all but it, the moments `m` and `v` and the `mean` is input.
 
         Parameters
         ----------
-        normal, lanes, rows, x, data, lower, upper, f_scale
-            As in `lm.fit`.
+        normal, lanes, rows, S, x, data, lower, upper, f_scale
+            As in `lm.fit`; `S` is scratch.
+        shared : array of shape (n_variables, batch size)
+            Scratch, for `x` at the points of a step.
         settings : array
             How many steps are done and planned, the first learning rate, and from which step on points count
             for the mean.
@@ -61,8 +65,6 @@ def descent(rule):
         fits, columns, _ = data.shape
         steps, size = order.shape
         n = p.shape[1]
-        S = np.zeros(first + columns * size * lanes, data.dtype)
-        shared = np.zeros((x.shape[0], size), x.dtype)
         for start in range(0, fits, lanes):
             busy = min(lanes, fits - start)
             for lane in range(busy):
@@ -78,7 +80,7 @@ def descent(rule):
                         for lane in range(busy):
                             S[first + (c * size + k) * lanes + lane] = data[start + lane, c, point]
                 # The sums are those of the batch, not of the whole: Adam without epsilon sees no factor.
-                normal(shared, S, size, f_scale)
+                normal(shared, S, size, 0, size, f_scale)
                 t = done + number
                 rate = learning_rate * 0.5 * (1 + cos(pi * t / planned))
                 step = cast(scalars(t + 1.0, rate, BETA_1, BETA_2, 0.0), data)
@@ -107,6 +109,8 @@ def descent_kernel(dtype: str):
         types.FunctionType(signatures(dtype)["normal"]),
         types.int64,
         types.UniTuple(types.int64, len(ROWS)),
+        types.Array(element, 1, "C"),
+        table,
         given,
         types.Array(element, 3, "C", readonly=True),
         given,

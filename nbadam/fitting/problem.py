@@ -8,7 +8,7 @@ import numpy as np
 
 from ..status import Status
 from . import adam, minibatch
-from .compile import kernels
+from .compile import LONG, kernels
 from .data import DataSets, RaggedSets, as_slice
 from .losses import Loss
 from .model import Model
@@ -92,6 +92,7 @@ class Problem:
             plan.bounded,
             loss,
             block.correlated,
+            block.data.shape[2] >= LONG,
         )
         self._loss = plan.loss
         self._kernels = self._kernels_of(plan.loss)
@@ -103,7 +104,7 @@ class Problem:
         self._weighted = block.weighted
         self._f_scale = plan.dtype.type(plan.f_scale)
         self._tolerances = np.array([plan.ftol, plan.xtol], plan.dtype)
-        self._points = block.points
+        self.points = block.points
         self._too_few = block.points < plan.fixed.size - np.count_nonzero(plan.fixed)
 
     def fitted(self, start: np.ndarray, max_nfev: int, loss: Loss | None = None) -> Fits:
@@ -114,7 +115,7 @@ class Problem:
             *self._data, start, *self._box, self._tolerances, max_nfev, self._f_scale,
             part.popt, part.information, part.chi2, part.nfev, part.status,
         )  # fmt: skip
-        part.n_points[:] = self._points
+        part.n_points[:] = self.points
         part.status[self._underflow(part.chi2)] = Status.UNDERFLOW
         part.status[self._too_few] = Status.TOO_FEW_POINTS
         failed = ~np.isin(part.status, (Status.SUCCESS, Status.MAXITER))
@@ -149,10 +150,9 @@ class Problem:
         scale = self._scale
         if scaling == adam.ABSOLUTE:
             scale = np.where(self.p0 == 0, scale, np.abs(self.p0))
-        best, chi2 = np.empty_like(self.p0), np.empty(len(self.p0), self.p0.dtype)
-        settings = np.array([steps, learning_rate], float)
-        self._kernels.descend(*self._data, self.p0, *self._box, self._f_scale, settings, scale, best, chi2)
-        return best
+        return self._kernels.descend(
+            *self._data, *self._box, self._f_scale, steps, learning_rate, scale, self.p0
+        )
 
     def descended(self, plan: Plan) -> Fits:
         """Let Adam do it alone; what it found has converged only if no full step could improve it."""
@@ -171,10 +171,9 @@ class Problem:
         counting = plan.max_nfev - max(1, int(minibatch.TAIL * plan.max_nfev))
         done = 0
         for order in minibatch.batches(plan.seed, self._data[1].shape[2], batch_size, plan.max_nfev):
-            settings = np.array([done, plan.max_nfev, adam.LEARNING_RATE, counting], float)
             self._kernels.descend_batches(
-                *self._data, *self._box, self._f_scale, settings, order,
-                self._scale, p, m, v, mean,
+                *self._data, *self._box, self._f_scale, done, plan.max_nfev, adam.LEARNING_RATE, counting,
+                order, self._scale, p, m, v, mean,
             )  # fmt: skip
             done += len(order)
         part = self.fitted(mean.astype(p.dtype), 1)
