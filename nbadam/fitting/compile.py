@@ -23,7 +23,7 @@ from .. import __version__, vector_math
 from .._fingerprint import GENERATED
 from .._jit import compile_kernel, reason
 from ..blocks import Pace, is_called_off
-from . import adam, functions, generate, lm, minibatch, trust_region
+from . import adam, functions, generate, lm, minibatch, sums, trust_region
 from .generate import Layout, Pointwise, Shape
 from .losses import Loss
 from .model import Model
@@ -262,7 +262,7 @@ def load(what: str, dtype: str, text: str, known: dict[str, Any]) -> dict[str, A
 @cache
 def _digest() -> str:
     """Digest of the functions that kernels call, also where the calls hide in a user's function."""
-    texts = [inspect.getsource(functions).encode()]
+    texts = [inspect.getsource(module).encode() for module in (functions, sums)]
     for package in vector_math.__name__, f"{__package__.partition('.')[0]}.dual":
         spec = find_spec(package)  # without an import: a formula needs no dual numbers
         assert spec is not None
