@@ -6,6 +6,15 @@ from numbers import Real
 import numpy as np
 
 
+def shown(value) -> str:
+    """Return what an error says of a value: its `repr`, in one line and not all of it if it is long."""
+    try:
+        text = " ".join(repr(value).split())
+    except ValueError:  # an integer with too many digits
+        text = f"an integer of {value.bit_length()} bits"
+    return text if len(text) <= 120 else f"{text[:100]} ... {text[-15:]}"
+
+
 def number(name: str, value, *, low: float = -inf, below: float = inf) -> float:
     """Return `value` as a finite float with ``low <= value < below``.
 
@@ -18,10 +27,13 @@ def number(name: str, value, *, low: float = -inf, below: float = inf) -> float:
     if isinstance(value, np.ndarray) and value.ndim == 0:
         value = value[()]
     if not isinstance(value, Real) or isinstance(value, bool | np.bool_):
-        raise ValueError(f"`{name}` must be {legal}, not {value!r}.")
-    checked = float(value)
+        raise ValueError(f"`{name}` must be {legal}, not {shown(value)}.")
+    try:
+        checked = float(value)
+    except OverflowError:
+        checked = inf
     if not (isfinite(checked) and low <= checked < below):
-        raise ValueError(f"`{name}` must be {legal}, not {value!r}.")
+        raise ValueError(f"`{name}` must be {legal}, not {shown(value)}.")
     return checked
 
 

@@ -2,16 +2,17 @@
 
 import pickle
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Iterable
 from copy import copy
+from difflib import get_close_matches
 from types import CodeType
 
 import numpy as np
 
 from .._fingerprint import reached
-from ..checks import number
+from ..checks import number, shown
+from .arrays import mask_of, real
 from .callables import as_function
-from .data import as_slice
 from .model import Model, parameter_names
 
 _models: OrderedDict[tuple[Model | None, bytes], Model] = OrderedDict()
@@ -30,6 +31,7 @@ def parse_model(f, jac, p0, variables: int) -> Model:
             return f
         model, owner = copy(f), f
         model._given = f.function  # with attributes of objects as they are now
+        model.is_elementwise = False
     elif f is None:
         raise ValueError("`f` must be a function, a formula or a Model, not None.")
     else:
@@ -80,6 +82,11 @@ def _generic_names(f, p0) -> list[str] | None:
     return [f"p{i}" for i in range(np.shape(p0)[-1])]
 
 
+def count_parameters(f, p0) -> int:
+    """How many parameters a function has, by its arguments or by `p0`."""
+    return len(parameter_names(f)) or len(_generic_names(f, p0) or ())
+
+
 def count_variables(f) -> int | None:
     """How many independent variables a model has, if it tells."""
     return len(f.variables) if isinstance(f, Model) else 1 if isinstance(f, str) else None
@@ -92,7 +99,7 @@ def parse_dtype(dtype) -> np.dtype:
     except TypeError:
         checked = np.dtype(object)
     if checked not in (np.dtype(np.float64), np.dtype(np.float32)):
-        raise ValueError(f"`dtype` must be float64 or float32, not {dtype!r}.")
+        raise ValueError(f"`dtype` must be float64 or float32, not {shown(dtype)}.")
     return checked
 
 
@@ -103,121 +110,59 @@ def positive(name: str, value) -> float:
     return float(value)
 
 
-def parse_fixed(fixed, parameters: tuple[str, ...]) -> np.ndarray:
-    """Return which parameters are fixed, shape (n,), from their names or numbers."""
-    is_fixed = np.zeros(len(parameters), bool)
-    names = [fixed] if isinstance(fixed, str) else list(fixed)
-    for name in names:
-        if isinstance(name, str) and name in parameters:
-            is_fixed[parameters.index(name)] = True
-        elif (
-            isinstance(name, int | np.integer) and not isinstance(name, bool) and 0 <= name < len(parameters)
-        ):
-            is_fixed[name] = True
-        else:
-            raise ValueError(f"`fixed` must list names of {parameters} or their numbers, not {name!r}.")
-    if is_fixed.all():
-        raise ValueError("`fixed` leaves no parameter to fit.")
-    return is_fixed
+# SciPy's other arguments: the value that says nothing, and the way out.
+OPTIONS: dict[str, tuple[object, str]] = {
+    "full_output": (False, "the result has it all: `nfev`, `chi2`, `status` and `message()`"),
+    "weights": (None, "pass standard errors, `sigma=1 / np.sqrt(weights)` for weights of the squares"),
+    "x_scale": (1.0, "steps do not depend on the units of the parameters"),
+    "diag": (None, "steps do not depend on the units of the parameters"),
+    "factor": (100, "the first step needs no setting; another `p0` helps, or `search`"),
+    "gtol": (1e-8, "fits end by `ftol` and `xtol`"),
+    "epsfcn": (None, "derivatives take no steps; a function may come with its own, `jac`"),
+    "diff_step": (None, "derivatives take no steps; a function may come with its own, `jac`"),
+    "col_deriv": (False, "`jac` returns the tuple of the derivatives at one point"),
+    "tr_solver": (None, "there is one solver"),
+    "tr_options": (None, "there is one solver"),
+    "lsmr_options": (None, "there is one solver"),
+    "jac_sparsity": (None, "all derivatives of a point are computed at once"),
+    "verbose": (0, "`progress=True` shows a bar"),
+    "args": ((), "let the function refer to them, or use `functools.partial`"),
+    "kwargs": (None, "let the function refer to them, or use `functools.partial`"),
+    "maxiter": (None, "`max_nfev` limits the evaluations"),
+}
 
 
-def check_tied(keep, is_fixed, lower, upper, parameters) -> None:
-    """Raise if a tied parameter is fixed or bounded, or if nothing is left to fit."""
-    bounded = np.zeros(len(parameters), bool)
-    for bound in (lower, upper):
-        if bound is not None:
-            bounded |= np.isfinite(bound.reshape(-1, len(parameters))).any(axis=0)
-    for what, has in (("fixed", is_fixed), ("bounded", bounded)):
-        if (has & ~keep).any():
-            name = parameters[int(np.argmax(has & ~keep))]
-            raise ValueError(f"`{name}` is tied: it cannot be {what} as well.")
-    if is_fixed[keep].all():
-        raise ValueError("`fixed` and `tied` leave no parameter to fit.")
+def parse_options(options: dict, max_nfev, known: Iterable[str]):
+    """Return `max_nfev`, which SciPy may call `maxfev`; refuse its other arguments with the way out.
+
+    Parameters
+    ----------
+    options : dict
+        The keywords that are no arguments of `curve_fit`; they may have the values that say nothing.
+    max_nfev : object
+    known : iterable of str
+        Names of its arguments, for hints.
+    """
+    if "maxfev" in options:
+        if max_nfev is not None:
+            raise TypeError("`maxfev` and `max_nfev` are the same: pass one of them.")
+        max_nfev = options["maxfev"] or None  # 0 is SciPy's default
+    for name, value in options.items():
+        if name in OPTIONS:
+            silent, way_out = OPTIONS[name]
+            is_silent = isinstance(value, int | float | tuple) and value == silent
+            if not (value is None or is_silent):
+                raise TypeError(f"curve_fit() takes no `{name}`: {way_out}.")
+        elif name != "maxfev":
+            close = get_close_matches(name, [*OPTIONS, *known], 1)
+            hint = f": did you mean `{close[0]}`?" if close else "."
+            raise TypeError(f"curve_fit() got an unexpected keyword argument {name!r}{hint}")
+    return max_nfev
 
 
-def parse_bounds(bounds, batch: tuple[int, ...], n: int) -> tuple[np.ndarray | None, np.ndarray | None]:
-    """Bounds of shape (n,) or (fits, n); None where there are none at all."""
-    if hasattr(bounds, "lb") and hasattr(bounds, "ub"):
-        bounds = bounds.lb, bounds.ub
-    try:
-        both = [np.asarray(bound, dtype=float) for bound in bounds]
-        lower, upper = both
-    except (TypeError, ValueError):
-        raise ValueError(f"`bounds` must be a pair of lower and upper bounds, not {bounds!r}.") from None
-    lower, upper = (_per_fit("bounds", bound, batch, n) for bound in (lower, upper))
-    if np.isnan(lower).any() or np.isnan(upper).any():
-        raise ValueError("`bounds` must not be NaN; a parameter without a bound has -inf or inf.")
-    crossed = np.argwhere(~(lower < upper))
-    if crossed.size:
-        i = tuple(crossed[0])
-        low, high = (np.broadcast_to(bound, np.broadcast_shapes(lower.shape, upper.shape))[i] for bound in
-                     (lower, upper))  # fmt: skip
-        raise ValueError(
-            f"Each lower bound must be less than its upper bound; those of parameter {i[-1]} are {low:g} and "
-            f"{high:g}. Use `fixed` for a parameter that is to stay where it is."
-        )
-    if np.isinf(lower).all() and np.isinf(upper).all():
-        return None, None
-    return lower, upper
-
-
-def _per_fit(name: str, array: np.ndarray, batch: tuple[int, ...], n: int) -> np.ndarray:
-    """Broadcast to shape (n,), or, if there is more than one row, to (fits, n)."""
-    try:
-        if array.ndim < 2:
-            return np.broadcast_to(array, (n,))
-        return np.broadcast_to(array, (*batch, n)).reshape(-1, n)
-    except ValueError:
-        raise ValueError(
-            f"`{name}` of shape {array.shape} must have the shape {(n,)}, or {(*batch, n)} with one row for "
-            "each data set."
-        ) from None
-
-
-def parse_start(p0, model: Model, sets, batch, lower, upper, is_fixed) -> Callable:
-    """Return the function that gives p0 of some data sets."""
-    n = len(model.parameters)
-    guess = model.guess if p0 is None else p0 if callable(p0) else None
-    if guess is not None:
-        return lambda chosen: _guesses(guess, sets, chosen, n)
-    if p0 is None:
-        if is_fixed.any():
-            raise ValueError("`fixed` parameters stay at `p0`: pass it.")
-        values = _feasible(lower, upper, n)
-    else:
-        try:
-            values = np.asarray(p0, dtype=float)
-        except (TypeError, ValueError):
-            raise ValueError(f"`p0` must be an array of numbers or a function, not {p0!r}.") from None
-        values = values.reshape(1) if values.ndim == 0 and n == 1 else values
-        if values.ndim == 0 or values.shape[-1] != n:
-            raise ValueError(
-                f"`p0` of shape {values.shape} must end in the number of parameters, {n}: {model.parameters}."
-            )
-        values = _per_fit("p0", values, batch, n)
-        for bound, is_out in ((lower, np.less), (upper, np.greater)):
-            if bound is not None and is_out(values, bound)[..., ~is_fixed].any():
-                raise ValueError("`p0` must lie within the `bounds`.")
-    return lambda chosen: values[as_slice(chosen)] if values.ndim == 2 else np.tile(values, (len(chosen), 1))
-
-
-def _feasible(lower, upper, n: int) -> np.ndarray:
-    """Where SciPy starts if it is not told: at 1, or within the bounds."""
-    if lower is None:
-        return np.ones(n)
-    low, high = np.isfinite(lower), np.isfinite(upper)
-    with np.errstate(invalid="ignore"):
-        centre = 0.5 * (lower + upper)
-    return np.where(low & high, centre, np.where(low, lower + 1, np.where(high, upper - 1, 1.0)))
-
-
-def _guesses(guess: Callable, sets, chosen: np.ndarray, n: int) -> np.ndarray:
-    starts = np.full((len(chosen), n), np.nan)
-    for k, i in enumerate(chosen):
-        x, y, _ = sets.one(i)
-        if y.size:
-            values = np.asarray(guess(x[0] if len(x) == 1 else x, y), dtype=float)
-            if values.shape != (n,):
-                raise ValueError(f"The guess must return {n} numbers, not an array of shape {values.shape}.")
-            starts[k] = values
-    return starts
+def check_all_finite(name: str, value) -> None:
+    """Raise if data that are not masked are infinite or NaN."""
+    for part in value if isinstance(value, list | tuple) else [value]:
+        mask, array = mask_of(part), real(name, part)
+        if not (np.isfinite(array) if mask is None else np.isfinite(array) | mask).all():
+            raise ValueError(f"`{name}` must not contain infs or NaNs, by `check_finite` or `nan_policy`.")

@@ -69,8 +69,6 @@ class DataSets:
         """Prepare the data sets with the given numbers."""
         where = as_slice(chosen)
         y = np.asarray(self.y[where])
-        if y.dtype.kind not in "biuf":
-            raise ValueError(f"`ydata` must be real numbers, not {y.dtype}.")
         x = self.x[where] if self.own_x else self.x
         used = np.isfinite(y)
         fine_x = np.isfinite(x).all(axis=-2)

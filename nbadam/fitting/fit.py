@@ -1,5 +1,6 @@
 """`curve_fit`: SciPy's function, for any number of data sets at a time."""
 
+import inspect
 import warnings
 from collections.abc import Callable, Sequence
 from math import inf
@@ -11,19 +12,12 @@ from ..checks import number
 from ..hyperparameters import choice, flag, integer
 from ..methods.minibatch import seed_numbers
 from ..status import Status
-from .arguments import (
-    check_tied,
-    count_variables,
-    parse_bounds,
-    parse_dtype,
-    parse_fixed,
-    parse_model,
-    parse_start,
-    positive,
-)
+from .arguments import check_all_finite, parse_dtype, parse_model, parse_options, positive
 from .batch import fit_all
 from .data import CorrelatedSet
+from .elementwise import check_elementwise
 from .losses import parse_loss
+from .parameters import check_tied, parse_bounds, parse_fixed, parse_start
 from .parsing import parse_data
 from .pointwise import pointwise
 from .problem import Plan
@@ -31,6 +25,8 @@ from .result import FitResult
 from .ties import Ties
 
 METHODS = ("lm", "adam")
+SCIPY_METHODS = ("trf", "dogbox")  # find the same minimum, and "lm" knows bounds
+DIFFERENCES = ("2-point", "3-point", "cs")  # derivatives are at least as good
 SEARCHES = ("never", "failed", "all")
 MAX_NFEV = {"lm": 2000, "adam": 1000}
 
@@ -50,7 +46,7 @@ def curve_fit(
     loss="linear",
     f_scale: float = 1.0,
     mask=None,
-    fixed: Sequence = (),
+    fixed: Sequence | dict = (),
     tied: dict[str, str] | None = None,
     dtype=np.float64,
     ftol: float | None = None,
@@ -61,6 +57,8 @@ def curve_fit(
     search: str = "never",
     workers: int | None = None,
     progress: bool = False,
+    nan_policy: str | None = None,
+    **options,
 ) -> FitResult:
     """Fit a model to one data set, or to each of many.
 
@@ -75,16 +73,17 @@ def curve_fit(
         value, or a tuple of them if there are several variables; a formula in `x` such as
         ``"a * exp(-b * x) + c"``, which is parsed and never evaluated; or a `Model`.
     xdata : array, shape (m,), (n_variables, m), (..., m) or (..., n_variables, m)
-        The variables: the same for all data sets, or each one's own.
+        The variables: the same for all data sets, or each one's own.  Points that are not finite, or masked,
+        are left out.
     ydata : array, shape (..., m)
         The data, one data set in each row.  Points that are not finite, or masked in a masked array,
         are left out.  Data sets of different lengths come as lists, of `xdata` and of `ydata`.
-    p0 : array, shape (n_params,) or (..., n_params), or callable, optional
-        Where to start, for all or for each.  A function is called as ``p0(x, y)`` with one data set after
-        the other, without the points that are left out.  By default the model's `guess`; without
-        one, as in SciPy, 1, or what the bounds leave of it.
+    p0 : array, shape (n_params,) or (..., n_params), dict or callable, optional
+        Where to start, for all or for each; ``{"a": 1, "b": 2}`` names the parameters.  A function is called
+        as ``p0(x, y)`` with one data set after the other, without the points that are left out.  By default
+        the model's `guess`; without one, as in SciPy, 1, or what the bounds leave of it.
     sigma : array, shape (m,), (..., m) or (m, m), optional
-        Standard errors of the data, > 0; a point whose error is NaN or infinite is left out.  For one
+        Standard errors of the data, > 0; a point whose error is NaN, infinite or masked is left out.  For one
         data set it may be the covariance matrix of the data; any `loss` is then that of the whitened
         residuals, the solution of ``L @ residuals = y - f`` for the Cholesky factor `L` of the matrix.
     absolute_sigma : bool
@@ -92,8 +91,9 @@ def curve_fit(
         ``reduced_chi2`` becomes 1.
     check_finite : bool
         Raise an error for data that are not finite, as SciPy does by default.
-    bounds : 2-tuple of arrays, or scipy.optimize.Bounds
-        Lower and upper bounds, each a number or an array of shape (n_params,) or (..., n_params).
+    bounds : 2-tuple of arrays, scipy.optimize.Bounds, or dict
+        Lower and upper bounds, each a number or an array of shape (n_params,) or (..., n_params); or those
+        of some parameters, ``{"a": (0, 5)}``.
     method : {"lm", "adam"}
         ``"lm"``: the Levenberg-Marquardt algorithm in the trust-region form of MINPACK [1]_, with bounds.
         ``"adam"``: Adam [2]_ alone, `max_nfev` steps, which seldom reaches full precision and says so.
@@ -109,10 +109,11 @@ def curve_fit(
         model is below 1e-6.
     f_scale : float
         Residual, in units of `sigma`, from which on a point counts as an outlier.
-    mask : array of bool, shape (m,) or (..., m), optional
-        True for points to leave out.
-    fixed : sequence of str or int
-        Parameters, by name or number, that stay at `p0`.
+    mask : array of bool, shape (m,), (..., m) or (...), optional
+        True for points to leave out, or for whole data sets.
+    fixed : sequence of str or int, or dict
+        Parameters, by name or number, that stay at `p0`; ``{"c": 0.5}`` says where else, with a number or
+        one for each data set.
     tied : dict of str to str, optional
         Parameters that follow from others: ``{"sigma_2": "2 * sigma_1"}``.  Their `p0` does not matter;
         their standard errors follow to first order.  They are formulas like those of a `Model`.
@@ -142,6 +143,11 @@ def curve_fit(
         Threads.  By default ``NUMBA_NUM_THREADS``, but one where this is not the main thread.
     progress : bool
         Show a progress bar (extra ``progress``).
+    nan_policy : {None, "omit", "raise"}
+        Points that are not finite are omitted unless it is ``"raise"``, or `check_finite` is True.
+    **options
+        Other arguments of SciPy's: ``maxfev`` is `max_nfev`; what has no meaning here is an error that
+        says the way out.  As `method`, ``"trf"`` and ``"dogbox"`` are ``"lm"``.
 
     Returns
     -------
@@ -200,12 +206,14 @@ def curve_fit(
     """
     for name, value in (("absolute_sigma", absolute_sigma), ("progress", progress)):
         flag(name, value)
-    if check_finite:
+    max_nfev = parse_options(options, max_nfev, inspect.signature(curve_fit).parameters)
+    if nan_policy not in (None, "omit", "raise"):
+        raise ValueError(f"`nan_policy` must be None, 'omit' or 'raise', not {nan_policy!r}.")
+    if check_finite or nan_policy == "raise":
         for name, value in (("xdata", xdata), ("ydata", ydata)):
-            parts = value if isinstance(value, list | tuple) else [value]
-            if not all(np.isfinite(np.asarray(part, dtype=float)).all() for part in parts):
-                raise ValueError(f"`{name}` must not contain infs or NaNs with `check_finite=True`.")
-    choice(*METHODS)("method", method)
+            check_all_finite(name, value)
+    method = "lm" if method in SCIPY_METHODS else choice(*METHODS)("method", method)
+    jac = None if isinstance(jac, str) and jac in DIFFERENCES else jac
     choice(*SEARCHES)("search", search)
     if search != "never" and method != "lm":
         raise ValueError(f"`search` goes with method='lm', not {method!r}.")
@@ -213,12 +221,13 @@ def curve_fit(
     if loss.is_likelihood and sigma is not None:
         raise ValueError(f"`sigma` does not go with loss={loss.name!r}: counts tell their own errors.")
     dtype = parse_dtype(dtype)
-    sets, batch, variables = parse_data(xdata, ydata, sigma, mask, count_variables(f))
+    sets, batch, variables = parse_data(f, p0, xdata, ydata, sigma, mask)
     model = parse_model(f, jac, p0, variables)
     n = len(model.parameters)
-    is_fixed = parse_fixed(fixed, model.parameters)
-    lower, upper = parse_bounds(bounds, batch, n)
-    start = parse_start(p0, model, sets, batch, lower, upper, is_fixed)
+    is_fixed, fixed_at = parse_fixed(fixed, model.parameters)
+    lower, upper = parse_bounds(bounds, batch, model.parameters)
+    start = parse_start(p0, model, sets, batch, lower, upper, is_fixed, fixed_at, tied or ())
+    check_elementwise(model, sets, start)
     ties = Ties(model, tied) if tied else None
     keep = np.ones(n, bool) if ties is None else ties.free
     check_tied(keep, is_fixed, lower, upper, model.parameters)

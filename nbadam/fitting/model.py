@@ -124,6 +124,7 @@ class Model:
             check_names(formula, tree, {*self.variables, *self.parameters}, roles)  # type: ignore[arg-type]
         self.jacobian = jacobian
         self.guess = guess
+        self.is_elementwise = tree is not None  # `check_elementwise` finds out about functions
         self.name = name or getattr(
             self._given, "__name__", type(self._given).__name__ if tree is None else "formula"
         )

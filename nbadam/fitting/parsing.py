@@ -1,17 +1,20 @@
-"""What users pass as data, checked, as data sets."""
+"""The data that users pass, checked, as data sets."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
+from .arguments import count_parameters, count_variables
+from .arrays import booleans, floats, mask_of, real
 from .data import CorrelatedSet, DataSets, RaggedSets
+from .elementwise import takes_a_number
 
 ONE_SET_ONLY = (
     "A covariance matrix as `sigma` goes with one data set, `ydata` of shape (m,): call `curve_fit` for each"
 )
 
 
-def parse_data(xdata, ydata, sigma, mask, n_variables: int | None):
+def parse_data(f, p0, xdata, ydata, sigma, mask):
     """Return the data sets, the shape of the batch, and the number of variables.
 
     Raises
@@ -20,48 +23,91 @@ def parse_data(xdata, ydata, sigma, mask, n_variables: int | None):
         If shapes do not fit each other, or the data are no real numbers.
     """
     if _is_ragged(xdata, ydata):
-        return _parse_ragged(xdata, ydata, sigma, mask, n_variables)
-    if isinstance(ydata, np.ma.MaskedArray):
-        left_out = np.ma.getmaskarray(ydata)
-        mask = left_out if mask is None else left_out | np.asarray(mask, dtype=bool)
-        ydata = ydata.data
-    y = ydata if isinstance(ydata, np.ndarray) else _real("ydata", ydata)
-    x = _real("xdata", xdata).astype(float)
+        return _parse_ragged(xdata, ydata, sigma, mask, count_variables(f))
+    left_out = mask_of(ydata)
+    x, y = floats("xdata", xdata), real("ydata", ydata)
+    sigma = None if sigma is None else floats("sigma", sigma)
+    mask = None if mask is None else booleans("mask", mask)
     if y.ndim == 0 or y.shape[-1] == 0:
         raise ValueError(f"`ydata` must not be empty and have the points on its last axis, not {y.shape}.")
+    x, y, (sigma, mask, left_out) = _without_columns(x, y, sigma, mask, left_out)
     batch, m = y.shape[:-1], y.shape[-1]
+    n_variables = count_variables(f)
     if n_variables is None:
-        n_variables = 1 if x.ndim == 1 else x.shape[-2] if x.ndim == 2 else 0
-    legal = {(m,), (n_variables, m)} if n_variables == 1 else {(n_variables, m)}
-    if x.shape in legal:
+        n_variables = _guess_variables(f, p0, x, y)
+    if x.shape == (n_variables, m) or (n_variables == 1 and x.shape == (m,)):
         x = x.reshape(n_variables, m)
     elif x.shape == (*batch, n_variables, m) or (n_variables == 1 and x.shape == (*batch, m)):
         x = x.reshape(-1, n_variables, m)
     else:
-        shapes = " or ".join(map(str, sorted(legal, key=len)))
-        raise ValueError(
-            f"`xdata` must have the shape {shapes}, or {(*batch, n_variables, m)} if each data set has its "
-            f"own, to go with {n_variables} variables and `ydata` of shape {y.shape}; it has {x.shape}. "
-            "A `Model` says how many variables there are."
-        )
+        raise ValueError(_shape_problem(x, y, n_variables))
     fits = int(np.prod(batch, dtype=int))
+    if mask is not None:
+        mask = mask[..., None] if _is_of_sets(mask, y) else mask
+    if left_out is not None:
+        mask = left_out if mask is None else left_out | _broadcast("mask", mask, y.shape)
     if sigma is not None:
-        sigma = _real("sigma", sigma)
         if m > 1 and sigma.shape[-2:] == (m, m) and sigma.shape != y.shape[-sigma.ndim :]:
             if y.ndim == 1 and sigma.ndim == 2:
                 return _correlated(x, y, sigma, mask), batch, n_variables
             raise ValueError(f"{ONE_SET_ONLY}; `ydata` has the shape {y.shape}.")
         sigma = _rows("sigma", sigma, y.shape, fits)
     if mask is not None:
-        mask = _rows("mask", np.asarray(mask, dtype=bool), y.shape, fits)
+        mask = _rows("mask", mask, y.shape, fits)
     return DataSets(x, y.reshape(fits, m), sigma, mask), batch, n_variables
 
 
+def _without_columns(x: np.ndarray, y: np.ndarray, *others):
+    """Take columns of shape (m, 1) as m points, where they can mean nothing else."""
+    if y.ndim == 2 and y.shape[1] == 1 and x.shape in (y.shape[:1], y.shape) and len(y) > 1:
+        others = tuple(o[:, 0] if o is not None and o.shape == y.shape else o for o in others)
+        y = y[:, 0]
+    if y.ndim == 1 and x.shape == (y.size, 1):
+        x = x[:, 0]
+    return x, y, others
+
+
+def _guess_variables(f, p0, x: np.ndarray, y: np.ndarray) -> int:
+    """Return how many variables the data have for a function, which does not tell."""
+    if x.ndim < 2:
+        return 1
+    if x.shape == y.shape and (x.ndim > 2 or takes_a_number(f, count_parameters(f, p0))):
+        return 1  # each data set has its own
+    return x.shape[-2]
+
+
+def _shape_problem(x: np.ndarray, y: np.ndarray, n_variables: int) -> str:
+    batch, m = y.shape[:-1], y.shape[-1]
+    if x.ndim == 1 and x.size in batch:
+        axis = batch.index(x.size)
+        return (
+            f"`ydata` of shape {y.shape} has the {x.size} points of `xdata` on axis {axis}: they belong on "
+            f"the last, `np.moveaxis(ydata, {axis}, -1)`."
+        )
+    if x.ndim == 2 and len(x) == m and (n_variables in (m, x.shape[1])):
+        return (
+            f"`xdata` of shape {x.shape} has the {m} points of `ydata` on its first axis: they belong on the "
+            "last, `xdata.T`."
+        )
+    legal = {(m,), (n_variables, m)} if n_variables == 1 else {(n_variables, m)}
+    shapes = " or ".join(map(str, sorted(legal, key=len)))
+    return (
+        f"`xdata` must have the shape {shapes}, or {(*batch, n_variables, m)} if each data set has its "
+        f"own, to go with {n_variables} variables and `ydata` of shape {y.shape}; it has {x.shape}. "
+        "A `Model` says how many variables there are."
+    )
+
+
+def _is_of_sets(mask: np.ndarray, y: np.ndarray) -> bool:
+    """Whether a mask has one entry for each data set; where it may be for points, it is."""
+    is_of_points = mask.shape == y.shape[-1:]
+    return y.ndim > 1 and mask.shape == y.shape[:-1] and not is_of_points
+
+
 def _correlated(x: np.ndarray, y: np.ndarray, covariance: np.ndarray, mask) -> CorrelatedSet:
-    covariance = covariance.astype(float)
     used = np.isfinite(x).all(axis=0) & np.isfinite(y) & np.isfinite(np.diagonal(covariance))
     if mask is not None:
-        used &= ~_broadcast("mask", np.asarray(mask, dtype=bool), y.shape)
+        used &= ~_broadcast("mask", mask, y.shape)
     return CorrelatedSet(x[:, used], y[used], covariance[np.ix_(used, used)])
 
 
@@ -74,46 +120,35 @@ def _is_ragged(xdata, ydata) -> bool:
 
 
 def _parse_ragged(xdata: Sequence, ydata: Sequence, sigma, mask, n_variables: int | None):
-    left_out = [np.ma.getmaskarray(part) if isinstance(part, np.ma.MaskedArray) else None for part in ydata]
-    y = [_real("ydata", np.ma.getdata(part)).astype(float) for part in ydata]
-    x = [np.atleast_2d(_real("xdata", part).astype(float)) for part in xdata]
-    n_variables = x[0].shape[0] if n_variables is None else n_variables
-    for i, (x_i, y_i) in enumerate(zip(x, y, strict=True)):
-        if y_i.ndim != 1 or x_i.shape != (n_variables, y_i.size):
+    xs, ys = [], []
+    for i, (x, y) in enumerate(zip(xdata, ydata, strict=True)):
+        x, y, _ = _without_columns(floats(f"xdata[{i}]", x), floats(f"ydata[{i}]", y))
+        x = np.atleast_2d(x)
+        n_variables = len(x) if n_variables is None else n_variables
+        if y.ndim != 1 or x.shape != (n_variables, y.size):
             raise ValueError(
-                f"`ydata[{i}]` of shape {y_i.shape} must be 1-D and `xdata[{i}]` of shape {x_i.shape} must "
-                f"be {(n_variables, y_i.size)}."
+                f"`ydata[{i}]` of shape {y.shape} must be 1-D and `xdata[{i}]` of shape {x.shape} must "
+                f"be {(n_variables, y.size)}."
             )
+        xs.append(x)
+        ys.append(y)
 
-    def parts(name, value, dtype):
+    def parts(name, value, convert):
         if value is None:
             return None
-        if len(value) != len(y):
-            raise ValueError(f"`{name}` must have an entry for each of {len(y)} data sets, not {len(value)}.")
-        if name == "sigma" and any(np.ndim(v) > 1 for v in value):
-            raise ValueError(f"{ONE_SET_ONLY}; there are lists of them.")
-        return [
-            _broadcast(name, np.asarray(v, dtype=dtype), y_i.shape) for v, y_i in zip(value, y, strict=True)
-        ]
+        given = 1 if (isinstance(value, np.ndarray) and value.ndim == 0) or np.isscalar(value) else len(value)
+        if given != len(ys):
+            raise ValueError(f"`{name}` must have an entry for each of {len(ys)} data sets, not {given}.")
+        arrays = [convert(f"{name}[{i}]", part) for i, part in enumerate(value)]
+        for i, (array, y) in enumerate(zip(arrays, ys, strict=True)):
+            if array.shape == (y.size, 1):
+                arrays[i] = array[:, 0]
+            elif name == "sigma" and array.ndim > 1:
+                raise ValueError(f"{ONE_SET_ONLY}; there are lists of them.")
+        return [_broadcast(name, array, y.shape) for array, y in zip(arrays, ys, strict=True)]
 
-    masks = parts("mask", mask, bool)
-    if any(part is not None for part in left_out):
-        given = masks or [False] * len(y)
-        masks = [
-            np.zeros(y_i.shape, bool) | g | (False if part is None else part)
-            for y_i, g, part in zip(y, given, left_out, strict=True)
-        ]
-    return RaggedSets(x, y, parts("sigma", sigma, float), masks), (len(y),), n_variables
-
-
-def _real(name: str, value) -> np.ndarray:
-    array = np.asarray(value)
-    if array.dtype.kind not in "biuf":
-        try:
-            array = array.astype(float)
-        except (TypeError, ValueError):
-            raise ValueError(f"`{name}` must be an array of real numbers, not {array.dtype}.") from None
-    return array
+    sets = RaggedSets(xs, ys, parts("sigma", sigma, floats), parts("mask", mask, booleans))
+    return sets, (len(ys),), n_variables
 
 
 def _rows(name: str, array: np.ndarray, shape: tuple[int, ...], fits: int) -> np.ndarray:

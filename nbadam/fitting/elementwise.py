@@ -1,0 +1,112 @@
+"""Tell functions of a point from functions of the whole array: SciPy's users may write either."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from .model import Model
+
+POINTS = 8  # at which the two are compared
+DATA_SETS = 32  # in which points are looked for that differ
+TOLERANCE = 1e-9  # of the largest value; NumPy's functions differ by some units of rounding
+
+
+def check_elementwise(model: Model, sets, start: Callable[[np.ndarray], np.ndarray]) -> None:
+    """Raise if a model's function, or Jacobian, does not treat each point by itself.
+
+    Kernels call the function with one point at a time, in which ``x / np.max(x)`` is 1.  Plain Python
+    evaluates it here on an array of some points, in another order, and on each of them; a function that
+    takes no arrays passes.  What has passed on points that differ is not evaluated again.
+
+    Parameters
+    ----------
+    model : Model
+    sets : DataSets or RaggedSets
+    start : callable
+        p0 of the data sets with given numbers.
+    """
+    if model.is_elementwise:
+        return
+    for number in range(min(sets.fits, DATA_SETS)):
+        x = _some_points(sets.one(number)[0])
+        if x.shape[1] > 1:
+            break
+    else:
+        return
+    p0 = np.array(start(np.array([number]))[0], dtype=float)
+    p0[~np.isfinite(p0)] = 1
+    near = p0 + np.where(p0 == 0, 1, p0) * 0.01 * (1 + np.arange(p0.size) * 0.618 % 1)
+    known = [_is_elementwise(model, function, x, p) for function in _functions(model) for p in (p0, near)]
+    model.is_elementwise = all(known) and bool((x != x[:, :1]).any(axis=1).all())
+
+
+def takes_a_number(function: Callable, count: int) -> bool:
+    """Whether a function's first argument may be a number, not only a tuple of them."""
+    with np.errstate(all="ignore"):
+        try:
+            function(np.float64(0.5), *np.ones(count))
+        except (TypeError, IndexError):
+            return False
+        except Exception:
+            return True
+    return True
+
+
+def _functions(model: Model) -> list[Callable]:
+    functions = [model.function] if model.jacobian is None else [model.function, model.jacobian]
+    return [getattr(function, "py_func", function) for function in functions]
+
+
+def _some_points(x: np.ndarray) -> np.ndarray:
+    """Choose points that differ, and not in their order: shape (n_variables, POINTS) or less."""
+    distinct = np.unique(x[:, :: max(1, x.shape[1] // 1000)], axis=1)
+    some = distinct[:, np.linspace(0, distinct.shape[1] - 1, POINTS).round().astype(int)]
+    some = np.unique(some, axis=1)
+    return np.concatenate([some[:, 1::2], some[:, ::-2]], axis=1) if some.shape[1] > 2 else some[:, ::-1]
+
+
+def _is_elementwise(model: Model, function: Callable, x: np.ndarray, parameters: np.ndarray) -> bool:
+    """Raise if the values differ; return whether they could be compared, or arrays are refused."""
+    count = x.shape[1]
+    points = [x[0, k] if len(x) == 1 else tuple(x[:, k]) for k in range(count)]
+    together = _values(function, x[0].copy() if len(x) == 1 else x.copy(), parameters, count)
+    if together is None:
+        return _values(function, points[0], parameters, 1) is not None
+    apart = [_values(function, point, parameters, 1) for point in points]
+    values = [value for value in apart if value is not None]
+    if len(values) == count:
+        each = np.concatenate(values, axis=1)
+        if each.shape == together.shape and _agree(together, each):
+            return True
+    raise ValueError(
+        f"The model `{model.name}` uses more of its first argument than one point (a maximum, a mean, a sum, "
+        "an order ...): its values on an array are not those point by point, which is how it is fitted. "
+        "Compute such numbers before and refer to them as constants, or pass them as another variable, "
+        "`xdata` of shape (2, m), where they differ between data sets."
+    )
+
+
+def _agree(a: np.ndarray, b: np.ndarray) -> bool:
+    finite = np.isfinite(a)
+    if (finite != np.isfinite(b)).any():
+        return False
+    difference = np.abs(np.where(finite, a, 0) - np.where(finite, b, 0)).max(axis=1)
+    return bool((difference <= TOLERANCE * np.abs(np.where(finite, a, 0)).max(axis=1)).all())
+
+
+def _values(function: Callable, x, parameters: np.ndarray, count: int) -> np.ndarray | None:
+    """Evaluate plain Python; shape (1, count), or (n_params, count) for a Jacobian; None if it raises."""
+    with np.errstate(all="ignore"):
+        try:
+            result = function(x, *parameters)
+            rows = result if isinstance(result, tuple) else (result,)
+            return np.stack([_row(row, count) for row in rows])
+        except Exception:  # a user's function may raise anything
+            return None
+
+
+def _row(value, count: int) -> np.ndarray:
+    value = np.asarray(value, dtype=float)
+    if value.size == 1:
+        return np.full(count, value.reshape(()))
+    return value if value.ndim == 1 else np.full(count, np.nan)  # a row of another length agrees with nothing

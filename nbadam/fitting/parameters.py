@@ -1,0 +1,209 @@
+"""The arguments that say something of each parameter: starts, bounds, and which of them are not fitted."""
+
+from collections.abc import Callable, Iterable
+
+import numpy as np
+
+from ..checks import shown
+from .arrays import real, unmasked
+from .data import as_slice
+from .model import Model
+
+PAIR = "a pair of lower and upper bounds, or a dict of such pairs by name"
+
+
+def parse_fixed(fixed, parameters: tuple[str, ...]) -> tuple[np.ndarray, dict[int, np.ndarray]]:
+    """Return which parameters are fixed, shape (n,), and the values of those that do not stay at p0."""
+    given = fixed if isinstance(fixed, dict) else {}
+    names = [fixed] if isinstance(fixed, str) or not isinstance(fixed, Iterable) else list(fixed)
+    numbers = [_number_of("fixed", name, parameters) for name in names]
+    is_fixed = np.zeros(len(parameters), bool)
+    is_fixed[numbers] = True
+    if is_fixed.all():
+        raise ValueError("`fixed` leaves no parameter to fit.")
+    values = {i: unmasked("fixed", given[name]) for i, name in zip(numbers, names, strict=True) if given}
+    if not all(np.isfinite(value).all() for value in values.values()):
+        raise ValueError(f"`fixed` must give finite values, not {shown(fixed)}.")
+    return is_fixed, values
+
+
+def _number_of(argument: str, name, parameters: tuple[str, ...]) -> int:
+    if isinstance(name, str) and name in parameters:
+        return parameters.index(name)
+    is_integer = isinstance(name, int | np.integer) and not isinstance(name, bool)
+    if is_integer and argument == "fixed" and 0 <= name < len(parameters):
+        return int(name)
+    numbers = " or their numbers" if argument == "fixed" else ""
+    raise ValueError(f"`{argument}` must list names of {parameters}{numbers}, not {shown(name)}.")
+
+
+def check_tied(keep, is_fixed, lower, upper, parameters) -> None:
+    """Raise if a tied parameter is fixed or bounded, or if nothing is left to fit."""
+    bounded = np.zeros(len(parameters), bool)
+    for bound in (lower, upper):
+        if bound is not None:
+            bounded |= np.isfinite(bound.reshape(-1, len(parameters))).any(axis=0)
+    for what, has in (("fixed", is_fixed), ("bounded", bounded)):
+        if (has & ~keep).any():
+            name = parameters[int(np.argmax(has & ~keep))]
+            raise ValueError(f"`{name}` is tied: it cannot be {what} as well.")
+    if is_fixed[keep].all():
+        raise ValueError("`fixed` and `tied` leave no parameter to fit.")
+
+
+def parse_bounds(bounds, batch: tuple[int, ...], parameters: tuple[str, ...]):
+    """Return lower and upper bounds of shape (n,) or (fits, n); None where there are none at all."""
+    n = len(parameters)
+    if hasattr(bounds, "lb") and hasattr(bounds, "ub"):
+        bounds = bounds.lb, bounds.ub
+    if isinstance(bounds, dict):
+        bounds = _bounds_by_name(bounds, parameters)
+    if not isinstance(bounds, Iterable) or isinstance(bounds, str) or len(list(bounds)) != 2:
+        raise ValueError(f"`bounds` must be {PAIR}, not {shown(bounds)}.")
+    lower, upper = (_per_fit("bounds", unmasked("bounds", bound), batch, n) for bound in bounds)
+    if np.isnan(lower).any() or np.isnan(upper).any():
+        raise ValueError("`bounds` must not be NaN; a parameter without a bound has -inf or inf.")
+    crossed = np.argwhere(~(lower < upper))
+    if crossed.size:
+        i = tuple(crossed[0])
+        low, high = (np.broadcast_to(bound, np.broadcast_shapes(lower.shape, upper.shape))[i] for bound in
+                     (lower, upper))  # fmt: skip
+        raise ValueError(
+            f"Each lower bound must be less than its upper bound; those of parameter {i[-1]} are {low:g} and "
+            f"{high:g}. Use `fixed` for a parameter that is to stay where it is."
+        )
+    if np.isinf(lower).all() and np.isinf(upper).all():
+        return None, None
+    return lower, upper
+
+
+def _bounds_by_name(bounds: dict, parameters: tuple[str, ...]) -> list[np.ndarray]:
+    """Return lower and upper bounds as arrays whose last axis is that of the parameters."""
+    columns = [[np.array(-np.inf)] * len(parameters), [np.array(np.inf)] * len(parameters)]
+    for name, pair in bounds.items():
+        i = _number_of("bounds", name, parameters)
+        if not isinstance(pair, list | tuple | np.ndarray) or len(pair) != 2:
+            raise ValueError(f"`bounds` must be {PAIR}, not {shown(pair)} for {name!r}.")
+        for column, bound in zip(columns, pair, strict=True):
+            column[i] = column[i] if bound is None else unmasked("bounds", bound)
+    return [_stacked("bounds", column) for column in columns]
+
+
+def _stacked(name: str, columns: list[np.ndarray]) -> np.ndarray:
+    try:
+        return np.stack(np.broadcast_arrays(*columns), axis=-1)
+    except ValueError:
+        shapes = ", ".join(str(column.shape) for column in columns)
+        raise ValueError(f"The entries of `{name}` must go together; their shapes are {shapes}.") from None
+
+
+def _per_fit(name: str, array: np.ndarray, batch: tuple[int, ...], n: int) -> np.ndarray:
+    """Broadcast to shape (n,), or, if there is more than one row, to (fits, n)."""
+    try:
+        if array.ndim < 2:
+            return np.broadcast_to(array, (n,))
+        return np.broadcast_to(array, (*batch, n)).reshape(-1, n)
+    except ValueError:
+        raise ValueError(
+            f"`{name}` of shape {array.shape} must have the shape {(n,)}, or {(*batch, n)} with one row for "
+            "each data set."
+        ) from None
+
+
+def parse_start(p0, model: Model, sets, batch, lower, upper, is_fixed, values, tied) -> Callable:
+    """Return the function that gives p0 of some data sets, shape (fits, n).
+
+    Parameters
+    ----------
+    p0 : array, dict, callable or None
+    values : dict of int to array
+        Values of fixed parameters, numbers or of the batch's shape.
+    tied : collection of str
+        Parameters whose p0 does not matter.
+    """
+    begun = _start_of_all(p0, model, sets, batch, lower, upper, is_fixed, values, tied)
+    columns = {i: _per_set(value, batch, sets.fits) for i, value in values.items()}
+
+    def start(chosen: np.ndarray) -> np.ndarray:
+        starts = begun(chosen)
+        if columns:
+            starts = np.array(starts)
+            for i, column in columns.items():
+                starts[:, i] = column[chosen]
+        return starts
+
+    return start
+
+
+def _per_set(value: np.ndarray, batch: tuple[int, ...], fits: int) -> np.ndarray:
+    try:
+        return np.broadcast_to(value, batch).reshape(fits)
+    except ValueError:
+        raise ValueError(
+            f"A value of `fixed` of shape {value.shape} must be one number, or have the shape of the batch, "
+            f"{batch}."
+        ) from None
+
+
+def _start_of_all(p0, model: Model, sets, batch, lower, upper, is_fixed, values, tied) -> Callable:
+    n = len(model.parameters)
+    guess = model.guess if p0 is None else p0 if callable(p0) else None
+    if guess is not None:
+        return lambda chosen: _guesses(guess, sets, chosen, n)
+    if p0 is None:
+        open_ones = [name for i, name in enumerate(model.parameters) if is_fixed[i] and i not in values]
+        if open_ones:
+            raise ValueError(
+                f"`fixed` parameters stay at `p0`: pass it, or `fixed={{{open_ones[0]!r}: value}}`."
+            )
+        starts = _feasible(lower, upper, n)
+    else:
+        if isinstance(p0, dict):
+            p0 = _start_by_name(p0, model.parameters, values, tied)
+        if isinstance(p0, str):
+            raise ValueError(f"`p0` must be an array of numbers or a function, not {shown(p0)}.")
+        starts = unmasked("p0", p0)
+        starts = starts.reshape(1) if starts.ndim == 0 and n == 1 else starts
+        if starts.ndim == 0 or starts.shape[-1] != n:
+            raise ValueError(
+                f"`p0` of shape {starts.shape} must end in the number of parameters, {n}: {model.parameters}."
+            )
+        starts = _per_fit("p0", starts, batch, n)
+        for bound, is_out in ((lower, np.less), (upper, np.greater)):
+            if bound is not None and is_out(starts, bound)[..., ~is_fixed].any():
+                raise ValueError("`p0` must lie within the `bounds`.")
+    return lambda chosen: starts[as_slice(chosen)] if starts.ndim == 2 else np.tile(starts, (len(chosen), 1))
+
+
+def _start_by_name(p0: dict, parameters: tuple[str, ...], values, tied) -> np.ndarray:
+    columns: list = [None] * len(parameters)
+    for name, value in p0.items():
+        columns[_number_of("p0", name, parameters)] = unmasked("p0", value)
+    for i, name in enumerate(parameters):
+        if columns[i] is None:
+            if i not in values and name not in tied:
+                raise ValueError(f"`p0` must have an entry for {name!r}, too: {shown(p0)} has none.")
+            columns[i] = np.array(1.0)
+    return _stacked("p0", columns)
+
+
+def _feasible(lower, upper, n: int) -> np.ndarray:
+    """Where SciPy starts if it is not told: at 1, or within the bounds."""
+    if lower is None:
+        return np.ones(n)
+    low, high = np.isfinite(lower), np.isfinite(upper)
+    with np.errstate(invalid="ignore"):
+        centre = 0.5 * (lower + upper)
+    return np.where(low & high, centre, np.where(low, lower + 1, np.where(high, upper - 1, 1.0)))
+
+
+def _guesses(guess: Callable, sets, chosen: np.ndarray, n: int) -> np.ndarray:
+    starts = np.full((len(chosen), n), np.nan)
+    for k, i in enumerate(chosen):
+        x, y, _ = sets.one(i)
+        if y.size:
+            values = real("p0", guess(x[0] if len(x) == 1 else x, y))
+            if values.shape != (n,):
+                raise ValueError(f"The guess must return {n} numbers, not an array of shape {values.shape}.")
+            starts[k] = values
+    return starts
