@@ -1,11 +1,11 @@
 """Stochastic gradient optimization for NumPy, SciPy and Numba."""
 
-import time
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from . import models, rules, schedules, vector_math
+    from ._cache import clear_cache
     from .batches import BatchResult, BatchStatus, minimize_batch
     from .fitting import FitResult, Model, curve_fit
     from .methods import (
@@ -49,8 +49,6 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-imported_at = time.time()  # what is edited after that is not what this process runs: see `_fingerprint`
-
 __all__ = [
     "SGD",
     "Adadelta",
@@ -79,6 +77,7 @@ __all__ = [
     "adam",
     "adamax",
     "adamw",
+    "clear_cache",
     "curve_fit",
     "deserialize",
     "ftrl",
@@ -108,6 +107,7 @@ _HOMES = {
     "IndexedSlices": "sparse",
     "Model": "fitting",
     "Status": "status",
+    "clear_cache": "_cache",
     "curve_fit": "fitting",
     "deserialize": "optimizers",
     "get": "optimizers",

@@ -1,89 +1,469 @@
-"""What the machine code of a kernel depends on, as the digest that goes into its name."""
+"""Digests of functions: equal only if everything that decides about their results is equal.
 
+Neither a file, a time, a line nor a name is evidence.  A digest covers the code with its constants
+and names, defaults, closures, the globals and attributes that the code mentions, and what Numba
+compiles in place of a call, each of them all the way down.
+"""
+
+import builtins
+import ctypes
+import dis
+import functools
 import hashlib
-import inspect
 import os
-import pickle
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from types import CodeType
-from typing import Any
+import struct
+import sys
+import weakref
+from collections.abc import Callable
+from enum import Enum
+from types import (
+    BuiltinFunctionType,
+    CellType,
+    CodeType,
+    FunctionType,
+    MemberDescriptorType,
+    MethodType,
+    ModuleType,
+    NoneType,
+)
+from typing import Any, NamedTuple
 
 import numba
+import numpy as np
 from llvmlite import binding as llvm
+from numba import types
+from numba.core.ccallback import CFunc
+from numba.core.extending import _Intrinsic
+from numba.core.imputils import builtin_registry as lowerings
+from numba.core.typing.templates import builtin_registry as typings
 from numba.extending import is_jitted
 
-from . import imported_at
-
 # Settings of Numba that change the machine code.
-SETTINGS = "BOUNDSCHECK CPU_FEATURES CPU_NAME DEBUGINFO_DEFAULT ENABLE_AVX LOOP_VECTORIZE OPT SLP_VECTORIZE"
-COMPILER = Path(__file__).with_name("_jit.py")
-LIBRARIES = "numpy", "numba", "llvmlite"  # compiled from what this Numba knows of them, not from their text
-GENERATED = (
-    "nbadam_generated_"  # begins the names of files that are named by their content: nobody edits them
+SETTINGS = (
+    "BOUNDSCHECK CPU_FEATURES CPU_NAME DEBUGINFO_DEFAULT DISABLE_INTEL_SVML ENABLE_AVX LLVM_REFPRUNE_FLAGS "
+    "LLVM_REFPRUNE_PASS LOOP_VECTORIZE OPT SLP_VECTORIZE"
 )
+LIBRARIES = "numpy", "numba", "llvmlite", "scipy"  # their objects are known by name and version
+COMPILED = "builtins", "math", "cmath", "_operator"  # so are the functions and types that C defines here
+ACTING = f"{__name__.partition('.')[0]}.dual"  # acts by what it registers for operators and NumPy's functions
+PACKAGE = __name__.partition(".")[0]
+MISSING = object()
+FunctionPointer: type = ctypes._CFuncPtr  # type: ignore[attr-defined]
+# Parts of a class that say nothing about its behaviour, or that Python makes.
+SILENT = {
+    "__dict__", "__weakref__", "__doc__", "__module__", "__firstlineno__", "__static_attributes__",
+    "__annotations__", "__annotate__", "__annotate_func__", "_abc_impl", "__abstractmethods__",
+}  # fmt: skip
 
 
-def fingerprint(kernel: Callable, signature) -> str:
-    """Digest of all that decides about the machine code; empty where no later process could know it.
+class OpaqueError(TypeError):
+    """An object that could change without a digest telling so."""
 
-    That is so with functions that have no file (in notebooks, zip files), with a file that was
-    edited since this process began, and with compiled functions of a user, which Numba may pickle
-    under random names.
+
+class Names(NamedTuple):
+    """Names in a function's code, and in the functions inside it."""
+
+    variables: tuple[str, ...]  # globals and builtins
+    attributes: tuple[str, ...]
+
+
+def fingerprint(kernel: Callable, *settings) -> str:
+    """Return a digest of everything the machine code depends on, or '' if another process cannot tell.
+
+    Parameters
+    ----------
+    kernel : function
+        The function to compile.
+    *settings
+        The signature and the options of the compiler; their `repr` counts.
     """
-    settings = [getattr(numba.config, setting) for setting in SETTINGS.split()]
-    target = numba.__version__, llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
-    digest = hashlib.sha256(repr((settings, target, signature)).encode())
-    files = {str(COMPILER)}
+    numbas = [getattr(numba.config, setting, None) for setting in SETTINGS.split()]
+    target = llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten(), llvm.get_process_triple()
+    python = sys.implementation.cache_tag, getattr(sys, "abiflags", ""), np.__version__, numba.__version__
+    digest = Digest()
     try:
-        for name, value in reached("", kernel, set()):
-            if is_jitted(value) and not value.__module__.startswith(__package__):
-                return ""
-            if _is_function(value):
-                function = inspect.unwrap(value)
-                code = function.__code__
-                files.add(code.co_filename)
-                value = code.co_firstlineno, code.co_linetable, code.co_code, function.__defaults__
-            digest.update(pickle.dumps((name, value)))
-        for file in sorted(files):
-            status = os.stat(file)
-            is_generated = Path(file).name.startswith(GENERATED)
-            if not is_generated and max(status.st_mtime, status.st_ctime) > imported_at:
-                return ""
-            digest.update(Path(file).read_bytes())
-    except (OSError, TypeError, AttributeError, pickle.PicklingError):
+        digest.add(repr((settings, numbas, target, python)))
+        digest.add(kernel)
+    except OpaqueError:
         return ""
-    return digest.hexdigest()[:12]
+    return digest.hexdigest() if digest.is_portable else ""
 
 
-def reached(name: str, value, seen: set, names: frozenset[str] = frozenset()) -> Iterator[tuple[str, Any]]:
-    """Names and values of a function and all that it refers to, itself or through other functions.
+def identify(*objects) -> tuple[str, int]:
+    """Return the digest of some objects in this process, and how many bytes of arrays are in them.
 
-    Of a user's module that is what has one of the `names` that the function mentions: machine code holds
-    the values as they were.
+    No two digests of objects that may change unseen are equal.
     """
-    if inspect.ismodule(value):
-        yield name, value.__name__
-        if value.__name__.partition(".")[0] not in LIBRARIES and (value, names) not in seen:
-            seen.add((value, names))
-            for attribute in sorted(names):
-                if hasattr(value, attribute):
-                    yield from reached(f"{name}.{attribute}", getattr(value, attribute), seen, names)
-        return
-    library = (getattr(value, "__module__", None) or "").partition(".")[0]
-    if callable(value) and library in LIBRARIES:
-        yield name, f"{value.__module__}.{getattr(value, '__qualname__', value)}"
-        return
-    yield name, value
-    if _is_function(value) and value not in seen:
-        seen.add(value)
-        function = inspect.unwrap(value)
-        names = mentioned(function.__code__)
-        variables = {name: function.__globals__[name] for name in names & function.__globals__.keys()}
-        cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
-        variables |= {name: cell.cell_contents for name, cell in cells}
-        for variable in sorted(variables):
-            yield from reached(variable, variables[variable], seen, names)
+    digest = Digest()
+    try:
+        digest.add(objects)
+    except Exception:  # functions may refer to anything
+        return os.urandom(16).hex(), 0
+    return digest.hexdigest(), digest.nbytes
+
+
+class Digest:
+    """Digest of any number of objects.
+
+    Attributes
+    ----------
+    is_portable : bool
+        Whether the same digest in another process means the same; addresses in memory do not last.
+    nbytes : int
+        Size of the arrays among the objects.
+    """
+
+    def __init__(self, *, inside_package: bool = False) -> None:
+        self._hash = hashlib.blake2b(digest_size=16)
+        self._seen: dict[Any, tuple[int, Any]] = {}  # the objects too: an id is unique only while they live
+        self._inside_package = inside_package
+        self.is_portable = True
+        self.nbytes = 0
+
+    def hexdigest(self) -> str:
+        """Return the digest of everything added so far."""
+        return self._hash.hexdigest()
+
+    def add(self, value, attributes: tuple[str, ...] = ()) -> None:
+        """Add an object with everything it refers to; of a module only the `attributes` with these names.
+
+        Raises
+        ------
+        OpaqueError
+            If it could change without the digest telling so.
+        """
+        put = PLAIN.get(type(value))
+        if put is not None:
+            self._put(type(value).__name__, put(value))
+            return
+        if type(value) is tuple:  # immutable: whether two of them are one differs between processes
+            self._items(value, attributes)
+            return
+        if type(value) is CodeType:
+            self._put("code", _of_code(value))
+            return
+        if self._named(value):
+            return
+        key = (id(value), attributes) if isinstance(value, ModuleType) else id(value)
+        if key in self._seen:
+            self._put("seen", b"%d" % self._seen[key][0])
+            return
+        self._seen[key] = len(self._seen), value
+        if isinstance(value, FunctionType):
+            self._function(value)
+        elif isinstance(value, ModuleType):
+            self._module(value, attributes)
+        elif isinstance(value, tuple | list | dict | set | frozenset):
+            self._container(value, attributes)
+        else:
+            self._object(value, attributes)
+
+    def _put(self, kind: str, data: bytes = b"") -> None:
+        self._hash.update(b"%s %d " % (kind.encode(), len(data)) + data)
+
+    def _named(self, value) -> bool:
+        """Add an object of a library by its name, if it is what has that name there."""
+        name = library_name(value)
+        if name is None:
+            return False
+        version = getattr(sys.modules[name.partition(".")[0]], "__version__", "")
+        self._put("library", f"{name} {version}".encode())
+        for implementation in _implementations_of(value):
+            if not implementation.is_of_library:
+                self.add((implementation.options, implementation.functions))
+        return True
+
+    def _function(self, function: FunctionType) -> None:
+        if not self._inside_package and _belongs_to_package(function) and _is_in(ACTING, function):
+            self._put("subpackage", _of_subpackage())
+        if not self._inside_package and function.__closure__ is None and _belongs_to_package(function):
+            # Functions of nbadam refer to nothing that changes, but some of them to much.
+            self._put("package", _of_package(function))
+            return
+        code = function.__code__
+        names = _names(code)
+        self._put("function", _of_code(code))
+        self.add(function.__defaults__)
+        self.add(function.__kwdefaults__)
+        for cell in function.__closure__ or ():
+            self.add(cell, names.attributes)
+        for name in names.variables:
+            value = function.__globals__.get(name, MISSING)
+            value = vars(builtins).get(name, MISSING) if value is MISSING else value
+            self._put("global", name.encode())
+            if value is not MISSING:
+                self.add(value, names.attributes)
+        for name in ("__wrapped__", "__signature__"):  # of which `inspect.signature` reads the arguments
+            if name in function.__dict__:
+                self._put(name, repr(function.__dict__[name]).encode() if name == "__signature__" else b"")
+                if name == "__wrapped__":
+                    self.add(function.__dict__[name], names.attributes)
+        for implementation in _implementations_of(function):
+            self.add((implementation.options, implementation.functions))
+
+    def _module(self, module: ModuleType, attributes: tuple[str, ...]) -> None:
+        self._put("module", module.__name__.encode())
+        is_lenient = self._inside_package or module.__name__.partition(".")[0] in (*LIBRARIES, *COMPILED)
+        for name in attributes:
+            try:
+                value = getattr(module, name)
+            except AttributeError:
+                continue
+            self._put("attribute", name.encode())
+            try:
+                self.add(value, attributes)
+            except OpaqueError:
+                if not is_lenient:
+                    raise
+
+    def _container(self, value, attributes: tuple[str, ...]) -> None:
+        self.add(type(value))
+        if isinstance(value, dict):
+            self._items(value.items(), attributes)
+        elif isinstance(value, set | frozenset):
+            self._put("set", b"".join(sorted(self._alone(item) for item in value)))
+        else:
+            self._items(value, attributes)
+        self.add(getattr(value, "__dict__", None))
+
+    def _items(self, values, attributes: tuple[str, ...]) -> None:
+        self._put("items", b"%d" % len(values))
+        for value in values:
+            self.add(value, attributes)
+
+    def _alone(self, value) -> bytes:
+        digest = Digest(inside_package=self._inside_package)
+        digest.add(value)
+        self.is_portable &= digest.is_portable
+        return digest._hash.digest()
+
+    def _object(self, value, attributes: tuple[str, ...]) -> None:
+        """Add an object that is neither a function, a module nor a container."""
+        self._put("object", type(value).__name__.encode())
+        if isinstance(value, type):
+            self._class(value)
+        elif isinstance(value, Enum):
+            self.add(type(value))
+            self.add(value.name)
+        elif isinstance(value, CellType):
+            try:
+                contents = value.cell_contents
+            except ValueError:  # empty
+                return
+            self.add(contents, attributes)
+        elif type(value) in (np.ndarray, np.memmap):
+            self._array(value)
+        elif isinstance(value, np.generic):
+            self._array(np.asarray(value))
+        elif isinstance(value, np.dtype | range | slice):
+            self._put("text", repr(value).encode())
+        elif isinstance(value, types.Type) and (self._inside_package or library_name(type(value))):
+            self._put("type", repr(value).encode())
+        elif is_jitted(value):
+            # Numba may have compiled it before something that it refers to was changed.
+            self.is_portable &= _belongs_to_package(value.py_func)
+            self.add(value.py_func)
+            self._put("options", repr(sorted(value.targetoptions.items())).encode())
+            self._put("locals", repr(value.locals).encode())
+        elif isinstance(value, _Intrinsic):
+            self.add(value._defn)
+        elif isinstance(value, FunctionPointer):  # of a C function
+            self.is_portable = False
+            pointer: Any = value
+            address = ctypes.cast(pointer, ctypes.c_void_p).value
+            self._put("pointer", repr((address, pointer.argtypes, pointer.restype)).encode())
+        elif isinstance(value, CFunc):
+            self.is_portable = False
+            self._put("pointer", repr((value.address, vars(value)["_sig"])).encode())
+        elif isinstance(value, staticmethod | classmethod):
+            self.add(value.__func__)
+        elif isinstance(value, property):
+            self.add((value.fget, value.fset, value.fdel))
+        elif isinstance(value, MethodType):
+            self.add((value.__func__, value.__self__))
+        elif isinstance(value, functools.partial):
+            self.add((value.func, value.args, value.keywords))
+        elif isinstance(value, MemberDescriptorType):
+            self._put("slot", value.__name__.encode())
+        elif not self._inside_package:
+            raise OpaqueError(f"{type(value).__qualname__} {value!r}")
+
+    def _class(self, cls: type) -> None:
+        self._put("class", cls.__qualname__.encode())
+        for base in cls.__bases__:
+            self.add(base)
+        if issubclass(cls, Enum):
+            self.add({name: member.value for name, member in cls.__members__.items()})
+        elif issubclass(cls, tuple) and "_fields" in vars(cls):  # the rest is made from these
+            self.add((vars(cls)["_fields"], vars(cls).get("_field_defaults")))
+        else:
+            for name, value in vars(cls).items():
+                if name not in SILENT:
+                    self._put("attribute", name.encode())
+                    self.add(value)
+
+    def _array(self, array: np.ndarray) -> None:
+        if array.dtype.hasobject:
+            raise OpaqueError("an array of objects")
+        layout = array.shape, array.strides, array.flags.aligned, array.flags.writeable
+        self._put("array", repr((array.dtype, layout)).encode())
+        if array.nbytes:
+            self._hash.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+        self.nbytes += array.nbytes
+
+
+PLAIN: dict[type, Callable[[Any], bytes]] = {
+    NoneType: lambda value: b"",
+    type(Ellipsis): lambda value: b"",
+    bool: lambda value: b"%d" % value,
+    int: lambda value: b"%x" % value,  # decimal digits of huge numbers are forbidden
+    float: lambda value: struct.pack("<d", value),
+    complex: lambda value: struct.pack("<dd", value.real, value.imag),
+    str: lambda value: value.encode("utf-8", "surrogatepass"),
+    bytes: lambda value: value,
+}
+
+
+class Implementation(NamedTuple):
+    """Functions that Numba calls to compile a call of another function, and the options that it uses."""
+
+    options: str
+    functions: tuple[Callable, ...]
+    is_of_library: bool  # or of this package
+
+
+# By the id of the function, which Numba's registries keep alive, and the place in the registry.
+_implementations: dict[int, dict[tuple[str, int], Implementation]] = {}
+_read = {"typings": 0, "lowerings": 0}  # entries of Numba's registries that are in `_implementations`
+
+
+def _implementations_of(function) -> list[Implementation]:
+    """Return what was registered with Numba for a function by `overload`, `lower_builtin` and their like."""
+    start = _read["typings"]
+    entries = typings.globals[start:]
+    for place, (key, template) in enumerate(entries, start):
+        for number, cls in enumerate(getattr(template, "templates", (template,))):
+            own = getattr(cls, "_overload_func", None)
+            functions = [own] if own else [f for f in vars(cls).values() if isinstance(f, FunctionType)]
+            options = sorted(getattr(cls, "_jit_options", {}).items()), getattr(cls, "_inline", None)
+            _remember(key, (f"typing {number}", place), repr(options), functions)
+    _read["typings"] = start + len(entries)  # two threads may read the same: it comes to the same
+    start = _read["lowerings"]
+    lowered = lowerings.functions[start:]
+    for place, (lower, key, arguments) in enumerate(lowered, start):
+        _remember(key, ("lowering", place), repr(arguments), [lower])
+    _read["lowerings"] = start + len(lowered)
+    return list(_implementations.get(id(function), {}).values())
+
+
+def _remember(key, place: tuple[str, int], options: str, functions: list[Callable]) -> None:
+    roots = {getattr(f, "__globals__", {}).get("__name__", "numba").partition(".")[0] for f in functions}
+    implementation = Implementation(options, tuple(functions), roots <= {*LIBRARIES, PACKAGE})
+    _implementations.setdefault(id(key), {})[place] = implementation
+
+
+def library_name(value) -> str | None:
+    """Return the qualified name of an object of a library that is known by it."""
+    module = getattr(value, "__module__", None)
+    name = getattr(value, "__qualname__", None) or getattr(value, "__name__", None)
+    if isinstance(value, np.ufunc):
+        module = module or "numpy"
+    if not (isinstance(module, str) and isinstance(name, str)):
+        return None
+    if module in COMPILED:
+        # Python can define functions and types in a module of that name, too.
+        is_static = isinstance(value, type) and not value.__flags__ & (1 << 9)  # Py_TPFLAGS_HEAPTYPE
+        if not (is_static or isinstance(value, BuiltinFunctionType)):
+            return None
+    elif module.partition(".")[0] not in LIBRARIES:
+        return f"enum.{name}" if value in ENUMS else None
+    found = sys.modules.get(module)
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    return f"{module}.{name}" if found is value else None
+
+
+def _belongs_to_package(function) -> bool:
+    name = getattr(function, "__globals__", {}).get("__name__", "")
+    return name.startswith(f"{PACKAGE}.") and vars(sys.modules.get(name, builtins)) is function.__globals__
+
+
+def _is_in(package: str, function) -> bool:
+    name = getattr(function, "__globals__", {}).get("__name__", "")
+    return name == package or name.startswith(f"{package}.")
+
+
+@functools.cache
+def _of_subpackage() -> bytes:
+    """Return the digest of all of `ACTING`, with what it has registered with Numba."""
+    digest = Digest(inside_package=True)
+    for name in sorted(name for name in sys.modules if f"{name}.".startswith(f"{ACTING}.")):
+        for item in sorted(vars(sys.modules[name]).items()):
+            if not item[0].startswith("__"):
+                digest.add(item)
+    _implementations_of(None)
+    for implementations in list(_implementations.values()):
+        for implementation in implementations.values():
+            if any(_is_in(ACTING, function) for function in implementation.functions):
+                digest.add((implementation.options, implementation.functions))
+    return digest._hash.digest()
+
+
+@functools.cache
+def _of_package(function: FunctionType) -> bytes:
+    digest = Digest(inside_package=True)
+    digest.add(function)
+    return digest._hash.digest()
+
+
+# --- Code ----------------------------------------------------------------------------------------
+
+_codes: dict[int, tuple[weakref.ref, bytes, Names]] = {}
+
+
+def _of_code(code: CodeType) -> bytes:
+    """Return the digest of a code object, whose file, lines and name do not count."""
+    return _read_code(code)[1]
+
+
+def _names(code: CodeType) -> Names:
+    return _read_code(code)[2]
+
+
+def _read_code(code: CodeType) -> tuple[weakref.ref, bytes, Names]:
+    known = _codes.get(id(code))
+    if known is None or known[0]() is not code:
+        key = id(code)
+        reference = weakref.ref(code, lambda _: _codes.pop(key, None))
+        known = _codes[key] = reference, _digest_of_code(code), _names_in(code)
+    return known
+
+
+def _digest_of_code(code: CodeType) -> bytes:
+    digest = Digest()
+    digest.add((code.co_code, code.co_consts, code.co_names, code.co_varnames))
+    digest.add((code.co_cellvars, code.co_freevars, code.co_flags, code.co_exceptiontable))
+    digest.add((code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount))
+    return digest._hash.digest()
+
+
+def _names_in(code: CodeType) -> Names:
+    variables: set[str] = set()
+    attributes: set[str] = set()
+    for instruction in dis.get_instructions(code):
+        name = instruction.opname
+        if name == "IMPORT_NAME":
+            raise OpaqueError(f"{code.co_name} imports {instruction.argval}")
+        if instruction.opcode in dis.hasname:
+            (attributes if "ATTR" in name or "METHOD" in name else variables).add(instruction.argval)
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            inner = _names(constant)
+            variables.update(inner.variables)
+            attributes.update(inner.attributes)
+        elif isinstance(constant, str) and constant.isidentifier():  # as in getattr(module, "name")
+            attributes.add(constant)
+    return Names(tuple(sorted(variables)), tuple(sorted(attributes)))
 
 
 def mentioned(code: CodeType) -> frozenset[str]:
@@ -92,5 +472,4 @@ def mentioned(code: CodeType) -> frozenset[str]:
     return frozenset(code.co_names).union(*inner)
 
 
-def _is_function(value) -> bool:
-    return inspect.isfunction(value) or is_jitted(value)
+ENUMS = {cls for cls in vars(sys.modules["enum"]).values() if isinstance(cls, type) and issubclass(cls, Enum)}

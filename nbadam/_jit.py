@@ -1,27 +1,33 @@
 """How Numba compiles and caches: the only module that knows.
 
 Numba's disk cache finds a function by its file, qualified name and first line, then by argument
-types, CPU, bytecode and closure cells.  It leaves out the compiler flags and every callee, and
-functions that share an index can overwrite each other when several processes compile at once
-(numba#6845, #1833, #4807, #10486).  A kernel therefore carries everything that makes it different
-in its qualified name, and has exactly one signature: no index ever holds two kernels.
+types, CPU, bytecode and closure cells.  It leaves out constants, the compiler's options and every
+callee, and functions that share an index can overwrite each other when several processes compile at
+once (numba#6845, #1833, #4807, #10486).  Kernels are therefore kept by `_cache`, in files named by
+the digest of everything that decides about them, and have exactly one signature.
 """
 
 import inspect
+import itertools
 import os
+import pickle
 import re
 from collections.abc import Callable
 from contextlib import nullcontext
-from pathlib import Path
 from types import FunctionType
 
 import numba
 import numpy as np
 from llvmlite import binding as llvm
 from numba import njit
+from numba.core.bytecode import FunctionIdentity
+from numba.core.caching import NullCache
+from numba.core.compiler import CompileResult
 from numba.core.compiler_lock import global_compiler_lock
+from numba.core.serialize import dumps
 from numba.extending import overload, register_jitable
 
+from . import _cache
 from ._fingerprint import fingerprint
 
 MODES: dict[str, dict[str, bool]] = {
@@ -52,12 +58,55 @@ def _release_the_compiler() -> None:
         global_compiler_lock.release()
 
 
+def _number_functions() -> None:
+    """Let Numba number functions from a random start on.
+
+    The numbers are part of symbols, which modules from the cache bring with them from other processes;
+    of two definitions of a symbol the linker takes the first for both (numba#10486).
+    """
+    FunctionIdentity._unique_ids = itertools.count(int.from_bytes(os.urandom(6), "big"))
+
+
+def _after_fork() -> None:
+    _release_the_compiler()
+    _number_functions()
+
+
+_number_functions()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(
         before=_hold_the_compiler,
         after_in_parent=_release_the_compiler,
-        after_in_child=_release_the_compiler,
+        after_in_child=_after_fork,
     )
+
+
+class _KernelFile(NullCache):
+    """One kernel's place in the cache, in the form of Numba's caches."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def load_overload(self, sig, target_context):
+        """Return the kernel; None if it is not there, or cannot be used."""
+        payload = _cache.read(self._name)
+        if payload is None:
+            return None
+        target_context.refresh()
+        try:
+            return CompileResult._rebuild(target_context, *pickle.loads(payload))
+        except Exception:
+            return None
+
+    def save_overload(self, sig, data):
+        """Keep the kernel if that is possible."""
+        # Large arrays are in no file: the machine code has their address.
+        if not (data.lifted or data.library.has_dynamic_globals):
+            try:
+                payload = dumps(data._reduce())
+            except Exception:
+                return
+            _cache.write(self._name, payload)
 
 
 def compile_kernel(function, signature, *, name: str, mode: str):
@@ -70,7 +119,7 @@ def compile_kernel(function, signature, *, name: str, mode: str):
     signature : numba signature
         The only types the kernel will ever take; scalars are converted to them.
     name : str
-        What to call it; its files in the cache begin with this name.
+        What to call it; its file in the cache begins with this name.
     mode : {"serial", "nogil", "parallel", "uncounted"}
         How it runs.
 
@@ -81,25 +130,17 @@ def compile_kernel(function, signature, *, name: str, mode: str):
     """
     if numba.config.DISABLE_JIT:
         return function
-    stamp = fingerprint(function, signature)
+    options = {"error_model": "numpy", **MODES[mode]}
+    digest = fingerprint(function, signature, options)
     kernel = FunctionType(function.__code__, function.__globals__, closure=function.__closure__)
-    kernel.__qualname__ = f"{name}_{mode}_{stamp}"
+    kernel.__qualname__ = f"{name}_{mode}_{digest}"
+    kernel.__module__ = __name__  # which every process has that loads it
+    compiled = njit(**options)(kernel)
+    if digest:
+        compiled._cache = _KernelFile(_cache.file_name(f"{name}_{mode}", digest))
     with global_compiler_lock:
-        for cache in ("as it is", "emptied", "none") if stamp else ("none",):
-            compiled = njit(error_model="numpy", **MODES[mode])(kernel)
-            try:
-                if cache != "none":
-                    compiled.enable_caching()
-                if cache == "emptied":
-                    for path in Path(compiled.stats.cache_path).glob(f"*{kernel.__qualname__}*"):
-                        path.unlink(missing_ok=True)
-                compiled.compile(signature)
-            except Exception:  # a torn cache file, a full disk, nowhere to write ...
-                if cache == "none":  # ... or an error in the kernel itself
-                    raise
-            if compiled.signatures:  # also if nothing but saving failed
-                break
-        compiled.disable_compile()
+        compiled.compile(signature)
+    compiled.disable_compile()
     return compiled
 
 

@@ -109,10 +109,11 @@ def _remove_abandoned(target: Path) -> None:
     with suppress(OSError):
         for name in os.listdir(target.parent):
             if pattern.fullmatch(name):
-                _remove_if_abandoned(target.parent / name)
+                remove_if_abandoned(target.parent / name)
 
 
-def _remove_if_abandoned(temporary: Path) -> None:
+def remove_if_abandoned(temporary: Path) -> None:
+    """Remove a temporary file that no process has open."""
     with suppress(OSError):  # locked: in use
         if fcntl is not None:
             with open(temporary, "rb") as file:

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from numba import njit
 
 from nbadam import Model, curve_fit
+from nbadam.fitting import elementwise
+from nbadam.fitting.compile import identity
 from nbadam.fitting.data import DataSets
 from nbadam.fitting.elementwise import check_elementwise
 
@@ -68,7 +70,7 @@ def check(function, x, p0=(1.0, 0.0)):
     check_elementwise(
         model, DataSets(x, np.zeros((1, x.shape[1])), None, None), lambda chosen: np.array([p0])
     )
-    return model.is_elementwise
+    return identity(model)[0] in elementwise._passed
 
 
 @pytest.mark.parametrize("shape", WHOLE)

@@ -1,15 +1,7 @@
 """What is compiled for a fit is found on disk by the next process, and only what belongs to it."""
 
-import inspect
-import pkgutil
-from pathlib import Path
-
 import pytest
 from subprocesses import needs_ordinary_kernels, run
-
-from nbadam import dual, vector_math
-from nbadam._fingerprint import reached
-from nbadam.fitting import compile as fit_compile
 
 pytestmark = needs_ordinary_kernels
 
@@ -56,33 +48,3 @@ def test_text_that_cannot_be_kept_is_no_error(tmp_path):
     (tmp_path / "file").write_text("")
     facts = run(PROGRAM, tmp_path, NUMBA_CACHE_DIR=str(tmp_path / "file"))
     assert facts["popt"] == pytest.approx([2.0, 1.0])
-
-
-PATHS = set(Path(vector_math.__file__).parent.glob("*.py"))
-MODULES = {("nbadam.vector_math", path.name) for path in PATHS}
-MODULES |= {("nbadam.dual", path.name) for path in Path(dual.__file__).parent.glob("*.py")}
-
-
-def test_the_names_of_kernels_depend_on_all_of_dual_and_vector_math(monkeypatch):
-    texts = dict.fromkeys(MODULES, b"")
-    monkeypatch.setattr(pkgutil, "get_data", lambda package, file: texts[package, file])
-    digests = {fit_compile._digest.__wrapped__()}
-    for module in MODULES:
-        texts[module] = b"edited"
-        digests.add(fit_compile._digest.__wrapped__())
-    assert len(digests) == 1 + len(MODULES) >= 12
-
-
-def test_a_kernel_reaches_the_modules_and_the_table_of_vector_math():
-    def kernel(x):
-        return vector_math_sin(x)
-
-    vector_math_sin = vector_math.sin
-    found = dict(reached("", kernel, set()))
-    files = {
-        Path(inspect.unwrap(value).__code__.co_filename)
-        for value in found.values()
-        if inspect.isfunction(value)
-    }
-    assert files >= PATHS
-    assert "TABLE" in found

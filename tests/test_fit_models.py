@@ -11,7 +11,10 @@ from numba import njit
 from numpy.testing import assert_allclose, assert_array_equal
 
 from nbadam import Model, curve_fit
+from nbadam.fitting.arguments import parse_model
+from nbadam.fitting.compile import kernels
 from nbadam.fitting.evaluate import evaluate
+from nbadam.fitting.losses import Loss
 from nbadam.fitting.pointwise import inlined, pointwise
 
 X = np.linspace(0.5, 4, 15)
@@ -92,12 +95,14 @@ def test_exp_of_numpy_becomes_one_that_vectorises():
 
 
 def test_functions_that_do_the_same_are_compiled_once():
-    from nbadam.fitting.arguments import parse_model
-
     def make(offset):
         return lambda x, a, b: a * x + b + offset
 
-    first, again, other = (parse_model(make(offset), None, None, 1) for offset in (1.0, 1.0, 2.0))
+    def kernels_of(offset):
+        model = parse_model(make(offset), None, None, 1)
+        return kernels(model, "float64", False, False, False, Loss("linear"), False, False)
+
+    first, again, other = map(kernels_of, (1.0, 1.0, 2.0))
     assert first is again
     assert first is not other
 

@@ -2,8 +2,6 @@
 
 import importlib
 import sys
-import time
-from pathlib import Path
 
 import numba
 import numpy as np
@@ -31,7 +29,6 @@ def modules(tmp_path, monkeypatch):
         "user_kernel": "from user_helper import helper\ndef kernel(x):\n    return helper(x)",
     }
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(_fingerprint, "imported_at", np.inf)  # these files are newer than this process
     for name, text in texts.items():
         (tmp_path / f"{name}.py").write_text(text)
     importlib.invalidate_caches()
@@ -46,7 +43,7 @@ def test_a_fingerprint_covers_all_that_a_kernel_reaches(modules, monkeypatch):
 
     signature = types.float64(types.float64)
     original = fingerprint()
-    assert len(original) == 12
+    assert len(original) == 32
     signature = types.float32(types.float32)
     assert fingerprint() not in ("", original)
     signature = types.float64(types.float64)
@@ -59,17 +56,8 @@ def test_a_fingerprint_covers_all_that_a_kernel_reaches(modules, monkeypatch):
     monkeypatch.setattr(modules["user_constants"], "TABLE", [1.0])
     monkeypatch.setattr(modules["user_constants"], "UNUSED", 2)
     assert fingerprint() == original
-    helper = Path(modules["user_helper"].__file__)
-    helper.write_text(helper.read_text() + "  # edited")
-    assert fingerprint() not in ("", original)
     monkeypatch.setattr(numba.config, "BOUNDSCHECK", 2)
-    helper.write_text(helper.read_text().removesuffix("  # edited"))
     assert fingerprint() not in ("", original)
-
-
-def test_a_file_edited_since_the_start_has_no_fingerprint(modules, monkeypatch):
-    monkeypatch.setattr(_fingerprint, "imported_at", time.time() - 3600)
-    assert _fingerprint.fingerprint(modules["user_kernel"].kernel, None) == ""
 
 
 @needs_compiler
@@ -114,10 +102,10 @@ def test_ctrl_c_while_compiling_leaves_nothing_locked(tmp_path, monkeypatch):
     expected = kernel_steps(kernels.dense(ADAM), ADAM)
     with pytest.raises(KeyboardInterrupt), event.install_listener("numba:compile", Interruption()):
         dense(ADAM)
-    assert cache_files(tmp_path, "*.nb?") == []
+    assert cache_files(tmp_path) == []
     assert not _jit.global_compiler_lock.is_locked()
     assert kernel_steps(dense(ADAM), ADAM) == expected
-    assert len(cache_files(tmp_path, "*.nb?")) == 2
+    assert len(cache_files(tmp_path)) == 1
 
 
 def test_a_disabled_compiler_leaves_the_kernel_as_it_is(monkeypatch):

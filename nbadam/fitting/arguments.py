@@ -1,76 +1,37 @@
 """The arguments of `curve_fit`, checked and in the shapes that the rest works with."""
 
-import pickle
-from collections import OrderedDict
 from collections.abc import Iterable
 from copy import copy
 from difflib import get_close_matches
-from types import CodeType
 
 import numpy as np
 
-from .._fingerprint import reached
 from ..checks import number, shown
 from .arrays import mask_of, real
 from .callables import as_function
+from .compile import identity
 from .model import Model, parameter_names
-
-_models: OrderedDict[tuple[Model | None, bytes], Model] = OrderedDict()
-KEPT = 256  # models of functions and formulas; each keeps what was compiled for it
 
 
 def parse_model(f, jac, p0, variables: int) -> Model:
-    """Return `f` as a model: the same for functions that do the same, so that they are compiled once.
-
-    Of a Model that is the copy that was made when what it refers to, such as arrays, had the values of now.
-    """
+    """Return `f` as a model of this fit alone, with everything that it refers to as it is now."""
     if isinstance(f, Model):
         if jac is not None:
             raise ValueError("`jac` goes with a function: a Model has a `jacobian` of its own.")
-        if f.formula is not None:
-            return f
-        model, owner = copy(f), f
-        model._given = f.function  # with attributes of objects as they are now
-        model.is_elementwise = False
+        model = copy(f)
+        given = None if f.formula is not None else f.function  # with attributes of objects as they are now
     elif f is None:
         raise ValueError("`f` must be a function, a formula or a Model, not None.")
     else:
         jac = None if jac is None else as_function("jac", jac)
         names = None if isinstance(f, str) else _generic_names(f, p0)
         variable_names = ["x"] if variables == 1 else [f"x{i}" for i in range(variables)]
-        frozen = None if isinstance(f, str) else as_function("f", f)
-        model, owner = Model(f, names, variable_names, jacobian=jac), None
-        model._given = frozen
-    try:
-        content = [_content(function) for function in (model.formula or model._given, model.jacobian)]
-        key = owner, pickle.dumps([*content, model.parameters, variables])
-    except Exception:  # what a function refers to may be anything
-        return f if owner is not None else model
-    if key in _models:
-        _models.move_to_end(key)
-    _models[key] = model = _models.get(key, model)
-    if len(_models) > KEPT:
-        _models.popitem(last=False)
+        given = None if isinstance(f, str) else as_function("f", f)
+        model = Model(f, names, variable_names, jacobian=jac)
+    model._given = given
+    model.identity = model.ways = None
+    identity(model)
     return model
-
-
-def _content(function) -> list:
-    """All that decides what a function computes, as far as Python can tell."""
-    content: list = []
-    if function is None:
-        return content
-    for name, value in reached("", function, set()):
-        if hasattr(value, "py_func"):
-            value = value.py_func
-        if hasattr(value, "__code__"):
-            value = *_of_code(value.__code__), value.__defaults__, value.__kwdefaults__
-        content.append((name, value))
-    return content
-
-
-def _of_code(code: CodeType) -> tuple:
-    constants = [_of_code(value) if isinstance(value, CodeType) else repr(value) for value in code.co_consts]
-    return code.co_code, constants, code.co_names, code.co_filename
 
 
 def _generic_names(f, p0) -> list[str] | None:

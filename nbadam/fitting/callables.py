@@ -151,7 +151,7 @@ def _check_imports(name: str, function: Callable) -> None:
 def _generated(text: str, **known) -> Callable:
     from .compile import load
 
-    return load("a bound function", "float64", text, known)["bound"]
+    return load("float64", text, known)["bound"]
 
 
 def _shown(value) -> str:

@@ -4,11 +4,15 @@ from collections.abc import Callable
 
 import numpy as np
 
+from .compile import identity
 from .model import Model
 
 POINTS = 8  # at which the two are compared
 DATA_SETS = 32  # in which points are looked for that differ
+REMEMBERED = 10_000  # models
 TOLERANCE = 1e-9  # of the largest value; NumPy's functions differ by some units of rounding
+
+_passed: set[str] = set()  # digests of models that need no other evaluation
 
 
 def check_elementwise(model: Model, sets, start: Callable[[np.ndarray], np.ndarray]) -> None:
@@ -25,7 +29,8 @@ def check_elementwise(model: Model, sets, start: Callable[[np.ndarray], np.ndarr
     start : callable
         p0 of the data sets with given numbers.
     """
-    if model.is_elementwise:
+    digest, _ = identity(model)
+    if model.formula is not None or digest in _passed:
         return
     for number in range(min(sets.fits, DATA_SETS)):
         x = _some_points(sets.one(number)[0])
@@ -37,7 +42,10 @@ def check_elementwise(model: Model, sets, start: Callable[[np.ndarray], np.ndarr
     p0[~np.isfinite(p0)] = 1
     near = p0 + np.where(p0 == 0, 1, p0) * 0.01 * (1 + np.arange(p0.size) * 0.618 % 1)
     known = [_is_elementwise(model, function, x, p) for function in _functions(model) for p in (p0, near)]
-    model.is_elementwise = all(known) and bool((x != x[:, :1]).any(axis=1).all())
+    if all(known) and (x != x[:, :1]).any(axis=1).all():
+        if len(_passed) == REMEMBERED:
+            _passed.clear()
+        _passed.add(digest)
 
 
 def takes_a_number(function: Callable, count: int) -> bool:

@@ -155,7 +155,7 @@ def function_of(
         return scope["formula"]  # type: ignore[return-value]
     from .compile import load
 
-    return load("a formula", "float64", text, scalar_functions())["formula"]
+    return load("float64", text, scalar_functions())["formula"]
 
 
 @cache

@@ -1,9 +1,12 @@
 """Losses: what a residual costs, as text that `generate` puts into a kernel."""
 
+import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from numba.extending import is_jitted, register_jitable
+from numba.extending import is_jitted
+
+from .._fingerprint import identify
 
 # ``rho(z)`` of `scipy.optimize.least_squares` and its first two derivatives, for
 # ``z = (residual / f_scale)**2``.  `T` makes a number of the kernel's precision; `v` is scratch.
@@ -59,10 +62,13 @@ class Loss:
         A name that `losses.NAMES` lists, or ``"user"``.
     function : callable or None
         The user's ``rho(z) -> (rho, rho', rho'')``, for Numba to compile.
+    identity : str
+        The digest of the function and of everything it refers to.
     """
 
     name: str
-    function: Callable | None = None
+    function: Callable | None = field(default=None, compare=False)
+    identity: str = ""
 
     @property
     def is_likelihood(self) -> bool:
@@ -96,7 +102,7 @@ def parse_loss(loss) -> Loss:
     """
     if isinstance(loss, str) and loss in NAMES:
         return Loss(loss)
-    if callable(loss):
-        function = loss.py_func if is_jitted(loss) else loss
-        return Loss("user", register_jitable(error_model="numpy")(function))
+    function = loss.py_func if is_jitted(loss) else loss
+    if inspect.isfunction(function):
+        return Loss("user", function, identify(function)[0])
     raise ValueError(f"`loss` must be one of {', '.join(map(repr, NAMES))} or a function, not {loss!r}.")

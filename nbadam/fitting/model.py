@@ -10,6 +10,7 @@ import numpy as np
 
 from .callables import as_function
 from .formula import function_of
+from .generate import Pointwise
 from .grammar import check_names, names_in, parse
 
 
@@ -124,7 +125,9 @@ class Model:
             check_names(formula, tree, {*self.variables, *self.parameters}, roles)  # type: ignore[arg-type]
         self.jacobian = jacobian
         self.guess = guess
-        self.is_elementwise = tree is not None  # `check_elementwise` finds out about functions
+        # Of a model that belongs to one fit: see `compile.identity` and `pointwise.candidates`.
+        self.identity: tuple[str, int] | None = None
+        self.ways: list[Pointwise] | None = None
         self.name = name or getattr(
             self._given, "__name__", type(self._given).__name__ if tree is None else "formula"
         )

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable
-from functools import lru_cache
 from types import CellType, FunctionType, ModuleType
 from typing import Any
 
@@ -24,13 +23,17 @@ VECTORISED = {
 }
 
 
-@lru_cache(maxsize=256)
 def candidates(model: Model) -> list[Pointwise]:
     """Ways to compute the value of a model at a point and its derivatives, the best first.
 
-    Whether Numba can carry dual numbers through a function is known when it has tried: the list loses
-    its first entry if it cannot.
+    Whether Numba can carry dual numbers through a function is known when it has tried: then there is one.
     """
+    if model.ways is None:
+        model.ways = _candidates(model)
+    return model.ways
+
+
+def _candidates(model: Model) -> list[Pointwise]:
     if model.formula is not None:
         text = derive(model.formula, model.variables, model.parameters)
         if text is not None:
@@ -95,6 +98,8 @@ def inlined(function: Callable, done: dict | None = None) -> Callable:
     scope = dict(function.__globals__)
     cells = tuple(CellType() for _ in function.__closure__ or ())
     copy = FunctionType(code, scope, function.__name__, function.__defaults__, cells or None)
+    copy.__kwdefaults__ = function.__kwdefaults__
+    copy.__module__ = __name__  # which every process has that finds a kernel in the cache
     done[function] = copy
     for name in names & scope.keys():
         scope[name] = _replaced(scope[name], names, done)
@@ -106,11 +111,17 @@ def inlined(function: Callable, done: dict | None = None) -> Callable:
 def _replaced(value, names: frozenset[str], done: dict):
     if isinstance(value, ModuleType):
         return _module(value, names, done)
+    if type(value) is np.ndarray:
+        return value.copy(order="K")  # kernels have the address of large ones, whose entries may change
+    if isinstance(value, tuple):
+        items = [_replaced(item, names, done) for item in value]
+        is_same = all(item is old for item, old in zip(items, value, strict=True))
+        return value if is_same else getattr(type(value), "_make", type(value))(items)
     if is_jitted(value) or isinstance(value, FunctionType):
         if (value.__module__ or "").split(".")[0] in (__package__.split(".")[0], "numba", "numpy"):
             return value
         return inlined(value, done)
-    return VECTORISED.get(value, value) if callable(value) else value
+    return next((new for old, new in VECTORISED.items() if old is value), value)
 
 
 def _module(module: ModuleType, names: frozenset[str], done: dict) -> ModuleType:

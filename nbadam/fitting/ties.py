@@ -100,11 +100,10 @@ def _values(parameters: tuple[str, ...], tied: tuple[tuple[str, str], ...]):
     return scope["tied"]
 
 
-@lru_cache(maxsize=64)
 def _reduced(model: Model, tied: tuple[tuple[str, str], ...]) -> Model:
     count, lines, values = _lines(model.parameters, tied)
     arguments = ", ".join(f"p{i}" for i in range(count))
     text = f"def tied(x, {arguments}):\n{lines}    return function(x, {values})\n"
     known = scalar_functions() | {"function": model.function}
     names = [name for name in model.parameters if name not in dict(tied)]
-    return Model(load("a tied model", "float64", text, known)["tied"], names, model.variables)
+    return Model(load("float64", text, known)["tied"], names, model.variables)
