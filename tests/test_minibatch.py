@@ -321,3 +321,62 @@ def test_epochs_are_whole_and_of_minibatches():
     assert fit(objective, epochs=3, maxiter=5).status == 1
     assert fit(objective, epochs=3, steps=5).status == 0
     assert fit(objective, epochs=3, steps=9, maxiter=9).status == 5
+
+
+# --- Data stay as they are -----------------------------------------------------------------------
+
+
+def in_place(p, a, b):
+    """Return mean squares and their gradient, and overwrite everything."""
+    b -= a @ p
+    returned = b @ b / b.size, -2 * b @ a / b.size
+    for argument in (p, b, a.data if sparse.issparse(a) else a):
+        np.asarray(argument)[...] = 7.0
+    return returned
+
+
+@pytest.mark.parametrize("batch_size", [100, 1000])
+@pytest.mark.parametrize("shuffle", [True, False])
+@pytest.mark.parametrize("kind", ["C", "Fortran", "strided", "memory map", "read-only", "sparse"])
+def test_a_function_that_works_in_place_changes_no_data(kind, shuffle, batch_size, tmp_path):
+    rng = np.random.default_rng(0)
+    a = rng.standard_normal((1000, 3))
+    b = a @ [1, 2, 3]
+    kept = a.copy(), b.copy()
+    given = {
+        "Fortran": np.asfortranarray(a),
+        "strided": np.repeat(a, 2, axis=0)[::2],
+        "sparse": sparse.csr_matrix(a),
+    }.get(kind, a)
+    if kind == "memory map":
+        np.save(tmp_path / "a.npy", a)
+        np.save(tmp_path / "b.npy", b)
+        given = np.load(tmp_path / "a.npy", mmap_mode="r+")
+        b = np.load(tmp_path / "b.npy", mmap_mode="r")
+    if kind == "read-only":
+        a.flags.writeable = b.flags.writeable = False
+    objective = nbadam.Minibatch(in_place, (given, b), batch_size=batch_size, shuffle=shuffle, rng=0)
+    x = np.full(3, 0.5)
+    for _ in range(3):
+        objective(x.copy())
+        value, gradient = objective.full(x)
+    residuals = kept[1] - kept[0] @ x
+    np.testing.assert_allclose(value, residuals @ residuals / 1000)
+    np.testing.assert_allclose(gradient, -2 * residuals @ kept[0] / 1000)
+    assert (x == 0.5).all()
+    np.testing.assert_array_equal(given.toarray() if kind == "sparse" else given, kept[0])
+    np.testing.assert_array_equal(b, kept[1])
+
+
+def test_a_function_that_returns_a_value_only_is_told():
+    objective = nbadam.Minibatch(lambda p, a: float(p @ p), np.ones((10, 2)), batch_size=5, rng=0)
+    with pytest.raises(
+        TypeError, match=r"`fun` of the Minibatch must return \(value, gradient\), not float 5.0"
+    ):
+        objective.full([1.0, 2.0])
+
+
+def test_representation_names_function_and_data():
+    objective = nbadam.Minibatch(in_place, (np.ones((10, 2)), np.ones(10, "f4")), batch_size=5, rng=0)
+    expected = "<Minibatch: in_place on float64[10, 2], float32[10], batch_size=5, shuffle=True>"
+    assert repr(objective) == expected

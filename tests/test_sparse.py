@@ -255,3 +255,9 @@ def test_moments_do_not_turn_subnormal():
     assert x[2] < 1
     for slot in slots:  # rounding alone would end at 6e-45, as 0.9 * 6e-45 does
         np.testing.assert_array_equal(slot, 0)
+
+
+def test_representation_of_slices():
+    assert repr(IndexedSlices([[1.0, 2.0]], [7])) == "<IndexedSlices: 1 rows, values float64[1, 2]>"
+    gradient = IndexedSlices(np.ones((2, 3), "f4"), [7, 7], (10, 3))
+    assert repr(gradient) == "<IndexedSlices: 2 rows of (10, 3), values float32[2, 3]>"

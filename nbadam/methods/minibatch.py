@@ -8,7 +8,7 @@ import numpy as np
 from ..hyperparameters import flag, integer
 from .evaluator import writes_gradient
 from .orders import order_of, seed_numbers
-from .samples import as_arrays, in_memory, n_bytes
+from .samples import as_arrays, copy_rows, n_bytes
 
 CHUNK_BYTES = 1 << 24  # of data that `full` looks at in one call
 
@@ -114,12 +114,17 @@ class Minibatch:
             Mean value over all samples: chunks count as many times as they have samples.
         g : ndarray, shape (n,)
             Its gradient.
+
+        Raises
+        ------
+        TypeError
+            If `fun` does not return value and gradient.
         """
         x = np.asarray(x, dtype=float)
         value, gradient = 0.0, np.zeros_like(x)
         for start in range(0, self.n_samples, self.chunk):
             part = self.rows(slice(start, start + self.chunk))
-            f, g = self.evaluate(x.copy(), part, args)
+            f, g = _checked_pair(self.evaluate(x.copy(), part, args))
             share = part[0].shape[0] / self.n_samples
             value += share * float(f)
             gradient += share * np.asarray(g, dtype=float)
@@ -147,8 +152,8 @@ class Minibatch:
         return max(1, int(CHUNK_BYTES / max(bytes_per_sample, 1)))
 
     def rows(self, which) -> tuple:
-        """Return the rows `which`, an array of indices or a slice, of every array, in memory."""
-        return tuple(in_memory(array[which]) for array in self.data)
+        """Return copies of the rows `which`, an array of indices or a slice, of every array."""
+        return tuple(copy_rows(array, which) for array in self.data)
 
     def evaluate(self, x: np.ndarray, batch: tuple, args: tuple) -> Any:
         """Return what `fun` returns on a batch, or its value and the gradient that it wrote."""
@@ -156,6 +161,12 @@ class Minibatch:
             g = np.zeros_like(x)
             return self.fun(x, g, *batch, *args), g
         return self.fun(x, *batch, *args)
+
+    def __repr__(self) -> str:
+        """Name the function, the data and the batches."""
+        arrays = ", ".join(f"{array.dtype}{list(array.shape)}" for array in self.data)
+        function = getattr(self.fun, "__name__", type(self.fun).__name__)
+        return f"<Minibatch: {function} on {arrays}, batch_size={self.batch_size}, shuffle={self.shuffle}>"
 
     def _size_of(self, epoch: int) -> int:
         """Return the samples in a batch of an epoch, no more than there are."""
@@ -168,6 +179,16 @@ class Minibatch:
     def _batches_in(self, epoch: int) -> int:
         size = self._size_of(epoch)
         return self.n_samples // size if self.drop_last else -(-self.n_samples // size)
+
+
+def _checked_pair(returned: Any) -> tuple[Any, Any]:
+    """Return value and gradient; refuse anything else that `fun` may have returned."""
+    if not isinstance(returned, tuple) or len(returned) != 2:
+        raise TypeError(
+            "`fun` of the Minibatch must return (value, gradient), "
+            f"not {type(returned).__name__} {returned!r:.60}."
+        )
+    return returned
 
 
 class Sampler:

@@ -41,9 +41,16 @@ def is_sparse(array) -> bool:
     return hasattr(array, "format") and hasattr(array, "indptr" if array.format == "csr" else "tocsr")
 
 
-def in_memory(rows):
-    """Return rows as an array in memory, contiguous; sparse ones are in memory."""
-    return rows if is_sparse(rows) else np.ascontiguousarray(rows)
+def copy_rows(array, which):
+    """Return a copy, in memory and contiguous, of the rows `which`, an array of indices or a slice.
+
+    Always a copy: the user's function may work in place.
+    """
+    rows = array[which]
+    if is_sparse(rows):
+        return rows.copy()
+    is_copy = not isinstance(which, slice) and type(rows) is np.ndarray and rows.flags.c_contiguous
+    return rows if is_copy else np.array(rows, order="C", subok=False)
 
 
 def n_bytes(array) -> int:
