@@ -9,8 +9,10 @@ import os
 import threading
 from functools import cache
 from pathlib import Path
+from types import CodeType, ModuleType
 
 import numba
+from numba.extending import is_jitted
 
 FORKED_WITHOUT_EXEC = 0x40  # PF_FORKNOEXEC of Linux's include/linux/sched.h
 
@@ -58,3 +60,43 @@ def parallel_is_safe() -> bool:
     if layer is None or numba.get_num_threads() == 1:
         return False
     return layer != "workqueue" or threading.active_count() == 1
+
+
+def must_run_alone(function) -> bool:
+    """Whether calls of a compiled function must not overlap: it, or a callee, has parallel loops.
+
+    The layer workqueue aborts the process when two threads start such loops.
+
+    Parameters
+    ----------
+    function : callable
+        A user's function; one that is not compiled by Numba calls itself no parallel code.
+    """
+    return _is_parallel(function, set()) and _threading_layer() == "workqueue"
+
+
+def _is_parallel(function, seen: set[int]) -> bool:
+    if not is_jitted(function) or id(function) in seen:
+        return False
+    seen.add(id(function))
+    if function.targetoptions.get("parallel"):
+        return True
+    plain = function.py_func
+    cells = (cell.cell_contents for cell in plain.__closure__ or () if _is_filled(cell))
+    values = [plain.__globals__.get(name) for name in _names(plain.__code__)] + list(cells)
+    modules = [value for value in values if isinstance(value, ModuleType)]
+    values += [vars(module).get(name) for module in modules for name in _names(plain.__code__)]
+    return any(_is_parallel(value, seen) for value in values)
+
+
+def _names(code: CodeType) -> set[str]:
+    """Return the names of globals and attributes that code mentions, with that of functions inside it."""
+    inner = (constant for constant in code.co_consts if isinstance(constant, CodeType))
+    return set(code.co_names).union(*map(_names, inner))
+
+
+def _is_filled(cell) -> bool:
+    try:
+        return cell.cell_contents is not None
+    except ValueError:
+        return False

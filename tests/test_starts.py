@@ -1,5 +1,6 @@
 """Many runs from many starts."""
 
+import json
 import multiprocessing
 import os
 import subprocess
@@ -178,31 +179,171 @@ def test_bad_arguments(arguments, message):
         fit(**arguments)
 
 
+def test_a_start_that_raises_is_one_bad_result():
+    def singular(x, depth):
+        if x[0] > 2:
+            raise np.linalg.LinAlgError("singular")
+        return bumpy_in_python(x, depth)
+
+    starts = np.array([[3.0, 0.0], [0.1, 0.1], [2.9, 0.0], [-1.0, 1.0]])
+    for workers in (1, 2):
+        result = fit(singular, x0s=starts, n_starts=None, bounds=None, workers=workers)
+        assert [one.status for one in result.results] == [13, 0, 13, 0]
+        assert [one.success for one in result.results] == [False, True, False, True]
+        assert result.index == 1 and result.success and "2 of 4 runs raised an error" in result.message
+        bad = result.results[2]
+        assert isinstance(bad.error, np.linalg.LinAlgError) and "LinAlgError: singular" in bad.message
+        assert np.isnan(bad.fun) and bad.nit == 0
+        assert_array_equal(bad.x, starts[2])
+
+
+class Unsendable(Exception):
+    def __init__(self, first, second):
+        super().__init__("of its own kind")
+
+
+def test_an_error_that_cannot_be_sent_comes_as_another():
+    def broken(x, depth):
+        if x[0] > 2:
+            raise Unsendable(1, 2)
+        return bumpy_in_python(x, depth)
+
+    result = fit(broken, x0s=[[3.0, 0.0], [0.1, 0.1]], n_starts=None, workers=2)
+    assert str(result.results[0].error) == "Unsendable: of its own kind"
+
+
+def test_a_worker_that_is_killed_takes_no_finished_run_with_it():
+    def deadly(x, depth):
+        if x[0] > 2 and multiprocessing.current_process().name != "MainProcess":
+            os._exit(1)
+        return bumpy_in_python(x, depth)
+
+    result = fit(deadly, x0s=[[0.1, 0.1], [3.0, 0.0], [0.2, 0.1]], n_starts=None, workers=2)
+    assert result.results[0].success and result.index == 0
+    assert not result.results[1].success and "a worker process ended" in result.results[1].message
+
+
+def test_the_state_of_one_run_is_refused():
+    state = fit(options=QUICK | {"maxiter": 5}, n_starts=1, workers=1).state
+    with pytest.raises(ValueError, match="`state` continues one run, and multistart makes many"):
+        fit(options=QUICK | {"state": state})
+
+
+def test_each_run_has_a_checkpoint(tmp_path):
+    options = QUICK | {"checkpoint": tmp_path / "run.npz"}
+    result = fit(options=options, n_starts=3, workers=1)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["run-0.npz", "run-1.npz", "run-2.npz"]
+    for k, one in enumerate(result.results):
+        assert_array_equal(nbadam.RunState.load(tmp_path / f"run-{k}.npz").arrays["x"], one.state.arrays["x"])
+
+
+def test_the_callback_can_end_it():
+    def stop(k, result):
+        if k == 1:
+            raise StopIteration
+
+    result = fit(workers=1, callback=stop)
+    assert [one.status for one in result.results] == [0, 0, 4, 4, 4, 4]
+    assert result.index in (0, 1)
+
+
 INTERRUPTED = """
-import os, signal, sys, threading, warnings
+import os, signal, sys, threading, time
 import numpy as np
 import nbadam
-from test_starts import bumpy
+from test_starts import bumpy, bumpy_in_python
+
+if sys.argv[2] == "alone":
+    sys.modules["joblib"] = None
 
 def stop(k, result):
     if k == 1:
-        os.kill(os.getpid(), signal.SIGINT)
+        threading.Timer(0.2, interrupt).start()
 
-signal.signal(signal.SIGINT, signal.default_int_handler)
-options = {"steps": 10**9, "learning_rate": 0.01}
-starts = np.array([[0.0, 0.0], [0.0, 0.0], [1.0, 1.0], [2.0, 1.0]])  # the first two are at the minimum
-warnings.simplefilter("always")
-result = nbadam.multistart(bumpy, starts, (2.0,), jac=True, options=options | {"gtol": 1e-9},
-                           workers=2, callback=stop)
-print([r is not None for r in result.results])
+def interrupt():
+    begun.append(time.monotonic())
+    os.kill(os.getpid(), signal.SIGINT)
+
+if __name__ == "__main__":
+    begun = []
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    starts = np.array([[0.0, 0.0], [0.0, 0.0], [1.0, 1.0], [2.0, 1.0]])  # the first two are at the minimum
+    fun = {"compiled": bumpy, "python": bumpy_in_python}[sys.argv[1]]
+    try:
+        options = {"learning_rate": 0.01, "steps": 10**9, "gtol": 1e-9}
+        workers = int(sys.argv[3])
+        nbadam.multistart(fun, starts, (2.0,), jac=True, options=options, workers=workers, callback=stop)
+    except KeyboardInterrupt as interrupt:
+        print([int(r.status) for r in interrupt.result.results], interrupt.result.index, interrupt.__notes__)
+        print(time.monotonic() - begun[0])
 """
 
 
-@pytest.mark.skipif(config.DISABLE_JIT or os.name != "posix", reason="compiled threads, and POSIX signals")
-def test_ctrl_c_keeps_what_has_ended():
+@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+@pytest.mark.parametrize(
+    ("kind", "joblib", "workers"),
+    [
+        pytest.param(
+            "compiled", "joblib", 2, marks=pytest.mark.skipif(config.DISABLE_JIT, reason="no threads")
+        ),
+        ("python", "joblib", 1),
+        ("python", "joblib", 2),
+        ("python", "alone", 2),
+    ],
+)
+def test_ctrl_c_raises_with_what_has_ended(kind, joblib, workers, tmp_path):
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, ROOTS))}
+    program = tmp_path / "program.py"
+    program.write_text(INTERRUPTED)
     done = subprocess.run(
-        [sys.executable, "-c", INTERRUPTED], capture_output=True, text=True, timeout=120, env=environment
+        [sys.executable, program, kind, joblib, str(workers)],
+        capture_output=True, text=True, timeout=120, env=environment,
+    )  # fmt: skip
+    told, seconds = done.stdout.splitlines()
+    statuses = json.loads(told[: told.index("]") + 1])
+    assert statuses[:2] == [0, 0] and set(statuses[2:]) <= {4, 7}, done.stderr  # not run, or interrupted
+    assert workers == 2 or statuses == [0, 0, 7, 4]
+    assert "2 of 4 runs have ended" in told
+    assert float(seconds) < 2  # normally 0.1 to 0.4; other programs may be running
+
+
+PARALLEL = """
+import sys
+import numpy as np
+from numba import njit, prange
+import nbadam
+
+@njit(parallel=True)
+def squares(x):
+    f = 0.0
+    for i in prange(x.size):
+        f += (x[i] - 1) ** 2
+    return f
+
+@njit
+def value_and_gradient(x):
+    return squares(x), 2 * (x - 1.0)
+
+@njit
+def of_problems(p, g, y):
+    g[0] = 2 * (p[0] - y[0])
+    return squares(p) + (p[0] - y[0]) ** 2 - (p[0] - 1) ** 2
+
+options = {"learning_rate": 0.01, "steps": 300}
+result = nbadam.multistart(value_and_gradient, np.zeros((4, 200)), jac=True, options=options, workers=4)
+batch = nbadam.minimize_batch(of_problems, np.zeros((40, 1)), data=(np.ones((40, 3)),), steps=50, workers=4)
+print(result.fun < 1, batch.x.shape)
+"""
+
+
+@pytest.mark.skipif(config.DISABLE_JIT or config.BOUNDSCHECK, reason="compiles in parallel")
+def test_objectives_that_are_parallel_themselves_do_not_abort_the_process():
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join(map(str, ROOTS)),
+        "NUMBA_THREADING_LAYER": "workqueue",
+        "NUMBA_NUM_THREADS": "2",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", PARALLEL], capture_output=True, text=True, timeout=240, env=environment
     )
-    assert done.stdout.strip() == "[True, True, False, False]", done.stderr
-    assert "Interrupted: 2 of 4 runs have ended" in done.stderr
+    assert done.stdout.strip() == "True (40, 1)", done.stderr

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from .. import rules
+from .._threads import must_run_alone
 from ..blocks import Blocks, default_workers, work_through
 from ..hyperparameters import flag, integer
 from ..rules import Rule
@@ -89,7 +90,8 @@ def minimize_batch(
         for example: with all four, the memory that a batch needs does not grow with it.  `status` is
         cleared first and filled as results arrive.
     workers : int, optional
-        Number of threads; by default Numba's, or 1 outside of the main thread.
+        Number of threads; by default Numba's, or 1 outside of the main thread.  Always 1 if `fun` has
+        parallel loops of its own that cannot run in several threads (Numba's layer workqueue).
     progress : bool, default False
         Show a progress bar (extra ``progress``).
     callback : callable, optional
@@ -156,6 +158,8 @@ def minimize_batch(
     if callback is not None and not callable(callback):
         raise ValueError(f"`callback` must be callable, not {callback!r}.")
     threads = default_workers() if workers is None else integer(1)("workers", workers)
+    if must_run_alone(fun):
+        threads = 1
     flag("progress", progress)
     result = room_for(problems.size, problems.n, problems.dtype, out)
     result.status[...] = BatchStatus.NOT_RUN

@@ -1,24 +1,19 @@
 """Many runs of a method, from many starts, on all cores."""
 
-import multiprocessing
 import os
-import pickle
-import sys
-import threading
-import warnings
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import closing
 from math import inf, isfinite
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numba.extending import is_jitted
 
 from ..hyperparameters import integer
+from ..status import Status
 from .bounds import parse_bounds
+from .distribute import no_result, outcomes
 from .factory import adam
-from .interrupts import called_off
-from .minibatch import Minibatch
 from .orders import seed_numbers
 
 if TYPE_CHECKING:
@@ -41,13 +36,15 @@ def multistart(
 ) -> "OptimizeResult":
     """Minimize from many starts, on several cores; return the best end and all others.
 
-    The runs do not know of each other, and each is the same, bit for bit, as a call of `method` from its
-    start: the results do not depend on the number of workers.  If `fun` (or that of a `Minibatch`) was
-    compiled by Numba and returns the gradient too, the workers are threads, in which whole runs happen in
-    compiled code.  Otherwise they are processes: of joblib if it is installed (extra ``parallel``), which
-    can send any function there; else of the standard library, which needs `fun` to be importable, and the
-    caller's script to begin its work under ``if __name__ == "__main__":``.  A function that cannot be sent
-    is minimized in this process, with a warning.
+    The runs do not know of each other: one that raises an error is one result without success.  Each is
+    the same, bit for bit, as a call of `method` from its start: the results do not depend on the number of
+    workers.  If `fun` (or that of a `Minibatch`) was compiled by Numba and returns the gradient too, the
+    workers are threads, in which whole runs happen in compiled code; there is one thread where parallel
+    loops of `fun` itself could not run in several (Numba's layer workqueue).  Otherwise they are processes:
+    of joblib if it is installed (extra ``parallel``), which can send any function there; else of the
+    standard library, which needs `fun` to be importable, and the caller's script to begin its work under
+    ``if __name__ == "__main__":``.  A function that cannot be sent is minimized in this process, with a
+    warning.
 
     Parameters
     ----------
@@ -63,32 +60,36 @@ def multistart(
     method : callable, default `nbadam.adam`
         One of this package's methods.
     options : dict, optional
-        Its options.
+        Its options, but for `state`.  Run k writes the `checkpoint` ``run.npz`` to ``run-k.npz``.
     rng : None, int, numpy.random.SeedSequence or numpy.random.Generator, optional
         What the starts depend on, and the signs of ``finite_diff="spsa"``; None is others each time.
     workers : int, optional
         Threads or processes; by default as many as this process may use cores.  1 is none.
     callback : callable, optional
-        ``callback(k, result)`` is called here when run `k` (0, 1, ...) and all before it have ended.
+        ``callback(k, result)`` is called here when run `k` (0, 1, ...) and all before it have ended;
+        StopIteration ends all.
 
     Returns
     -------
     scipy.optimize.OptimizeResult
         That of the best run: the lowest finite `fun`, the first of equals.  Its further attribute `index`
-        tells which it is, and `results` is the list of all, in the order of the starts.  After Ctrl-C
-        there are None in the place of those that had not ended.
+        tells which it is, and `results` is the list of all, in the order of the starts.  The result of a
+        run that raised an exception has it as attribute `error`; one that was not made has the status
+        `nbadam.Status.NOT_RUN`.  `fun` is NaN in both.
 
     Raises
     ------
     ValueError
         If an argument is invalid.
+    Exception
+        The first run's, if all runs raised one.
     KeyboardInterrupt
-        After Ctrl-C, if no run has ended.
+        After Ctrl-C.  Its attribute `result` is the result so far.
 
     Warns
     -----
     RuntimeWarning
-        If `fun` cannot be sent to another process, or after Ctrl-C.
+        If `fun` cannot be sent to another process.
 
     References
     ----------
@@ -111,24 +112,40 @@ def multistart(
     seed = seed_numbers(rng)
     starts = _starts(x0s, bounds, n_starts, seed)
     common = {"jac": jac, "bounds": bounds} | (options or {})
+    if common.get("state") is not None:
+        raise ValueError(
+            "`state` continues one run, and multistart makes many: pass it to scipy.optimize.minimize, "
+            "together with the start."
+        )
     is_random = common.get("finite_diff") == "spsa"
     signs = seed_numbers(common["rng"]) if common.get("rng") is not None else seed
     arguments = _arguments(args if isinstance(args, tuple) else (args,), len(starts))
     tasks: list[tuple] = []
     for k, (start, own) in enumerate(zip(starts, arguments, strict=True)):
-        more = {"rng": np.random.SeedSequence(signs, spawn_key=(k,))} if is_random else {}
+        more: dict[str, Any] = {"rng": np.random.SeedSequence(signs, spawn_key=(k,))} if is_random else {}
+        if common.get("checkpoint") is not None:
+            more["checkpoint"] = _checkpoint(common["checkpoint"], k)
         tasks.append((method, fun, start, own, common | more))
-    results: list[OptimizeResult | None] = [None] * len(tasks)
+    results = [no_result(start, Status.NOT_RUN) for start in starts]
+    done = 0
     try:
-        for k, result in enumerate(_outcomes(tasks, _workers(workers, len(tasks)))):
-            results[k] = result
-            if callback is not None:
-                callback(k, result)
-    except KeyboardInterrupt:
-        done = sum(result is not None for result in results)
-        if not done:
-            raise
-        warnings.warn(f"Interrupted: {done} of {len(tasks)} runs have ended.", RuntimeWarning, stacklevel=2)
+        with closing(outcomes(tasks, _workers(workers, len(tasks)), results)) as ended:
+            for result in ended:
+                results[done] = result
+                if result.get("status") == Status.INTERRUPTED:
+                    raise KeyboardInterrupt
+                done += 1
+                if callback is not None:
+                    callback(done - 1, result)
+    except StopIteration:  # of the callback
+        pass
+    except KeyboardInterrupt as error:
+        if hasattr(error, "result"):
+            results[done] = error.result  # of the run that was under way
+        raise _interrupted(results) from None
+    errors = [result.error for result in results if "error" in result]
+    if len(errors) == len(results):
+        raise errors[0]
     return _best(results)
 
 
@@ -167,86 +184,32 @@ def _arguments(args: tuple, count: int) -> Iterator[tuple]:
     return zip(*children, strict=True) if children else iter([()] * count)
 
 
-def _outcomes(tasks: list[tuple], workers: int) -> Iterator["OptimizeResult"]:
-    """Yield the results in the order of the tasks."""
-    if workers == 1:
-        return map(_run, tasks)
-    _, fun, _, _, options = tasks[0]
-    if options["jac"] is True and is_jitted(fun.fun if isinstance(fun, Minibatch) else fun):
-        return _in_threads(tasks, workers)
-    if multiprocessing.current_process().daemon:  # it may not have children
-        return map(_run, tasks)
-    return _in_processes(tasks, workers)
+def _checkpoint(path, k: int) -> Path:
+    """Return the file of one run: run.npz becomes run-0.npz, run-1.npz, ..."""
+    whole = Path(os.fsdecode(path))
+    return whole.with_name(f"{whole.stem}-{k}{whole.suffix}")
 
 
-def _run(task: tuple) -> "OptimizeResult":
-    method, fun, start, args, options = task
-    return method(fun, start, args, **options)
-
-
-def _in_threads(tasks: list[tuple], workers: int) -> Iterator["OptimizeResult"]:
-    over = threading.Event()
-    with ThreadPoolExecutor(workers, initializer=called_off.set, initargs=(over,)) as pool:
-        futures = [pool.submit(_run, task) for task in tasks]
-        try:
-            for future in futures:
-                yield future.result()
-        finally:
-            over.set()
-            pool.shutdown(cancel_futures=True)
-
-
-def _in_processes(tasks: list[tuple], workers: int) -> Iterator["OptimizeResult"]:
-    done = 0
-    try:
-        for result in _sent(tasks, workers):
-            yield result
-            done += 1
-    except pickle.PicklingError as error:
-        warnings.warn(
-            f"`fun` or its arguments cannot be sent to other processes, so the runs are made one after the "
-            f"other: {error.__cause__ or error}",
-            RuntimeWarning,
-            stacklevel=3,
-        )
-        yield from map(_run, tasks[done:])
-
-
-def _sent(tasks: list[tuple], workers: int) -> Iterator["OptimizeResult"]:
-    """Yield the results of other processes; a PicklingError says that a task cannot be sent there."""
-    try:
-        from joblib import Parallel, delayed
-    except ImportError:
-        _check_importable(tasks[0])
-        # Not forked: a child would inherit the locks and threads of this process as they are.
-        with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
-            futures = [pool.submit(_run, task) for task in tasks]
-            try:
-                for future in futures:
-                    yield future.result()
-            finally:
-                pool.shutdown(cancel_futures=True)
-    else:
-        yield from Parallel(n_jobs=workers, return_as="generator")(delayed(_run)(task) for task in tasks)
-
-
-def _check_importable(task: tuple) -> None:
-    """Raise PicklingError unless another process can read the task: it imports functions by name."""
-    main = sys.modules["__main__"]
-    if not hasattr(main, "__file__") and getattr(task[1], "__module__", "") == "__main__":
-        raise pickle.PicklingError(f"{task[1]!r} is in no file; install joblib, or write it to a module.")
-    try:
-        pickle.dumps(task)
-    except Exception as error:  # AttributeError, TypeError, or what an object's own code raises
-        raise pickle.PicklingError(f"{error} (joblib, if installed, can send more)") from None
+def _interrupted(results: list) -> KeyboardInterrupt:
+    """Return the exception that carries the results so far."""
+    best = _best(results)
+    interrupt = KeyboardInterrupt()
+    interrupt.result = best  # type: ignore[attr-defined]
+    ended = sum(result.status not in (Status.NOT_RUN, Status.INTERRUPTED) for result in results)
+    interrupt.add_note(
+        f"{ended} of {len(results)} runs have ended: see the attribute `result` of this exception."
+    )
+    return interrupt
 
 
 def _best(results: list) -> "OptimizeResult":
     """Return the best result, with the place where it was and all of them."""
     from scipy.optimize import OptimizeResult
 
-    values = [r.fun if r is not None and isfinite(r.fun) else inf for r in results]
+    values = [result.fun if isfinite(result.fun) else inf for result in results]
     index = int(np.argmin(values))
-    if results[index] is None:
-        index = next(k for k, result in enumerate(results) if result is not None)
-    return OptimizeResult(results[index], index=index, results=results)
+    failed = sum("error" in result for result in results)
+    best = OptimizeResult(results[index], index=index, results=results)
+    if failed:
+        best.message = f"{best.message} {failed} of {len(results)} runs raised an error."
+    return best

@@ -1,0 +1,173 @@
+"""Runs of a method in this thread, in threads or in processes, of which none takes the others down."""
+
+import multiprocessing
+import pickle
+import signal
+import sys
+import threading
+import traceback
+import warnings
+from collections.abc import Generator, Iterator
+from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numba.extending import is_jitted
+
+from .._threads import must_run_alone
+from ..status import Status
+from .interrupts import called_off
+from .minibatch import Minibatch
+
+if TYPE_CHECKING:
+    from scipy.optimize import OptimizeResult
+
+PATIENCE = 0.3  # seconds that runs which were called off get to return the results so far
+
+
+def outcomes(tasks: list[tuple], workers: int, results: list) -> Generator["OptimizeResult"]:
+    """Yield the results of tasks in their order.
+
+    Parameters
+    ----------
+    tasks : list of (method, fun, x0, args, options)
+        The calls to make.
+    workers : int
+        Number of threads or processes; 1 is this thread.
+    results : list
+        Where results go that are there when the iteration is broken off.
+    """
+    _, fun, _, _, options = tasks[0]
+    function = fun.fun if isinstance(fun, Minibatch) else fun
+    is_compiled = options["jac"] is True and is_jitted(function)
+    is_daemon = multiprocessing.current_process().daemon  # it may not have children
+    if workers == 1 or (must_run_alone(function) if is_compiled else is_daemon):
+        yield from map(_run, tasks)
+    elif is_compiled:
+        yield from _in_threads(tasks, workers, results)
+    else:
+        yield from _in_processes(tasks, workers, results)
+
+
+def no_result(start, status: Status, message: str | None = None, **more) -> "OptimizeResult":
+    """Return the result of a run that has none."""
+    from scipy.optimize import OptimizeResult
+
+    x = np.array(start, dtype=float)
+    message = status.message if message is None else message
+    return OptimizeResult(
+        x=x, fun=np.nan, jac=np.full_like(x, np.nan), nit=0, nfev=0, njev=0,
+        success=False, status=status, message=message, **more,
+    )  # fmt: skip
+
+
+def _run(task: tuple) -> "OptimizeResult":
+    """Return the result of one run; an error is one, with the exception in its attribute `error`."""
+    method, fun, start, args, options = task
+    try:
+        return method(fun, start, args, **options)
+    except Exception as error:
+        message = f"Failed: {type(error).__name__}: {error}"
+        return no_result(start, Status.MODEL_ERROR, message, error=error)
+
+
+def _run_elsewhere(task: tuple) -> "OptimizeResult":
+    """Return the result of one run in another process, as one that can be sent back."""
+    result = _run(task)
+    if (error := result.get("error")) is not None:
+        error.add_note("".join(traceback.format_exception(error)).rstrip())
+        try:
+            pickle.loads(pickle.dumps(error))
+        except Exception:
+            result.error = RuntimeError(f"{type(error).__name__}: {error}")
+    return result
+
+
+def _in_threads(tasks: list[tuple], workers: int, results: list) -> Iterator["OptimizeResult"]:
+    over = threading.Event()
+    pool = ThreadPoolExecutor(workers, initializer=called_off.set, initargs=(over,))
+    futures = [pool.submit(_run, task) for task in tasks]
+    try:
+        for future in futures:
+            yield future.result()
+    finally:
+        over.set()
+        pool.shutdown(wait=False, cancel_futures=True)
+        wait(futures, PATIENCE)
+        _collect(futures, results)
+
+
+def _collect(futures: list[Future], results: list) -> None:
+    """Store the results of those futures that have one."""
+    for k, future in enumerate(futures):
+        if not future.done() or future.cancelled():
+            continue
+        if (error := future.exception()) is None:
+            results[k] = future.result()
+        elif hasattr(error, "result"):  # a KeyboardInterrupt
+            results[k] = error.result
+
+
+def _in_processes(tasks: list[tuple], workers: int, results: list) -> Iterator["OptimizeResult"]:
+    done = 0
+    try:
+        for result in _sent(tasks, workers, results):
+            yield result
+            done += 1
+    except pickle.PicklingError as error:
+        warnings.warn(
+            f"`fun` or its arguments cannot be sent to other processes, so the runs are made one after the "
+            f"other: {error.__cause__ or error}",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+        yield from map(_run, tasks[done:])
+    except BrokenExecutor as error:  # a worker was killed: by the system for its memory, for example
+        message = f"Failed: a worker process ended: {type(error).__name__}"
+        for task in tasks[done:]:
+            yield no_result(task[2], Status.MODEL_ERROR, message, error=error)
+
+
+def _sent(tasks: list[tuple], workers: int, results: list) -> Iterator["OptimizeResult"]:
+    """Yield the results of other processes; a PicklingError says that a task cannot be sent there."""
+    try:
+        from joblib import Parallel, delayed
+    except ImportError:
+        _check_importable(tasks[0])
+        yield from _in_spawned_processes(tasks, workers, results)
+    else:
+        jobs = (delayed(_run_elsewhere)(task) for task in tasks)
+        yield from Parallel(n_jobs=workers, return_as="generator")(jobs)
+
+
+def _in_spawned_processes(tasks: list[tuple], workers: int, results: list) -> Iterator["OptimizeResult"]:
+    # Not forked: a child would inherit the locks and threads of this process as they are.
+    others = set(multiprocessing.active_children())
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(workers, context, initializer=_ignore_interrupts)
+    futures = [pool.submit(_run_elsewhere, task) for task in tasks]
+    try:
+        for future in futures:
+            yield future.result()
+    finally:
+        _collect(futures, results)
+        if not all(future.done() for future in futures):
+            for process in set(multiprocessing.active_children()) - others:
+                process.terminate()  # they would go on to the ends of their runs
+        pool.shutdown(cancel_futures=True)
+
+
+def _ignore_interrupts() -> None:
+    """Leave Ctrl-C, which a terminal sends to all processes, to the parent."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _check_importable(task: tuple) -> None:
+    """Raise PicklingError unless another process can read the task: it imports functions by name."""
+    main = sys.modules["__main__"]
+    if not hasattr(main, "__file__") and getattr(task[1], "__module__", "") == "__main__":
+        raise pickle.PicklingError(f"{task[1]!r} is in no file; install joblib, or write it to a module.")
+    try:
+        pickle.dumps(task)
+    except Exception as error:  # AttributeError, TypeError, or an error of an object's own code
+        raise pickle.PicklingError(f"{error} (joblib, if installed, can send more)") from None
