@@ -15,12 +15,15 @@ from nbadam.schedules import (
     CosineDecayRestarts,
     ExponentialDecay,
     InverseTimeDecay,
+    Joined,
     LearningRateSchedule,
+    OneCycle,
     PiecewiseConstantDecay,
+    PiecewiseLinear,
     PolynomialDecay,
 )
 
-EXAMPLES = [
+OF_KERAS = [
     ExponentialDecay(0.1, 37, 0.96),
     ExponentialDecay(0.1, 37, 0.5, staircase=True, name="steps"),
     InverseTimeDecay(0.1, 30, 0.5),
@@ -32,6 +35,14 @@ EXAMPLES = [
     CosineDecay(0.0, 150, warmup_target=0.1, warmup_steps=50),
     CosineDecayRestarts(0.1, 20, m_mul=0.9, alpha=0.01),
     CosineDecayRestarts(0.1, 25, t_mul=1.0),
+]
+EXAMPLES = [
+    *OF_KERAS,
+    PiecewiseLinear([0, 50, 100.5], [0.0, 0.5, 0.1]),
+    OneCycle(0.1, 300),
+    OneCycle(0.1, 1000, pct_start=0.5, div_factor=10, anneal_strategy="linear", name="up and down"),
+    Joined([PiecewiseLinear([0, 100], [0.0, 0.1]), CosineDecay(0.1, 200), OneCycle(0.1, 30)], [100, 300.5]),
+    Joined([Joined([InverseTimeDecay(0.1, 30, 0.5), CosineDecay(0.1, 20)], [7])] * 2, [40]),
 ]
 every_schedule = pytest.mark.parametrize("schedule", EXAMPLES, ids=repr)
 
@@ -92,7 +103,7 @@ def test_config_has_the_keys_of_keras():
             "name",
         ],
     }
-    for schedule in EXAMPLES:
+    for schedule in OF_KERAS:
         assert list(schedule.get_config()) == expected[type(schedule)]
     assert PiecewiseConstantDecay((1,), np.array([1, 2])).get_config()["values"] == [1.0, 2.0]
 
@@ -271,3 +282,93 @@ def test_plot_without_matplotlib(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
     with pytest.raises(ModuleNotFoundError, match=r"install `nbadam\[plot\]`"):
         schedules.plot(ExponentialDecay(0.1, 10, 0.5), 30)
+
+
+# --- Schedules from points and from other schedules ----------------------------------------------
+
+
+def test_piecewise_linear_goes_through_its_points():
+    schedule = PiecewiseLinear([10, 20, 40], [0.1, 0.3, 0.0])
+    np.testing.assert_allclose(schedule([0, 10, 15, 20, 30, 40, 99]), [0.1, 0.1, 0.2, 0.3, 0.15, 0, 0])
+
+
+def test_joined_schedules_count_from_their_own_starts():
+    first, second = ExponentialDecay(0.1, 10, 0.5), PolynomialDecay(0.2, 10)
+    joined = Joined([first, second], [25])
+    assert joined(24) == first(24)
+    assert joined(25) == second(0) == 0.2
+    assert joined([30, 3]).tolist() == [second(5), first(3)]
+
+
+def test_joined_schedules_of_the_user():
+    asked = []
+
+    class Halving(LearningRateSchedule):
+        def __call__(self, step):
+            asked.append(step)
+            return 0.5**step if step < 2 else 0.25  # takes no arrays
+
+        def get_config(self):
+            return {}
+
+    joined = Joined([CosineDecay(0.1, 5), Halving()], [5])
+    np.testing.assert_array_equal(joined([5, 6, 9]), [1.0, 0.5, 0.25])
+    assert asked == [0, 1, 4]
+    config = json.loads(json.dumps(schedules.serialize(joined)))
+    again = schedules.deserialize(config, {"Halving": Halving})
+    assert again(6) == 0.5
+    with pytest.raises(ValueError, match="names the schedule 'Halving'"):
+        schedules.deserialize(config)
+
+
+def one_cycle_of_torch(step, total_steps, pct_start, form):
+    """OneCycleLR.get_lr of torch/optim/lr_scheduler.py in two phases, for max_lr=1 and the defaults."""
+    first, last = 1 / 25, 1 / 25 / 1e4
+    phases = [(float(pct_start * total_steps) - 1, first, 1.0), (total_steps - 1, 1.0, last)]
+    start_step = 0.0
+    for i, (end_step, start, end) in enumerate(phases):
+        if step <= end_step or i == 1:
+            share = (step - start_step) / (end_step - start_step)
+            if form == "cos":
+                return end + (start - end) / 2.0 * (np.cos(np.pi * share) + 1)
+            return (end - start) * share + start
+        start_step = end_step
+    return None
+
+
+@pytest.mark.parametrize("form", ["cos", "linear"])
+@pytest.mark.parametrize(("total_steps", "pct_start"), [(10, 0.3), (101, 0.25), (1000, 0.5), (7, 0.1)])
+def test_one_cycle_has_the_values_of_torchs_formula(total_steps, pct_start, form):
+    schedule = OneCycle(1.0, total_steps, pct_start=pct_start, anneal_strategy=form)
+    expected = [one_cycle_of_torch(step, total_steps, pct_start, form) for step in range(total_steps)]
+    np.testing.assert_allclose(schedule(np.arange(total_steps)), expected, rtol=1e-12)
+    assert schedule(total_steps) == schedule(total_steps - 1)
+
+
+@pytest.mark.parametrize("pct_start", [0.0, 0.01, 0.1, 1.0])
+def test_one_cycle_at_its_extremes(pct_start):
+    rates = OneCycle(1.0, 10, pct_start=pct_start)(np.arange(12))
+    assert ((rates > 0) & (rates <= 1)).all() and rates.max() > 0.9
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: PiecewiseLinear([1, 2], [0.1]), "`values` must be as many as `boundaries`"),
+        (lambda: PiecewiseLinear([], []), "at least one"),
+        (lambda: PiecewiseLinear([2, 1], [0.1, 0.2]), "`boundaries` must increase"),
+        (lambda: PiecewiseLinear([1], [-0.1]), "`values` must be a finite number >= 0"),
+        (lambda: Joined([CosineDecay(0.1, 1)], [3]), "`schedules` must be one more than `boundaries`"),
+        (lambda: Joined([0.1, 0.2], [3]), "`schedules` must hold instances of LearningRateSchedule, not 0.1"),
+        (lambda: Joined(0.1, [3]), "`schedules` must be a sequence"),
+        (lambda: Joined([CosineDecay(0.1, 1)] * 3, [3, 3]), "`boundaries` must increase"),
+        (lambda: OneCycle(-1.0, 10), "`max_learning_rate`"),
+        (lambda: OneCycle(1.0, 1), "`total_steps` must be an integer >= 2"),
+        (lambda: OneCycle(1.0, 10, pct_start=1.5), "`pct_start`"),
+        (lambda: OneCycle(1.0, 10, div_factor=0), "`div_factor`"),
+        (lambda: OneCycle(1.0, 10, anneal_strategy="x"), "`anneal_strategy` must be one of 'cos', 'linear'"),
+    ],
+)
+def test_bad_schedules_of_points(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()

@@ -79,9 +79,7 @@ class Settings:
         if not name.startswith("_") and not self._declares(name):
             near = difflib.get_close_matches(name, [*self._parameters(), "iterations"], cutoff=0.5)
             hint = f": did you mean {' or '.join(f'`{match}`' for match in near)}?" if near else "."
-            raise AttributeError(
-                f"`{type(self).__name__}` has no attribute {name!r}{hint}", name=name, obj=self
-            )
+            raise AttributeError(f"`{type(self).__name__}` has no attribute {name!r}{hint}")
         super().__setattr__(name, value)
         self.__dict__["_prepared"] = None  # the quick step was made for other settings
 

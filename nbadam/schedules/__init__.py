@@ -6,6 +6,7 @@ the first step, or with an array of such numbers.  Formulas and names are those 
 gives the same bits as ``schedule(step)`` step by step.
 """
 
+from .composed import Joined, OneCycle, PiecewiseLinear
 from .cosine import CosineDecay, CosineDecayRestarts
 from .decay import ExponentialDecay, InverseTimeDecay, PiecewiseConstantDecay, PolynomialDecay
 from .plotting import plot
@@ -17,8 +18,11 @@ __all__ = [
     "CosineDecayRestarts",
     "ExponentialDecay",
     "InverseTimeDecay",
+    "Joined",
     "LearningRateSchedule",
+    "OneCycle",
     "PiecewiseConstantDecay",
+    "PiecewiseLinear",
     "PolynomialDecay",
     "deserialize",
     "plot",

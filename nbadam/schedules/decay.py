@@ -2,11 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 
-from .schedule import CheckedSchedule
+from .schedule import CheckedSchedule, check_increase
 
 
 @dataclass(frozen=True)
@@ -117,8 +116,7 @@ class PiecewiseConstantDecay(CheckedSchedule):
                 f"`values` must be one more than `boundaries`, "
                 f"not {len(self.values)} beside {len(self.boundaries)}."
             )
-        if any(a >= b for a, b in pairwise(self.boundaries)):
-            raise ValueError(f"`boundaries` must increase, not {list(self.boundaries)}.")
+        check_increase(self.boundaries)
 
     def _rates(self, s):
         return np.array(self.values)[np.searchsorted(self.boundaries, s, side="left")]

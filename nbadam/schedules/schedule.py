@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from ..checks import number
-from ..hyperparameters import Check, flag, non_negative, optional, positive
+from ..hyperparameters import Check, choice, closed_fraction, flag, integer, non_negative, optional, positive
 
 
 class LearningRateSchedule:
@@ -69,6 +70,12 @@ class CheckedSchedule(LearningRateSchedule):
         return {key: list(value) if isinstance(value, tuple) else value for key, value in config.items()}
 
 
+def check_increase(boundaries: Sequence[float]) -> None:
+    """Refuse boundaries that do not increase."""
+    if any(a >= b for a, b in pairwise(boundaries)):
+        raise ValueError(f"`boundaries` must increase, not {list(boundaries)}.")
+
+
 def _numbers(check: Check) -> Check:
     """Make the check of a sequence of numbers."""
 
@@ -80,7 +87,27 @@ def _numbers(check: Check) -> Check:
     return check_all
 
 
+def _schedules(name: str, values: Any) -> tuple[LearningRateSchedule, ...]:
+    """Check a sequence of schedules; dicts are made to what they describe."""
+    from .serialization import deserialize
+
+    if not isinstance(values, Sequence):
+        raise ValueError(f"`{name}` must be a sequence of schedules, not {values!r}.")
+    made = tuple(deserialize(value) if isinstance(value, dict) else value for value in values)
+    for value in made:
+        if not isinstance(value, LearningRateSchedule):
+            raise ValueError(f"`{name}` must hold instances of LearningRateSchedule, not {value!r}.")
+    return made
+
+
 CHECKS = {
+    "schedules": _schedules,
+    "max_learning_rate": non_negative,
+    "total_steps": integer(2),
+    "pct_start": closed_fraction,
+    "div_factor": positive,
+    "final_div_factor": positive,
+    "anneal_strategy": choice("cos", "linear"),
     "boundaries": _numbers(number),
     "values": _numbers(non_negative),
     "initial_learning_rate": non_negative,

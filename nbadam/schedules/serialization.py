@@ -64,4 +64,12 @@ def deserialize(
             f"`config` names the schedule {config['class_name']!r}; known are {', '.join(sorted(known))}, "
             "and what `custom_objects` holds."
         )
-    return known[config["class_name"]].from_config(config["config"])
+    settings = {key: _made(value, custom_objects) for key, value in config["config"].items()}
+    return known[config["class_name"]].from_config(settings)
+
+
+def _made(value: Any, custom_objects: dict[str, type] | None) -> Any:
+    """Replace a list of dicts that describe schedules by these."""
+    if isinstance(value, list) and value and all(isinstance(v, dict) and "class_name" in v for v in value):
+        return [deserialize(v, custom_objects) for v in value]
+    return value
