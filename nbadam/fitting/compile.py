@@ -16,7 +16,7 @@ from numba.core.errors import TypingError
 from .._fingerprint import identify
 from .._jit import compile_kernel, reason
 from ..blocks import Pace, is_called_off
-from . import adam, generate, lm, minibatch, trust_region
+from . import adam, generate, lm, minibatch, tape, trust_region
 from .generate import Layout, Pointwise, Shape
 from .losses import Loss
 from .model import Model
@@ -66,7 +66,8 @@ class Kernels:
         self._dtype = np.dtype(layout.dtype)
         self._lanes = layout.lanes
         shape = Shape(layout.parameters, layout.dtype, layout.bounded, layout.lanes)
-        self._functions = normal, *_algorithm(shape)
+        judge, solve, *self._tapes = _algorithm(shape)
+        self._functions = normal, judge, solve
         for function in self._functions if not numba.config.DISABLE_JIT else ():
             _keep_address(function)
         self._fit = lm.fit_kernel(layout.dtype)
@@ -75,12 +76,22 @@ class Kernels:
     def fit(self, x: np.ndarray, data: np.ndarray, *arguments) -> None:
         """Fit a block of data sets: see `lm.fit`."""
         state = lm.new_state(self._lanes, self._rows, data.shape[1], data.shape[2], self._dtype)
+        tapes = *self._tapes[:2], self._tapes[2].copy()
         is_done = False
         while not (is_done or is_called_off()):
             points = self._pace.amount
             began = thread_time()
             is_done = self._call(
-                self._fit, *self._functions, self._lanes, self._rows, x, data, *arguments, *state, points
+                self._fit,
+                *self._functions,
+                *tapes,
+                self._lanes,
+                self._rows,
+                x,
+                data,
+                *arguments,
+                *state,
+                points,
             )
             self._pace.learn(points, thread_time() - began, not is_done)
 
@@ -232,9 +243,22 @@ def _compiled_for(
 
 
 @lru_cache(maxsize=64)
-def _algorithm(shape: Shape) -> tuple[Any, Any]:
-    module = load(shape.dtype, trust_region.algorithm(shape), {})
-    return tuple(_compiled(module[name], shape) for name in ("judge", "solve"))
+def _algorithm(shape: Shape) -> tuple[Any, ...]:
+    """Return `judge`, `solve`, and their tapes and memory."""
+    text = trust_region.algorithm(shape)
+    if shape.parameters >= MANY and not numba.config.DISABLE_JIT:
+        constants = load(shape.dtype, "", {})
+        tapes, memory = tape.translate(text, constants, shape.dtype)
+        return *_of_tapes(shape.dtype), tapes["judge"], tapes["solve"], memory
+    module = load(shape.dtype, text, {})
+    functions = (_compiled(module[name], shape.dtype, shape.parameters) for name in ("judge", "solve"))
+    return *functions, tape.EMPTY, tape.EMPTY, np.empty(0, shape.dtype)
+
+
+@cache
+def _of_tapes(dtype: str) -> tuple[Any, Any]:
+    """Return `tape.judge` and `tape.solve`, compiled."""
+    return _compiled(tape.judge, dtype, "tape"), _compiled(tape.solve, dtype, "tape")
 
 
 def _keep_address(function) -> None:
@@ -252,17 +276,12 @@ def _normal(way: Pointwise, layout: Layout):
     if layout.loss.function is not None:
         known["loss"] = inlined(layout.loss.function)
     module = load(layout.dtype, generate.normal(layout, way), known)
-    return _compiled(module["normal"], layout)
+    return _compiled(module["normal"], layout.dtype, layout.parameters)
 
 
-def _compiled(function, shape: Shape):
+def _compiled(function, dtype: str, size: int | str):
     name = function.__name__
-    return compile_kernel(
-        function,
-        lm.signatures(shape.dtype)[name],
-        name=f"{name}_{shape.parameters}_{shape.dtype}",
-        mode="nogil",
-    )
+    return compile_kernel(function, lm.signatures(dtype)[name], name=f"{name}_{size}_{dtype}", mode="nogil")
 
 
 def load(dtype: str, text: str, known: dict[str, Any]) -> dict[str, Any]:

@@ -24,14 +24,17 @@ ROWS = (
 )  # fmt: skip
 
 
-def fit(normal, judge, solve, lanes, rows, x, data, p0, lower, upper, tolerances, max_nfev, f_scale,
-        popt, information, chi2, nfev, status, S, which, count, progress, points):  # fmt: skip
+def fit(normal, judge, solve, judging, solving, memory, lanes, rows, x, data, p0, lower, upper, tolerances,
+        max_nfev, f_scale, popt, information, chi2, nfev, status, S, which, count, progress,
+        points):  # fmt: skip
     """Fit a block of data sets, or go on with it; return whether all are done.
 
     Parameters
     ----------
     normal, judge, solve : functions
         What `generate` and `trust_region` make the text of, compiled.  This kernel itself serves every model.
+    judging, solving, memory : arrays
+        Tapes for `judge` and `solve`, and their memory: see `fitting.tape`.  Empty for a few parameters.
     lanes : int
     rows : tuple of int
         First entries in the state of what `ROWS` lists.
@@ -83,10 +86,10 @@ def fit(normal, judge, solve, lanes, rows, x, data, p0, lower, upper, tolerances
         begin = end if end < m else 0
         if begin > 0:
             break
-        judge(S)
+        judge(S, judging, memory)
         S[damping : damping + lanes] = 0
         for _ in range(ATTEMPTS):
-            solve(S, xtol)
+            solve(S, solving, memory, xtol)
             unsettled = 0
             for lane in range(lanes):
                 if which[lane] >= 0 and S[settled + lane] == 0:
@@ -138,14 +141,18 @@ def signatures(dtype: str) -> dict[str, object]:
     element = from_dtype(np.dtype(dtype))
     line, table = types.Array(element, 1, "C"), types.Array(element, 2, "C")
     given = types.Array(element, 2, "C", readonly=True)
+    tape = types.Array(types.uint32, 2, "C", readonly=True)
     parts = {
         "normal": types.void(given, line, *(types.int64,) * 3, element),
-        "judge": types.void(line),
-        "solve": types.void(line, element),
+        "judge": types.void(line, tape, line),
+        "solve": types.void(line, tape, line, element),
     }
     return parts | {
         "fit": types.boolean(
             *(types.FunctionType(signature) for signature in parts.values()),
+            tape,
+            tape,
+            line,
             types.int64,
             types.UniTuple(types.int64, len(ROWS)),
             given,

@@ -7,11 +7,14 @@ from .generate import Shape, Text, indented
 
 
 def algorithm(shape: Shape) -> str:
-    """Text of `judge` and `solve`, the parts of the algorithm that work on all lanes."""
+    """Text of `judge` and `solve`, the parts of the algorithm that work on all lanes.
+
+    Each line is an operation that `fitting.tape` can translate for many parameters.
+    """
     text = Text(shape)
     functions = [
-        ["def judge(S):", *indented(_judge(text))],
-        ["def solve(S, xtol):", *indented(text.lanes(_solve(text)))],
+        ["def judge(S, tape, memory):", *indented(_judge(text))],
+        ["def solve(S, tape, memory, xtol):", *indented(text.lanes(_solve(text)))],
     ]
     return "\n\n\n".join("\n".join(lines) for lines in functions) + "\n"
 

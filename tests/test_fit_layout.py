@@ -1,0 +1,148 @@
+"""Long data sets, and many parameters."""
+
+import numba
+import numpy as np
+import pytest
+import scipy.optimize
+from numpy.testing import assert_allclose, assert_array_equal
+
+from nbadam import Model, curve_fit
+from nbadam.fitting import tape, trust_region
+from nbadam.fitting.compile import LONG, load
+from nbadam.fitting.generate import Shape
+
+JIT = not numba.config.DISABLE_JIT
+SLOW = not JIT or numba.config.BOUNDSCHECK
+POINTS = LONG + 130  # whole blocks and a part of one
+X = np.linspace(0, 5, POINTS)
+TRUTH = np.random.default_rng(1).uniform([1, 0.4, 0], [5, 2, 1], (6, 3))
+P0 = np.array([2.0, 1.0, 0.5])
+
+
+def decay(x, a, k, c):
+    return a * np.exp(-k * x) + c
+
+
+def decay_jacobian(x, a, k, c):
+    e = np.exp(-k * x)
+    return e, -a * x * e, 1.0
+
+
+DECAY = Model(decay, jacobian=decay_jacobian)
+Y = decay(X, *TRUTH.T[:, :, None]) + 0.1 * np.random.default_rng(2).standard_normal((6, POINTS))
+
+
+def assert_same_fit(fit, others, index=slice(None)):
+    """The same bits in everything."""
+    for name in ("popt", "chi2", "nfev", "status", "n_points", "perr"):
+        assert_array_equal(getattr(fit, name), getattr(others, name)[index], err_msg=name)
+
+
+# --- Long data sets -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("m", [LONG - 1, LONG, LONG + 12, POINTS])
+def test_long_and_short_data_sets_agree_with_scipy(m):
+    fit = curve_fit(DECAY, X[:m], Y[:, :m], P0)
+    assert fit.success.all()
+    for i in range(len(Y)):
+        popt, pcov = scipy.optimize.curve_fit(decay, X[:m], Y[i, :m], P0, jac=None, ftol=1e-14, xtol=1e-14)
+        assert_allclose(fit.popt[i], popt, rtol=1e-6)
+        assert_allclose(fit.pcov[i], pcov, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"loss": "huber", "f_scale": 0.1}, {"sigma": np.linspace(1, 2, POINTS)}, {"dtype": np.float32}],
+    ids=["plain", "huber", "sigma", "float32"],
+)
+def test_a_long_fit_has_the_same_bits_alone_in_any_batch_and_on_any_number_of_threads(options, monkeypatch):
+    together = curve_fit(DECAY, X, Y, P0, workers=1, **options)
+    assert together.success.all()
+    for i in (0, 5):
+        assert_same_fit(curve_fit(DECAY, X, Y[i], P0, **options), together, i)
+    # In parts as small as they get: a block of points each.
+    monkeypatch.setattr("nbadam.blocks.SECONDS", 0.0)
+    monkeypatch.setattr("nbadam.blocks.WORTHWHILE", 0.0)
+    monkeypatch.setattr("nbadam.fitting.batch.FIRST", 2)
+    monkeypatch.setattr("nbadam.fitting.batch.LEAST", 2)
+    for workers in (1, 3):
+        assert_same_fit(curve_fit(DECAY, X, Y, P0, workers=workers, **options), together)
+
+
+def test_what_others_in_the_list_are_as_long_as_does_not_matter():
+    """A short data set beside long ones, whose loop over points is another."""
+    lengths = [POINTS, 40, LONG, LONG - 1, 12]
+    x, y = [X[:m] for m in lengths], [Y[k, :m] for k, m in enumerate(lengths)]
+    together = curve_fit(DECAY, x, y, P0)
+    for i in range(len(lengths)):
+        assert_same_fit(curve_fit(DECAY, [x[i]], [y[i]], P0), together, [i])
+
+
+def test_points_that_are_left_out_of_a_long_data_set():
+    mask = np.random.default_rng(3).random(POINTS) < 0.4
+    mask[-1] = True  # fills up the last block
+    y = np.where(mask, np.nan, Y)
+    fit, expected = curve_fit(DECAY, X, y, P0), curve_fit(DECAY, X[~mask], Y[:, ~mask], P0)
+    assert_allclose(fit.popt, expected.popt, rtol=1e-9)
+    assert_array_equal(fit.n_points, (~mask).sum())
+
+
+@pytest.mark.skipif(SLOW, reason="takes many points")
+def test_a_long_sum_in_single_precision_loses_nothing():
+    m = 300_000
+    x = np.linspace(0, 5, m)
+    y = (decay(x, 3, 1.2, 0.5) + 0.3 * np.random.default_rng(0).standard_normal(m)).astype(np.float32)
+    single, double = (curve_fit(DECAY, x, y, P0, dtype=dtype) for dtype in (np.float32, np.float64))
+    assert_allclose(single.chi2, double.chi2, rtol=1e-6)
+    assert np.abs((single.popt - double.popt) / double.perr).max() < 0.02
+
+
+# --- Many parameters ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("bounded", [False, True])
+@pytest.mark.parametrize("n", [1, 3])
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_a_tape_does_what_its_text_does(n, bounded, dtype):
+    """Whatever the state, to the last bit."""
+    shape = Shape(n, dtype, bounded, 1)
+    text = trust_region.algorithm(shape)
+    plain = load(dtype, text, {})
+    tapes, memory = tape.translate(text, load(dtype, "", {}), dtype)
+    rng = np.random.default_rng(0)
+    for _ in range(20 if SLOW else 200):
+        state = rng.standard_normal(shape.rows["end"]).astype(dtype)
+        state[rng.random(state.size) < 0.2] = rng.choice([0, 1, np.inf, np.nan], p=[0.4, 0.4, 0.1, 0.1])
+        expected, found = state.copy(), state.copy()
+        with np.errstate(all="ignore"):
+            plain["judge"](expected, tape.EMPTY, memory)
+            tape.judge(found, tapes["judge"], memory.copy())
+            assert_array_equal(found, expected)
+            plain["solve"](expected, tape.EMPTY, memory, expected.dtype.type(1e-8))
+            tape.solve(found, tapes["solve"], memory.copy(), found.dtype.type(1e-8))
+            assert_array_equal(found, expected)
+
+
+def peaks(x, *p):
+    total = p[len(p) - 2] + p[len(p) - 1] * x
+    for i in range(0, len(p) - 2, 3):
+        total += p[i] * np.exp(-0.5 * ((x - p[i + 1]) / p[i + 2]) ** 2)
+    return total
+
+
+@pytest.mark.parametrize("options", [{}, {"bounds": (-1, 100)}], ids=["free", "bounded"])
+def test_many_parameters(options):
+    count = 3
+    rng = np.random.default_rng(0)
+    truth = np.array([[3 + i, 10 * i + 5, 1 + 0.2 * i] for i in range(count)]).ravel()
+    truth = np.append(truth, [0.5, 0.01])
+    x = np.linspace(0, 10 * count, 20 * count)
+    y = peaks(x, *truth) + 0.02 * rng.standard_normal((2, x.size))
+    p0 = truth * rng.uniform(0.97, 1.03, truth.size)
+    fit = curve_fit(peaks, x, y, p0, **options)
+    assert fit.success.all()
+    for i in range(2):
+        popt, pcov = scipy.optimize.curve_fit(peaks, x, y[i], p0, ftol=1e-13, xtol=1e-13)
+        assert_allclose(fit.popt[i], popt, rtol=1e-5)
+        assert_allclose(fit.perr[i], np.sqrt(np.diag(pcov)), rtol=1e-4)
