@@ -4,7 +4,7 @@ import contextlib
 import hashlib
 import linecache
 from collections import OrderedDict
-from functools import lru_cache
+from functools import cache, lru_cache
 from time import thread_time
 from types import SimpleNamespace
 from typing import Any
