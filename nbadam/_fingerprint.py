@@ -10,6 +10,7 @@ import ctypes
 import dis
 import functools
 import hashlib
+import importlib
 import os
 import struct
 import sys
@@ -45,8 +46,9 @@ SETTINGS = (
 )
 LIBRARIES = "numpy", "numba", "llvmlite", "scipy"  # their objects are known by name and version
 COMPILED = "builtins", "math", "cmath", "_operator"  # so are the functions and types that C defines here
-ACTING = f"{__name__.partition('.')[0]}.dual"  # acts by what it registers for operators and NumPy's functions
 PACKAGE = __name__.partition(".")[0]
+ACTING = f"{PACKAGE}.dual"  # acts by what it registers for operators and NumPy's functions
+SPECIAL = f"{PACKAGE}.special"  # registers SciPy's ufuncs
 MISSING = object()
 FunctionPointer: type = ctypes._CFuncPtr  # type: ignore[attr-defined]
 # Parts of a class that say nothing about its behaviour, or that Python makes.
@@ -168,6 +170,8 @@ class Digest:
             return False
         version = getattr(sys.modules[name.partition(".")[0]], "__version__", "")
         self._put("library", f"{name} {version}".encode())
+        if name.startswith("scipy.") and isinstance(value, np.ufunc):
+            self._put("subpackage", _of_subpackage(SPECIAL))
         for implementation in _implementations_of(value):
             if not implementation.is_of_library:
                 self.add((implementation.options, implementation.functions))
@@ -175,7 +179,7 @@ class Digest:
 
     def _function(self, function: FunctionType) -> None:
         if not self._inside_package and _belongs_to_package(function) and _is_in(ACTING, function):
-            self._put("subpackage", _of_subpackage())
+            self._put("subpackage", _of_subpackage(ACTING))
         if not self._inside_package and function.__closure__ is None and _belongs_to_package(function):
             # Functions of nbadam refer to nothing that changes, but some of them to much.
             self._put("package", _of_package(function))
@@ -367,7 +371,7 @@ def library_name(value) -> str | None:
     module = getattr(value, "__module__", None)
     name = getattr(value, "__qualname__", None) or getattr(value, "__name__", None)
     if isinstance(value, np.ufunc):
-        module = module or "numpy"
+        module = module or ("numpy" if getattr(np, str(name), None) is value else "scipy.special")
     if not (isinstance(module, str) and isinstance(name, str)):
         return None
     if module in COMPILED:
@@ -394,18 +398,14 @@ def _is_in(package: str, function) -> bool:
 
 
 @functools.cache
-def _of_subpackage() -> bytes:
-    """Return the digest of all of `ACTING`, with what it has registered with Numba."""
+def _of_subpackage(package: str) -> bytes:
+    """Return the digest of all of a subpackage; its modules list what they register with Numba."""
+    importlib.import_module(package)
     digest = Digest(inside_package=True)
-    for name in sorted(name for name in sys.modules if f"{name}.".startswith(f"{ACTING}.")):
+    for name in sorted(name for name in sys.modules if f"{name}.".startswith(f"{package}.")):
         for item in sorted(vars(sys.modules[name]).items()):
             if not item[0].startswith("__"):
                 digest.add(item)
-    _implementations_of(None)
-    for implementations in list(_implementations.values()):
-        for implementation in implementations.values():
-            if any(_is_in(ACTING, function) for function in implementation.functions):
-                digest.add((implementation.options, implementation.functions))
     return digest._hash.digest()
 
 

@@ -29,7 +29,7 @@ register_rule(lambda f, x, y: (x + y, 1.0, 1.0), operator.add, operator.iadd, np
 register_rule(lambda f, x, y: (x - y, 1.0, -1.0), operator.sub, operator.isub, np.subtract, arity=2)
 register_rule(lambda f, x, y: (x * y, y, x), operator.mul, operator.imul, np.multiply, arity=2)
 register_rule(divide, operator.truediv, operator.itruediv, np.divide, arity=2)
-register_rule(remainder, operator.mod, operator.imod, np.remainder, np.fmod, math.fmod, arity=2)
+register_rule(remainder, operator.mod, operator.imod, np.remainder, np.fmod, arity=2)
 
 COMPARISONS = operator.lt, operator.le, operator.gt, operator.ge, operator.eq, operator.ne
 UFUNCS = np.less, np.less_equal, np.greater, np.greater_equal, np.equal, np.not_equal

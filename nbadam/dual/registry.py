@@ -10,9 +10,12 @@ from .trace import Traced, call, muladd, where
 from .type import REAL, Dual, joined, packed, plain, unpacked
 
 KINDS = Dual, *REAL, types.Omitted
+REGISTERED: list[tuple[Callable, Callable]] = []  # for the digest of a kernel, which depends on them
 
 
-def register(function, arities, result: Callable, generate: Callable, prefer_literal=False) -> None:
+def register(
+    function, arities, result: Callable, generate: Callable, prefer_literal=False, is_lasting=True
+) -> None:
     """Let Numba call a function with dual numbers.
 
     Parameters
@@ -27,7 +30,11 @@ def register(function, arities, result: Callable, generate: Callable, prefer_lit
         ``generate(context, builder, signature, arguments)`` writes the instructions, as in Numba.
     prefer_literal : bool
         Whether types of arguments tell the values of constants.
+    is_lasting : bool
+        Whether every process registers it.
     """
+    if is_lasting:
+        REGISTERED.append((result, generate))
 
     class Template(AbstractTemplate):
         key = function
@@ -43,7 +50,7 @@ def register(function, arities, result: Callable, generate: Callable, prefer_lit
             return generate  # beside Numba's own instructions, not among them
 
     Template.prefer_literal = prefer_literal
-    infer_global(function)(Template)
+    infer_global(function, types.Function(Template))
     lower_builtin(generate, types.VarArg(types.Any))(generate)
 
 
@@ -62,7 +69,14 @@ def register_plain(*functions, arity: int = 1) -> None:
         register(function, [arity], result, generate)
 
 
-def register_rule(rule: Callable, *functions, arity: int = 1, is_singular: bool = False) -> None:
+def register_rule(
+    rule: Callable,
+    *functions,
+    arity: int = 1,
+    is_singular: bool = False,
+    orders: tuple[int, ...] = (),
+    is_lasting: bool = True,
+) -> None:
     """Register functions whose derivatives follow a rule.
 
     Parameters
@@ -77,10 +91,14 @@ def register_rule(rule: Callable, *functions, arity: int = 1, is_singular: bool 
     is_singular : bool
         Whether the function is finite where its derivative is infinite, such as a root at 0.  An inner
         derivative of 0 then makes the derivative 0.
+    orders : tuple of int
+        Arguments that cannot be dual numbers: no derivative is known.
+    is_lasting : bool
+        Whether every process registers it.
     """
 
     def result(typingctx, function, args):
-        return joined(*args)
+        return None if any(isinstance(args[k], Dual) for k in orders) else joined(*args)
 
     for function in functions:
 
@@ -91,7 +109,7 @@ def register_rule(rule: Callable, *functions, arity: int = 1, is_singular: bool 
             value, *slopes = rule(lambda *n: call(function, *n).cast(dual.dtype), *numbers)
             return chained(dual, value, slopes, inner, is_singular)
 
-        register(function, [arity], result, generate)
+        register(function, [arity], result, generate, is_lasting=is_lasting)
 
 
 def _values(context, builder, signature_args, arguments, dtype=None) -> list[Traced]:

@@ -121,6 +121,9 @@ def call(function: Callable, *arguments):
     cast = [number.cast(dtype).value for number, dtype in zip(numbers, signature.args, strict=True)]
     result = implementation(builder, cast)
     context.add_linking_libs(getattr(implementation, "libs", ()))
+    if isinstance(signature.return_type, types.UniTuple):
+        dtype, count = signature.return_type.dtype, signature.return_type.count
+        return tuple(Traced(traced.place, dtype, builder.extract_value(result, k)) for k in range(count))
     return Traced(traced.place, signature.return_type, result)
 
 

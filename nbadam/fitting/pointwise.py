@@ -10,17 +10,18 @@ import numpy as np
 from numba.extending import is_jitted, register_jitable
 
 from .._fingerprint import mentioned
-from . import functions
+from . import functions, scalars
 from .formula import derive
 from .generate import Pointwise
 from .model import Model
 
-# The functions that have a form that LLVM vectorises, by the object that a user's function calls.
-VECTORISED = {
-    getattr(module, name): getattr(functions, name)
+# Functions for numbers in place of those that a user's function calls: forms that LLVM vectorises, and those
+# of NumPy that Numba has for arrays only.  By identity, not by hash: pointers to C functions have none.
+REPLACED = {
+    id(getattr(module, name)): getattr(functions, name)
     for module in (math, np)
     for name in ("cos", "exp", "log", "sin", "tanh")
-}
+} | {id(getattr(np, name)): function for name, function in scalars.REPLACED.items()}
 
 
 def candidates(model: Model) -> list[Pointwise]:
@@ -85,7 +86,7 @@ def _differences(x: str, n: int, known: dict[str, Any]) -> Pointwise:
 
 
 def inlined(function: Callable, done: dict | None = None) -> Callable:
-    """Copy a function, and those that it calls, with `VECTORISED` functions in place of NumPy's.
+    """Copy a function, and those that it calls, with the functions in `REPLACED` in place of NumPy's.
 
     Kernels take the copy in; `done` holds the copies made so far.
     """
@@ -121,7 +122,11 @@ def _replaced(value, names: frozenset[str], done: dict):
         if (value.__module__ or "").split(".")[0] in (__package__.split(".")[0], "numba", "numpy"):
             return value
         return inlined(value, done)
-    return next((new for old, new in VECTORISED.items() if old is value), value)
+    if isinstance(value, np.ufunc) and getattr(np, value.__name__, None) is not value:
+        from ..special import learn
+
+        learn(value)
+    return REPLACED.get(id(value), value)
 
 
 def _module(module: ModuleType, names: frozenset[str], done: dict) -> ModuleType:
