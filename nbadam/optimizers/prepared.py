@@ -35,8 +35,7 @@ def prepare(optimizer: "Optimizer", pairs: list) -> Callable[[list], int]:
     steps = _kernel_calls(optimizer, variables)
     if steps is None:
         return _nothing
-    dtypes, shapes = [v.dtype for v in variables], [v.shape for v in variables]
-    arrays = [v.array for v in variables]
+    entries = [(variable.array, variable.dtype, variable.shape) for variable in variables]
     count, owners, state = len(variables), optimizer._registry.owners, optimizer.__dict__
     constant = optimizer._hyperparameters(0) if _is_constant(optimizer) else None
     clip = inf if optimizer.clipvalue is None else optimizer.clipvalue
@@ -46,24 +45,24 @@ def prepare(optimizer: "Optimizer", pairs: list) -> Callable[[list], int]:
         if len(pairs) != count:
             return 0
         gradients = []
-        for pair, array, dtype, shape in zip(pairs, arrays, dtypes, shapes):  # noqa: B905
-            try:
-                g, x = pair
-            except (TypeError, ValueError):
-                return 0
-            if x is not array or type(g) is not ndarray or g.dtype is not dtype or g.shape != shape:
-                return 0
-            flags = g.flags
-            if not flags.c_contiguous or (g.base is not None and not flags.aligned):
-                return 0
-            if (id(g) if g.base is None else owner(g)) in owners:
-                return 0
-            gradients.append(g if g.ndim == 1 else g.reshape(-1))
+        try:
+            for (g, x), (array, dtype, shape) in zip(pairs, entries):  # noqa: B905
+                if x is not array or type(g) is not ndarray or g.dtype is not dtype or g.shape != shape:
+                    return 0
+                flags = g.flags
+                if g.base is None:
+                    if not flags.c_contiguous or id(g) in owners:
+                        return 0
+                elif not (flags.c_contiguous and flags.aligned) or owner(g) in owners:
+                    return 0
+                gradients.append(g if len(shape) == 1 else g.reshape(-1))
+        except (TypeError, ValueError):  # no pair
+            return 0
         calls = state["_calls"]
         hyper = constant or optimizer._hyperparameters(calls)
-        for kernel, order, padding, xs, slots, starts, missed, scales, decays in steps:
+        for kernel, order, padding, xs, slots, starts, first, scales, decays in steps:
             gs = gradients if order is None else [gradients[k] for k in order]
-            kernel((*gs, *padding), xs, slots, starts, calls + 1.0 - missed, hyper, clip, scales, decays)
+            kernel((*gs, *padding), xs, slots, starts, calls + first, hyper, clip, scales, decays)
         state["_calls"] = calls + 1
         return calls + 1
 
@@ -113,16 +112,16 @@ def _kernel_calls(optimizer: "Optimizer", variables: list[Variable]) -> list[tup
         as_given = order == list(range(len(variables)))
         decays = np.zeros(state.width)
         decays[: len(group.variables)] = [decay * variable.decayed for variable in group.variables]
-        own = missed.pop() if optimizer._counts_by_variable else 0
-        kernel = entry_point(state.serial)
+        first = 1.0 - missed.pop()
+        scales = np.ones(state.width)
         arguments = (
             state.padding,
             state.xs + state.padding,
             state.columns,
             state.starts,
-            own,
-            np.ones(state.width),
+            first,
+            scales,
             decays,
         )
-        calls.append((kernel, None if as_given else order, *arguments))
+        calls.append((entry_point(state.serial), None if as_given else order, *arguments))
     return calls
