@@ -4,6 +4,7 @@ import math
 import sys
 import time
 
+import numba
 import numpy as np
 import pytest
 from hypothesis import example, given
@@ -12,10 +13,12 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import special
 
 from nbadam import Model, curve_fit
-from nbadam.fitting.formula import Lines
+from nbadam.fitting.formula import Lines, derive
 from nbadam.fitting.grammar import FUNCTIONS, LONGEST, SYNONYMS, parse
+from nbadam.fitting.ties import Ties
 
 X = np.linspace(0.5, 4, 15)
+rng = np.random.default_rng(0)
 
 
 def numpy_function(name):
@@ -138,6 +141,17 @@ def names_of(tree):
     return names_in(tree)
 
 
+@pytest.mark.parametrize("wrap", ["({0})**8", "exp({0})", "(x + a)**({0})", "a/(x + ({0}))", "atan2({0}, a)"])
+def test_derivatives_of_any_formula_come_at_once(wrap):
+    """Twelve powers within each other once went on for ever: 2**(8**12)."""
+    formula = "x + x + a"
+    for _ in range(12):
+        formula = wrap.format(formula)
+    began = time.process_time()
+    derive(formula, ("x",), ("a",))
+    assert time.process_time() - began < 5
+
+
 def test_a_formula_does_not_run_as_python(tmp_path):
     """The text once went to SymPy, which evaluates it."""
     target = tmp_path / "touched"
@@ -245,6 +259,26 @@ def test_ties_share_the_grammar():
     assert_allclose(fit.popt, [[3, 2, 3]], rtol=1e-8)
     with pytest.raises(ValueError, match="no finite number"):
         curve_fit("a*x + b", X, X, [1, 1], tied={"b": "a*9**9**9"})
+
+
+def test_derivatives_of_ties_are_exact():
+    """They were differences."""
+    tied = {"c": "exp(-k) + a**2.5 * erf(k)", "d": "max(a, k) / lgamma(a + k)", "e": "a*k"}
+    ties = Ties(Model("a + k*x + c*x**2 + d*x**3 + e*x**4"), tied)
+    a, k = rng.uniform(1, 3, (2, 50))
+    popt = ties.all_of(np.stack([a, k], axis=1))
+    jacobian = np.zeros((50, 5, 2))
+    digamma, bell = special.digamma(a + k), 2 / np.sqrt(np.pi) * np.exp(-(k**2))
+    jacobian[:, 0, 0] = jacobian[:, 1, 1] = 1
+    jacobian[:, 2, 0], jacobian[:, 2, 1] = 2.5 * a**1.5 * special.erf(k), -np.exp(-k) + a**2.5 * bell
+    logarithm = special.gammaln(a + k)
+    common = -np.maximum(a, k) * digamma / logarithm**2
+    jacobian[:, 3] = np.stack([a > k, k > a], axis=1) / logarithm[:, None] + common[:, None]
+    jacobian[:, 4] = np.stack([k, a], axis=1)
+    covariance = np.array([[2.0, 0.3], [0.3, 1.0]])
+    expected = jacobian @ covariance @ np.swapaxes(jacobian, 1, 2)
+    tolerance = 1e-5 if numba.config.DISABLE_JIT else 1e-12
+    assert_allclose(ties.covariance(popt, np.tile(covariance, (50, 1, 1))), expected, rtol=tolerance)
 
 
 def test_undetermined_ties_have_infinite_errors():

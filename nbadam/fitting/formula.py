@@ -30,6 +30,9 @@ FUNCTIONS = {
 }  # fmt: skip
 
 
+MOST_FACTORS = 64  # of powers within powers: SymPy would compute 2**(8**12), which takes for ever
+
+
 class Lines:
     """Formulas as assignments to ``t0, t1, ...``: one operation each, equal ones once, no text of the user.
 
@@ -165,6 +168,8 @@ def derive(formula: str, variables: tuple[str, ...], parameters: tuple[str, ...]
         import sympy
     except ModuleNotFoundError:
         return None
+    if _degree(parse(formula)) > MOST_FACTORS:
+        return None
     internal = {name: sympy.Symbol(f"x{i}", real=True) for i, name in enumerate(variables)}
     points = set(internal.values())
     internal |= {name: sympy.Symbol(f"p{i}", real=True) for i, name in enumerate(parameters)}
@@ -182,6 +187,15 @@ def derive(formula: str, variables: tuple[str, ...], parameters: tuple[str, ...]
         return _text(value, derivatives, points)
     except NotImplementedError:
         return None
+
+
+def _degree(tree: Tree) -> float:
+    """Return the largest product of constant exponents, one within another."""
+    if not isinstance(tree, Node):
+        return 1.0
+    degree = max(map(_degree, tree.operands))
+    is_constant = tree.operation == "**" and isinstance(tree.operands[1], float)
+    return degree * max(1.0, abs(tree.operands[1])) if is_constant else degree
 
 
 def _for_sympy(tree: Tree, names: dict):

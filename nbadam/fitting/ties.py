@@ -2,8 +2,12 @@
 
 from functools import lru_cache
 
+import numba
 import numpy as np
+from numba import types
+from numba.core.errors import TypingError
 
+from .._jit import compile_kernel
 from .compile import load
 from .formula import Lines, array_functions, scalar_functions
 from .grammar import check_names, parse
@@ -40,8 +44,9 @@ class Ties:
         if not names:
             raise ValueError("`tied` leaves no parameter to fit.")
         self.free = np.array([name not in tied for name in model.parameters])
-        self._values = _values(model.parameters, tuple(tied.items()))
-        self.reduced = _reduced(model, tuple(tied.items()))
+        self._tied = tuple(tied.items())
+        self._values = _values(model.parameters, self._tied)
+        self.reduced = _reduced(model, self._tied)
 
     def all_of(self, popt: np.ndarray) -> np.ndarray:
         """Return all parameters, shape (..., n), from those of the reduced model."""
@@ -59,17 +64,25 @@ class Ties:
         reduced : ndarray, shape (..., k, k)
             The covariance of those that are not tied.
         """
-        centre = popt[..., self.free].astype(float)
-        slopes = []
-        for i in range(centre.shape[-1]):
-            step = STEP * np.where(centre[..., i] == 0, 1, np.abs(centre[..., i]))
-            above, below = centre.copy(), centre.copy()
-            above[..., i] += step
-            below[..., i] -= step
-            slopes.append((self.all_of(above) - self.all_of(below)) / (2 * step)[..., None])
-        matrix = np.stack(slopes, axis=-1)
-        matrix[..., self.free, :] = np.eye(centre.shape[-1])
+        centre = np.ascontiguousarray(popt[..., self.free].reshape(-1, np.count_nonzero(self.free)), float)
+        matrix = np.empty((len(centre), self.free.size, centre.shape[1]))
+        slopes = _slopes(self.model.parameters, self._tied)
+        if slopes is None:
+            self._difference(centre, matrix)
+        else:
+            slopes(centre, matrix)
+        matrix = matrix.reshape(*popt.shape, -1)
         return propagated(matrix, reduced)
+
+    def _difference(self, centre: np.ndarray, matrix: np.ndarray) -> None:
+        """Write the derivatives of all parameters, by differences."""
+        for i in range(centre.shape[-1]):
+            step = STEP * np.where(centre[:, i] == 0, 1, np.abs(centre[:, i]))
+            above, below = centre.copy(), centre.copy()
+            above[:, i] += step
+            below[:, i] -= step
+            matrix[:, :, i] = (self.all_of(above) - self.all_of(below)) / (2 * step)[:, None]
+        matrix[:, self.free] = np.eye(centre.shape[-1])
 
 
 def propagated(matrix: np.ndarray, covariance: np.ndarray) -> np.ndarray:
@@ -82,28 +95,59 @@ def propagated(matrix: np.ndarray, covariance: np.ndarray) -> np.ndarray:
     return np.where(counts > 0, np.inf, product)
 
 
-def _lines(parameters: tuple[str, ...], tied: tuple[tuple[str, str], ...]) -> tuple[int, str, str]:
-    """Return the number of parameters that are left, the lines, and the list of all values."""
+Tied = tuple[tuple[str, str], ...]
+
+
+def _lines(parameters: tuple[str, ...], tied: Tied) -> tuple[int, list[str], list[str]]:
+    """Return the number of parameters that are left, the lines, and the names of all values."""
     formulas = dict(tied)
     left = [name for name in parameters if name not in formulas]
     lines = Lines({name: f"p{i}" for i, name in enumerate(left)})
     values = [lines.value(parse(formulas[name]) if name in formulas else name) for name in parameters]
-    return len(left), "".join(f"    {line}\n" for line in lines.lines), ", ".join(values)
+    return len(left), lines.lines, values
 
 
 @lru_cache(maxsize=64)
-def _values(parameters: tuple[str, ...], tied: tuple[tuple[str, str], ...]):
+def _slopes(parameters: tuple[str, ...], tied: Tied):
+    """Compile the derivatives of all parameters by those that are left; None where Numba cannot."""
+    if numba.config.DISABLE_JIT:
+        return None
+    from .. import dual
+
+    count, lines, values = _lines(parameters, tied)
+    body = [f"p{i} = seeded(p[f, {i}], {i})" for i in range(count)] + lines
+    body += [
+        f"slopes[f, {k}, {i}] = derivative_of({value}, {i})"
+        for k, value in enumerate(values)
+        for i in range(count)
+    ]
+    text = "".join(f"        {line}\n" for line in body)
+    text = f"def slopes(p, slopes):\n    for f in range(p.shape[0]):\n{text}"
+    known = scalar_functions() | {name: getattr(dual, name) for name in dual.__all__}
+    double = types.float64
+    signature = types.void(types.Array(double, 2, "C"), types.Array(double, 3, "C"))
+    try:
+        function = load("float64", text, known)["slopes"]
+        return compile_kernel(function, signature, name="slopes", mode="nogil")
+    except TypingError:  # a function without derivative
+        return None
+
+
+@lru_cache(maxsize=64)
+def _values(parameters: tuple[str, ...], tied: Tied):
     """Return the function of arrays that gives all parameters."""
     count, lines, values = _lines(parameters, tied)
     scope = array_functions()
-    exec(f"def tied({', '.join(f'p{i}' for i in range(count))}):\n{lines}    return {values},\n", scope)
+    text = "".join(f"    {line}\n" for line in [*lines, f"return {', '.join(values)},"])
+    exec(f"def tied({', '.join(f'p{i}' for i in range(count))}):\n{text}", scope)
     return scope["tied"]
 
 
-def _reduced(model: Model, tied: tuple[tuple[str, str], ...]) -> Model:
+def _reduced(model: Model, tied: Tied) -> Model:
     count, lines, values = _lines(model.parameters, tied)
     arguments = ", ".join(f"p{i}" for i in range(count))
-    text = f"def tied(x, {arguments}):\n{lines}    return function(x, {values})\n"
+    text = "".join(f"    {line}\n" for line in [*lines, f"return function(x, {', '.join(values)})"])
+    text = f"def tied(x, {arguments}):\n{text}"
     known = scalar_functions() | {"function": model.function}
     names = [name for name in model.parameters if name not in dict(tied)]
     return Model(load("float64", text, known)["tied"], names, model.variables)
