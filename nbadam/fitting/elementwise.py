@@ -60,6 +60,32 @@ def takes_a_number(function: Callable, count: int) -> bool:
     return True
 
 
+def on_array(model: Model, x: np.ndarray, parameters: np.ndarray) -> np.ndarray | None:
+    """Evaluate a model's function in plain Python on a whole array.
+
+    Parameters
+    ----------
+    model : Model
+    x : array, shape (n_variables, m)
+    parameters : array, shape (n_params,)
+
+    Returns
+    -------
+    ndarray, shape (m,), or None
+        None if the function does not take arrays, or fails.
+
+    Raises
+    ------
+    ValueError
+        If the values are not those of each point.
+    """
+    function, some = _functions(model)[0], _some_points(x) if x.size else x
+    if some.shape[1] < 2 or not _is_elementwise(model, function, some, parameters):
+        return None
+    values = _values(function, x[0] if len(x) == 1 else x, parameters, x.shape[1])
+    return None if values is None or values.shape != (1, x.shape[1]) else values[0]
+
+
 def _functions(model: Model) -> list[Callable]:
     functions = [model.function] if model.jacobian is None else [model.function, model.jacobian]
     return [getattr(function, "py_func", function) for function in functions]

@@ -1,13 +1,23 @@
-"""The value of a model at some points, in NumPy: for plots and predictions."""
+"""The values of a model at some points, as a fit sees them: for plots and predictions."""
+
+from functools import lru_cache
 
 import numpy as np
-from numba.extending import is_jitted
+from numba import types
+from numba.core.errors import TypingError
 
+from .._jit import compile_kernel, reason
+from .arguments import parse_model
+from .arrays import floats, unmasked
+from .compile import load
+from .elementwise import on_array
 from .formula import function_of
+from .model import Model
+from .pointwise import inlined
 
 
-def evaluate(model, x, parameters) -> np.ndarray:
-    """Evaluate a model.
+def evaluate(model: Model, x, parameters) -> np.ndarray:
+    """Evaluate a model; overflows are infinite and undefined values NaN, also where `math` would raise.
 
     Parameters
     ----------
@@ -19,17 +29,46 @@ def evaluate(model, x, parameters) -> np.ndarray:
     -------
     ndarray, shape (m,)
     """
-    points = np.atleast_2d(np.asarray(x, dtype=float))
-    if points.shape[0] != len(model.variables):
-        raise ValueError(f"`x` must have {len(model.variables)} rows, one a variable, not {points.shape[0]}.")
-    if model.formula is not None:
-        function = function_of(model.formula, model.variables, model.parameters, arrays=True)
-        with np.errstate(all="ignore"):
-            values = function(points if len(points) > 1 else points[0], *map(np.float64, parameters))
-        return np.array(np.broadcast_to(values, points.shape[1:]))
-    function = model.function
-    function = function.py_func if is_jitted(function) else function
+    points = np.atleast_2d(floats("x", x))
+    if points.shape[0] != len(model.variables) or points.ndim != 2:
+        raise ValueError(
+            f"`x` must have {len(model.variables)} rows, one a variable; its shape is {np.shape(x)}."
+        )
+    given = [unmasked(name, p) for name, p in zip(model.parameters, parameters, strict=True)]
+    if any(number.ndim for number in given):
+        raise ValueError(f"The parameters of {model!r} must be one number each.")
+    numbers = np.array(given)
     with np.errstate(all="ignore"):
-        if points.shape[0] == 1:
-            return np.array([function(point, *parameters) for point in points[0]], dtype=float)
-        return np.array([function(tuple(point), *parameters) for point in points.T], dtype=float)
+        if model.formula is not None:
+            function = function_of(model.formula, model.variables, model.parameters, arrays=True)
+            values = function(points if len(points) > 1 else points[0], *numbers)
+            return np.array(np.broadcast_to(values, points.shape[1:]))
+        # NumPy's functions take whole arrays; others are compiled.
+        values = on_array(model, points, numbers)
+        if values is None:
+            values = np.empty(points.shape[1])
+            _compiled(parse_model(model, None, None, len(points)))(
+                np.ascontiguousarray(points), numbers, values
+            )
+    return values
+
+
+@lru_cache(maxsize=64)
+def _compiled(model: Model):
+    x = ", ".join(f"x[{v}, k]" for v in range(len(model.variables)))
+    x = f"({x})" if len(model.variables) > 1 else x
+    parameters = ", ".join(f"p[{i}]" for i in range(len(model.parameters)))
+    text = f"""def values(x, p, out):
+    for k in range(out.size):
+        out[k] = function({x}, {parameters})
+"""
+    double = types.float64
+    row = types.Array(double, 1, "C")
+    try:
+        function = load("the values of a model", "float64", text, {"function": inlined(model.function)})[
+            "values"
+        ]
+        signature = types.void(types.Array(double, 2, "C"), row, row)
+        return compile_kernel(function, signature, name="values", mode="nogil")
+    except TypingError as error:
+        raise ValueError(f"Numba cannot compile the model `{model.name}`: {reason(error)}") from error
