@@ -13,6 +13,8 @@ from numba.extending import is_jitted
 
 from .._fingerprint import mentioned
 
+IMPORT = dis.opmap["IMPORT_NAME"]
+
 
 class Frozen(tuple):
     """The attributes of an object that a method uses, as they were when it became a function.
@@ -141,7 +143,7 @@ def _frozen(name: str, role: str, value, within: tuple) -> Any:
 
 
 def _check_imports(name: str, function: Callable) -> None:
-    if any(instruction.opname == "IMPORT_NAME" for instruction in dis.get_instructions(function.__code__)):
+    if IMPORT in function.__code__.co_code[::2]:
         raise ValueError(
             f"`{name}` has an import inside the function `{function.__name__}`, which Numba cannot compile: "
             "import before the function."

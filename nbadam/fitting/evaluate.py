@@ -1,7 +1,5 @@
 """The values of a model at some points, as a fit sees them: for plots and predictions."""
 
-from functools import lru_cache
-
 import numpy as np
 from numba import types
 from numba.core.errors import TypingError
@@ -9,11 +7,15 @@ from numba.core.errors import TypingError
 from .._jit import compile_kernel, reason
 from .arguments import parse_model
 from .arrays import floats, unmasked
-from .compile import load
+from .compile import identity, load
 from .elementwise import on_array
 from .formula import function_of
 from .model import Model
 from .pointwise import inlined
+
+REMEMBERED = 64  # kernels
+
+_kernels: dict[str, object] = {}
 
 
 def evaluate(model: Model, x, parameters) -> np.ndarray:
@@ -47,13 +49,21 @@ def evaluate(model: Model, x, parameters) -> np.ndarray:
         values = on_array(model, points, numbers)
         if values is None:
             values = np.empty(points.shape[1])
-            _compiled(parse_model(model, None, None, len(points)))(
-                np.ascontiguousarray(points), numbers, values
-            )
+            kernel = _kernel(parse_model(model, None, None, len(points)))
+            kernel(np.ascontiguousarray(points), numbers, values)
     return values
 
 
-@lru_cache(maxsize=64)
+def _kernel(model: Model):
+    """Return the compiled ``values(x, parameters, out)``, the same for models that do the same."""
+    digest, _ = identity(model)
+    if digest not in _kernels:
+        if len(_kernels) == REMEMBERED:
+            _kernels.clear()
+        _kernels[digest] = _compiled(model)
+    return _kernels[digest]
+
+
 def _compiled(model: Model):
     x = ", ".join(f"x[{v}, k]" for v in range(len(model.variables)))
     x = f"({x})" if len(model.variables) > 1 else x
@@ -62,13 +72,10 @@ def _compiled(model: Model):
     for k in range(out.size):
         out[k] = function({x}, {parameters})
 """
-    double = types.float64
-    row = types.Array(double, 1, "C")
+    row = types.Array(types.float64, 1, "C")
+    signature = types.void(types.Array(types.float64, 2, "C"), row, row)
     try:
-        function = load("the values of a model", "float64", text, {"function": inlined(model.function)})[
-            "values"
-        ]
-        signature = types.void(types.Array(double, 2, "C"), row, row)
+        function = load("float64", text, {"function": inlined(model.function)})["values"]
         return compile_kernel(function, signature, name="values", mode="nogil")
     except TypingError as error:
         raise ValueError(f"Numba cannot compile the model `{model.name}`: {reason(error)}") from error

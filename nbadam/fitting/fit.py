@@ -206,7 +206,8 @@ def curve_fit(
     """
     for name, value in (("absolute_sigma", absolute_sigma), ("progress", progress)):
         flag(name, value)
-    max_nfev = parse_options(options, max_nfev, inspect.signature(curve_fit).parameters)
+    if options:
+        max_nfev = parse_options(options, max_nfev, inspect.signature(curve_fit).parameters)
     if nan_policy not in (None, "omit", "raise"):
         raise ValueError(f"`nan_policy` must be None, 'omit' or 'raise', not {nan_policy!r}.")
     if check_finite or nan_policy == "raise":

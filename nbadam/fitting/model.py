@@ -168,11 +168,14 @@ class Model:
 
 def parameter_names(function: Callable) -> tuple[str, ...]:
     """Names of the arguments after the first; none where the function does not tell, as with ``*args``."""
+    if isinstance(function, np.vectorize):
+        function = function.pyfunc
     function = getattr(function, "py_func", function)
     try:
         arguments = list(inspect.signature(function).parameters.values())
     except (TypeError, ValueError):
         return ()
+    arguments = [argument for argument in arguments if argument.kind is not argument.KEYWORD_ONLY]
     if any(argument.kind is not argument.POSITIONAL_OR_KEYWORD for argument in arguments):
         return ()
     return tuple(argument.name for argument in arguments[1:])
