@@ -1,10 +1,13 @@
-"""Long data sets, and many parameters."""
+"""Long data sets, many parameters, and Ctrl-C in fits."""
+
+import os
 
 import numba
 import numpy as np
 import pytest
 import scipy.optimize
 from numpy.testing import assert_allclose, assert_array_equal
+from subprocesses import finish, needs_ordinary_kernels, start
 
 from nbadam import Model, curve_fit
 from nbadam.fitting import tape, trust_region
@@ -146,3 +149,73 @@ def test_many_parameters(options):
         popt, pcov = scipy.optimize.curve_fit(peaks, x, y[i], p0, ftol=1e-13, xtol=1e-13)
         assert_allclose(fit.popt[i], popt, rtol=1e-5)
         assert_allclose(fit.perr[i], np.sqrt(np.diag(pcov)), rtol=1e-4)
+
+
+# --- Ctrl-C ---------------------------------------------------------------------------------------
+
+INTERRUPTED = """
+import json, os, random, signal, threading, time
+import numpy as np
+from nbadam import Status, curve_fit
+from test_fit_layout import DECAY, P0, X, Y, decay
+
+def slow(x, a, k, c):
+    value = 0.0
+    for i in range(3000):
+        value += np.exp(-k * (x + 1e-12 * i))
+    return a * value / 3000 + c
+
+def call(kind, size):
+    m, fits = (1_000_000, 40_000) if size == "large" else (1000, 40)
+    x = np.linspace(0, 5, m)
+    long = decay(x, 3, 1.2, 0.5) + 0.3 * np.sin(1e4 * x)
+    few, short = X[::20], np.tile(Y[:, ::20], (fits // 6, 1))
+    steps = 1_000_000 if size == "large" else 5
+    sampled = {"method": "adam", "batch_size": 1000, "rng": 0, "max_nfev": steps}
+    return {
+        "small": lambda: curve_fit(DECAY, few, short[:40], P0),
+        "batch": lambda: curve_fit(DECAY, few, short, P0, workers=2),
+        "long": lambda: curve_fit(DECAY, x, long, P0),
+        "slow": lambda: curve_fit(slow, few, short, P0, workers=2),
+        "adam": lambda: curve_fit(DECAY, few, short, P0, method="adam", workers=2),
+        "sampled": lambda: curve_fit(DECAY, x, long, P0, **sampled),
+        "search": lambda: curve_fit(DECAY, few, short, P0, search="all", workers=2),
+        "guess": lambda: curve_fit(DECAY, few, short[:40], lambda x, y: (time.sleep(0.02), P0)[1]),
+    }[kind]
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+random.seed(SEED)
+slowest, carried = {}, {}
+for kind in "small", "batch", "long", "slow", "adam", "sampled", "search", "guess":
+    call(kind, "small")()  # compiles
+    run = call(kind, "large")
+    slowest[kind], carried[kind] = 0.0, 0
+    for _ in range(COUNT):
+        sent = []
+        def send():
+            sent.append(time.monotonic())
+            os.kill(os.getpid(), signal.SIGINT)
+        try:
+            threading.Timer(random.uniform(0, 0.15), send).start()
+            while not sent or time.monotonic() < sent[0] + 3:
+                run()
+            raise SystemExit(f"{kind}: an interrupt is lost")
+        except KeyboardInterrupt as error:
+            slowest[kind] = max(slowest[kind], time.monotonic() - sent[0])
+            if hasattr(error, "result"):
+                carried[kind] += 1
+                left = error.result.status == Status.NOT_RUN
+                assert np.isnan(error.result.popt[left]).all() and not error.result.success[left].any()
+                assert error.__notes__[0].startswith(f"{(~left).sum()} of {left.size} fits are finished")
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+print(json.dumps({"slowest": slowest, "carried": carried}))
+"""
+
+
+@needs_ordinary_kernels
+def test_ctrl_c_is_never_lost_and_never_late(tmp_path):
+    """Loops of calls of every kind, each interrupted at random moments."""
+    program = INTERRUPTED.replace("SEED", "1").replace("COUNT", "6")
+    told = finish(start(program, tmp_path, NUMBA_CACHE_DIR=os.environ.get("NUMBA_CACHE_DIR")))
+    assert max(told["slowest"].values()) < 0.5, told
+    assert all(told["carried"][kind] for kind in told["carried"] if kind != "small"), told

@@ -12,6 +12,7 @@ import numpy as np
 from numba import from_dtype, types
 
 from .._jit import cast, compile_kernel
+from ..blocks import is_called_off
 from ..methods.minibatch import order_of
 from ..rules import ADAM
 from .adam import ROWS, mover
@@ -26,11 +27,12 @@ TAIL = 0.1  # share of the steps over whose points is averaged: up to 8 times be
 def batches(seed: tuple[int, ...], points: int, size: int, steps: int) -> Iterator[np.ndarray]:
     """Yield the points of each step, arrays of shape (steps in it, batch size), one for every epoch.
 
-    What an epoch leaves over is less than a batch, and other points in each.
+    What an epoch leaves over is less than a batch, and other points in each.  Ends early where the work is
+    called off.
     """
     size = min(size, points)
     epoch = 0
-    while steps > 0 and size > 0:
+    while steps > 0 and size > 0 and not is_called_off():
         count = min(points // size, steps)
         yield order_of(seed, epoch, points)[: count * size].reshape(count, size)
         steps -= count

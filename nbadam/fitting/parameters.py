@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
+from ..blocks import is_called_off, user_code
 from ..checks import shown
 from .arrays import real, unmasked
 from .data import as_slice
@@ -199,11 +200,16 @@ def _feasible(lower, upper, n: int) -> np.ndarray:
 
 def _guesses(guess: Callable, sets, chosen: np.ndarray, n: int) -> np.ndarray:
     starts = np.full((len(chosen), n), np.nan)
-    for k, i in enumerate(chosen):
-        x, y, _ = sets.one(i)
-        if y.size:
-            values = real("p0", guess(x[0] if len(x) == 1 else x, y))
-            if values.shape != (n,):
-                raise ValueError(f"The guess must return {n} numbers, not an array of shape {values.shape}.")
-            starts[k] = values
+    with user_code():
+        for k, i in enumerate(chosen):
+            x, y, _ = sets.one(i)
+            if is_called_off():
+                break
+            if y.size:
+                values = real("p0", guess(x[0] if len(x) == 1 else x, y))
+                if values.shape != (n,):
+                    raise ValueError(
+                        f"The guess must return {n} numbers, not an array of shape {values.shape}."
+                    )
+                starts[k] = values
     return starts
