@@ -1,7 +1,7 @@
-"""When the parallel kernels may run.
+"""Conditions under which parallel kernels may run.
 
-A parallel kernel aborts the process under the workqueue layer when two threads start one at once,
-and under GNU OpenMP it kills or hangs a forked child.  Wherever that could happen the serial twin
+A parallel kernel aborts the process under the workqueue layer when two threads start one at once.
+Under GNU OpenMP it kills or hangs a forked child.  Wherever that could happen the serial twin
 runs instead: it gives the same bits.
 """
 
@@ -44,7 +44,7 @@ if hasattr(os, "register_at_fork"):
 
 @cache
 def _threading_layer() -> str | None:
-    """Start Numba's threads and return what they rest on; None where the layer asked for is missing."""
+    """Start Numba's threads and return their layer; None where the layer asked for is missing."""
     try:
         numba.get_num_threads()
     except ValueError:

@@ -1,4 +1,4 @@
-"""Checks of what users pass, with errors that name the argument and what would be right."""
+"""Checks of arguments, with errors that name the argument, its value and the legal values."""
 
 from math import inf, isfinite
 from numbers import Real
@@ -7,7 +7,7 @@ import numpy as np
 
 
 def shown(value) -> str:
-    """Return what an error says of a value: its `repr`, in one line and not all of it if it is long."""
+    """Return the `repr` of a value for messages, in one line, shortened if it is long."""
     try:
         text = " ".join(repr(value).split())
     except ValueError:  # an integer with too many digits

@@ -18,7 +18,7 @@ PARALLEL_SIZE = 1 << 16
 
 
 class State:
-    """What one rule carries from step to step, for up to `WIDTH` arrays that step together.
+    """State of one rule from step to step, for up to `WIDTH` arrays that step together.
 
     Parameters
     ----------
@@ -26,18 +26,18 @@ class State:
         The algorithm.
     xs : sequence of ndarray
         One array, or up to `WIDTH` arrays of one dtype (float32 or float64), each 1-D and
-        C-contiguous; they are stepped in place and must not overlap.
+        C-contiguous.  They are stepped in place and must not overlap.
 
     Attributes
     ----------
     slots : dict of str to ndarray
         One flat array per slot of the rule, in which the parts of all the `xs` follow each other.
     starts : ndarray of int64, shape (width,)
-        Where in each slot the part of each array begins.
+        Offsets of the parts of the arrays in each slot.
     columns : tuple of ndarray
         The values of `slots`.
     width : int
-        How many arrays a kernel call takes: 1, or `WIDTH` for more, the rest of them empty.
+        Number of arrays that a kernel call takes: 1, or `WIDTH` for more, the rest of them empty.
     padding : tuple of ndarray
         The empty arrays that fill a call up.
     largest : int
@@ -65,7 +65,7 @@ class State:
         Parameters
         ----------
         gs : tuple of ndarray or None
-            One gradient for each array, of its dtype and size, 1-D and C-contiguous; None leaves
+            One gradient for each array, of its dtype and size, 1-D and C-contiguous.  None leaves
             the array and its part of the slots as they are.
         t : float
             Number of the step, from 1.
@@ -74,8 +74,8 @@ class State:
         clip : float
             Gradients are clipped to ``[-clip, clip]`` first.
         scales, decays : ndarray of float64, shape (width,)
-            By what each array's clipped gradient is multiplied, and which fraction of itself each
-            array loses before the update.
+            Factor of each array's clipped gradient, and fraction of itself that each array loses
+            before the update.
         """
         if self.largest < PARALLEL_SIZE:
             kernel = self.serial
@@ -104,7 +104,7 @@ class State:
 
 
 def mode(size: int, parallel_from: int = PARALLEL_SIZE) -> str:
-    """How a kernel that handles `size` elements runs here and now."""
+    """Mode in which a kernel that handles `size` elements runs here and now."""
     if size < parallel_from:
         return "serial"
     return "parallel" if parallel_is_safe() else "nogil"

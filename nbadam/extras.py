@@ -1,11 +1,11 @@
-"""Packages that a part of nbadam needs, and that extras of its installation bring."""
+"""Imports of optional dependencies."""
 
 from importlib import import_module
 from typing import Any
 
 
-def extra(module: str, name: str, what: str = "This") -> Any:
-    """Import what an optional extra brings.
+def extra(module: str, name: str, feature: str = "This") -> Any:
+    """Import a module that an optional extra of the installation brings.
 
     Parameters
     ----------
@@ -13,8 +13,8 @@ def extra(module: str, name: str, what: str = "This") -> Any:
         The module.
     name : str
         The extra.
-    what : str
-        What needs it, for the message.
+    feature : str
+        Subject of the message: the feature that needs the module.
 
     Raises
     ------
@@ -26,5 +26,5 @@ def extra(module: str, name: str, what: str = "This") -> Any:
     except ModuleNotFoundError as error:
         package = module.partition(".")[0]
         raise ModuleNotFoundError(
-            f"{what} needs {package}: install `nbadam[{name}]`.", name=package
+            f"{feature} needs {package}: install `nbadam[{name}]`.", name=package
         ) from error

@@ -4,7 +4,7 @@ from math import inf, sqrt
 
 from numba.extending import register_jitable
 
-SHRINK = 2.0**-600  # brings every finite double to where its square is finite
+SHRINK = 2.0**-600  # factor that keeps the square of every finite double finite
 
 
 @register_jitable

@@ -1,4 +1,4 @@
-"""Which values each setting of an optimizer or schedule may have, and the attribute that holds one."""
+"""Legal values of the settings of optimizers and schedules, and the attribute that holds one."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -82,7 +82,7 @@ def choice(*legal: str) -> Check:
 
 
 def optional(check: Check) -> Check:
-    """Let None pass beside what `check` lets pass."""
+    """Make a check that accepts None, too."""
     return lambda name, value: None if value is None else check(name, value)
 
 
@@ -96,7 +96,7 @@ class Hyperparameter:
     check : callable
         ``check(name, value)`` returns the value to keep, or raises a ValueError.
     varying : bool
-        Whether a callable may stand for the value; what it returns is checked at every step.
+        Whether a callable may stand for the value; its result is checked at every step.
     fixed : bool
         Whether the attribute is settled once it was assigned.
     """

@@ -16,9 +16,9 @@ from numba.extending import register_jitable
 from ._jit import cast, compile_kernel, cut, put, store, take
 from .rules import Rule
 
-BLOCK = 4096  # elements summed at a time: fixed, so that a sum does not depend on the threads
-# A plain step leaves subnormal numbers alone but for every sixteenth: soon enough for moments that
-# decay, and the other fifteen take 0.7 to 0.9 of the time (in cache, in memory).
+BLOCK = 4096  # number of elements in a partial sum: fixed, so that a sum does not depend on the threads
+# Plain steps flush subnormals to zero only every 16th time: often enough for decaying moments, and the
+# other 15 steps take 0.7 to 0.9 of the time (in cache, in memory).
 SWEEP = 16
 
 

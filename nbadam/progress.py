@@ -12,11 +12,11 @@ def progress_bar(total: float, done: int, unit: str) -> Any:
     Parameters
     ----------
     total : float
-        Where it ends; infinite if that is not known.
+        Last number; infinite if that is not known.
     done : int
-        Where it begins.
+        First number.
     unit : str
-        What it counts.
+        Name of the things counted.
 
     Raises
     ------

@@ -22,7 +22,7 @@ from .minibatch import Minibatch
 if TYPE_CHECKING:
     from scipy.optimize import OptimizeResult
 
-PATIENCE = 0.3  # seconds that runs which were called off get to return the results so far
+PATIENCE = 0.3  # seconds to wait for the results of interrupted runs
 
 
 def outcomes(tasks: list[tuple], workers: int, results: list) -> Generator["OptimizeResult"]:

@@ -10,7 +10,7 @@ from .evaluator import writes_gradient
 from .orders import order_of, seed_numbers
 from .samples import as_arrays, copy_rows, n_bytes
 
-CHUNK_BYTES = 1 << 24  # of data that `full` looks at in one call
+CHUNK_BYTES = 1 << 24  # memory of the data that `full` passes to one call
 
 
 class Minibatch:
@@ -18,8 +18,8 @@ class Minibatch:
 
     Each call ``objective(x)`` returns value and gradient on the next batch.  Every sample is seen once an
     epoch, in an order that depends on the seed alone: not on threads, platform or NumPy's version.  Any
-    method of ``minimize`` takes it; those of nbadam begin with the first batch at each run, know the option
-    `epochs`, and run the whole loop in compiled code where `fun` is compiled by Numba.
+    method of ``minimize`` takes it.  The methods of nbadam begin with the first batch at each run and know
+    the option `epochs`.  They run the whole loop in compiled code where `fun` is compiled by Numba.
 
     Parameters
     ----------
@@ -28,11 +28,11 @@ class Minibatch:
         and its gradient.  `batch` has the rows of each array of `data`.  If Numba compiled it,
         ``fun(x, gradient, *batch) -> float``, which writes the gradient, will do.
     data : array, or tuple or list of arrays, each of shape (n_samples, ...)
-        NumPy arrays, memory maps of files, or scipy.sparse matrices in CSR format.  Only batches of them are
-        ever copied.
+        NumPy arrays, memory maps of files, or scipy.sparse matrices in CSR format.  `fun` gets copies, one
+        batch at a time, and may overwrite them.
     batch_size : int or callable
-        Samples in a batch.  A callable is given the number of the epoch (0, 1, ...) and returns those of
-        its batches; it must return the same whenever it is asked.
+        Samples in a batch.  A callable is given the number of the epoch (0, 1, ...) and returns the size of
+        its batches.  It must return the same number at every call.
     shuffle : bool, default True
         Whether each epoch has an order of its own; otherwise all have that of the data.
     rng : None, int, array_like of ints, numpy.random.SeedSequence or numpy.random.Generator
@@ -156,7 +156,7 @@ class Minibatch:
         return tuple(copy_rows(array, which) for array in self.data)
 
     def evaluate(self, x: np.ndarray, batch: tuple, args: tuple) -> Any:
-        """Return what `fun` returns on a batch, or its value and the gradient that it wrote."""
+        """Return the result of `fun` on a batch, or its value and the gradient that it wrote."""
         if writes_gradient(self.fun, 1 + len(batch) + len(args)):
             g = np.zeros_like(x)
             return self.fun(x, g, *batch, *args), g
@@ -250,7 +250,7 @@ class Sampler:
         return np.concatenate(parts), np.concatenate(starts)
 
     def facts(self) -> dict[str, Any]:
-        """Return the place, and what must agree for it to mean the same, as JSON can hold it."""
+        """Return the place, and all settings on which its meaning depends, as JSON can hold it."""
         whole = self.minibatch
         return {
             "seed": list(self.seed),

@@ -1,4 +1,4 @@
-"""Random orders of the data, which a seed decides and nothing else, and what a seed may be."""
+"""Random orders of the data, which depend on a seed alone, and the forms of a seed."""
 
 from functools import cache
 

@@ -37,12 +37,14 @@ def multistart(
     """Minimize from many starts, on several cores; return the best end and all others.
 
     The runs do not know of each other: one that raises an error is one result without success.  Each is
-    the same, bit for bit, as a call of `method` from its start: the results do not depend on the number of
-    workers.  If `fun` (or that of a `Minibatch`) was compiled by Numba and returns the gradient too, the
-    workers are threads, in which whole runs happen in compiled code; there is one thread where parallel
-    loops of `fun` itself could not run in several (Numba's layer workqueue).  Otherwise they are processes:
-    of joblib if it is installed (extra ``parallel``), which can send any function there; else of the
-    standard library, which needs `fun` to be importable, and the caller's script to begin its work under
+    the same, bit for bit, as a call of `method` from its start.  The results do not depend on the number of
+    workers.
+
+    If `fun` (or that of a `Minibatch`) was compiled by Numba and returns the gradient too, the workers are
+    threads.  Whole runs happen in compiled code then.  There is one thread where parallel loops of `fun`
+    itself could not run in several (Numba's layer workqueue).  Otherwise the workers are processes: of joblib
+    if it is installed (extra ``parallel``), which can send any function there.  The processes of the standard
+    library need `fun` to be importable, and a script that begins its work under
     ``if __name__ == "__main__":``.  A function that cannot be sent is minimized in this process, with a
     warning.
 
@@ -62,7 +64,7 @@ def multistart(
     options : dict, optional
         Its options, but for `state`.  Run k writes the `checkpoint` ``run.npz`` to ``run-k.npz``.
     rng : None, int, numpy.random.SeedSequence or numpy.random.Generator, optional
-        What the starts depend on, and the signs of ``finite_diff="spsa"``; None is others each time.
+        Seed of the starts, and of the signs of ``finite_diff="spsa"``; None takes a new one each time.
     workers : int, optional
         Threads or processes; by default as many as this process may use cores.  1 is none.
     callback : callable, optional

@@ -1,7 +1,7 @@
 """Adam and its relatives, with the names, arguments and defaults of ``tf.keras.optimizers``.
 
 Each class is a rule and its settings.  Where libraries disagree about a formula the argument
-`convention` chooses; the default is legacy Keras, what ``tf.keras.optimizers`` was up to TensorFlow
+`convention` chooses; the default is legacy Keras, the ``tf.keras.optimizers`` of TensorFlow up to
 2.10.
 """
 
@@ -20,7 +20,7 @@ class Adam(Optimizer):
     learning_rate : float, LearningRateSchedule or callable, default 0.001
         Size of a step, about the largest change of a parameter in one step.
     beta_1, beta_2 : float or callable, defaults 0.9 and 0.999
-        What a step leaves of the running means of the gradient and of its square, in [0, 1).  A
+        Decay factors of the running means of the gradient and of its square, in [0, 1).  A
         callable without arguments is called once a step.
     epsilon : float, default 1e-7
         Added to the root of the mean square; where that depends on `convention`.  0 is 0, and then an
@@ -30,14 +30,14 @@ class Adam(Optimizer):
     name : str, default "Adam"
         Kept for `get_config`.
     convention : {"keras", "torch", "optax"}, keyword only
-        "keras" adds `epsilon` before the bias correction of the root ("epsilon hat", the form before
-        Section 2.1 of [1]_), "torch" and "optax" after it (Algorithm 1).  With `amsgrad`, "optax" takes
-        the largest of the bias-corrected mean squares.  With "torch" each variable counts its own
-        steps: one that joins late, or had no gradient at times, is corrected by its own count.  The
-        defaults of the other arguments stay.
+        "keras" adds `epsilon` before the bias correction of the root: "epsilon hat", the form before
+        Section 2.1 of [1]_.  "torch" and "optax" add it after the correction (Algorithm 1).  With
+        `amsgrad`, "optax" takes the largest of the bias-corrected mean squares.  With "torch" each
+        variable counts its own steps: one that joins late, or had no gradient at times, is corrected by
+        its own count.  The defaults of the other arguments stay.
     sparse_update : {"immediate", "deferred"}, keyword only
-        What a sparse gradient does with the rows that it does not touch, which move all the same.
-        "immediate" steps them, at the cost of a dense step.  "deferred" steps the touched rows only, and
+        Treatment of the rows that a sparse gradient does not touch, which move all the same.
+        "immediate" steps them, at the cost of a dense step.  "deferred" steps the touched rows only.  It
         makes up for the missed steps when a row is touched again, or asked for by `gather` or `sync`: the
         same to rounding, at a cost that does not depend on the size of the variable.  Not with the
         conventions of torch and Optax.
@@ -95,7 +95,7 @@ class Adam(Optimizer):
         self.amsgrad = amsgrad
         self.convention = convention
         self.sparse_update = sparse_update
-        super().__init__(learning_rate, name, **kwargs)  # last: it checks what does not go together
+        super().__init__(learning_rate, name, **kwargs)  # last: it checks the settings together
 
     def _check_together(self) -> None:
         super()._check_together()
@@ -173,7 +173,7 @@ class Adamax(Optimizer):
     learning_rate : float, LearningRateSchedule or callable, default 0.001
         Size of a step.
     beta_1, beta_2 : float or callable, defaults 0.9 and 0.999
-        What a step leaves of the running mean of the gradient and of the running maximum of its
+        Decay factors of the running mean of the gradient and of the running maximum of its
         absolute value, in [0, 1).
     epsilon : float, default 1e-7
         Added to the maximum.
@@ -231,14 +231,14 @@ class Nadam(Optimizer):
     learning_rate : float, LearningRateSchedule or callable, default 0.001
         Size of a step.
     beta_1, beta_2 : float or callable, defaults 0.9 and 0.999
-        As in `Adam`; `beta_1` is what the momentum grows to.
+        As in `Adam`; `beta_1` is the limit of the growing momentum.
     epsilon : float, default 1e-7
         Added to the root of the corrected mean square.
     name : str, default "Nadam"
         Kept for `get_config`.
     momentum_decay : float, default 0.004, keyword only
-        The momentum of step t is ``beta_1 * (1 - 0.96 ** (momentum_decay * t) / 2)``.  1.0 is what
-        Keras has had since TensorFlow 2.11.
+        The momentum of step t is ``beta_1 * (1 - 0.96 ** (momentum_decay * t) / 2)``.  Keras has
+        had 1.0 since TensorFlow 2.11.
     convention : {"keras", "optax"}, keyword only
         "keras" is torch's as well; "optax" has the momentum `beta_1` at every step.
     **kwargs
@@ -302,7 +302,7 @@ class RAdam(Optimizer):
         Kept for `get_config`.
     convention : {"torch", "optax"}, keyword only
         "torch" adds `epsilon` before the bias correction of the root and adapts where the length of
-        the moving average is above 5, "optax" adds it after the correction, and from 5 on.  With
+        the moving average is above 5.  "optax" adds it after the correction, and adapts from 5 on.  With
         "torch" each variable counts its own steps.
     **kwargs
         As in `Adam`.
@@ -353,7 +353,7 @@ class Lion(Optimizer):
     learning_rate : float, LearningRateSchedule or callable, default 0.0001
         Every step changes every parameter by as much; a third to a tenth of Adam's.
     beta_1, beta_2 : float or callable, defaults 0.9 and 0.99
-        What is left of the momentum in the direction of a step, and after it, in [0, 1).
+        Decay factors of the momentum in the direction of a step, and after it, in [0, 1).
     name : str, default "Lion"
         Kept for `get_config`.
     **kwargs

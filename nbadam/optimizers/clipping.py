@@ -1,4 +1,4 @@
-"""Norms of the gradients of one step, what they are scaled by, and whether all are finite."""
+"""Norms of the gradients of one step, their scale factors, and a check that all are finite."""
 
 from math import inf, isfinite, nan, sqrt
 
@@ -8,7 +8,7 @@ from ..gradients import clip_scale
 from ..sparse import RowGradient
 from .variables import Batch, Group
 
-SHRINK = 2.0**-600  # brings every finite double to where its square is finite
+SHRINK = 2.0**-600  # factor that keeps the square of every finite double finite
 
 
 def scale(batch: Batch, clipvalue: float, clipnorm: float | None, global_clipnorm: float | None) -> None:

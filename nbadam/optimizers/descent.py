@@ -22,9 +22,9 @@ class SGD(Optimizer):
     Parameters
     ----------
     learning_rate : float, LearningRateSchedule or callable, default 0.01
-        What the gradient is multiplied by.
+        Factor of the gradient.
     momentum : float or callable, default 0
-        What a step leaves of the velocity, in [0, 1].
+        Decay factor of the velocity, in [0, 1].
     nesterov : bool, default False
         Whether to look ahead along the velocity.
     name : str, default "SGD"
@@ -74,9 +74,9 @@ class RMSprop(Optimizer):
     learning_rate : float, LearningRateSchedule or callable, default 0.001
         Size of a step.
     rho : float or callable, default 0.9
-        What a step leaves of the running mean of the squared gradient, in [0, 1).
+        Decay factor of the running mean of the squared gradient, in [0, 1).
     momentum : float or callable, default 0
-        What a step leaves of the velocity, in [0, 1].
+        Decay factor of the velocity, in [0, 1].
     epsilon : float, default 1e-7
         Added to the mean square, or to its root: see `convention`.
     centered : bool, default False
@@ -153,7 +153,7 @@ class Adagrad(Optimizer):
     learning_rate : float, LearningRateSchedule or callable, default 0.001
         Size of the first steps.
     initial_accumulator_value : float, default 0.1
-        What the sum starts at.
+        Start of the sum.
     epsilon : float, default 1e-7
         Added to the root, or under it: see `convention`.
     name : str, default "Adagrad"
@@ -199,7 +199,7 @@ class Adagrad(Optimizer):
         return rules.ADAGRAD if self.convention == "keras" else rules.ADAGRAD_INSIDE
 
     def initial_slots(self) -> dict[str, float]:
-        """Return what the sum starts at."""
+        """Return the start of the sum."""
         return {"accumulator": self.initial_accumulator_value}
 
 
@@ -209,9 +209,9 @@ class Adadelta(Optimizer):
     Parameters
     ----------
     learning_rate : float, LearningRateSchedule or callable, default 0.001
-        What a step is multiplied by; 1.0 is the paper's.
+        Factor of a step; 1.0 is the paper's.
     rho : float or callable, default 0.95
-        What a step leaves of the running means of the squared gradient and step, in [0, 1).
+        Decay factor of the running means of the squared gradient and step, in [0, 1).
     epsilon : float, default 1e-7
         Added to both means under their roots.
     name : str, default "Adadelta"
@@ -256,7 +256,7 @@ class Ftrl(Optimizer):
     learning_rate_power : float, default -0.5
         At most 0; how the learning rate falls with the sum of the squared gradients.
     initial_accumulator_value : float, default 0.1
-        What that sum starts at.
+        Start of that sum.
     l1_regularization_strength, l2_regularization_strength : float, default 0
         Penalties on the absolute values and squares of the parameters.
     name : str, default "Ftrl"
@@ -313,5 +313,5 @@ class Ftrl(Optimizer):
         return rules.FTRL if self.learning_rate_power == -0.5 else rules.FTRL_POWER
 
     def initial_slots(self) -> dict[str, float]:
-        """Return what the sum of squares starts at."""
+        """Return the start of the sum of squares."""
         return {"accumulator": self.initial_accumulator_value}

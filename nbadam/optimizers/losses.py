@@ -9,7 +9,7 @@ import numpy as np
 from .structures import leaves
 from .variables import check_array
 
-MAX_SIZE = 5000  # largest number of elements that differences are formed for
+MAX_SIZE = 5000  # largest number of elements for which differences are formed
 
 
 def gradients(loss: Callable[[], Any], variables: Any) -> Any:
@@ -20,7 +20,7 @@ def gradients(loss: Callable[[], Any], variables: Any) -> Any:
     loss : callable
         ``loss() -> value`` or ``loss() -> (value, gradients)``.
     variables : ndarray, or list, tuple or dict of ndarray, possibly nested
-        What it reads.  Differences move each element up and down in place, and put it back.
+        Variables of the loss.  Differences move each element up and down in place, and put it back.
 
     Returns
     -------

@@ -17,13 +17,13 @@ from .variables import Batch, checked_gradient
 
 
 class Optimizer(Stateful):
-    """What all optimizer classes share.
+    """Base of all optimizer classes.
 
     Parameters
     ----------
     learning_rate : float, LearningRateSchedule or callable
         Size of a step.  A schedule is called once a step with the number of steps made so far, 0 at
-        the first one; a callable of your own is called once a step without arguments.
+        the first one.  A callable of your own is called once a step without arguments.
     name : str
         Kept for `get_config`.
     decay : float, default 0
@@ -41,14 +41,14 @@ class Optimizer(Stateful):
     use_ema : bool, default False
         Keep a moving average of each variable; `finalize_variable_values` copies it to the variable.
     ema_momentum : float, default 0.99
-        What a step leaves of the old average, in [0, 1].
+        Decay factor of the average, in [0, 1].
     ema_overwrite_frequency : int, optional
         Every so many steps the variables are overwritten with their averages.
     gradient_accumulation_steps : int, optional
         At least 2.  Only every so many calls make a step, with the mean of the gradients since the
         last one.  Schedules and `decay` count calls, all else counts steps.
     on_nonfinite : {"propagate", "skip", "raise"}
-        What to do if a gradient holds NaN or infinity: nothing in particular, leave out the whole call
+        Action if a gradient holds NaN or infinity: nothing in particular, leave out the whole call
         and count it in `skipped_steps`, or raise a FloatingPointError.
 
     Attributes
@@ -125,8 +125,8 @@ class Optimizer(Stateful):
         Parameters
         ----------
         grads_and_vars : iterable of (gradient, variable)
-            A variable is an array of float32 or float64 of any shape, which is updated in place, or a
-            list, tuple or dict of arrays, possibly nested.  Its gradient has the same structure and
+            A variable is an array of float32 or float64 of any shape, updated in place, or a list,
+            tuple or dict of arrays, possibly nested.  Its gradient has the same structure and
             shapes, and is cast to the variable's dtype; None leaves a variable and its slots alone.
             The gradient of an array may be sparse: see `IndexedSlices`.  Variables may come and go from
             call to call; the slots of a new one start with its first gradient.
@@ -142,8 +142,8 @@ class Optimizer(Stateful):
             If a variable is not a plain array of float32 or float64, or a gradient does not hold real
             numbers.
         ValueError
-            If all gradients are None; a variable is read-only, listed twice, or overlaps another
-            one; a gradient has the wrong shape or structure; or pairs are swapped, as far as that can
+            If all gradients are None, or a gradient has the wrong shape or structure.  If a variable is
+            read-only, listed twice, or overlaps another one.  If pairs are swapped, as far as that can
             be seen: the gradient is a variable of an earlier call.
         FloatingPointError
             If a gradient is not finite and `on_nonfinite` is "raise".

@@ -18,7 +18,7 @@ def prepare(optimizer: "Optimizer", pairs: list) -> Callable[[list], int]:
     """Return a function that makes a step from pairs like these.
 
     The function costs 1 us beside the kernel, the general way 5.  It takes dense gradients of the same
-    arrays in the same order, of their dtypes and shapes; of all else it returns 0 and has done nothing.
+    arrays in the same order, of their dtypes and shapes.  For all else it returns 0 and has done nothing.
     Assigning an attribute of the optimizer makes it invalid.
 
     Parameters

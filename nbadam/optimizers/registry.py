@@ -1,4 +1,4 @@
-"""Which variables an optimizer knows, and in which order."""
+"""The variables of an optimizer, in order."""
 
 from collections.abc import Iterable, Sequence
 from itertools import groupby
@@ -20,7 +20,7 @@ class Registry:
     variables : dict of int to Variable
         By identity of the array, in the order in which they came.
     owners : dict of int to list of Variable
-        By identity of what holds their memory.
+        By identity of the owners of their memory.
     loaded : list of Record
         State from a file or a pickle, to be matched with variables by order.
     counts_by_variable : bool
@@ -35,7 +35,7 @@ class Registry:
 
     @property
     def records(self) -> list[Record]:
-        """What is remembered about each variable."""
+        """Records of all variables, loaded or known."""
         return self.loaded or list(self.variables.values())
 
     def extended(self, arrays: Sequence[np.ndarray | None], optimizer) -> "Registry":

@@ -67,7 +67,7 @@ def get(identifier: Any) -> Optimizer:
     Parameters
     ----------
     identifier : str, dict or Optimizer
-        A class name, in any case, whose defaults are taken; what `serialize` returned; or an optimizer,
+        A class name, in any case, whose defaults are taken; a dict of `serialize`; or an optimizer,
         which is returned as it is.
 
     Returns

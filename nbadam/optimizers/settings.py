@@ -1,4 +1,4 @@
-"""What a user can set on every optimizer."""
+"""Settings of all optimizers."""
 
 import difflib
 import inspect
@@ -133,7 +133,7 @@ class Settings:
         return value
 
     def get_config(self) -> dict[str, Any]:
-        """Return the settings as keywords of the constructor, in what JSON can hold.
+        """Return the settings as keywords of the constructor, for JSON.
 
         Returns
         -------

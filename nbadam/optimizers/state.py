@@ -1,4 +1,4 @@
-"""What an optimizer knows from step to step, and how that is read, set, saved and pickled."""
+"""State of an optimizer from step to step: read, set, saved, pickled."""
 
 import copy
 import os
@@ -80,7 +80,7 @@ class Stateful(Settings):
         return registry
 
     def initial_slots(self) -> dict[str, float]:
-        """Return what those slots of the rule start at that do not start at zero."""
+        """Return the start values of those slots of the rule that do not start at zero."""
         return {}
 
     def further_slots(self, array: np.ndarray) -> dict[str, np.ndarray]:
@@ -164,7 +164,7 @@ class Stateful(Settings):
 
         Only `Adam` and `AdamW` with ``sparse_update="deferred"`` leave rows behind.  `minimize`,
         `get_weights`, `save` and everything else here that reads a variable or its slots do this by
-        themselves; before your own code reads or writes the array, do it yourself.
+        themselves.  Before your own code reads or writes the array, do it yourself.
 
         Parameters
         ----------
@@ -289,9 +289,9 @@ class Stateful(Settings):
 
         Notes
         -----
-        An optimizer that knows no variables yet keeps the state for those of its first `build`,
-        `apply_gradients` or `minimize`, which must then be all, in their order; those without a
-        gradient may come with None.  Of a callable learning rate or beta a file knows nothing: this
+        An optimizer that knows no variables yet keeps the state for its first call of `build`,
+        `apply_gradients` or `minimize`.  This call must list all variables, in their order; those
+        without a gradient may come with None.  Of a callable learning rate or beta a file knows nothing: this
         optimizer's stays.
         """
         header, arrays = archives.read(path, "optimizer")
@@ -325,13 +325,13 @@ class Stateful(Settings):
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Take over what `__getstate__` returned."""
+        """Take over the dict of `__getstate__`."""
         self.__dict__.update(state)
         self._undecayed = {id(array): array for array in state["_undecayed"]}
         self._unmatched = set(self._undecayed)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        """Copy settings and state; what is excluded from decay stays so, and so do its copies."""
+        """Copy settings and state; variables excluded from decay stay so, and so do their copies."""
         state = self.__getstate__()
         copied = type(self).__new__(type(self))
         memo[id(self)] = copied

@@ -19,8 +19,8 @@ def leaf_pairs(grads_and_vars: Iterable) -> list[tuple[Any, np.ndarray]]:
     Parameters
     ----------
     grads_and_vars : iterable of (gradient, variable)
-        A variable is an array or a nested structure of arrays; its gradient has the same structure, in
-        which None stands for the gradients of all that is below it.
+        A variable is an array or a nested structure of arrays.  Its gradient has the same structure, in
+        which None stands for all gradients below it.
     """
     pairs: list[tuple[Any, np.ndarray]] = []
     for entry in grads_and_vars:
@@ -59,7 +59,7 @@ def _paired(gradient: Any, variable: Any) -> Iterator[tuple[Any, np.ndarray]]:
 
 
 def _keys(structure: Any) -> Any:
-    """Return what to index a structure with, or None."""
+    """Return the keys or indices of a structure, or None."""
     if isinstance(structure, dict):
         return structure.keys()
     return range(len(structure)) if isinstance(structure, list | tuple) else None

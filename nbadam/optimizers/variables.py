@@ -12,12 +12,12 @@ from ..engine import WIDTH, State
 from ..rules import Rule
 from ..sparse import DeferredRows, RowGradient
 
-FEW = 4  # variables from which on the kernel for many, which takes twice as long to compile, is worth it
-SMALL = 4096  # elements below which variables share kernel calls: a call costs as much as 1,000 elements
+FEW = 4  # smallest number of small variables to group: the wide kernel takes twice as long to compile
+SMALL = 4096  # smallest size of a variable stepped alone: a call costs as much as 1,000 elements
 
 
 def check_array(array: np.ndarray, i: int) -> None:
-    """Refuse what cannot be stepped in place; `i` is its number for the message."""
+    """Refuse arrays that cannot be stepped in place; `i` is the number for the message."""
     if type(array) not in (np.ndarray, np.memmap):
         raise TypeError(f"Variable {i} must be a plain NumPy array, not a {type(array).__name__}.")
     if array.dtype.newbyteorder("=").type not in (np.float32, np.float64):
@@ -29,7 +29,7 @@ def check_array(array: np.ndarray, i: int) -> None:
 
 
 class Record:
-    """What an optimizer remembers about one variable, be it at hand or only loaded from a file.
+    """State of one variable, be it at hand or only loaded from a file.
 
     Attributes
     ----------
@@ -105,7 +105,7 @@ class Variable(Record):
 
     @contextmanager
     def at_hand(self) -> Iterator[None]:
-        """See that `flat` holds what the array holds, and the array afterwards what `flat` then holds."""
+        """Copy the array to `flat` before, and back afterwards."""
         if self.buffer is None:
             yield
             return
@@ -140,7 +140,7 @@ class Variable(Record):
                 self.deferred.sync()
 
     def restore(self, record: Record) -> None:
-        """Take over what was remembered about this variable."""
+        """Take over the state of a record."""
         self.generation, self.decayed, self.received = record.generation, record.decayed, record.received
         self.missed = record.missed
         for name, slot in self.slots.items():
@@ -239,7 +239,7 @@ def owner(array: np.ndarray) -> int:
 def checked_gradient(
     gradient: Any, variable: Record, i: int, owners: Container[int]
 ) -> np.ndarray | RowGradient:
-    """Return a gradient as the kernels take it; refuse what does not fit the variable.
+    """Return a gradient in the form of the kernels; refuse one that does not fit the variable.
 
     Parameters
     ----------

@@ -2,8 +2,8 @@
 
 A rule has two halves.  Its *scalars* are formed once a step, in double precision, from the
 step number `t` (1, 2, ...) and the hyperparameters.  Its *update* then takes, for every element,
-the gradient `g`, the parameter `x` and the slots (the moments), and returns the new `x` and
-slots in the precision of the arrays.  Every loop of the package is made from these two; clipping
+the gradient `g`, the parameter `x` and the slots (the moments).  It returns the new `x` and slots in
+the precision of the arrays.  Every loop of the package is made from these two; clipping
 and decoupled weight decay belong to the loops, so no rule mentions them.
 """
 

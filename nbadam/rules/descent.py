@@ -1,4 +1,4 @@
-"""SGD, and the rules that divide by what squared gradients add up to."""
+"""SGD, and the rules that divide by sums or means of squared gradients."""
 
 from math import sqrt
 
@@ -148,7 +148,7 @@ def proximal(g, x, linear, before, after, inverse_rate, l1, curvature, shrinkage
     return (bounded - linear) / denominator if denominator != 0 else x, linear
 
 
-ACCUMULATOR = 0.1  # what the methods' sums of squares start at, as in Keras
+ACCUMULATOR = 0.1  # start of the sums of squares in the methods, as in Keras
 
 
 @register_jitable

@@ -1,4 +1,4 @@
-"""What a rule is, and arithmetic that several rules share."""
+"""The form of a rule, and arithmetic that several rules share."""
 
 import inspect
 from collections.abc import Callable
@@ -20,8 +20,8 @@ class Rule:
         ``scalars(t, *hyperparameters) -> tuple of float``, in double precision.  Its signature
         declares the hyperparameters and their defaults; the first one is `learning_rate`.
     slots : tuple of str
-        Names of the arrays that the update carries from step to step; they start at zero, or, where
-        the classes say so (`Adagrad`, `Ftrl`), at a value.
+        Names of the arrays that the update carries from step to step.  They start at zero; the
+        classes `Adagrad` and `Ftrl` have another start.
     """
 
     update: Callable
@@ -48,5 +48,5 @@ def ratio(numerator, denominator):
 
 @register_jitable
 def positive_part(value):
-    """Zero for what is negative only by rounding; NaN stays NaN."""
+    """Zero for a number that is negative only by rounding; NaN stays NaN."""
     return value if value > 0 else value - value

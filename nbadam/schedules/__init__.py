@@ -1,6 +1,6 @@
 """Learning rates that depend on the step.
 
-A schedule is a value: a frozen dataclass that is called with the number of steps made so far, 0 at
+A schedule is a value: a frozen dataclass.  It is called with the number of steps made so far, 0 at
 the first step, or with an array of such numbers.  Formulas and names are those of
 ``tf.keras.optimizers.schedules``; everything is computed in double precision, and ``schedule(steps)``
 gives the same bits as ``schedule(step)`` step by step.

@@ -18,7 +18,7 @@ class CosineDecay(CheckedSchedule):
     decay_steps : float
         Length of the half wave.
     alpha : float, default 0
-        What remains at its end, as a fraction of the top.
+        Learning rate at its end, as a fraction of the top.
     name : str, optional
         Kept for `get_config`.
     warmup_target : float, optional

@@ -138,7 +138,7 @@ class PolynomialDecay(CheckedSchedule):
         1 is a straight line.
     cycle : bool, default False
         Whether the decay starts anew instead of staying at the end: at each multiple of `decay_steps`
-        the learning rate is at its end, and a step later it follows the same curve stretched to the
+        the learning rate is at its end.  A step later it follows the same curve, stretched to the
         next multiple.
     name : str, optional
         Kept for `get_config`.

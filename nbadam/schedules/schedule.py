@@ -1,4 +1,4 @@
-"""What all schedules share: the base class, checked fields, numbers and arrays of steps."""
+"""Parts that all schedules share: the base class, checked fields, numbers and arrays of steps."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -39,13 +39,13 @@ class LearningRateSchedule:
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "LearningRateSchedule":
-        """Make a schedule from what ``get_config`` returned."""
+        """Make a schedule from a dict of ``get_config``."""
         return cls(**config)
 
 
 @dataclass(frozen=True)
 class CheckedSchedule(LearningRateSchedule):
-    """What the schedules of this module share: checked fields, numbers and arrays of steps."""
+    """Base of the schedules here: checked fields, numbers and arrays of steps."""
 
     def __post_init__(self) -> None:
         """Check every field."""
@@ -88,7 +88,7 @@ def _numbers(check: Check) -> Check:
 
 
 def _schedules(name: str, values: Any) -> tuple[LearningRateSchedule, ...]:
-    """Check a sequence of schedules; dicts are made to what they describe."""
+    """Check a sequence of schedules; dicts of `serialize` are made to schedules."""
     from .serialization import deserialize
 
     if not isinstance(values, Sequence):

@@ -1,7 +1,6 @@
 r"""The deferred sparse update of Adam: the exact result at the cost of the touched rows.
 
-A row that step s left with (x, m, v) and that has a zero gradient at the steps s + 1, ..., s + k
-comes out of them as
+Step s leaves a row with (x, m, v).  After zero gradients at the steps s + 1, ..., s + k the row is
 
 .. math::
 
@@ -19,11 +18,11 @@ The generating function of the Chebyshev polynomials T_n takes w out of the sum:
 
 So the rows of one s share a handful of weights (four in single precision, eight in double, at the
 default betas): the sums over j of alpha_{s+j} times numbers that depend on j alone.  Each step adds
-its term to the weights of all earlier s, whatever the learning rate was; after some hundred steps a
+its term to the weights of all earlier s, whatever the learning rate was.  After some hundred steps a
 term is too small to matter.  Weight decay multiplies rows and weights alike.  Both cuts, at the last n
 and at the last j, cost less than a rounding error.
 
-With AMSGrad the denominator of an untouched row stays what it is: one weight does.  Where the series
+With AMSGrad the denominator of an untouched row stays as it is: one weight does.  Where the series
 is too long (at beta_1 = 0.9: beta_2 below about 0.95 in single, 0.98 in double precision) the missed
 steps are made one by one when the row is needed.  Where beta_1 is not below sqrt(beta_2), movements do
 not die away, and every step updates all rows, as by default.
@@ -44,13 +43,13 @@ from .steps import step, step_rows
 # Steps of history, after which all rows are brought up to date: 5 MB with eight weights, and less
 # than a thousandth of a dense step for each step.
 CAPACITY = 1 << 16
-MAX_TERMS = 48  # of the series
+MAX_TERMS = 48  # largest number of terms of the series
 SUPPORTED = (rules.ADAM, rules.AMSGRAD)
 
 
 @dataclass(frozen=True)
 class Series:
-    """How much of the past matters, and the terms that a step adds to the weights.
+    """Length of the past that matters, and the terms that a step adds to the weights.
 
     Attributes
     ----------

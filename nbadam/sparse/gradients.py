@@ -24,9 +24,9 @@ class IndexedSlices:
 
     Notes
     -----
-    Wherever an optimizer takes a gradient, a tuple ``(values, indices)`` stands for the same, and so
-    does an array or matrix of `scipy.sparse` of the variable's shape, in which every stored element
-    is a slice of its own.
+    Wherever an optimizer takes a gradient, a tuple ``(values, indices)`` stands for the same.  So does
+    an array or matrix of `scipy.sparse` of the variable's shape, in which every stored element is a
+    slice of its own.
 
     Examples
     --------
@@ -60,7 +60,7 @@ class RowGradient:
     Attributes
     ----------
     rows : ndarray of int64, shape (n,)
-        Numbers of rows; sorted and distinct only in what `summed` returns.
+        Numbers of rows; sorted and distinct only after `summed`.
     values : ndarray, shape (n * width,)
         Their gradients, of the variable's dtype, C-contiguous.
     width : int

@@ -1,6 +1,6 @@
 """The loops of sparse gradients: rules carried over the rows of a table.
 
-A variable with rows of `width` elements is one flat array, its slots likewise; a sparse gradient is
+A variable with rows of `width` elements is one flat array, its slots likewise.  A sparse gradient is
 a sorted array of distinct `rows` and a flat array with their values.  As in `kernels`, serial and
 parallel kernels are one text, give the same bits and never raise.
 """
@@ -17,8 +17,8 @@ from ..engine import PARALLEL_SIZE
 from ..kernels import BLOCK, clipped
 from ..rules import Rule, ratio
 
-ROWS = 16  # rows that share one set of work arrays
-LINE = 64  # bytes in a cache line
+ROWS = 16  # number of rows that share one set of work arrays
+LINE = 64  # size of a cache line in bytes
 # Elements in the rows of a batch from which on they are handled in parallel.  Fewer take less time
 # than a second thread may take to wake up, if it slept since the last batch.
 PARALLEL_ROWS = 4 * PARALLEL_SIZE
