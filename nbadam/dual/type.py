@@ -115,6 +115,15 @@ def seeded(number, i: int):
     return number
 
 
+def one_of(number, i: int, count: int):
+    """Return a parameter as number `i` of `count`: a dual number of the same type for each of them.
+
+    Its derivative by itself is 1; by all of them it is 0 if `i` is `count`.  Functions that take any number
+    of parameters, as a tuple, may loop over these.
+    """
+    return number
+
+
 def value_of(number):
     """Return the value of a number."""
     return number
@@ -128,6 +137,11 @@ def derivative_of(number, i: int):
 @type_callable(seeded)
 def _type_of_seeded(context):
     return lambda number, i: Dual(number, [i.literal_value]) if isinstance(i, types.Literal) else None
+
+
+@type_callable(one_of)
+def _type_of_one(context):
+    return lambda number, i, count: Dual(number, range(count.literal_value))
 
 
 @type_callable(value_of)
@@ -149,6 +163,12 @@ def _type_of_derivative(context):
 def _lower_seeded(context, builder, signature, arguments):
     dual = signature.return_type
     return packed(context, builder, dual, arguments[0], {dual.mask[0]: context.get_constant(dual.dtype, 1.0)})
+
+
+@lower_builtin(one_of, types.Float, types.IntegerLiteral, types.IntegerLiteral)
+def _lower_one(context, builder, signature, arguments):
+    dual, i = signature.return_type, signature.args[1].literal_value
+    return packed(context, builder, dual, arguments[0], {i: context.get_constant(dual.dtype, 1.0)})
 
 
 @lower_builtin(value_of, types.Any)

@@ -15,6 +15,7 @@ from .formula import derive
 from .generate import Pointwise
 from .model import Model
 
+TOGETHER = 8  # derivatives that a dual number carries where all have to be of one type
 # Functions for numbers in place of those that a user's function calls: forms that LLVM vectorises, and those
 # of NumPy that Numba has for arrays only.  By identity, not by hash: pointers to C functions have none.
 REPLACED = {
@@ -46,7 +47,7 @@ def _candidates(model: Model) -> list[Pointwise]:
         return [_given(x, n, known | {"jacobian": inlined(model.jacobian)})]
     if numba.config.DISABLE_JIT:
         return [_differences(x, n, known)]
-    return [_exact(x, n, known), _differences(x, n, known)]
+    return [_exact(x, n, known), _exact_in_parts(x, n, known), _differences(x, n, known)]
 
 
 def pointwise(model: Model) -> Pointwise:
@@ -70,6 +71,25 @@ def _exact(x: str, n: int, known: dict[str, Any]) -> Pointwise:
     statements += [f"g{i} = T(derivative_of(h0, {i}))" for i in range(n)]
     ways = {name: getattr(dual, name) for name in dual.__all__}
     return Pointwise((), tuple(statements), known | ways, "exact")
+
+
+def _exact_in_parts(x: str, n: int, known: dict[str, Any]) -> Pointwise:
+    """Value and derivatives by `TOGETHER` parameters at a time, with dual numbers all of one type.
+
+    A function with a loop over its parameters, ``f(x, *p)``, compiles only with these.
+    """
+    from .. import dual
+
+    statements = []
+    for first in range(0, n, TOGETHER):
+        numbers = [i - first if first <= i < first + TOGETHER else TOGETHER for i in range(n)]
+        seeds = (f"one_of(p{i}, {number}, {TOGETHER})" for i, number in enumerate(numbers))
+        statements += [f"h{first} = function({x}, {', '.join(seeds)})"]
+        statements += [
+            f"g{i} = T(derivative_of(h{first}, {i - first}))" for i in range(first, min(first + TOGETHER, n))
+        ]
+    ways = {name: getattr(dual, name) for name in dual.__all__}
+    return Pointwise((), (*statements, "f = T(value_of(h0))"), known | ways, "exact")
 
 
 def _differences(x: str, n: int, known: dict[str, Any]) -> Pointwise:
