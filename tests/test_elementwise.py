@@ -18,6 +18,8 @@ from nbadam.fitting.elementwise import check_elementwise
 X = np.linspace(1, 5, 30)
 SCALE = np.array([1.0, 2.0, 3.0])
 
+WEIGHTS = np.linspace(1, 2, X.size)
+
 WHOLE = {
     "maximum": lambda x: x / np.max(x),
     "mean": lambda x: x - np.mean(x),
@@ -45,6 +47,7 @@ WHOLE = {
     "diff": lambda x: np.append(0.0, np.diff(x)),
     "dot": lambda x: x / (x @ x),
     "loop": lambda x: np.array([x[: i + 1].sum() for i in range(len(x))]),
+    "global array": lambda x: x * WEIGHTS,
 }
 POINT = {
     "numpy": lambda x: np.exp(-x) * np.sin(x),
@@ -59,6 +62,7 @@ POINT = {
     "huge": lambda x: np.exp(300 * x),
     "nan": lambda x: np.log(x - 3),
     "rough": lambda x: np.sin(1e6 * x) + 1e9,
+    "nearly 0": lambda x: np.sin(np.pi * np.floor(x)) + (x**2.0 - x * x),
     "jitted": njit(lambda x: x * x),
 }
 

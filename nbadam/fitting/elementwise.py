@@ -40,8 +40,7 @@ def check_elementwise(model: Model, sets, start: Callable[[np.ndarray], np.ndarr
         return
     p0 = np.array(start(np.array([number]))[0], dtype=float)
     p0[~np.isfinite(p0)] = 1
-    near = p0 + np.where(p0 == 0, 1, p0) * 0.01 * (1 + np.arange(p0.size) * 0.618 % 1)
-    known = [_is_elementwise(model, function, x, p) for function in _functions(model) for p in (p0, near)]
+    known = [_is_elementwise(model, function, x, p0) for function in _functions(model)]
     if all(known) and (x != x[:, :1]).any(axis=1).all():
         if len(_passed) == REMEMBERED:
             _passed.clear()
@@ -101,31 +100,45 @@ def _some_points(x: np.ndarray) -> np.ndarray:
 
 def _is_elementwise(model: Model, function: Callable, x: np.ndarray, parameters: np.ndarray) -> bool:
     """Raise if the values differ; return whether they could be compared, or arrays are refused."""
+    # At the parameters themselves a part of the model may have no effect, or all values be rounding errors.
+    steps = 0.01 * (1 + np.arange(parameters.size) * 0.618 % 1)
+    near = parameters + np.where(parameters == 0, 1, parameters) * steps
+    pairs = [_pair(function, x, p) for p in (parameters, near)]
+    sizes = [np.where(np.isfinite(y), np.abs(y), 0).max(axis=1) for y, _ in pairs if y is not None]
+    scale = np.max(sizes, axis=0) if len({size.size for size in sizes}) == 1 else np.zeros(1)
+    for together, each in pairs:
+        is_of_a_point = each is not None and each.shape[1] == x.shape[1]
+        if each is None and together is None:
+            return False  # it fails, whatever the reason
+        if not is_of_a_point or (together is not None and not _agree(together, each, scale)):
+            raise ValueError(
+                f"The model `{model.name}` uses more of its first argument than one point (a maximum, a "
+                "mean, a sum, an order ...): its values on an array are not those point by point, which is how it "
+                "is fitted. Compute such numbers before and refer to them as constants, or pass them as "
+                "another variable, `xdata` of shape (2, m), where they differ between the points."
+            )
+    return True
+
+
+def _pair(function: Callable, x: np.ndarray, parameters: np.ndarray) -> tuple:
+    """Return the values on an array and those of each point, or of one if arrays are refused."""
     count = x.shape[1]
     points = [x[0, k] if len(x) == 1 else tuple(x[:, k]) for k in range(count)]
     together = _values(function, x[0].copy() if len(x) == 1 else x.copy(), parameters, count)
     if together is None:
-        return _values(function, points[0], parameters, 1) is not None
+        value = _values(function, points[0], parameters, 1)
+        return None, value if value is None or value.shape[1] > 1 else np.tile(value, count)
     apart = [_values(function, point, parameters, 1) for point in points]
-    values = [value for value in apart if value is not None]
-    if len(values) == count:
-        each = np.concatenate(values, axis=1)
-        if each.shape == together.shape and _agree(together, each):
-            return True
-    raise ValueError(
-        f"The model `{model.name}` uses more of its first argument than one point (a maximum, a mean, a sum, "
-        "an order ...): its values on an array are not those point by point, which is how it is fitted. "
-        "Compute such numbers before and refer to them as constants, or pass them as another variable, "
-        "`xdata` of shape (2, m), where they differ between data sets."
-    )
+    known = [value for value in apart if value is not None]
+    return together, np.concatenate(known, axis=1) if len(known) == count else None
 
 
-def _agree(a: np.ndarray, b: np.ndarray) -> bool:
+def _agree(a: np.ndarray, b: np.ndarray, scale: np.ndarray) -> bool:
     finite = np.isfinite(a)
-    if (finite != np.isfinite(b)).any():
+    if a.shape != b.shape or (finite != np.isfinite(b)).any():
         return False
-    difference = np.abs(np.where(finite, a, 0) - np.where(finite, b, 0)).max(axis=1)
-    return bool((difference <= TOLERANCE * np.abs(np.where(finite, a, 0)).max(axis=1)).all())
+    difference = np.abs(np.where(finite, a, 0) - np.where(finite, b, 0))
+    return bool((difference.max(axis=1) <= TOLERANCE * scale).all())
 
 
 def _values(function: Callable, x, parameters: np.ndarray, count: int) -> np.ndarray | None:
