@@ -53,6 +53,7 @@ def test_columns_are_points(f):
     sigma, mask = np.linspace(1, 2, M), LEFT_OUT
     result = fit(X[:, column], Y[:, column], f=f, sigma=sigma[:, column], mask=mask[:, column])
     assert_array_equal(result.popt, fit(sigma=sigma, mask=mask).popt)
+    assert_array_equal(fit(sigma=sigma[:, column], mask=mask[:, column]).popt, result.popt)
 
 
 def test_data_sets_of_one_point_stay_data_sets():
@@ -83,11 +84,13 @@ def test_variables_of_a_plain_function():
         (X, np.stack([np.stack([Y] * 3, 1)] * 5), r"on axis 1.*np.moveaxis\(ydata, 1, -1\)"),
         (np.stack([X, X], 1), Y, r"points of `ydata` on its first axis.*`xdata.T`"),
         (X[:5], Y, r"`xdata` must have the shape"),
+        (np.ones((2, 3, 4)), Y, r"points on 2 axes.*`xdata.reshape\(2, -1\)` with `ydata.ravel\(\)`"),
+        (np.ones((2, 3, 4)), Y.reshape(3, 4), r"`xdata.reshape\(2, -1\)` with `ydata.ravel\(\)`"),
     ],
 )
 def test_axes_in_another_order(x, y, message):
     for f in (line, plane, LINE, Model(plane, variables=["u", "v"])):
-        if np.ndim(x) == 1 or f not in (line, LINE):
+        if np.ndim(x) != 2 or f not in (line, LINE):
             with pytest.raises(ValueError, match=message):
                 fit(x, y, f=f)
 
@@ -271,7 +274,8 @@ def test_masked_starts_and_bounds_are_refused():
     "options",
     [
         {"maxfev": 500}, {"maxfev": 0}, {"nan_policy": "omit"}, {"nan_policy": "raise"}, {"nan_policy": None},
-        {"full_output": False}, {"method": "trf"}, {"method": "dogbox"}, {"jac": "2-point"}, {"jac": "cs"},
+        {"full_output": False}, {"method": None}, {"method": "trf"}, {"method": "dogbox"},
+        {"jac": "2-point"}, {"jac": "cs"},
         {"x_scale": 1.0}, {"verbose": 0}, {"gtol": 1e-8}, {"diff_step": None}, {"args": ()},
     ],
     ids=str,

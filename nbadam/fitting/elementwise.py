@@ -113,9 +113,9 @@ def _is_elementwise(model: Model, function: Callable, x: np.ndarray, parameters:
         if not is_of_a_point or (together is not None and not _agree(together, each, scale)):
             raise ValueError(
                 f"The model `{model.name}` uses more of its first argument than one point (a maximum, a "
-                "mean, a sum, an order ...): its values on an array are not those point by point, which is how it "
-                "is fitted. Compute such numbers before and refer to them as constants, or pass them as "
-                "another variable, `xdata` of shape (2, m), where they differ between the points."
+                "mean, a sum, an order ...): its values on an array are not those point by point, which is "
+                "how it is fitted. Compute such numbers before and refer to them as constants, or pass them "
+                "as another variable, `xdata` of shape (2, m), where they differ between the points."
             )
     return True
 

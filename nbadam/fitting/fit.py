@@ -25,7 +25,7 @@ from .result import FitResult
 from .ties import Ties
 
 METHODS = ("lm", "adam")
-SCIPY_METHODS = ("trf", "dogbox")  # find the same minimum, and "lm" knows bounds
+SCIPY_METHODS = (None, "trf", "dogbox")  # find the same minimum, and "lm" knows bounds
 DIFFERENCES = ("2-point", "3-point", "cs")  # derivatives are at least as good
 SEARCHES = ("never", "failed", "all")
 MAX_NFEV = {"lm": 2000, "adam": 1000}

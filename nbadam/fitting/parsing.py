@@ -60,10 +60,11 @@ def parse_data(f, p0, xdata, ydata, sigma, mask):
 def _without_columns(x: np.ndarray, y: np.ndarray, *others):
     """Take columns of shape (m, 1) as m points, where they can mean nothing else."""
     if y.ndim == 2 and y.shape[1] == 1 and x.shape in (y.shape[:1], y.shape) and len(y) > 1:
-        others = tuple(o[:, 0] if o is not None and o.shape == y.shape else o for o in others)
         y = y[:, 0]
-    if y.ndim == 1 and x.shape == (y.size, 1):
-        x = x[:, 0]
+    if y.ndim == 1 and y.size > 1:
+        column = y.size, 1
+        x = x[:, 0] if x.shape == column else x
+        others = tuple(o[:, 0] if o is not None and o.shape == column else o for o in others)
     return x, y, others
 
 
@@ -88,6 +89,11 @@ def _shape_problem(x: np.ndarray, y: np.ndarray, n_variables: int) -> str:
         return (
             f"`xdata` of shape {x.shape} has the {m} points of `ydata` on its first axis: they belong on the "
             "last, `xdata.T`."
+        )
+    if x.ndim > 2 and x[0].size == y.size:
+        return (
+            f"`xdata` of shape {x.shape} has its points on {x.ndim - 1} axes: they belong on one, "
+            f"`xdata.reshape({len(x)}, -1)` with `ydata.ravel()`."
         )
     legal = {(m,), (n_variables, m)} if n_variables == 1 else {(n_variables, m)}
     shapes = " or ".join(map(str, sorted(legal, key=len)))
