@@ -25,8 +25,9 @@ def logistic_of_arrays(x, height, rate, middle):
 
 def test_a_model_that_overflows_is_evaluated_and_plotted():
     """`math.exp` raises in plain Python."""
-    y = 3 / (1 + np.exp(-12 * np.clip(X - 50, -50, 50))) + 0.02 * np.sin(X**2)
-    fit = curve_fit(logistic, X, y, [2, 10, 49])
+    x = np.concatenate([np.linspace(0, 100, 20), np.linspace(49.5, 50.5, 40)])
+    y = 3 / (1 + np.exp(-np.clip(15 * (x - 50), -700, 700))) + 0.02 * np.sin(X**2)
+    fit = curve_fit(logistic, x, y, [2, 12, 50])
     with np.errstate(over="ignore"):
         expected = logistic_of_arrays(X, *fit.popt)
     assert_allclose(fit.model(X, *fit.popt), expected, rtol=1e-12, atol=1e-300)
