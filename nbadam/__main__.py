@@ -4,8 +4,11 @@ A Poisson regression on the RAND health insurance data, from mini-batches: every
 the 20,190 records, and nothing is tuned, yet the estimates must agree with the exact maximum likelihood
 within a tenth of their standard errors.  And a batch of fits: the diffusion of water in every voxel of a
 piece of a human brain, where no fit may be worse than that of SciPy's `curve_fit`.
+
+``python -m nbadam kernel MODEL`` prints the text that is compiled for a shipped model or a formula.
 """
 
+import argparse
 import gzip
 import sys
 import time
@@ -15,6 +18,7 @@ import numpy as np
 from scipy.optimize import curve_fit, minimize
 
 import nbadam
+from nbadam.fitting.compile import kernel_text
 
 EPOCHS = 100
 BATCH = 256  # records
@@ -58,8 +62,20 @@ def fit(covariates: np.ndarray, visits: np.ndarray):
     return minimize(objective, start, jac=True, method=nbadam.adam, options={"epochs": EPOCHS})
 
 
-def main() -> int:
-    """Do both jobs, and return 0 if everything agrees with the references."""
+def main(arguments: list[str] | None = None) -> int:
+    """Do what the command line asks for; return 0 if both jobs agree with their references."""
+    parser = argparse.ArgumentParser("python -m nbadam", description="Do two jobs on real data.")
+    commands = parser.add_subparsers(dest="command")
+    kernel = commands.add_parser("kernel", help="print the text that is compiled for a model")
+    kernel.add_argument("model", help="a shipped model, such as GAUSSIAN, or a formula in x")
+    kernel.add_argument("--dtype", choices=["float64", "float32"], default="float64")
+    kernel.add_argument("--bounded", action="store_true", help="with bounds or fixed parameters")
+    kernel.add_argument("--long", action="store_true", help="for long data sets")
+    options = parser.parse_args(arguments)
+    if options.command == "kernel":
+        model = getattr(nbadam.models, options.model.upper(), None) or nbadam.Model(options.model)
+        print(kernel_text(model, options.dtype, options.bounded, options.long), end="")
+        return 0
     agree = [regression()]
     print()
     agree.append(diffusion())

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numba
 import numpy as np
@@ -83,3 +84,15 @@ def test_names_are_the_columns_of_the_file(name):
     path = os.path.join(os.path.dirname(job.__file__), "data", "randhie.csv")
     with open(path) as lines:
         assert name == "const" or name in next(lines).strip().split(",")
+
+
+@pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="kernels of plain Python have one lane")
+@pytest.mark.parametrize("name", ["fits", "points"])
+def test_kernel_prints_the_text_that_is_compiled(name, capsys):
+    """Beside the picture of it: a change of the text is seen, and may be wanted."""
+    options = ["--long", "--dtype", "float32"] if name == "points" else []
+    assert job.main(["kernel", "MICHAELIS_MENTEN", *options]) == 0
+    text = capsys.readouterr().out
+    compile(text, "kernel", "exec")
+    evaluation = text[: text.index("def judge")]  # the algorithm's text has tests of its own
+    assert evaluation == (Path(__file__).parent / "data" / f"kernel_over_{name}.txt").read_text()

@@ -155,7 +155,7 @@ class Kernels:
 
 
 _kept: OrderedDict[tuple, tuple[Kernels, Pointwise, int]] = OrderedDict()  # the last used at the end
-_without_duals: set[str] = set()  # digests of models that Numba cannot carry dual numbers through
+_refused: dict[str, int] = {}  # first ways that Numba could not compile, by the digest of the model
 
 
 def kernels(
@@ -207,31 +207,16 @@ def _identify(model: Model) -> tuple[str, int]:
 def _compiled_for(
     model: Model, digest: str, dtype, weighted, own_x, bounded, loss, correlated, is_long
 ) -> tuple[Kernels, Pointwise]:
-    n = len(model.parameters)
-    over_points = (is_long or n >= MANY) and not correlated
-    one_lane = over_points or correlated or numba.config.DISABLE_JIT  # there is one correlated data set
     ways = candidates(model)
-    if digest in _without_duals:
-        ways = ways[-1:]
-    for way in ways:
-        layout = Layout(
-            parameters=n,
-            dtype=dtype,
-            bounded=bounded,
-            lanes=1 if one_lane else LANES,
-            over_points=over_points,
-            variables=len(model.variables),
-            invariants=len(way.invariant),
-            weighted=weighted,
-            own_x=own_x,
-            loss=loss,
-            correlated=correlated,
-        )
+    for number, way in enumerate(ways):
+        if number < _refused.get(digest, 0):
+            continue
+        layout = _layout(model, way, dtype, weighted, own_x, bounded, loss, correlated, is_long)
         try:
             return Kernels(_normal(way, layout), layout), way
         except Exception as error:
             if way is not ways[-1]:
-                _without_duals.add(digest)
+                _refused[digest] = number + 1
             elif isinstance(error, TypingError):
                 raise ValueError(
                     f"Numba cannot compile the model `{model.name}`, its Jacobian or the loss, which must be "
@@ -240,6 +225,35 @@ def _compiled_for(
             else:
                 raise
     raise AssertionError("a model has at least one way to be computed")
+
+
+def _layout(
+    model: Model, way: Pointwise, dtype: str, weighted, own_x, bounded, loss, correlated, is_long
+) -> Layout:
+    n = len(model.parameters)
+    over_points = (is_long or n >= MANY) and not correlated
+    one_lane = over_points or correlated or numba.config.DISABLE_JIT  # there is one correlated data set
+    return Layout(
+        parameters=n,
+        dtype=dtype,
+        bounded=bounded,
+        lanes=1 if one_lane else LANES,
+        over_points=over_points,
+        variables=len(model.variables),
+        invariants=len(way.invariant),
+        weighted=weighted,
+        own_x=own_x,
+        loss=loss,
+        correlated=correlated,
+    )
+
+
+def kernel_text(model: Model, dtype: str = "float64", bounded: bool = False, is_long: bool = False) -> str:
+    """Return the text that is compiled for a model, with the loss of least squares and without weights."""
+    way = candidates(model)[0]
+    layout = _layout(model, way, dtype, False, False, bounded, Loss("linear"), False, is_long)
+    shape = Shape(layout.parameters, dtype, bounded, layout.lanes)
+    return _header(dtype) + generate.normal(layout, way) + "\n\n" + trust_region.algorithm(shape)
 
 
 @lru_cache(maxsize=64)
@@ -284,17 +298,20 @@ def _compiled(function, dtype: str, size: int | str):
     return compile_kernel(function, lm.signatures(dtype)[name], name=f"{name}_{size}_{dtype}", mode="nogil")
 
 
-def load(dtype: str, text: str, known: dict[str, Any]) -> dict[str, Any]:
-    """Run generated text as a module; return its namespace, with what is `known` in it."""
+def _header(dtype: str) -> str:
     info = np.finfo(dtype)
-    header = HEADER.format(
+    return HEADER.format(
         dtype=dtype,
         eps=float(info.eps),
         pivot=4 * float(info.eps),
         tiny=float(info.tiny),
         step=float(info.eps) ** (1 / 3),
     )
-    text = header + text
+
+
+def load(dtype: str, text: str, known: dict[str, Any]) -> dict[str, Any]:
+    """Run generated text as a module; return its namespace, with what is `known` in it."""
+    text = _header(dtype) + text
     name = "nbadam_generated_" + hashlib.sha256(text.encode()).hexdigest()[:16]
     file = f"<{name}>"
     linecache.cache[file] = len(text), None, text.splitlines(True), file  # for tracebacks
