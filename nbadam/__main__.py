@@ -1,7 +1,7 @@
 """Two jobs on real data, checked against reference results: ``python -m nbadam``.
 
 A Poisson regression on the RAND health insurance data, from mini-batches: every step of Adam sees 256 of
-the 20,190 records, and nothing is tuned, yet the estimates must agree with the exact maximum likelihood
+the 20,190 records.  Nothing is tuned, yet the estimates must agree with the exact maximum likelihood
 within a tenth of their standard errors.  And a batch of fits: the diffusion of water in every voxel of a
 piece of a human brain, where no fit may be worse than that of SciPy's `curve_fit`.
 
@@ -21,8 +21,8 @@ import nbadam
 from nbadam.fitting.compile import kernel_text
 
 EPOCHS = 100
-BATCH = 256  # records
-TOLERANCE = 0.1  # standard errors
+BATCH = 256  # number of records in a batch
+TOLERANCE = 0.1  # largest deviation in standard errors
 
 # Exact estimate and its standard error, by Newton's method in extended precision.
 REFERENCE = {
@@ -111,7 +111,7 @@ def regression() -> bool:
 
 # --- Diffusion in voxels ---------------------------------------------------------------------------
 
-PEERS = 100  # voxels that SciPy fits, too
+PEERS = 100  # number of voxels that SciPy fits, too
 WORSE = 1e-6  # allowed excess of chi-square over SciPy's
 
 
@@ -131,7 +131,7 @@ def kurtosis(b, signal, diffusivity, kurtosis):
 
 
 def kurtosis_guess(b, y):
-    """Where to start: the unweighted signal, and what is typical of brain tissue."""
+    """Return a start: the unweighted signal, and values typical of brain tissue."""
     return np.array([y[b < 0.1].mean(), 1.0, 1.0])
 
 

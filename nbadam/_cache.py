@@ -75,7 +75,7 @@ def write(name: str, payload: bytes) -> None:
 
 
 def _tidy(folder: Path, newest: str) -> None:
-    """Remove what killed processes left, and the least recently used kernels if there are too many."""
+    """Remove files that killed processes left, and the least recently used kernels if there are too many."""
     kernels = []
     for entry in os.scandir(folder):
         with contextlib.suppress(OSError):

@@ -1,8 +1,8 @@
-"""How Numba compiles and caches: the only module that knows.
+"""Compilation and caching by Numba, of which no other module knows.
 
 Numba's disk cache finds a function by its file, qualified name and first line, then by argument
 types, CPU, bytecode and closure cells.  It leaves out constants, the compiler's options and every
-callee, and functions that share an index can overwrite each other when several processes compile at
+callee.  Functions that share an index can overwrite each other when several processes compile at
 once (numba#6845, #1833, #4807, #10486).  Kernels are therefore kept by `_cache`, in files named by
 the digest of everything that decides about them, and have exactly one signature.
 """
@@ -61,8 +61,8 @@ def _release_the_compiler() -> None:
 def _number_functions() -> None:
     """Let Numba number functions from a random start on.
 
-    The numbers are part of symbols, which modules from the cache bring with them from other processes;
-    of two definitions of a symbol the linker takes the first for both (numba#10486).
+    The numbers are part of symbols, which modules from the cache bring with them from other processes.
+    Of two definitions of a symbol the linker takes the first for both (numba#10486).
     """
     FunctionIdentity._unique_ids = itertools.count(int.from_bytes(os.urandom(6), "big"))
 
@@ -119,7 +119,7 @@ def compile_kernel(function, signature, *, name: str, mode: str):
     signature : numba signature
         The only types the kernel will ever take; scalars are converted to them.
     name : str
-        What to call it; its file in the cache begins with this name.
+        Name of the kernel; its file in the cache begins with this name.
     mode : {"serial", "nogil", "parallel", "uncounted"}
         How it runs.
 
@@ -154,7 +154,7 @@ def entry_point(kernel: Callable) -> Callable:
 
 
 def reason(error: Exception) -> str:
-    """Tell what Numba found wrong with a user's function, in one line instead of its long message."""
+    """Return Numba's complaint about a user's function, in one line instead of its long message."""
     text = re.sub(r"\x1b\[\d*m", "", str(error))
     # One part for each call from function to function; the first is about the kernel.
     parts = [part.strip() for part in text.split("(step: nopython frontend)")[1:]] or [text]
@@ -164,7 +164,7 @@ def reason(error: Exception) -> str:
     return " ".join(found.split())
 
 
-# --- Tuples inside kernels: plain Python, and what the compiler puts in its place ----------------
+# --- Tuples inside kernels: plain Python, and its replacements for the compiler ------------------
 
 
 def _unrolled(function: Callable, entry: str) -> None:

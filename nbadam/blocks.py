@@ -1,7 +1,7 @@
 """Work on many independent items, a block at a time: threads, progress, Ctrl-C.
 
 Plain Python threads share the blocks out among themselves, as the kernels release the GIL: a thread
-that got easy items takes more of them, there is no second, parallel kernel to compile, and neither a
+that got easy items takes more of them.  There is no second, parallel kernel to compile, and neither a
 fork nor another thread can do harm.
 """
 
@@ -69,7 +69,7 @@ class Blocks:
             self._size = max(self._least, int(min(SECONDS / max(self._seconds, 1e-9), 10 * items)))
 
     def seconds_left(self) -> float:
-        """How long one thread will take for what is not dealt out yet."""
+        """Time that one thread will take for the items not dealt out yet."""
         return (self.total - self._next) * self._seconds
 
     @property
@@ -83,7 +83,7 @@ class Blocks:
 
 
 class Pace:
-    """How much of a long piece of work to do at a time, so that it takes `SECONDS`.
+    """Amount of a long piece of work to do at a time, so that it takes `SECONDS`.
 
     Attributes
     ----------
@@ -134,14 +134,14 @@ def work_through(
     Parameters
     ----------
     blocks : Blocks
-        What to do.
+        The items.
     work : callable
         It may run in several threads at once, and returns the seconds that it took.  It ends early where
         `is_called_off`.
     workers : int
         Largest number of threads.
     unit : str
-        What the progress bar counts.
+        Name of the items for the progress bar.
     progress : bool
         Whether to show one, which takes tqdm.
     callback : callable, optional

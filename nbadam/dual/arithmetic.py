@@ -10,7 +10,7 @@ from .registry import chained, derivatives_of, register, register_plain, registe
 from .trace import Traced, absolute, call, either, log, square_root, where
 from .type import joined, plain, unpacked
 
-MOST_FACTORS = 64  # of a power with a constant exponent
+MOST_FACTORS = 64  # largest number of factors that a power with a constant exponent becomes
 
 
 def divide(f, x, y):

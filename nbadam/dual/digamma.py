@@ -8,7 +8,7 @@ import math
 
 from numba.extending import register_jitable
 
-LARGE = 10.0  # from here on the asymptotic series has all digits
+LARGE = 10.0  # smallest argument at which the asymptotic series has all digits
 
 
 @register_jitable(error_model="numpy")

@@ -10,7 +10,7 @@ from .trace import Traced, call, muladd, where
 from .type import REAL, Dual, joined, packed, plain, unpacked
 
 KINDS = Dual, *REAL, types.Omitted
-REGISTERED: list[tuple[Callable, Callable]] = []  # for the digest of a kernel, which depends on them
+REGISTERED: list[tuple[Callable, Callable]] = []  # pairs that the digest of a kernel includes
 
 
 def register(
@@ -55,7 +55,7 @@ def register(
 
 
 def register_plain(*functions, arity: int = 1) -> None:
-    """Register functions whose derivative is 0: what they return is no dual number."""
+    """Register functions whose derivative is 0: their results are no dual numbers."""
 
     def result(typingctx, function, args):
         return typingctx.resolve_function_type(function, tuple(map(plain, args)), {}).return_type

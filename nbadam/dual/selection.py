@@ -9,7 +9,7 @@ from .registry import register
 from .trace import Traced, call, where
 from .type import Dual, joined, packed, unpacked
 
-MOST_ARGUMENTS = 16  # of the built-in `min` and `max`
+MOST_ARGUMENTS = 16  # largest number of arguments of the built-in `min` and `max`
 
 
 def _parts(context, builder, dual: Dual, number, argument) -> list[Traced]:

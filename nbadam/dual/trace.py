@@ -2,7 +2,7 @@
 
 A rule such as ``lambda f, x: (f(x), cos(x))`` is an ordinary Python function.  Run on traced numbers it
 writes a function's value and slope into the kernel, without the time that Numba takes to compile
-a function; run on floats it is plain Python.
+a function.  Run on floats it is plain Python.
 """
 
 import math

@@ -1,8 +1,8 @@
-"""Where a fit starts, from the data alone.
+"""Starts of fits, from the data alone.
 
 The models that ship are linear in some parameters.  Given the others, which lie on a small grid that
-depends on the data, the best values of these follow from a linear regression; the guess is the point
-of the grid with the least sum of squares.
+depends on the data, their best values follow from a linear regression.  The guess is the point of
+the grid with the least sum of squares.
 """
 
 from collections.abc import Callable

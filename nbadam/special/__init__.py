@@ -68,8 +68,8 @@ def _register(function: np.ufunc) -> None:
 def _symbols() -> dict[str, tuple[int, str, int]]:
     """Give LLVM names of all C functions that take doubles and return one; return how to call them.
 
-    By name, as cached machine code must not hold the addresses of one process; and all of them, as that
-    code may call others, for derivatives.
+    Names, as cached machine code must not hold the addresses of one process.  All of them, as that code
+    may call others, for derivatives.
     """
     read = ctypes.pythonapi.PyCapsule_GetName
     read.restype, read.argtypes = ctypes.c_char_p, [ctypes.py_object]

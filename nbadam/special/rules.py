@@ -16,8 +16,8 @@ from ..models.faddeeva import faddeeva
 
 ROOT_2, ROOT_PI = math.sqrt(2), math.sqrt(math.pi)
 TWO_OVER_ROOT_PI = 2 / ROOT_PI
-LARGE = 50.0  # from here on the asymptotic series of the error functions have all digits
-SMALL = 1e-3  # up to here the power series of the elliptic integrals have all digits
+LARGE = 50.0  # smallest argument at which the asymptotic series of the error functions have all digits
+SMALL = 1e-3  # largest argument at which the power series of the elliptic integrals have all digits
 # Squares of the binomial coefficients of (1 - x)**(-1/2), from the second.
 ELLIPTIC = 1 / 4, 9 / 64, 25 / 256, 1225 / 16384, 3969 / 65536
 

@@ -2,13 +2,13 @@
 
 In a compiled loop ``math.exp`` is a call for every element, unless Intel's SVML is there, for which
 the llvmlite on PyPI is not built.  A loop over the functions here becomes SIMD code.  They take one
-number and compute in single precision for a float32, in double precision for all else, to 2 units
-in the last place (ulp), subnormal results included.  Zeros, infinities and NaN are treated as NumPy
-treats them.
+number and compute in single precision for a float32, in double precision for all else.  Results are
+right to 2 units in the last place (ulp), subnormal ones included.  Zeros, infinities and NaN are
+treated as NumPy treats them.
 
 A result has the same bits in every loop: the compiler has no choice, whatever `fastmath` the caller
 is compiled with.  Processors without a fused multiply-add, and plain Python, may differ from the
-others in the last bit; without the instruction, sine and cosine call the C library for it, and are slow.
+others in the last bit.  Without the instruction, sine and cosine call the C library for it, and are slow.
 
 Functions of your own that Numba compiles can call them:
 

@@ -1,8 +1,8 @@
 """Angles as turns, whatever their size, after Payne and Hanek (SIGNUM Newsletter 18(1), 1983).
 
-An angle x is M * 2**(e - 52) with its exponent e >= 0 and an integer M below 2**53; smaller ones
+An angle x is M * 2**(e - 52) with its exponent e >= 0 and an integer M below 2**53.  Smaller ones
 have e = 0 and an M that need not be an integer.  In turns it is M times 2**(e - 52) / (2 pi), of
-which the whole part makes whole turns and may be left out.  What remains is taken from a table, 52
+which the whole part makes whole turns and may be left out.  The rest is taken from a table, 52
 bits at a time: 2**(e - 52) / (2 pi) = w_0 + 2**-52 w_1 + 2**-104 w_2 + ... (modulo 1).
 """
 
@@ -12,16 +12,16 @@ import numpy as np
 
 from .intrinsics import bits_of, fma, inlined, real_of
 
-BITS = 52  # of an entry
+BITS = 52  # bits in an entry
 UNIT = 2.0**-BITS
-LARGEST_EXPONENT = 1024  # that of infinity, whose entries make NaN of it
+LARGEST_EXPONENT = 1024  # exponent of infinity, whose entries make NaN of it
 
 
 def _table() -> np.ndarray:
     """Entry k: of 2**k / (2 pi), rounded to an integer, the last 52 bits, signed, as multiples of 2**-52.
 
-    That is 2**(k - 52) / (2 pi) modulo 1 to the nearest multiple of 2**-52; what is missing is 2**-52 times
-    what entry k + 52 stands for.
+    That is 2**(k - 52) / (2 pi) modulo 1 to the nearest multiple of 2**-52.  The missing part is 2**-52
+    times the number of entry k + 52.
     """
     size = LARGEST_EXPONENT + 3 * BITS + 1
     digits = size + 64
@@ -63,11 +63,11 @@ def _split(m, w):
 
 @inlined
 def quarter_turns(x):
-    """Quarter turns of an angle, as an integer modulo 4, and what is left of it in radians, in two parts.
+    """Quarter turns of an angle, as an integer modulo 4, and the rest of it in radians, in two parts.
 
-    The parts add up to at most pi / 4.  No double is nearer to a multiple of a quarter turn than 2**-63.6
-    turns (unless it is 0); the sum that is left is right to 2**-150 turns before it is rounded to two
-    parts, so all their digits are right.
+    The parts add up to at most pi / 4.  No double but 0 is nearer to a multiple of a quarter turn
+    than 2**-63.6 turns.  The rest is right to 2**-150 turns before it is rounded to two parts, so all
+    their digits are right.
     """
     exponent = (bits_of(x) >> 52) & 0x7FF  # and 1023
     exponent = exponent if exponent > 1023 else 1023
@@ -93,8 +93,8 @@ def quarter_turns(x):
 def factors_32(x):
     """Return m, w and w_rest of a float32: in turns it is ``m * (w + UNIT * w_rest)``, modulo 1.
 
-    Here `m` is below 2**24: two entries give it to 2**-81 turns, and no float32 is nearer to a multiple of a
-    quarter turn than 2**-31.9 turns (unless it is 0).
+    Here `m` is below 2**24: two entries give it to 2**-81 turns.  No float32 but 0 is nearer to a multiple
+    of a quarter turn than 2**-31.9 turns.
     """
     exponent = (bits_of(x) >> 23) & 0xFF  # and 127
     exponent = exponent if exponent > 127 else 127

@@ -11,8 +11,8 @@ ROUND = 1.5 * 2.0**52
 LOG2_E = 1.4426950408889634
 # ln 2 in two parts: the first has 32 bits, so that its product with an exponent is exact.
 LN2, LN2_REST = 6.93147180369123816490e-01, 1.90821492927058770002e-10
-SQRT_HALF = 0x3FE6A09E667F3BCD  # its bits
-SMALLEST = 2.0**-1022  # normal number
+SQRT_HALF = 0x3FE6A09E667F3BCD  # bits of the square root of 1/2
+SMALLEST = 2.0**-1022  # smallest normal number
 
 
 @inlined

@@ -1,4 +1,4 @@
-"""What the compiler puts in the place of a call: multiply-adds, and the bits of a number."""
+"""Calls that the compiler replaces by instructions: multiply-adds, and the bits of a number."""
 
 import math
 

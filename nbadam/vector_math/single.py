@@ -1,4 +1,4 @@
-"""Single precision.  Numba widens what comes of int32; LLVM narrows it again."""
+"""Single precision.  Numba widens results of int32; LLVM narrows them again."""
 
 import numpy as np
 
@@ -102,7 +102,9 @@ def tanh32(x):
 # precision selects one, take 1.8 ns an element in place of 1.6.
 S_0, S_1, S_2 = 6.283185280154299, -41.34168061327799, 81.60247636235356
 S_3, S_4 = -76.58117244815537, 39.75982529321178
-ROUND_HALVES = 1.5 * 2.0**51  # to multiples of 1/2, of which the last bit says whether the number is odd
+ROUND_HALVES = (
+    1.5 * 2.0**51
+)  # summand that rounds to multiples of 1/2, whose last bit says whether they are odd
 
 
 @inlined
@@ -124,7 +126,7 @@ def sin32(x):
 
 @inlined
 def cos32(x):
-    """Cosine: minus the sine of what an angle exceeds a quarter turn by."""
+    """Cosine: minus the sine of the angle less a quarter turn."""
     m, w, w_rest = factors_32(x)
     halves = fma(m, w, -0.25) + ROUND_HALVES
     turns = fma(m * UNIT, w_rest, fma(m, w, -(halves - ROUND_HALVES + 0.25)))
