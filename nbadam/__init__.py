@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from . import models, rules, schedules, vector_math
     from ._cache import clear_cache
-    from .batches import BatchResult, BatchStatus, minimize_batch
+    from .batches import BatchResult, minimize_batch
     from .fitting import FitResult, Model, curve_fit
     from .methods import (
         History,
@@ -57,7 +57,6 @@ __all__ = [
     "AdamW",
     "Adamax",
     "BatchResult",
-    "BatchStatus",
     "FitResult",
     "Ftrl",
     "History",
@@ -102,7 +101,6 @@ __all__ = [
 _MODULES = {"methods", "models", "optimizers", "rules", "schedules", "vector_math"}
 _HOMES = {
     "BatchResult": "batches",
-    "BatchStatus": "batches",
     "FitResult": "fitting",
     "IndexedSlices": "sparse",
     "Model": "fitting",

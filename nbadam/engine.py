@@ -56,7 +56,7 @@ class State:
         self.xs = tuple(xs)
         self.starts = np.zeros(self.width, np.int64)
         self.starts[1 : len(xs)] = np.cumsum(sizes[:-1])
-        self.slots = {name: _zeros(sum(sizes), dtype, k) for k, name in enumerate(rule.slots)}
+        self.slots = {name: aligned_zeros(sum(sizes), dtype, k) for k, name in enumerate(rule.slots)}
         self.columns = tuple(self.slots.values())
 
     def step(self, gs, t: float, hyper: tuple[float, ...], *, clip=inf, scales, decays) -> None:
@@ -110,7 +110,7 @@ def mode(size: int, parallel_from: int = PARALLEL_SIZE) -> str:
     return "parallel" if parallel_is_safe() else "nogil"
 
 
-def _zeros(size: int, dtype: np.dtype, stagger: int) -> np.ndarray:
+def aligned_zeros(size: int, dtype: np.dtype, stagger: int) -> np.ndarray:
     """Zeros on a cache-line boundary, each slot some lines further into its page.
 
     Large NumPy arrays all sit 16 bytes into a page, where loads and stores of the same offset

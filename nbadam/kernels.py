@@ -14,6 +14,7 @@ from numba import from_dtype, prange, types
 from numba.extending import register_jitable
 
 from ._jit import cast, compile_kernel, cut, put, store, take
+from .gradients import norm_from
 from .rules import Rule
 
 BLOCK = 4096  # number of elements in a partial sum: fixed, so that a sum does not depend on the threads
@@ -29,27 +30,38 @@ def clipped(g, limit):
     return limit if g > limit else g
 
 
+def rule_loop(rule):
+    """Build the loop that carries a rule over one array, as a function for kernels."""
+    update = rule.update
+
+    @register_jitable(inline="always")
+    def loop(g, x, slots, t, step, clip, scale, decay):
+        limit, scale, decay = cast((clip, scale, decay), x)
+        if clip == inf and scale == 1 and decay == 0 and t % SWEEP != 0:
+            for i in prange(x.size):
+                new = update(g[i], x[i], *take(slots, i), *step)
+                x[i] = new[0]
+                store(slots, i, new[1:])
+        else:
+            for i in prange(x.size):
+                g_i = scale * clipped(g[i], limit)
+                new = update(g_i, x[i] - decay * x[i], *take(slots, i), *step)
+                x[i] = new[0]
+                put(slots, i, new[1:])
+
+    return loop
+
+
 def dense(rule):
-    """Build the loop that steps every element of every array."""
-    update, scalars = rule.update, rule.scalars
+    """Build the kernel that steps every element of every array."""
+    scalars, loop = rule.scalars, rule_loop(rule)
 
     def kernel(gs, xs, slots, starts, t, hyper, clip, scales, decays):
         for k in range(len(xs)):
             g, x = gs[k], xs[k]
             parts = cut(slots, starts[k], starts[k] + x.size)
             step = cast(scalars(t, *hyper), x)
-            limit, scale, decay = cast((clip, scales[k], decays[k]), x)
-            if clip == inf and scale == 1 and decay == 0 and t % SWEEP != 0:
-                for i in prange(x.size):
-                    new = update(g[i], x[i], *take(parts, i), *step)
-                    x[i] = new[0]
-                    store(parts, i, new[1:])
-            else:
-                for i in prange(x.size):
-                    g_i = scale * clipped(g[i], limit)
-                    new = update(g_i, x[i] - decay * x[i], *take(parts, i), *step)
-                    x[i] = new[0]
-                    put(parts, i, new[1:])
+            loop(g, x, parts, t, step, clip, scales[k], decays[k])
 
     return kernel
 
@@ -82,6 +94,16 @@ def block_sum(g, limit):
         g_i = np.float64(clipped(g[i], limit))
         total += g_i * g_i
     return total
+
+
+@register_jitable(error_model="numpy")
+def norm(g, limit):
+    """Norm of a gradient clipped by value, summed as `sum_squares` does."""
+    total = 0.0
+    (cap,) = cast((limit,), g)
+    for start in range(0, g.size, BLOCK):
+        total += block_sum(g[start : start + BLOCK], cap)
+    return norm_from(total, g, limit)
 
 
 def sum_squares():

@@ -1,6 +1,6 @@
 """Many independent problems at once."""
 
 from .batch import minimize_batch
-from .result import BatchResult, BatchStatus
+from .result import BatchResult
 
-__all__ = ["BatchResult", "BatchStatus", "minimize_batch"]
+__all__ = ["BatchResult", "minimize_batch"]

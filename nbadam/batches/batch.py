@@ -11,8 +11,9 @@ from .._threads import must_run_alone
 from ..blocks import Blocks, default_workers, work_through
 from ..hyperparameters import flag, integer
 from ..rules import Rule
+from ..status import Status
 from .problems import Problems
-from .result import BatchResult, BatchStatus, room_for
+from .result import BatchResult, room_for
 
 FIRST = 8  # problems in the first block
 BYTES = 1 << 25  # of a block's own arrays, at most
@@ -31,12 +32,14 @@ def minimize_batch(
     clipvalue: float | None = None,
     clipnorm: float | None = None,
     weight_decay: float | None = None,
+    average: str = "last",
     steps: int | None = None,
     maxiter: int | None = None,
     tol: float | None = None,
     gtol: float | None = None,
     ftol: float | None = None,
     xtol: float | None = None,
+    patience: int | None = None,
     out: dict[str, np.ndarray] | None = None,
     workers: int | None = None,
     progress: bool = False,
@@ -151,7 +154,7 @@ def minimize_batch(
         fun, x0, args, data, rule, bounds, x_scale, learning_rate, hyperparameters,
         {
             "clipvalue": clipvalue, "clipnorm": clipnorm, "weight_decay": weight_decay, "steps": steps,
-            "maxiter": maxiter, "epochs": None, "patience": None,
+            "maxiter": maxiter, "epochs": None, "average": average, "patience": patience,
             "tol": tol, "gtol": gtol, "ftol": ftol, "xtol": xtol,
         },
     )  # fmt: skip
@@ -162,7 +165,7 @@ def minimize_batch(
         threads = 1
     flag("progress", progress)
     result = room_for(problems.size, problems.n, problems.dtype, out)
-    result.status[...] = BatchStatus.NOT_RUN
+    result.status[...] = Status.NOT_RUN
     problems.compile(result)
 
     blocks = Blocks(problems.size, FIRST, max(1, BYTES // problems.bytes_each), threads)
@@ -178,7 +181,7 @@ def minimize_batch(
         )
     except KeyboardInterrupt as error:
         interrupt = error
-    left = result.status == BatchStatus.NOT_RUN
+    left = result.status == Status.NOT_RUN
     if not finished:
         result.x[left], result.fun[left], result.nit[left] = np.nan, np.nan, 0
     done = f"{np.count_nonzero(~left)} of {problems.size} problems are finished"

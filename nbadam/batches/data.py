@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 from numba import types
-from numba.extending import overload
+from numba.extending import overload, register_jitable
 
 Ragged = tuple[np.ndarray, np.ndarray]  # values of all problems, and the offsets that cut them up
 
@@ -167,3 +167,10 @@ def rows(columns, i):
 def _rows(columns, i):
     entries = "".join(f"row(columns[{k}], i), " for k in range(len(columns)))
     return eval(f"lambda columns, i: ({entries})", globals())
+
+
+@register_jitable
+def of_problem(i, given):
+    """Return the arguments of the objective of problem `i`: see `methods.evaluator.Evaluator`."""
+    data, args = given
+    return rows(data, i) + args

@@ -12,21 +12,37 @@ from numba.core.errors import NumbaError
 from numba.extending import is_jitted
 
 from .._jit import reason
+from .._pointers import Stored, address_of
 from ..checks import number
+from ..hyperparameters import choice
+from ..methods.averaging import KINDS
 from ..methods.bounds import parse_bounds
-from ..methods.options import DIVIDING, MAXITER, hyper_from, learning_rate_from, limit, tolerances_from
-from ..methods.stopping import FTOL, GTOL, NONFINITE, XTOL
+from ..methods.evaluator import Evaluator
+from ..methods.loop import array_entry, solve
+from ..methods.options import (
+    AUTOMATIC,
+    DIVIDING,
+    MAXITER,
+    hyper_from,
+    is_automatic,
+    learning_rate_from,
+    limit,
+    tolerances_from,
+)
+from ..methods.record import NO, Block, new_numbers, new_record, new_rule_state
+from ..methods.step import step_kernel
+from ..methods.stopping import Stop
+from ..methods.tell import begin, block_kernel, end, tell_kernel
 from ..rules import ACCUMULATOR, Rule, ftrl_start
-from .data import as_args, as_data, as_matrix, pieces
-from .kernel import ENTRIES, FIXED, LAST_STEP, ROWS, columns, fill_table_kernel, problems_kernel
-from .result import BatchResult, BatchStatus
+from ..status import Status
+from .data import as_args, as_data, as_matrix, of_problem, pieces
+from .result import BatchResult
+from .scalars import fill_scalars_kernel
 
 LONGEST = 10_000_000  # steps for which the learning rates are tabulated
 
-# What each code of the kernel means to the user.
-STATUS = np.zeros(max(LAST_STEP, NONFINITE) + 1, np.int8)
-STATUS[[GTOL, FTOL, XTOL]] = BatchStatus.GTOL, BatchStatus.FTOL, BatchStatus.XTOL
-STATUS[[NONFINITE, FIXED]] = BatchStatus.NONFINITE, BatchStatus.FIXED
+# The status of a problem by the number of the `Stop` that ended it.
+STATUS = np.array([next((int(s.status) for s in Stop if s == k), 0) for k in range(max(Stop) + 1)], np.int8)
 
 
 class Problems:
@@ -58,21 +74,36 @@ class Problems:
         shape = (self.size, n)
         self.scale = as_matrix("x_scale", x_scale, shape, low=0.0)
         self.lower, self.upper = _boxes(bounds, shape)
+        self.is_auto = is_automatic({"learning_rate": learning_rate})
+        if self.is_auto:
+            if rule not in AUTOMATIC:
+                raise ValueError("`learning_rate='auto'` is for nbadam.rules.ADAM and nbadam.rules.AMSGRAD.")
+            learning_rate = 1.0
+            hyperparameters = {"epsilon": 0.0} | hyperparameters  # no unit of the gradient is special
         self.hyper = _hyper(rule, hyperparameters)
-        maxiter, self.at_end = limit("maxiter", settings, MAXITER), BatchStatus.MAXITER
+        maxiter, self.at_end = limit("maxiter", settings, MAXITER), Status.MAXITER
+        horizon = maxiter
         if settings["steps"] is not None:
-            steps = number("steps", settings["steps"], low=0)
+            horizon = steps = number("steps", settings["steps"], low=0)
             if settings["maxiter"] is None or steps <= maxiter:
-                maxiter, self.at_end = steps, BatchStatus.STEPS
+                maxiter, self.at_end = steps, Status.SUCCESS
         if maxiter > LONGEST:
             raise ValueError(f"`maxiter` and `steps` must be at most {LONGEST:,}, not {maxiter:g}.")
-        self.settings = (  # as `kernel.advancing` unpacks them
-            float(int(maxiter)),
-            *tolerances_from(settings)[:3],
-            limit("clipvalue", settings, inf),
-            limit("clipnorm", settings, inf),
-            limit("weight_decay", settings, 0.0),
-        )
+        gtol, ftol, xtol, part = tolerances_from(settings)
+        self.limits = {
+            "maxiter": float(int(maxiter)),
+            "horizon": horizon,
+            "gtol": gtol,
+            "ftol": ftol,
+            "xtol": xtol,
+            "part": part,
+            "clipvalue": limit("clipvalue", settings, inf),
+            "clipnorm": limit("clipnorm", settings, inf),
+            "weight_decay": limit("weight_decay", settings, 0.0),
+            "value_is_free": True,
+            "evaluates_average": True,
+        }
+        self.average = choice(*KINDS)("average", settings["average"])
         default = rule.hyperparameters["learning_rate"]
         self._schedule(default if learning_rate is None else learning_rate, int(maxiter), shape)
         self.bytes_each = 6 * n * self.dtype.itemsize + 16
@@ -90,8 +121,8 @@ class Problems:
             self.schedule = np.empty(maxiter)
             schedule, _ = learning_rate_from(learning_rate, self.rule, shape[1])
             self.schedule[:] = schedule(np.arange(maxiter))
-        self.table = tuple(np.empty(self.schedule.size) for _ in range(columns(self.rule)))
-        fill_table_kernel(self.rule)(self.schedule, self.hyper, self.table)
+        self.table = tuple(np.empty(self.schedule.size) for _ in range(self.rule.width))
+        fill_scalars_kernel(self.rule)(self.schedule, self.hyper, self.table)
 
     def compile(self, result: BatchResult) -> None:
         """Compile the kernel, by a block without problems."""
@@ -107,38 +138,52 @@ class Problems:
         began = time.thread_time()  # not the time: waiting for other threads tells nothing
         n, dtype, count = self.n, self.dtype, stop - start
         here = slice(start, stop)
-        block = np.empty((4, count, n), dtype)
-        block[0] = self.x0 if self.x0.ndim == 1 else self.x0[here]
-        block[1], block[2], block[3] = self.lower[here], self.upper[here], self.scale[here]
-        rates, fractions = np.empty(0), np.empty((count, 0), dtype)
+        x0, lower, upper, scale = (np.empty((count, n), dtype) for _ in range(4))
+        x0[...] = self.x0 if self.x0.ndim == 1 else self.x0[here]
+        lower[...], upper[...], scale[...] = self.lower[here], self.upper[here], self.scale[here]
+        rates, fractions = self.schedule[None], np.empty((count, 0), dtype)
         if self.rates is not None:
             rates, fractions = _split(self.rates[here], dtype)
-        x, f = np.empty((count, n), dtype), np.empty(count, dtype)
-        nit, status = np.empty(count, np.int64), np.empty(count, np.int8)
-        kernel = problems_kernel(self.rule, self.fun, self.writes, dtype.name)
-        fits = kernel(
-            block, self._slots(block, rates), pieces(self.data, start, stop), self.args, self.hyper,
-            self.settings, self.schedule, self.table, rates, fractions,
-            np.empty((ROWS, n), dtype), np.empty((3, n)), np.empty(ENTRIES),
-            tuple(np.empty(n, dtype) for _ in self.rule.slots), np.empty(n, dtype), np.empty(n, dtype),
-            x, f, nit, status,
+        block = Block(
+            x0, lower, upper, scale, fractions, self._slots(x0, lower, upper, scale, rates),
+            new_numbers(NO), np.empty((count, n), dtype), np.empty(count, dtype), np.empty(count, np.int64),
         )  # fmt: skip
-        if not fits:
-            raise ValueError(f"The gradient that `fun` returns must have the shape of x, ({n},).")
-        result.x[here], result.fun[here], result.nit[here] = x, f, nit
-        result.status[here] = np.where(status == LAST_STEP, self.at_end, STATUS[status])
+        record = new_record(
+            n, dtype, is_auto=self.is_auto, has_fractions=fractions.shape[1] > 0, average=self.average,
+            rows=0, **self.limits,
+        )  # fmt: skip
+        table = self.table if self.rates is None else ()
+        own = Stored(new_rule_state(self.rule, n, dtype, self.hyper, table))
+        given = pieces(self.data, start, stop), self.args
+        objective = Evaluator(self.fun, self.writes, of_problem, given, dtype.name)
+        stored, stored_block = Stored(record), Stored(block)
+        kernels = (
+            block_kernel(begin, stored.type, own.type, stored_block.type),
+            step_kernel(self.rule, self.is_auto, stored.type, own.type, "uncounted"),
+            tell_kernel(stored.type),
+            objective,
+            block_kernel(end, stored.type, own.type, stored_block.type),
+        )
+        codes = np.empty(count, np.int64)
+        array_entry(solve, dtype.name)(
+            *(kernel.address if kernel is objective else address_of(kernel) for kernel in kernels),
+            stored.address, own.address, stored_block.address, objective.context,
+            record.point, record.g, record.numbers, rates, codes,
+        )  # fmt: skip
+        result.x[here], result.fun[here], result.nit[here] = block.x_end, block.f_end, block.nit_end
+        result.status[here] = np.where(codes == Stop.MAXITER, self.at_end, STATUS[codes])
         return time.thread_time() - began
 
-    def _slots(self, block: np.ndarray, rates: np.ndarray) -> np.ndarray:
-        """Return what the slots start from, shape (slots, problems, n)."""
-        slots = np.zeros((len(self.rule.slots), *block.shape[1:]), self.dtype)
+    def _slots(self, x0, lower, upper, scale, rates: np.ndarray) -> np.ndarray:
+        """Return the first values of the slots, shape (slots, problems, n)."""
+        slots = np.zeros((len(self.rule.slots), *x0.shape), self.dtype)
         for k, name in enumerate(self.rule.slots):
             if name == "accumulator":
                 slots[k] = ACCUMULATOR
             elif self.rule in DIVIDING:  # FTRL's "linear", which centres the first proximal term at x0
-                first = self.schedule[0] if self.schedule.size else rates[:, None] if rates.size else 1.0
+                first = rates[:, :1] if rates.size else 1.0
                 with np.errstate(invalid="ignore"):  # infinite starts fail by themselves
-                    x = np.clip(block[0], block[1], block[2]) / block[3]
+                    x = np.clip(x0, lower, upper) / scale
                     slots[k] = ftrl_start(x, ACCUMULATOR, *self.rule.scalars(1.0, first, *self.hyper))
         return slots
 
@@ -146,10 +191,10 @@ class Problems:
 def _split(rates: np.ndarray, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
     """Largest rate of each problem, and each variable's fraction of it (empty if equal)."""
     if rates.strides[1] == 0 or rates.shape[1] == 1:
-        return np.array(rates[:, 0]), np.empty((len(rates), 0), dtype)
+        return np.array(rates[:, :1]), np.empty((len(rates), 0), dtype)
     largest = rates.max(axis=1)
     fractions = np.divide(rates, largest[:, None], out=np.ones(rates.shape), where=largest[:, None] > 0)
-    return largest, fractions.astype(dtype)
+    return largest[:, None], fractions.astype(dtype)
 
 
 def _starts(x0) -> np.ndarray:

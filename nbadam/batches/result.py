@@ -4,37 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..status import CodedEnum
-
-
-class BatchStatus(CodedEnum):
-    """What became of a problem; `message` says it in words.
-
-    A status compares with the numbers in `BatchResult.status`:
-
-    >>> import nbadam
-    >>> nbadam.BatchStatus(6) == nbadam.BatchStatus.MAXITER == 6
-    True
-    >>> nbadam.BatchStatus.MAXITER.success
-    False
-    """
-
-    NOT_RUN = 0, "Not run: the batch was interrupted before."
-    GTOL = 1, "Converged: the gradient is below `gtol`."
-    FTOL = 2, "Converged: the mean value changes by less than `ftol`."
-    XTOL = 3, "Converged: the mean point moves by less than `xtol`."
-    STEPS = 4, "The planned number of `steps` is done."
-    FIXED = 5, "No variable is free."
-    MAXITER = 6, "Not converged: `maxiter` steps are done. Try a larger `learning_rate` or `maxiter`."
-    NONFINITE = (
-        7,
-        "Failed: a value or gradient is not finite. Try a smaller `learning_rate`, `clipnorm`, or `bounds`.",
-    )
-
-    @property
-    def success(self) -> bool:
-        """Whether the problem has converged, or its planned steps are done."""
-        return BatchStatus.GTOL <= self <= BatchStatus.FIXED
+from ..status import Status
 
 
 @dataclass
@@ -52,7 +22,7 @@ class BatchResult:
     nit : ndarray of int, shape (n_problems,)
         Steps made.
     status : ndarray of int, shape (n_problems,)
-        Members of `BatchStatus`.
+        Members of `nbadam.Status`.
     """
 
     x: np.ndarray
@@ -62,12 +32,12 @@ class BatchResult:
 
     @property
     def success(self) -> np.ndarray:
-        """Which problems have converged or made their planned steps, shape (n_problems,)."""
-        return (self.status >= BatchStatus.GTOL) & (self.status <= BatchStatus.FIXED)
+        """Whether each problem has converged or made its planned steps, shape (n_problems,)."""
+        return self.status == Status.SUCCESS
 
     def message(self, index: int) -> str:
-        """Say what became of one problem."""
-        return BatchStatus(int(self.status[index])).message
+        """Describe the end of one problem."""
+        return Status(int(self.status[index])).message
 
 
 def room_for(size: int, n: int, dtype: np.dtype, out: dict[str, np.ndarray] | None) -> BatchResult:

@@ -8,8 +8,8 @@ from numba.extending import register_jitable
 
 # "tail" weighs a point by about the cube of its step number: three quarters of the weight are on the
 # last 30 % of the run, however long that turns out to be (Shamir and Zhang, ICML 2013).
-LAST, TAIL, EMA = range(3)
-KINDS = {"last": LAST, "best": LAST, "tail": TAIL, "ema": EMA}
+LAST, BEST, TAIL, EMA = range(4)
+KINDS = {"last": LAST, "best": BEST, "tail": TAIL, "ema": EMA}
 DECAY = 0.99  # of "ema", which reaches some 100 steps back
 
 

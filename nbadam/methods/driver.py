@@ -1,4 +1,4 @@
-"""The run behind every SciPy method: step, evaluate, look, call back, stop."""
+"""The run behind every SciPy method: advance, call back, stop."""
 
 import time
 from collections.abc import Callable
@@ -8,27 +8,25 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..progress import progress_bar
-from .compiled import compiled_run
 from .interrupts import Interrupts
 from .objective import Objective
 from .plan import Plan
 from .result import result_of
 from .run import Run
 from .state import Checkpoints, RunState
-from .stopping import WINDOW, Stop
+from .stopping import Stop
 
 if TYPE_CHECKING:
     from scipy.optimize import OptimizeResult
 
-CHUNK_SECONDS = 0.05  # a compiled run looks for Ctrl-C this often
+CHUNK_SECONDS = 0.05  # duration of a call of compiled code: Ctrl-C waits for the end of one
 
 
-def drive(
+def run_loop(
     objective: Objective,
     plan: Plan,
     x0: np.ndarray,
     *,
-    compiled: bool = False,
     resumed: RunState | None = None,
     callback: Callable | None = None,
     interval: int = 1,
@@ -39,13 +37,11 @@ def drive(
     Parameters
     ----------
     objective, plan : Objective, Plan
-        What to minimize, and how.
+        Objective, whose steps are made in compiled code if it is compiled, and plan of the run.
     x0 : ndarray of float64, shape (n,)
-        Where to start; moved into the bounds.
-    compiled : bool
-        Whether steps are made in compiled code, some hundredths of a second at a time, or from Python.
+        Start; moved into the bounds.
     resumed : RunState, optional
-        Where to go on from, instead of `x0`.
+        State to go on from, instead of `x0`.
     callback : callable, optional
         Called with this run after every `interval` iterations; ends it by StopIteration.
     interval : int
@@ -57,18 +53,24 @@ def drive(
         objective.interrupts = interrupts
         run = Run(objective, plan, x0, resumed)
         checkpoints = Checkpoints(plan.checkpoint, plan.checkpoint_every)
-        advance = _in_compiled_code(run) if compiled else _from_python(run, interval if wants_value else 0)
+        advance = _in_compiled_code(run) if objective.is_compiled else _from_python(run)
         bar = progress_bar(plan.maxiter, run.nit, "step") if plan.progress else None
         begun = time.perf_counter()
         stop: Stop | None = None
         try:
-            stop = run.start()
+            if resumed is not None:
+                run.resume()
+            stop = run.stop
             while stop is None:
-                until_callback = interval - run.nit % interval if callback else inf
-                stop = advance(min(until_callback, checkpoints.until_due(run.nit)))
+                seen = run.nit
+                until_callback = interval - seen % interval if callback else inf
+                needs_value = wants_value and (seen + 1) % interval == 0
+                advance(min(until_callback, checkpoints.until_due(seen)), needs_value)
+                is_new = run.nit > seen
+                stop = run.stop
                 if bar is not None:
                     bar.update(run.nit - bar.n)
-                if callback is not None and run.nit % interval == 0:
+                if callback is not None and is_new and run.nit % interval == 0:
                     interrupts.in_user_code = True
                     try:
                         callback(run)
@@ -79,7 +81,7 @@ def drive(
                     stop = Stop.INTERRUPTED
                 if stop is None and time.perf_counter() - begun > plan.max_time:
                     stop = Stop.MAX_TIME
-                if stop is None and checkpoints.is_due(run.nit):
+                if stop is None and is_new and checkpoints.is_due(run.nit):
                     checkpoints.save(run.snapshot())
         except KeyboardInterrupt:
             if not interrupts.armed:
@@ -100,33 +102,21 @@ def drive(
             return result_of(run, Stop.INTERRUPTED, snapshot)
 
 
-def _from_python(run: Run, interval: int) -> Callable[[float], Stop | None]:
-    """Return what makes one step from Python; every `interval` steps the value is computed in any case."""
-
-    def advance(most: float) -> Stop | None:
-        run.step()
-        return run.look(bool(interval) and run.nit % interval == 0)
-
-    return advance
+def _from_python(run: Run) -> Callable[[float, bool], None]:
+    """Return the function that makes one step, and one evaluation, from Python."""
+    return lambda most, needs_value: run.advance(needs_value)
 
 
-def _in_compiled_code(run: Run) -> Callable[[float], Stop | None]:
-    """Return what makes up to `most` steps in compiled code, in about `CHUNK_SECONDS`."""
-    plan, objective = run.plan, run.objective
-    kernel = compiled_run(plan.rule, plan.is_auto, **objective.compiled_form())
-    steps, is_first = WINDOW, True
+def _in_compiled_code(run: Run) -> Callable[[float, bool], None]:
+    """Return the function that makes up to `most` steps in compiled code, in about `CHUNK_SECONDS`."""
+    evaluations = 1  # in the first call, as nothing is known about the duration of one
 
-    def advance(most: float) -> Stop | None:
-        nonlocal steps, is_first
+    def advance(most: float, needs_value: bool) -> None:
+        nonlocal evaluations
         started = time.perf_counter()
-        before = run.nit
-        stop = run.compiled_steps(
-            kernel, ceil(min(steps, most, plan.maxiter - run.nit, plan.maxfun - objective.nfev))
-        )
+        left = run.plan.maxfun - run.objective.nfev
+        made = run.advance_compiled(ceil(max(1, min(evaluations, most, left))))
         seconds = time.perf_counter() - started
-        if not is_first:  # that call may have compiled the kernel
-            steps = max(1, int((run.nit - before) * min(10.0, CHUNK_SECONDS / max(seconds, 1e-9))))
-        is_first = False
-        return stop
+        evaluations = max(1, int(made * min(10.0, CHUNK_SECONDS / max(seconds, 1e-9))))
 
     return advance

@@ -3,37 +3,37 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numba.extending import register_jitable
 
 from ..extras import extra
 
-ROWS = 512  # at most; an even number
 
+@register_jitable
+def push(step, rate, norm, history, s):
+    """Add a record; when the table is full, make one of every two records, and records half as often.
 
-def new_history() -> tuple[np.ndarray, np.ndarray]:
-    """Return an empty table, one row a record, and its trace.
-
-    Columns are the step, the value (the mean over the steps since the record before), the norm of the
-    gradient and the learning rate.  The trace holds the sum of the values and the number of steps since
-    the last record, the steps from one record to the next, and the number of records.
+    Parameters
+    ----------
+    step, rate, norm : int, float, float
+        Number of the step, learning rate and norm of the gradient.
+    history : float64 array of shape (rows, 4)
+        One row a record: the step, the mean of the values since the record before, `norm` and `rate`.
+    s : record
+        Numbers of the run, of which those of the trace are changed.
     """
-    return np.zeros((ROWS, 4)), np.array([0.0, 0.0, 1.0, 0.0])
-
-
-def push(step, rate, norm, table, trace):
-    """Add a record; when the table is full, make one of every two records, and records half as often."""
-    row = int(trace[3])
-    table[row, 0], table[row, 1] = step, trace[0] / trace[1]
-    table[row, 2], table[row, 3] = norm, rate
+    row = int(s.trace_rows)
+    history[row, 0], history[row, 1] = step, s.trace_sum / s.trace_points
+    history[row, 2], history[row, 3] = norm, rate
     row += 1
-    trace[0] = trace[1] = 0.0
-    if row == table.shape[0]:
+    s.trace_sum = s.trace_points = 0.0
+    if row == history.shape[0]:
         row //= 2
-        trace[2] *= 2.0
+        s.trace_every *= 2.0
         for i in range(row):
-            table[i, 0] = table[2 * i + 1, 0]
+            history[i, 0] = history[2 * i + 1, 0]
             for column in range(1, 4):
-                table[i, column] = 0.5 * (table[2 * i, column] + table[2 * i + 1, column])
-    trace[3] = row
+                history[i, column] = 0.5 * (history[2 * i, column] + history[2 * i + 1, column])
+    s.trace_rows = row
 
 
 @dataclass(frozen=True, repr=False)
@@ -59,9 +59,9 @@ class History:
     learning_rate: np.ndarray
 
     @classmethod
-    def of(cls, table: np.ndarray, trace: np.ndarray) -> "History":
-        """Make it from the table of a run."""
-        step, fun, grad_norm, learning_rate = table[: int(trace[3])].T.copy()
+    def of(cls, history: np.ndarray, rows: int) -> "History":
+        """Make it from the table of a run, of which so many rows are filled."""
+        step, fun, grad_norm, learning_rate = history[:rows].T.copy()
         return cls(step.astype(np.int64), fun, grad_norm, learning_rate)
 
     def __len__(self) -> int:

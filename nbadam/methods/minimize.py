@@ -7,17 +7,17 @@ import numpy as np
 from numba.core.errors import NumbaError
 from numba.extending import is_jitted
 
-from .. import rules
+from .._jit import reason
 from ..checks import positive
 from ..hyperparameters import integer
 from ..rules import Rule
 from .bounds import parse_bounds
 from .differences import PERTURBATION, SCHEMES, Differences, Perturbations
-from .driver import drive
+from .driver import run_loop
 from .first_look import FIRST_RADIUS, first_look
 from .minibatch import Minibatch
 from .objective import Objective
-from .options import is_automatic, parameters, state_from, warn
+from .options import AUTOMATIC, is_automatic, parameters, state_from, warn
 from .orders import seed_numbers
 from .plan import plan_from
 
@@ -71,7 +71,7 @@ def minimize(
         inherited = {"average": resumed.facts["average"], "x_scale": resumed.arrays["x_scale"]}
         settings |= {name: value for name, value in inherited.items() if name not in given}
     is_free = "learning_rate" not in given or is_automatic(settings)
-    only_epochs = settings["epochs"] is not None and is_free and rule in (rules.ADAM, rules.AMSGRAD)
+    only_epochs = settings["epochs"] is not None and is_free and rule in AUTOMATIC
     if only_epochs:
         settings["learning_rate"] = "auto"
         if resumed is None and "average" not in given:
@@ -88,17 +88,14 @@ def minimize(
 
     points = [np.clip(x0, lower, upper)] if settings["return_all"] else None
     look, wants_value = _adapted(callback, points)
-    how: dict = {"resumed": resumed, "callback": look, "interval": interval, "wants_value": wants_value}
-    result = None
-    if _is_compiled(objective) and (look is None or interval > 1) and points is None:
+    if _can_be_compiled(objective):
         try:
-            result = drive(objective, plan, x0, compiled=True, **how)
+            objective.compile()
         except NumbaError as error:
-            reason = str(error).strip().splitlines()[0]
-            warn(f"`fun` cannot be called from compiled code, so the run is driven from Python: {reason}")
-            objective = _objective(fun, jac, args, settings, lower, upper)
-    if result is None:
-        result = drive(objective, plan, x0, **how)
+            warn(f"`fun` cannot be called from compiled code, so the run is driven from Python: {reason(error)}")
+    result = run_loop(
+        objective, plan, x0, resumed=resumed, callback=look, interval=interval, wants_value=wants_value
+    )
     if points is not None:
         result.allvecs = points
     if settings["disp"]:
@@ -106,7 +103,7 @@ def minimize(
     return result
 
 
-def _is_compiled(objective: Objective) -> bool:
+def _can_be_compiled(objective: Objective) -> bool:
     """Whether Numba compiled the function that returns value and gradient."""
     return objective.jac is True and is_jitted(objective.fun)
 
@@ -175,11 +172,11 @@ def _adapted(callback, points: list | None) -> tuple[Callable | None, bool]:
         from scipy.optimize import OptimizeResult
 
         if points is not None:
-            points.append(run.x.copy())
+            points.append(run.record.here.copy())
         if wants_value:
-            callback(intermediate_result=OptimizeResult(x=run.x.copy(), fun=run.f))
+            callback(intermediate_result=OptimizeResult(x=run.record.here.copy(), fun=float(run.s.f)))
         elif callback is not None:
-            callback(run.x.copy())
+            callback(run.record.here.copy())
 
     return (look if callback is not None or points is not None else None), wants_value
 

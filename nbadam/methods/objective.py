@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from .differences import Differences, Perturbations
-from .evaluator import writes_gradient
+from .evaluator import Evaluator, alone, of_batch, writes_gradient
 from .interrupts import Interrupts
+from .loop import array_entry, evaluate_at
 from .minibatch import Minibatch, Sampler
 
 
@@ -61,6 +62,7 @@ class Objective:
         if self.minibatch is not None:
             self.is_noisy = not self.minibatch.is_whole
         self.interrupts = Interrupts()
+        self._evaluator: Evaluator | None = None
 
     @cached_property
     def in_place(self) -> bool:
@@ -126,6 +128,8 @@ class Objective:
             self.sampler.advance(evaluations)
 
     def _both(self, x: np.ndarray) -> tuple[float, np.ndarray]:
+        if self.is_compiled:
+            return self._evaluate_compiled(x)
         if self.minibatch is not None and self.sampler is not None:
             result = self._call(self.minibatch.evaluate, x.copy(), self.sampler.batch(), self.args)
         elif self.in_place:
@@ -150,17 +154,38 @@ class Objective:
 
     # --- In compiled code --------------------------------------------------------------------------
 
-    def compiled_form(self) -> dict[str, Any]:
-        """Return what `compiled_run` needs to know."""
-        return {"fun": self.fun, "in_place": self.in_place, "on_batches": self.sampler is not None}
+    def compile(self) -> None:
+        """Compile what calls `fun` from compiled code; it is then evaluated in this way only."""
+        arguments = alone if self.sampler is None else of_batch
+        self._evaluator = Evaluator(self.fun, self.in_place, arguments, self._given(1)[1], "float64")
 
-    def compiled_args(self, steps: int) -> tuple[int, tuple]:
-        """Return for how many of the next steps, and which, arguments a compiled run gets."""
+    @property
+    def is_compiled(self) -> bool:
+        """Whether `compile` was called."""
+        return self._evaluator is not None
+
+    def compiled_for(self, most: int) -> tuple[int, Evaluator]:
+        """Return how many of the next evaluations the compiled objective has the arguments for, and it."""
+        assert self._evaluator is not None
+        if self.sampler is not None:
+            most, given = self._given(most)
+            self._evaluator.give(given)
+        return most, self._evaluator
+
+    def _given(self, most: int) -> tuple[int, tuple]:
         if self.sampler is None or self.minibatch is None:
-            return steps, self.args
-        rows, starts = self.sampler.batches(steps)
+            return most, self.args
+        rows, starts = self.sampler.batches(most)
         buffers = self.minibatch.buffers(int(np.diff(starts).max()))
         return starts.size - 1, (rows, starts, self.minibatch.data, buffers, self.args)
+
+    def _evaluate_compiled(self, x: np.ndarray) -> tuple[float, np.ndarray]:
+        _, evaluator = self.compiled_for(1)
+        g = np.zeros_like(x)
+        f = self._call(
+            array_entry(evaluate_at, "float64"), evaluator.address, 0, x.copy(), g, evaluator.context
+        )
+        return f, g
 
     # --- To be continued ---------------------------------------------------------------------------
 

@@ -20,7 +20,7 @@ from ..hyperparameters import (
     optional,
 )
 from ..hyperparameters import positive as above_zero
-from ..rules import FTRL, FTRL_POWER, Rule
+from ..rules import ADAM, AMSGRAD, FTRL, FTRL_POWER, Rule
 from ..schedules import LearningRateSchedule
 from .state import RunState
 from .stopping import PARTS
@@ -66,7 +66,8 @@ _CHECKS = {
     "momentum": closed_fraction,
     "learning_rate_power": non_positive,
 }
-DIVIDING = (FTRL, FTRL_POWER)  # by the learning rate
+DIVIDING = FTRL, FTRL_POWER  # rules that divide by the learning rate
+AUTOMATIC = ADAM, AMSGRAD  # rules that know automatic rates
 
 
 def settings_from(known: dict, options: dict) -> dict:

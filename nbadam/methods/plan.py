@@ -29,9 +29,9 @@ class Plan:
     # Slots that do not start at 0: numbers, or functions of x and the scalars of step 1.
     initial: dict[str, Any]
     learning_rate: Callable  # of the number of steps done before, an int or an array of them
-    is_auto: bool  # whether `stretch` finds the rates instead, and `learning_rate` is 1
+    is_auto: bool  # whether `apply_dog` finds the rates instead, and `learning_rate` is 1
     hyper: tuple[float, ...]  # the hyperparameters after the learning rate
-    rates: np.ndarray  # each variable's learning rate as a fraction of `learning_rate`; empty if equal
+    fractions: np.ndarray  # each variable's learning rate as a fraction of `learning_rate`; empty if equal
     clipvalue: float
     clipnorm: float
     weight_decay: float
@@ -68,7 +68,7 @@ def plan_from(
     """Check the settings and make the plan of a run in `n` variables, of a `Minibatch` if it is one."""
     is_auto = is_automatic(settings)
     rate = 1.0 if is_auto else settings["learning_rate"]
-    learning_rate, rates = learning_rate_from(rate, rule, n)
+    learning_rate, fractions = learning_rate_from(rate, rule, n)
     planned = {Stop.EPOCHS: _epochs(settings["epochs"], minibatch), Stop.STEPS: _steps(settings)}
     limits = {end: steps for end, steps in planned.items() if steps is not None}
     if settings["maxiter"] is not None or not limits:
@@ -81,7 +81,7 @@ def plan_from(
         learning_rate=learning_rate,
         is_auto=is_auto,
         hyper=hyper_from(rule, settings),
-        rates=rates,
+        fractions=fractions,
         clipvalue=limit("clipvalue", settings, inf),
         clipnorm=limit("clipnorm", settings, inf),
         weight_decay=limit("weight_decay", settings, 0.0),

@@ -39,27 +39,27 @@ def result_of(run: Run, stop: Stop, snapshot: RunState) -> "OptimizeResult":
     """
     from scipy.optimize import OptimizeResult  # costs 0.2 s: not before somebody minimizes
 
-    status, success, message = stop.value
+    message, record, s = stop.message, run.record, run.s
     if stop is Stop.NONFINITE:
         message = _where_not_finite(run)
-        end = _End(run.x, run.f, run.g)
-    elif run.settled is not None:
-        end = _End(*run.settled)
+        end = _End(record.here, s.f, record.slope)
+    elif s.is_at_mean:
+        end = _End(record.x_at_mean, s.f_at_mean, record.g_at_mean)
     else:
         end = _evaluated(run, stop)
     end = _no_worse_than_the_start(run, stop, end)
     result = OptimizeResult(
         x=end.x.copy(),
-        fun=end.f,
+        fun=float(end.f),
         jac=end.g / run.plan.x_scale,
         nit=run.nit,
         nfev=run.objective.nfev,
         njev=run.objective.njev,
-        status=status,
-        success=success,
+        status=int(stop.status),
+        success=stop.status.success,
         message=message,
         state=snapshot,
-        history=History.of(run.table, run.trace),
+        history=History.of(record.history, int(s.trace_rows)),
     )
     if end.error is not None:
         result.fun_stderr = end.error
@@ -107,42 +107,47 @@ def _evaluated(run: Run, stop: Stop) -> _End:
 
 def _chosen(run: Run) -> tuple[np.ndarray, float | None, np.ndarray | None]:
     """Return the point that `average` asks for, and value and gradient there as far as they are known."""
+    record, s = run.record, run.s
     if run.is_pending:
-        return run.x_before, run.f, run.g
-    if run.average.size and run.nit:
-        return np.clip(run.average, run.plan.lower, run.plan.upper), None, None
-    if run.plan.average == "best" and isfinite(run.best[0][0]):
-        f, x, g = run.best
-        return (x, None, None) if run.is_noisy is not False and run.nit else (x, float(f[0]), g)
-    is_known = run.objective.value_is_free and not run.objective.value_is_estimate
-    return run.x, run.f if is_known else None, run.g
+        return run.x_before, s.f, record.slope
+    if record.average.size and run.nit:
+        return np.clip(record.average, run.plan.lower, run.plan.upper), None, None
+    if run.plan.average == "best" and isfinite(s.f_best):
+        if run.is_noisy is not False and run.nit:
+            return record.x_best, None, None
+        return record.x_best, float(s.f_best), record.g_best
+    is_known = s.is_fresh and not run.objective.value_is_estimate
+    return record.here, float(s.f) if is_known else None, record.slope
 
 
 def _no_worse_than_the_start(run: Run, stop: Stop, end: _End) -> _End:
     """Return the end, or a better point where noise does not explain that it is worse than the start."""
     if run.objective.sampler is not None and end.error == 0.0:
-        if not end.f <= run.f_start:  # which was the value on one batch
+        if not end.f <= run.s.f_start:  # which was the value on one batch
             f, g = run.objective.full(run.x_start)
             if not end.f <= f:
                 return _End(run.x_start, f, g * run.plan.x_scale, 0.0)
         return end
-    f_best, x_best, g_best = run.best
-    is_worse = not end.f - run.f_start <= SIGNIFICANT * end.deviation
+    f_best = float(run.s.f_best)
+    is_worse = not end.f - run.s.f_start <= SIGNIFICANT * end.deviation
     if run.is_noisy and end.error is None and isfinite(end.f):
         is_worse = False  # two single values say nothing
-    if f_best[0] < inf and (is_worse or stop is Stop.NONFINITE):
-        return _End(x_best, float(f_best[0]), g_best)
+    if f_best < inf and (is_worse or stop is Stop.NONFINITE):
+        return _End(run.record.x_best, f_best, run.record.g_best)
     return end
 
 
 def _where_not_finite(run: Run) -> str:
     where = f"at step {run.nit}" if run.nit else "at `x0`"
-    bad = np.flatnonzero(~np.isfinite(run.g))
-    if not isfinite(run.f):
-        what = f"The value of `fun` is {run.f} {where}"
+    x, slope = run.record.here, run.record.slope
+    bad = np.flatnonzero(~np.isfinite(x))
+    if bad.size:
+        found = f"x[{bad[0]}] is {x[bad[0]]} {where}"
+    elif not isfinite(run.s.f):
+        found = f"The value of `fun` is {run.s.f} {where}"
     else:
-        i = bad[0]
-        what = f"The gradient is {run.g[i]} in entry {i} {where}, where x[{i}] = {run.x[i]:g}"
+        i = np.flatnonzero(~np.isfinite(slope))[0]
+        found = f"The gradient is {slope[i]} in entry {i} {where}, where x[{i}] = {x[i]:g}"
     cure = "a smaller `learning_rate`, `clipnorm`, or `bounds` that keep x where `fun` is defined"
     kept = " The best point seen is returned." if run.nit else ""
-    return f"{what}.{kept} Try {cure if run.nit else 'another `x0`'}."
+    return f"{found}.{kept} Try {cure if run.nit else 'another `x0`'}."

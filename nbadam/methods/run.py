@@ -1,265 +1,189 @@
-"""Where a run is and what it has seen: one step, one look at the new point, and why to end there."""
+"""A run as Python has it: its record, the kernels that change it, and its way into a checkpoint and back."""
 
-from collections.abc import Callable
-from math import inf, isfinite
+from math import inf
 
 import numpy as np
 
-from ..engine import State
-from ..gradients import clip_scale, norm_from
-from . import averaging, history
-from .auto import begin, new_auto, stretch_kernel
-from .compiled import place_kernel
+from .._pointers import Stored, address_of
+from ..engine import PARALLEL_SIZE, mode
+from .loop import array_entry, begin_problem, entry, loop, make_step, tell_value
 from .objective import Objective
 from .plan import Plan
+from .record import (
+    AT_LAST,
+    AT_MEAN,
+    AT_MEAN_AGAIN,
+    AT_START,
+    AT_STEP,
+    EVALUATE,
+    NO,
+    STEP,
+    UNKNOWN,
+    YES,
+    Block,
+    new_numbers,
+    new_record,
+    new_rule_state,
+)
 from .state import RunState, generator_states, restore_generators
-from .stopping import BAD_SHAPE, CODES, GTOL, NONFINITE, PATIENCE, WINDOW, Stop, new_window, observe_kernel
+from .step import step_kernel
+from .stopping import NONFINITE, WINDOW, Stop
+from .tell import begin, block_kernel, tell_kernel
+
+# The fields of the record that a checkpoint holds, beside the slots.
+SAVED = (
+    "x here slope x_best g_best g_sum x_sum x_mean x_at_mean g_at_mean average start radius noise history "
+    "numbers x_scale"
+).split()
 
 
 class Run:
-    """Where a run is and what it has seen: arrays that Python or compiled code steps in place."""
+    """A run that Python or compiled code takes further.
+
+    Attributes
+    ----------
+    record : Record
+        All that steps and evaluations change.
+    s : record
+        Its numbers.
+    slots : dict of str to ndarray
+        Slots of the rule.
+    x_start, x_before : ndarray, shape (n,)
+        Where the run started, and where it was before the last step.
+    """
 
     def __init__(self, objective: Objective, plan: Plan, x0: np.ndarray, resumed: RunState | None) -> None:
         n = x0.size
         self.objective, self.plan = objective, plan
-        self.x = np.clip(x0, plan.lower, plan.upper)
-        self.x_start = self.x.copy()
-        self.scaled = self.x / plan.x_scale
-        lower, upper = plan.lower / plan.x_scale, plan.upper / plan.x_scale
-        self.box = (lower, upper, plan.x_scale, plan.lower, plan.upper)
-        self.state = State(plan.rule, [self.scaled])
-        for name, value in plan.initial.items():
-            if callable(value):
-                value = value(self.scaled, *plan.rule.scalars(1.0, float(plan.learning_rate(0)), *plan.hyper))
-            self.state.slots[name][:] = value
-        self.window = new_window(n)
-        self.best = np.array([inf]), self.x.copy(), np.zeros(n)
-        self.average_kind = averaging.KINDS[plan.average]
-        self.average = np.zeros(0 if self.average_kind == averaging.LAST else n)
-        self.table, self.trace = history.new_history()
-        self.auto = new_auto(n if plan.is_auto else 0)
-        self.nit = 0
-        self.rate = 0.0  # of the last step
-        self.is_noisy = objective.is_noisy  # None: not known before two values at one point were compared
-        # The mean point with value and gradient, if the run ends there.
-        self.settled: tuple[np.ndarray, float, np.ndarray] | None = None
-        self.is_pending = False  # whether the last step was made but not evaluated,
-        self.x_before = self.x.copy()  # so that `f` and `g` belong to the point before it
-        self.f, self.f_start, self.g = np.nan, np.nan, np.zeros(n)
+        self.record = new_record(
+            n,
+            np.float64,
+            is_auto=plan.is_auto,
+            has_fractions=plan.fractions.size > 0,
+            average=plan.average,
+            value_is_free=objective.value_is_free,
+            maxiter=plan.maxiter,
+            horizon=plan.horizon,
+            gtol=plan.tolerances[0],
+            ftol=plan.tolerances[1],
+            xtol=plan.tolerances[2],
+            part=plan.tolerances[3],
+            clipvalue=plan.clipvalue,
+            clipnorm=plan.clipnorm,
+            weight_decay=plan.weight_decay,
+            radius=plan.radius or 0.0,
+        )
+        own = new_rule_state(plan.rule, n, np.float64, plan.hyper)
+        self.slots = dict(zip(plan.rule.slots, own.slots, strict=True))
+        self._stored, self._own = Stored(self.record), Stored(own)
+        self._addresses = self._stored.address, self._own.address
+        kind = self._stored.type
+        how = "uncounted" if n < PARALLEL_SIZE else mode(n)
+        self._kernels = step_kernel(plan.rule, plan.is_auto, kind, self._own.type, how), tell_kernel(kind)
+        self._step, self._tell = map(address_of, self._kernels)
+        self._make_step, self._tell_value = entry(make_step), entry(tell_value)
+        self.s = self.record.numbers[0]
+        self._nit, self._next, self._phase = (self.record.numbers[name] for name in ("nit", "next", "phase"))
+        self._begin(x0)
+        self.x_start, self.x_before = self.record.here.copy(), self.record.here.copy()
         if resumed is not None:
             self._restore(resumed)
-        else:
-            self.f, g = objective.value_and_gradient(self.x)
-            self.f_start = self.f
-            self.g[:] = g * plan.x_scale
-            if plan.is_auto:
-                begin(self.scaled, self.f, self.g, *self.auto[:2])
-                if plan.radius is not None:
-                    self.auto[1].fill(plan.radius)
 
-    def start(self) -> Stop | None:
-        """Return why the run need not begin, or None."""
-        if self.is_pending:
-            return self.look(False)
-        if not (isfinite(self.f) and np.isfinite(self.g).all()):
-            return Stop.NONFINITE
-        if self.nit:
-            return self._limit()
-        self._remember_best()
-        lower, upper = self.box[:2]
-        if (lower == upper).all():
-            return Stop.FIXED
-        return Stop.GTOL if self._is_flat(self.scaled, self.g) else self._limit()
-
-    def step(self) -> None:
-        """Make one step, to a point within the bounds."""
-        plan = self.plan
-        self.rate = rate = float(plan.learning_rate(self.nit))
-        scale = 1.0
-        if plan.clipnorm < inf:
-            (squares,) = self.state.sum_squares((self.g,), plan.clipvalue)
-            scale = clip_scale(norm_from(squares, self.g, plan.clipvalue), plan.clipnorm)
-        self.x_before[:] = self.x
-        before = self.scaled.copy()
-        if plan.is_auto:
-            self.scaled.fill(0.0)
-        self.state.step(
-            (self.g,),
-            self.nit + 1.0,
-            (rate, *plan.hyper),
-            clip=plan.clipvalue,
-            scales=np.array([scale]),
-            decays=np.array([0.0 if plan.is_auto else rate * plan.weight_decay]),
-        )
-        if plan.is_auto:
-            m, v = list(self.state.slots.values())[:2]
-            limits, betas = (plan.clipvalue, plan.weight_decay), plan.hyper[:2]
-            self.rate = stretch_kernel()(
-                self.nit + 1.0,
-                plan.horizon,
-                self.g,
-                scale,
-                limits,
-                betas,
-                before,
-                self.scaled,
-                m,
-                v,
-                *self.auto,
+    def _begin(self, x0: np.ndarray) -> None:
+        plan, n = self.plan, x0.size
+        slots = np.zeros((len(plan.rule.slots), 1, n))
+        scaled = np.clip(x0, plan.lower, plan.upper) / plan.x_scale
+        for name, value in plan.initial.items():
+            if callable(value):
+                value = value(scaled, *plan.rule.scalars(1.0, float(plan.learning_rate(0)), *plan.hyper))
+            slots[plan.rule.slots.index(name)] = value
+        is_noisy = {None: UNKNOWN, True: YES, False: NO}[self.objective.is_noisy]
+        block = Stored(
+            Block(
+                x0[None], plan.lower[None], plan.upper[None], plan.x_scale[None], plan.fractions[None], slots,
+                new_numbers(is_noisy), np.zeros((1, n)), np.zeros(1), np.zeros(1, np.int64),
             )
-        place_kernel()(before, self.scaled, plan.rates, *self.box, self.x)
-        self.nit += 1
-        self.is_pending = True
-
-    def look(self, value_wanted: bool) -> Stop | None:
-        """Evaluate the new point, and return why the run ends there, or None."""
-        fresh = value_wanted or self.objective.value_is_free or self.nit % WINDOW == 0
-        if fresh:
-            self.f, self.g[:] = self.objective.value_and_gradient(self.x)
-        else:
-            self.g[:] = self.objective.gradient(self.x)
-        self.is_pending = False
-        lower, upper, x_scale = self.box[:3]
-        tolerances = self.plan.tolerances
-        code = observe_kernel()(self.f, self.g, self.scaled, x_scale, lower, upper, tolerances, *self.window)
-        if code != NONFINITE:
-            if fresh:
-                self._remember_best()
-            if self.average.size:
-                self.average += averaging.weight(self.average_kind, float(self.nit)) * (self.x - self.average)
-            self._record()
-        return self._verdict(code)
-
-    def compiled_steps(self, kernel: Callable, steps: int) -> Stop | None:
-        """Make up to `steps` steps in compiled code; return why the run ends, or None."""
-        plan, objective = self.plan, self.objective
-        steps, args = objective.compiled_args(steps)
-        rates = np.empty(steps)
-        rates[:] = plan.learning_rate(np.arange(self.nit, self.nit + steps))
-        slots = tuple(self.state.slots.values())
-        limits = plan.clipvalue, plan.clipnorm, plan.weight_decay, plan.horizon
-        code, done, self.f = kernel(
-            self.nit, rates, plan.hyper, limits, plan.tolerances, self.average_kind,
-            self.g, self.scaled, slots, self.auto, plan.rates, self.box, self.x, self.window,
-            self.best, self.average, self.table, self.trace, args,
         )  # fmt: skip
-        self.nit += done
-        self.rate = float(self.auto[3][1] if plan.is_auto else rates[done - 1])
-        objective.count(done)
-        if code == BAD_SHAPE:
-            raise ValueError(f"The gradient must have the shape of `x0`, {self.x.shape}, at every point.")
-        return self._verdict(code)
+        kernel = block_kernel(begin, self._stored.type, self._own.type, block.type)
+        entry(begin_problem)(address_of(kernel), *self._addresses, block.address, 0)
 
-    def _verdict(self, code: int) -> Stop | None:
-        """Return why the run ends, or None, given what the last look at the window found."""
-        if code and (code == NONFINITE or self._has_settled(code)):
-            return CODES[code]
-        return self._limit()
+    # --- What comes next -----------------------------------------------------------------------------
 
-    def _has_settled(self, code: int) -> bool:
-        """Whether small means over a window stand for convergence, and not for a cycle of large steps.
+    @property
+    def nit(self) -> int:
+        """Steps made."""
+        return int(self._nit[0])
 
-        If the objective is not noisy, the mean point of the window tells: at the centre of a cycle the
-        gradient is not what it was on the average, or the value is lower.  Where the mean point is the
-        better one, the run ends there.
-        """
-        if self.is_noisy:
-            return True
-        if code == PATIENCE and self.nit < WINDOW:
-            return False  # no window is full yet that a mean point would come from
-        scaled = self.window[2].copy()
-        x = np.clip(scaled * self.plan.x_scale, self.plan.lower, self.plan.upper)
-        f, g = self.objective.value_and_gradient(x)
-        if self.is_noisy is None:
-            again, g_again = self.objective.value_and_gradient(x)
-            self.is_noisy = f != again or not np.array_equal(g, g_again)
-            if self.is_noisy:
-                return True
-        if not self.objective.value_is_free:
-            self.f = self.objective.value(self.x)
-        g *= self.plan.x_scale
-        better = f < self.f
-        if code == GTOL:
-            flat = self._is_flat(self.scaled, self.g)
-            mean_is_flat = self._is_flat(scaled, g)
-            settled = flat or mean_is_flat
-            better = mean_is_flat and (better or not flat)
+    @property
+    def is_noisy(self) -> bool | None:
+        """Whether two evaluations at one point differ; None if that is not known."""
+        return {UNKNOWN: None, YES: True, NO: False}[int(self.s.is_noisy)]
+
+    @property
+    def is_pending(self) -> bool:
+        """Whether the last step was made, but not evaluated."""
+        return bool(self._next[0] == EVALUATE and self._phase[0] == AT_STEP)
+
+    @property
+    def stop(self) -> Stop | None:
+        """Why the run has ended, or None."""
+        if self._next[0] > EVALUATE:
+            stop = Stop(int(self._next[0]))
+            return self.plan.at_end if stop is Stop.MAXITER else stop
+        if self.objective.nfev < self.plan.maxfun or (self._next[0] == EVALUATE and self._phase[0] == AT_START):
+            return None
+        return Stop.MAXFUN
+
+    def advance(self, needs_value: bool) -> None:
+        """Make a step, if that comes next, and one evaluation."""
+        record, objective = self.record, self.objective
+        if self._next[0] == STEP:
+            self.x_before[:] = record.here
+            self._make_step(self._step, *self._addresses, float(self.plan.learning_rate(self.nit)))
+        phase = self._phase[0]
+        is_fresh = phase != AT_STEP or needs_value or self.value_is_due
+        if phase == AT_LAST:
+            f = objective.value(record.point)
+        elif is_fresh:
+            f, record.g[:] = objective.value_and_gradient(record.point)
         else:
-            settled = self.f - f <= max(self.plan.tolerances[1], 0.0) * max(abs(f), abs(self.f))
-        if settled and better:
-            self.settled = x, f, g
-        return settled
+            f, record.g[:] = float(self.s.f), objective.gradient(record.point)
+        self._tell_value(self._tell, self._addresses[0], f, int(is_fresh))
 
-    def _is_flat(self, scaled: np.ndarray, g: np.ndarray) -> bool:
-        """Whether `gtol` is met by the gradient at a point, as far as the bounds leave room to follow it."""
-        lower, upper = self.box[:2]
-        slopes = np.clip(g, scaled - upper, scaled - lower)
-        return bool(np.abs(slopes).max() <= self.plan.tolerances[0])
+    @property
+    def value_is_due(self) -> bool:
+        """Whether the stop tests need the value at the new point."""
+        return self.objective.value_is_free or self.plan.tolerances[3] < inf or self.nit % WINDOW == 0
 
-    def _limit(self) -> Stop | None:
-        if self.nit >= self.plan.maxiter:
-            return self.plan.at_end
-        return Stop.MAXFUN if self.objective.nfev >= self.plan.maxfun else None
-
-    def _remember_best(self) -> None:
-        f_best, x_best, g_best = self.best
-        if self.f < f_best[0]:
-            f_best[0] = self.f
-            x_best[:] = self.x
-            g_best[:] = self.g
-
-    def _record(self) -> None:
-        trace = self.trace
-        trace[0] += self.f
-        trace[1] += 1.0
-        if trace[1] >= trace[2]:
-            (squares,) = self.state.sum_squares((self.g,))
-            history.push(self.nit, self.rate, norm_from(squares, self.g, inf), self.table, trace)
+    def advance_compiled(self, most: int) -> int:
+        """Go on for up to `most` evaluations in compiled code; return how many were made."""
+        record, nit = self.record, self.nit
+        most, evaluator = self.objective.compiled_for(most)
+        rates = np.empty(most)
+        rates[:] = self.plan.learning_rate(np.arange(nit, nit + most))
+        made = array_entry(loop, "float64")(
+            self._step, self._tell, evaluator.address, *self._addresses, evaluator.context,
+            record.point, record.g, record.numbers, rates, most,
+        )  # fmt: skip
+        self.objective.count(made)
+        return made
 
     # --- To be continued ---------------------------------------------------------------------------
 
     def _arrays(self) -> dict[str, np.ndarray]:
-        """Everything that a step changes and is an array, by name."""
-        g_sum, x_sum, x_mean, tally = self.window
-        f_best, x_best, g_best = self.best
-        slots = {f"slot {name}": slot for name, slot in self.state.slots.items()}
-        start, radius, noise, auto_tally = self.auto
-        return slots | {
-            "auto_start": start,
-            "auto_radius": radius,
-            "auto_noise": noise,
-            "auto_tally": auto_tally,
-            "x": self.x,
-            "x_start": self.x_start,
-            "x_before": self.x_before,
-            "x_scale": self.plan.x_scale,
-            "scaled": self.scaled,
-            "g": self.g,
-            "g_sum": g_sum,
-            "x_sum": x_sum,
-            "x_mean": x_mean,
-            "tally": tally,
-            "f_best": f_best,
-            "x_best": x_best,
-            "g_best": g_best,
-            "average": self.average,
-            "table": self.table,
-            "trace": self.trace,
-        }
+        """All that changes and is an array, by name."""
+        named = {f"slot {name}": slot for name, slot in self.slots.items()}
+        named |= {name: getattr(self.record, name) for name in SAVED}
+        return named | {"x_start": self.x_start, "x_before": self.x_before}
 
     def snapshot(self) -> RunState:
-        """Return where the run is; the arrays are the run's own."""
+        """Return the state of the run; the arrays are the run's own."""
         if not self.is_pending:
-            self.x_before[:] = self.x
+            self.x_before[:] = self.record.here
         facts = {
             "rule": self.plan.rule.name,
             "average": self.plan.average,
             "nit": self.nit,
-            "f": self.f,
-            "f_start": self.f_start,
-            "rate": self.rate,
-            "is_noisy": self.is_noisy,
-            "is_pending": self.is_pending,
             "objective": self.objective.facts(),
             "generators": generator_states(self.objective.args),
         }
@@ -270,6 +194,7 @@ class Run:
         for name, here in (("rule", plan.rule.name), ("average", plan.average)):
             if facts[name] != here:
                 raise ValueError(f"`state` belongs to a run with {name} {facts[name]!r}, not {here!r}.")
+        is_free = self.s.is_free
         for name, array in self._arrays().items():
             saved = resumed.arrays[name]
             if saved.shape != array.shape:
@@ -277,7 +202,15 @@ class Run:
             if name == "x_scale" and not np.array_equal(saved, array):
                 raise ValueError(f"`x_scale` must be that of the run that `state` continues, {saved}.")
             array[...] = saved
-        self.nit, self.f, self.f_start = facts["nit"], facts["f"], facts["f_start"]
-        self.rate, self.is_noisy, self.is_pending = facts["rate"], facts["is_noisy"], facts["is_pending"]
+        self.s.is_free = is_free
+        is_at_mean = self.s.phase in (AT_MEAN, AT_MEAN_AGAIN)
+        self.record.point[:] = self.record.x_at_mean if is_at_mean else self.record.here
+        if self.s.next > EVALUATE and self.s.next != NONFINITE and self.nit:
+            self.s.is_at_mean, self.s.next = 0, STEP
         self.objective.restore(facts["objective"])
         restore_generators(self.objective.args, facts["generators"])
+
+    def resume(self) -> None:
+        """End a run that was resumed where nothing is left to do."""
+        if self.s.next == STEP and self.nit >= self.plan.maxiter:
+            self.s.next = int(Stop.MAXITER)

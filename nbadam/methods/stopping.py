@@ -6,206 +6,146 @@ since the window before.  On a smooth objective the means follow the plain quant
 compares two longer windows of values, as much as their noise allows.
 """
 
-from enum import Enum
-from functools import cache
-from math import inf, sqrt
+from enum import IntEnum
+from math import sqrt
 
-import numpy as np
-from numba import types
 from numba.extending import register_jitable
 
-from .._jit import compile_kernel
+from ..status import Status
 
 WINDOW = 100  # steps
 
 PARTS = 10  # means that a window of `patience` steps is cut into, to see how much they vary
 
-CONTINUE, GTOL, FTOL, XTOL, PATIENCE, NONFINITE, BAD_SHAPE = range(7)  # what compiled code returns
-
 MAXITER_ADVICE = (
     "Try a larger `learning_rate` (the step per iteration, in units of `x_scale`), a larger `maxiter`, "
     "or `steps` for a budget that is meant to be used up."
 )
+STEP = 0  # to go on
 
 
-class Stop(Enum):
-    """Reasons to end a run; each value is (status, success, message)."""
+class Stop(IntEnum):
+    """Reasons to end a run, by the number that compiled code returns, with status and message."""
 
-    GTOL = 0, True, "Optimization terminated successfully: the mean gradient is below `gtol`."
-    FTOL = 0, True, "Optimization terminated successfully: the mean value changes by less than `ftol`."
-    XTOL = 0, True, "Optimization terminated successfully: the mean point moves by less than `xtol`."
-    STEPS = 0, True, "Optimization terminated successfully: the planned number of `steps` is done."
-    FIXED = 0, True, "Optimization terminated successfully: no variable is free."
-    MAXITER = (
-        1,
-        False,
-        "Maximum number of iterations has been exceeded (STOP: TOTAL NO. OF ITERATIONS REACHED LIMIT). "
-        + MAXITER_ADVICE,
-    )
-    MAXFUN = (
-        2,
-        False,
-        "Maximum number of function evaluations has been exceeded "
-        "(STOP: TOTAL NO. OF F,G EVALUATIONS EXCEEDS LIMIT). Try a larger `maxfun`.",
-    )
-    NONFINITE = 3, False, "A value or a gradient is not finite."
+    status: Status
+    message: str
+
+    def __new__(cls, value: int, status: Status, message: str):
+        """Make a member."""
+        member = int.__new__(cls, value)
+        member._value_, member.status, member.message = value, status, message
+        return member
+
+    GTOL = 2, Status.SUCCESS, "Optimization terminated successfully: the mean gradient is below `gtol`."
+    FTOL = 3, Status.SUCCESS, "Optimization terminated successfully: the mean value changes by less than `ftol`."
+    XTOL = 4, Status.SUCCESS, "Optimization terminated successfully: the mean point moves by less than `xtol`."
     PATIENCE = (
-        4,
-        True,
+        5,
+        Status.SUCCESS,
         "Optimization terminated successfully: over `patience` steps the mean value fell by no more than its "
         "standard error.",
     )
-    EPOCHS = 5, True, "Optimization terminated successfully: the planned number of `epochs` is done."
+    FIXED = 6, Status.SUCCESS, "Optimization terminated successfully: no variable is free."
+    NONFINITE = 7, Status.NONFINITE, "A value or a gradient is not finite."
+    MAXITER = (
+        8,
+        Status.MAXITER,
+        "Maximum number of iterations has been exceeded (STOP: TOTAL NO. OF ITERATIONS REACHED LIMIT). "
+        + MAXITER_ADVICE,
+    )
+    STEPS = 9, Status.SUCCESS, "Optimization terminated successfully: the planned number of `steps` is done."
+    EPOCHS = 10, Status.SUCCESS, "Optimization terminated successfully: the planned number of `epochs` is done."
+    MAXFUN = (
+        11,
+        Status.MAXFUN,
+        "Maximum number of function evaluations has been exceeded "
+        "(STOP: TOTAL NO. OF F,G EVALUATIONS EXCEEDS LIMIT). Try a larger `maxfun`.",
+    )
     MAX_TIME = (
-        6,
-        False,
+        12,
+        Status.MAX_TIME,
         "Maximum time has been exceeded. Try a larger `max_time`, or continue from the result's `state`.",
     )
-    INTERRUPTED = 7, False, "Interrupted by the user. The result's `state` continues the run."
-    CALLBACK = 99, False, "`callback` raised `StopIteration`."
+    INTERRUPTED = 13, Status.INTERRUPTED, "Interrupted by the user. The result's `state` continues the run."
+    CALLBACK = 14, Status.CALLBACK, "`callback` raised `StopIteration`."
 
 
-CODES = {
-    GTOL: Stop.GTOL,
-    FTOL: Stop.FTOL,
-    XTOL: Stop.XTOL,
-    PATIENCE: Stop.PATIENCE,
-    NONFINITE: Stop.NONFINITE,
-}
+# The same for compiled code.
+GTOL, FTOL, XTOL, PATIENCE, FIXED, NONFINITE, MAXITER = map(int, list(Stop)[:7])
 
 
-def new_window(n: int) -> tuple[np.ndarray, ...]:
-    """Return what `observe` carries from step to step, before the first one.
-
-    Sums of the gradients and the points of the window so far and the mean point of the window before,
-    each of shape (n,); and a tally: points and sum of the values of the window so far, the mean value of
-    the window before (NaN at first, which no test passes); then for `patience` the points and sum of the
-    part so far, number, mean and squared deviations of the parts so far, and mean and squared error of
-    the window before.
-    """
-    tally = np.zeros(10)
-    tally[2] = tally[8] = np.nan
-    return np.zeros(n), np.zeros(n), np.zeros(n), tally
-
-
-@register_jitable(inline="always")  # a call would cost more than all that is done here for few variables
-def take_in(f, g, x, x_scale, period, g_sum, x_sum, tally):
-    """Scale the gradient of one more point and add it to the sums; return whether all is finite."""
-    finite = abs(f) < inf
-    for i in range(g.size):
-        slope = g[i] * x_scale[i]
-        g[i] = slope
-        finite &= abs(slope) < inf
-        g_sum[i] += slope
-    for i in range(x.size):  # a loop of few arrays is vectorized
-        x_sum[i] += x[i]
-    tally[0] += 1.0
-    tally[1] += f
-    if period < inf:
-        tally[3] += 1.0
-        tally[4] += f
-    return finite
-
-
-def judge(g_sum, x_sum, x, lower, upper, tolerances, x_mean, tally):
+@register_jitable
+def check_convergence(run):
     """Apply the tests whose window is full, and begin the next window.
-
-    Parameters
-    ----------
-    g_sum, x_sum, x_mean, tally : arrays
-        See `new_window`.
-    x, lower, upper : float64 arrays of shape (n,)
-        The last point and the bounds; a gradient that points out of them does not count.
-    tolerances : tuple of float
-        `gtol`, `ftol` and `xtol`, of which a negative one is off; and the steps in each of the `PARTS` of
-        `patience`, infinite where that is off.
 
     Returns
     -------
     int
-        `CONTINUE`, or the test that is met: `GTOL`, `FTOL`, `XTOL` or `PATIENCE`.
+        `STEP`, or the first test that is met.
     """
-    gtol, ftol, xtol, period = tolerances
-    code = CONTINUE
-    if tally[0] >= WINDOW:
-        f_before, f_now = tally[2], tally[1] / WINDOW
-        steepest = furthest = 0.0
-        for i in range(x.size):
-            slope = g_sum[i] / WINDOW
-            slope = min(slope, x[i] - lower[i]) if slope > 0.0 else max(slope, x[i] - upper[i])
-            steepest = max(steepest, abs(slope))
-            mean = x_sum[i] / WINDOW
-            furthest = max(furthest, abs(mean - x_mean[i]) / max(1.0, abs(mean)))
-            x_mean[i] = mean
-            g_sum[i] = x_sum[i] = 0.0
-        tally[0] = tally[1] = 0.0
-        tally[2] = f_now
-        if steepest <= gtol:
+    s, limits = run.numbers[0], run.limits[0]
+    code = STEP
+    if s.points >= WINDOW:
+        steepest, furthest = close_window(run)
+        f_before, f_now = s.f_mean, s.f_sum / WINDOW
+        s.points, s.f_sum, s.f_mean = 0.0, 0.0, f_now
+        if steepest <= limits.gtol:
             code = GTOL
-        elif ftol >= 0.0 and abs(f_now - f_before) <= ftol * max(abs(f_before), abs(f_now)):
+        elif limits.ftol >= 0 and abs(f_now - f_before) <= limits.ftol * max(abs(f_before), abs(f_now)):
             code = FTOL
-        elif f_before == f_before and furthest <= xtol:
+        elif f_before == f_before and furthest <= limits.xtol:  # NaN before the second window
             code = XTOL
-    if tally[3] >= period:
-        # Means of parts vary as much as the window's mean does, even if neighbouring values resemble
-        # each other.
-        mean = tally[4] / period
-        tally[3] = tally[4] = 0.0
-        tally[5] += 1.0
-        deviation = mean - tally[6]
-        tally[6] += deviation / tally[5]
-        tally[7] += deviation * (mean - tally[6])
-        if tally[5] >= PARTS:
-            error = tally[7] / (PARTS * (PARTS - 1))
-            if code == CONTINUE and tally[8] - tally[6] <= sqrt(error + tally[9]):
-                code = PATIENCE
-            tally[8], tally[9] = tally[6], error
-            tally[5] = tally[6] = tally[7] = 0.0
+    if s.part_points >= limits.part and close_part(s, limits.part) and code == STEP:
+        code = PATIENCE
     return code
 
 
-_judge = register_jitable(judge)
+@register_jitable
+def close_window(run):
+    """Return the largest component of the mean gradient, as far as bounds leave room to follow it, and the
+    furthest that a component of the mean point has moved; begin the next window.
+    """  # noqa: D205
+    x, lower, upper = run.x, run.lower, run.upper
+    g_sum, x_sum, x_mean = run.g_sum, run.x_sum, run.x_mean
+    steepest = furthest = 0.0
+    for i in range(x.size):
+        slope = g_sum[i] / WINDOW
+        slope = min(slope, x[i] - lower[i]) if slope > 0.0 else max(slope, x[i] - upper[i])
+        steepest = max(steepest, abs(slope))
+        mean = x_sum[i] / WINDOW
+        furthest = max(furthest, abs(mean - x_mean[i]) / max(1.0, abs(mean)))
+        x_mean[i] = mean
+        g_sum[i] = x_sum[i] = 0.0
+    return steepest, furthest
 
 
-def observe(f, g, x, x_scale, lower, upper, tolerances, g_sum, x_sum, x_mean, tally):
-    """Take in the value and gradient of one more point; at the end of a window, judge it.
+@register_jitable
+def close_part(s, part):
+    """Take in a part of `patience`; return whether the mean of the last parts fell by less than its error.
 
-    Parameters
-    ----------
-    f, g, x : float and float64 arrays of shape (n,)
-        Value (the last one known), gradient, which is multiplied by `x_scale` in place, and scaled point.
-    x_scale, lower, upper : float64 arrays of shape (n,)
-        Scale, and bounds of the scaled variables.
-    tolerances : tuple of float
-        As in `judge`.
-    g_sum, x_sum, x_mean, tally : arrays
-        See `new_window`.
-
-    Returns
-    -------
-    int
-        What `judge` returns, or `NONFINITE`.
+    Means of parts vary as much as that of all of them, even if neighbouring values resemble each other.
     """
-    if not take_in(f, g, x, x_scale, tolerances[3], g_sum, x_sum, tally):
-        return NONFINITE
-    if tally[0] >= WINDOW or tally[3] >= tolerances[3]:
-        return _judge(g_sum, x_sum, x, lower, upper, tolerances, x_mean, tally)
-    return CONTINUE
+    mean = s.part_sum / part
+    s.part_points = s.part_sum = 0.0
+    s.parts += 1.0
+    deviation = mean - s.parts_mean
+    s.parts_mean += deviation / s.parts
+    s.parts_squares += deviation * (mean - s.parts_mean)
+    if s.parts < PARTS:
+        return False
+    error = s.parts_squares / (PARTS * (PARTS - 1))
+    is_met = s.mean_before - s.parts_mean <= sqrt(error + s.error_before)
+    s.mean_before, s.error_before = s.parts_mean, error
+    s.parts = s.parts_mean = s.parts_squares = 0.0
+    return is_met
 
 
-def _arrays(count: int) -> tuple:
-    return (types.Array(types.float64, 1, "C"),) * count
-
-
-@cache
-def judge_kernel():
-    """Return `judge`, compiled."""
-    signature = types.int64(*_arrays(5), types.UniTuple(types.float64, 4), *_arrays(2))
-    return compile_kernel(judge, signature, name="judge", mode="serial")
-
-
-@cache
-def observe_kernel():
-    """Return `observe`, compiled."""
-    signature = types.int64(types.float64, *_arrays(5), types.UniTuple(types.float64, 4), *_arrays(4))
-    return compile_kernel(observe, signature, name="observe", mode="serial")
+@register_jitable
+def meets_gtol(x, g, lower, upper, gtol):
+    """Whether no component of a gradient is larger, as far as the bounds leave room to follow it."""
+    is_met = True
+    for i in range(x.size):
+        slope = x[i] - upper[i] if g[i] < x[i] - upper[i] else g[i]
+        slope = x[i] - lower[i] if slope > x[i] - lower[i] else slope
+        is_met &= abs(slope) <= gtol
+    return is_met

@@ -39,6 +39,11 @@ class Rule:
         parameters = inspect.signature(self.scalars).parameters.values()
         return {p.name: p.default for p in parameters if p.name != "t"}
 
+    @cached_property
+    def width(self) -> int:
+        """Number of scalars of a step."""
+        return len(self.scalars(1.0))
+
 
 @register_jitable
 def ratio(numerator, denominator):

@@ -1,0 +1,265 @@
+"""Values and functions at addresses: kernels that need not be compiled for each value or function.
+
+A kernel that takes a value of some type has to be compiled for it, and Numba cannot cache one that takes a
+function.  A kernel that takes their addresses as integers is compiled once.  With Numba disabled, the value
+or the function itself stands for its address.
+"""
+
+import hashlib
+from functools import cache
+from typing import Any
+
+import numba
+import numpy as np
+from numba import types
+from numba.core.registry import cpu_target
+from numba.core.typing.templates import AttributeTemplate
+from numba.core.datamodel import models
+from numba.extending import (
+    infer_getattr,
+    lower_builtin,
+    lower_getattr_generic,
+    register_model,
+    type_callable,
+)
+
+from ._jit import compile_kernel
+
+UNMANAGED = types.Array, types.Number, types.Boolean, types.NoneType, types.Literal
+
+
+class Stored:
+    """A value in memory, in the form that compiled code has it.
+
+    Parameters
+    ----------
+    value : object
+        Any value that Numba takes, as a rule a tuple of arrays and numbers.
+
+    Attributes
+    ----------
+    type : numba type
+        Its type.
+    address : int or object
+        For `load` in a kernel whose argument has the type ``pointer_to(type)``.
+    """
+
+    def __init__(self, value: Any) -> None:
+        self.value = value  # whose arrays must live as long as their addresses are in use
+        self.address: Any = value
+        self.type: Any = None  # with Numba disabled
+        self._release = None
+        if numba.config.DISABLE_JIT:
+            return
+        self.type = numba.typeof(value)
+        context = cpu_target.target_context
+        size = context.get_abi_sizeof(context.get_data_type(self.type))
+        self._memory = np.zeros(size // 8 + 1, np.int64)
+        self.address = self._memory.ctypes.data
+        if not is_unmanaged(self.type):
+            self._release = store_kernel(self.type, True)
+        store_kernel(self.type, False)(value, self.address)
+
+    def __del__(self) -> None:
+        """Give up the references that the memory holds."""
+        if self._release is not None:
+            self._release(self.value, self.address)
+
+
+class Pointer(types.CPointer):
+    """The type of an address, with a short name: those of functions are made of the names of types."""
+
+    def __init__(self, content) -> None:
+        super().__init__(content)
+        self.name = f"pointer_{hashlib.sha256(str(content).encode()).hexdigest()[:12]}"
+
+    @property
+    def mangling_args(self):
+        """Name that is part of names of functions."""
+        return self.name, ()
+
+
+register_model(Pointer)(models.PointerModel)
+
+
+def pointer_to(content):
+    """Return the type of an address of a value of a type; anything goes where Numba is disabled."""
+    return types.voidptr if content is None else Pointer(content)
+
+
+def is_unmanaged(content) -> bool:
+    """Whether a value of this type holds no references, but for those of arrays, which are left out."""
+    if isinstance(content, types.BaseTuple):
+        return all(map(is_unmanaged, content))
+    return isinstance(content, UNMANAGED)
+
+
+@cache
+def store_kernel(content, releases: bool):
+    """Return the kernel that stores a value of a type at an address, or that releases the one there."""
+    name = "release" if releases else "store"
+    return compile_kernel(
+        _release if releases else _store, types.void(content, types.int64), name=name, mode="serial"
+    )
+
+
+def _store(value, address):
+    store_at(address, value)
+
+
+def _release(value, address):
+    release_at(address, value)
+
+
+def address_of(kernel):
+    """Return the address of a compiled kernel, which has one signature."""
+    if numba.config.DISABLE_JIT:
+        return kernel
+    (compiled,) = kernel.overloads.values()
+    return compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name)
+
+
+# --- Inside kernels ------------------------------------------------------------------------------
+
+
+def load(pointer):
+    """Return the value at an address; its arrays own nothing.
+
+    A field of a named tuple is an attribute of its address, too, which is cheaper to compile.
+    """
+    return pointer
+
+
+def borrowed(array):
+    """Return the array as one that owns nothing: to pass it on costs no counting of references."""
+    return array
+
+
+def call(address, result, arguments):
+    """Call the kernel at an address, which returns a value of the type of `result`.
+
+    The types in the tuple `arguments` have to be those of its signature; an integer may stand for a pointer.
+    """
+    return address(*arguments)
+
+
+def store_at(address, value):
+    """Write a value to an address, with references of its own."""
+
+
+def release_at(address, like):
+    """Give up the references of a value at an address, which has the type of `like`."""
+
+
+@type_callable(load)
+def _type_of_load(context):
+    return lambda pointer: pointer.dtype
+
+
+@type_callable(borrowed)
+def _type_of_borrowed(context):
+    return lambda array: array
+
+
+@lower_builtin(borrowed, types.Array)
+def _lower_borrowed(context, builder, signature, arguments):
+    return _borrowed(context, builder, signature.return_type, arguments[0])
+
+
+@type_callable(store_at)
+@type_callable(release_at)
+def _type_of_store(context):
+    return lambda address, value: types.void
+
+
+@type_callable(call)
+def _type_of_call(context):
+    return lambda address, result, arguments: types.unliteral(result)
+
+
+@infer_getattr
+class _Fields(AttributeTemplate):
+    """Fields of a named tuple at an address: each is loaded where it is mentioned."""
+
+    key = types.CPointer
+
+    def generic_resolve(self, pointer, name):
+        content = pointer.dtype
+        if isinstance(content, types.BaseNamedTuple) and name in content.fields:
+            return content[content.fields.index(name)]
+        return None
+
+
+@lower_getattr_generic(types.CPointer)
+def _lower_field(context, builder, pointer, value, name):
+    content = pointer.dtype
+    k = content.fields.index(name)
+    return _loaded(context, builder, content[k], _member(context, builder, content, value, k))
+
+
+@lower_builtin(load, types.CPointer)
+def _lower_load(context, builder, signature, arguments):
+    return _loaded(context, builder, signature.return_type, arguments[0])
+
+
+def _loaded(context, builder, content, pointer):
+    if isinstance(content, types.BaseTuple):
+        members = [
+            _loaded(context, builder, member, _member(context, builder, content, pointer, k))
+            for k, member in enumerate(content)
+        ]
+        return context.make_tuple(builder, content, members)
+    value = context.unpack_value(builder, content, pointer)
+    if isinstance(content, types.Array):
+        return _borrowed(context, builder, content, value)
+    if context.enable_nrt:
+        context.nrt.incref(builder, content, value)
+    return value
+
+
+def _borrowed(context, builder, content, value):
+    array = context.make_array(content)(context, builder, value)
+    array.meminfo = array.parent = array.meminfo.type(None)
+    return array._getvalue()
+
+
+def _member(context, builder, content, pointer, k):
+    zero, index = (context.get_constant(types.int32, i) for i in (0, k))
+    return builder.gep(pointer, [zero, index], inbounds=True)
+
+
+def _pointer(context, builder, content, address):
+    return builder.inttoptr(address, context.get_data_type(content).as_pointer())
+
+
+@lower_builtin(store_at, types.Integer, types.Any)
+def _lower_store(context, builder, signature, arguments):
+    content = signature.args[1]
+    context.pack_value(builder, content, arguments[1], _pointer(context, builder, content, arguments[0]))
+    if not is_unmanaged(content):
+        context.nrt.incref(builder, content, arguments[1])
+    return context.get_dummy_value()
+
+
+@lower_builtin(release_at, types.Integer, types.Any)
+def _lower_release(context, builder, signature, arguments):
+    content = signature.args[1]
+    value = context.unpack_value(builder, content, _pointer(context, builder, content, arguments[0]))
+    context.nrt.decref(builder, content, value)
+    return context.get_dummy_value()
+
+
+@lower_builtin(call, types.Integer, types.Any, types.BaseTuple)
+def _lower_call(context, builder, signature, arguments):
+    address, _, values = arguments
+    result, kinds = signature.return_type, tuple(map(types.unliteral, signature.args[2]))
+    convention = context.call_conv
+    function = builder.inttoptr(address, convention.get_function_type(result, kinds).as_pointer())
+    values = [
+        context.cast(builder, builder.extract_value(values, k), given, kind)
+        for k, (given, kind) in enumerate(zip(signature.args[2], kinds, strict=True))
+    ]
+    status, value = convention.call_function(builder, function, result, kinds, values)
+    with builder.if_then(status.is_error, likely=False):
+        convention.return_status_propagate(builder, status)
+    return value

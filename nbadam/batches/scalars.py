@@ -1,0 +1,28 @@
+"""The scalars of a rule, tabulated for every step that the problems of a batch share."""
+
+from functools import cache
+
+from numba import types
+
+from .._jit import compile_kernel, store
+from ..rules import Rule
+
+
+def fill_scalars(rule):
+    """Build the loop that forms the scalars of every step."""
+    scalars = rule.scalars
+
+    def kernel(rates, hyper, table):
+        for k in range(rates.size):
+            store(table, k, scalars(k + 1.0, rates[k], *hyper))
+
+    return kernel
+
+
+@cache
+def fill_scalars_kernel(rule: Rule):
+    """Return `fill_scalars`, compiled."""
+    array = types.Array(types.float64, 1, "C")
+    hyper = types.UniTuple(types.float64, len(rule.hyperparameters) - 1)
+    signature = types.void(array, hyper, types.UniTuple(array, rule.width))
+    return compile_kernel(fill_scalars(rule), signature, name=f"fill_scalars_{rule.name}", mode="nogil")

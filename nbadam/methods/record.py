@@ -1,0 +1,170 @@
+"""The record of a run: all that a step or an evaluation reads and changes, by name.
+
+Compiled code finds it at an address (see `_pointers`); a checkpoint holds its arrays.
+"""
+
+from math import inf, nan
+from typing import NamedTuple
+
+import numpy as np
+
+from ..engine import aligned_zeros
+from ..rules import Rule
+from .averaging import EMA, KINDS, TAIL
+
+# What comes next in a run; every larger number is a `Stop`, which ended it.
+STEP, EVALUATE = 0, 1
+# What an evaluation is for: the start, a step, a test at the mean point of a window, a second evaluation
+# there that shows noise, the value at the last point if it is not known, the average at the end.
+AT_START, AT_STEP, AT_MEAN, AT_MEAN_AGAIN, AT_LAST, AT_AVERAGE = range(6)
+# Whether the objective is noisy.
+UNKNOWN, NO, YES = -1, 0, 1
+
+ROWS = 512  # records in a history at most; an even number
+
+
+def _layout(integers: str, reals: str) -> np.dtype:
+    fields = [(name, np.int64) for name in integers.split()] + [(name, float) for name in reals.split()]
+    return np.dtype((np.record, fields))  # type: ignore[call-overload]
+
+
+NUMBERS = _layout(
+    # Steps made, `STEP`, `EVALUATE` or why the run ended, purpose of the evaluation, test that is met but
+    # for the one at the mean point, whether the run is noisy, whether `f` belongs to the last point,
+    # whether the result is the mean point, whether there are neither bounds nor scales, steps skipped in
+    # all and in a row.
+    "nit next phase found is_noisy is_fresh is_at_mean is_free skipped skipped_now",
+    # Values at the last point, the start, the best, the mean and the average point; rate of the last step.
+    "f f_start f_best f_at_mean f_at_average rate "
+    # Points and sum of the values of the window so far, and the mean value of the window before.
+    "points f_sum f_mean "
+    # For `patience`: points and sum of the part so far; number, mean and squared deviations of the parts
+    # so far; mean and squared error of the parts before.
+    "part_points part_sum parts parts_mean parts_squares mean_before error_before "
+    # For automatic rates: sum over the steps of the mean noise.
+    "noise_sum "
+    # For the history: sum and number of the values since the last record, steps a record, and records.
+    "trace_sum trace_points trace_every trace_rows",
+)
+LIMITS = _layout(
+    # Kind of average, whether to evaluate it at the end, whether the value comes with the gradient, whether
+    # to skip what is not finite.
+    "average evaluates_average value_is_free skips",
+    # The largest number of steps and the planned one; tolerances, negative if off; steps in a part of
+    # `patience`, infinite if off; clipping and decay; the first radius of automatic rates, 0 if not known.
+    "maxiter horizon gtol ftol xtol part clipvalue clipnorm weight_decay radius",
+)
+
+
+class Record(NamedTuple):
+    """Arrays and numbers of a run in n variables.
+
+    Scaled variables are ``x / x_scale``.  Arrays are of the precision of the run, or of float64, and of the
+    shape (n,) unless another one is given.
+    """
+
+    x: np.ndarray  # scaled variables
+    here: np.ndarray  # the user's variables at the same point
+    point: np.ndarray  # where the objective is to be evaluated; it may write there
+    g: np.ndarray  # what the objective wrote: gradient by the user's variables
+    slope: np.ndarray  # gradient by the scaled variables at `x`
+    before: np.ndarray  # scaled variables before the step
+    x_best: np.ndarray  # the user's variables at the lowest value seen
+    g_best: np.ndarray  # slope there
+    x_at_mean: np.ndarray  # the user's variables at the mean point of a window
+    g_at_mean: np.ndarray  # slope there
+    lower: np.ndarray  # bounds of the scaled variables
+    upper: np.ndarray
+    x_scale: np.ndarray
+    x_lower: np.ndarray  # bounds of the user's variables
+    x_upper: np.ndarray
+    fractions: np.ndarray  # learning rates as fractions of the largest one; empty if equal
+    g_sum: np.ndarray  # float64: sum of the slopes of the window so far
+    x_sum: np.ndarray  # float64: sum of the points of the window so far
+    x_mean: np.ndarray  # float64: mean point of the window before
+    average: np.ndarray  # float64: average of the user's variables; empty if not wanted
+    start: np.ndarray  # float64: where automatic rates started; empty without them, like the next two
+    radius: np.ndarray  # float64: furthest distance from the start
+    noise: np.ndarray  # float64: noise met so far
+    history: np.ndarray  # float64, shape (rows, 4): see `history.push`
+    numbers: np.ndarray  # NUMBERS, shape (1,)
+    limits: np.ndarray  # LIMITS, shape (1,)
+
+
+VECTORS = (
+    "x here point g slope before x_best g_best x_at_mean g_at_mean lower upper x_scale x_lower x_upper"
+).split()
+
+
+class RuleState(NamedTuple):
+    """The part of a run that belongs to its rule, and has another type for each."""
+
+    slots: tuple[np.ndarray, ...]  # of the precision of the run, shape (n,)
+    hyper: tuple[float, ...]  # hyperparameters but for the learning rate
+    scalars: tuple[np.ndarray, ...]  # scalars of every step; empty if not tabulated
+
+
+class Block(NamedTuple):
+    """Problems that begin from one record, one after the other; arrays of the precision of the runs."""
+
+    x0: np.ndarray  # shape (problems, n), like the next three: starts by the user's variables
+    lower: np.ndarray
+    upper: np.ndarray
+    x_scale: np.ndarray
+    fractions: np.ndarray  # shape (problems, n) or (problems, 0)
+    slots: np.ndarray  # shape (slots, problems, n)
+    numbers: np.ndarray  # NUMBERS, shape (1,)
+    x_end: np.ndarray  # shape (problems, n), written
+    f_end: np.ndarray  # shape (problems,), written, like the next one
+    nit_end: np.ndarray  # int64
+
+
+def new_rule_state(rule: Rule, n: int, dtype, hyper: tuple[float, ...], scalars=()) -> RuleState:
+    """Return the part of a run in n variables that belongs to its rule."""
+    slots = tuple(aligned_zeros(n, np.dtype(dtype), k) for k in range(len(rule.slots)))
+    return RuleState(slots, hyper, scalars or tuple(np.zeros(0) for _ in range(rule.width)))
+
+
+def new_record(
+    n: int, dtype, *, is_auto: bool, has_fractions: bool, average: str, rows: int = ROWS, **limits: float
+) -> Record:
+    """Return the record of a run that has not begun.
+
+    Parameters
+    ----------
+    n : int
+        Number of variables.
+    dtype : numpy.dtype
+        Precision of the run: float64 or float32.
+    is_auto, has_fractions : bool
+        Whether learning rates are automatic, or differ between variables.
+    average : str
+        Which point is wanted, one of `averaging.KINDS`.
+    rows : int
+        Most records of the history.
+    **limits
+        Fields of `LIMITS` that are not 0.
+    """
+    kind = KINDS[average]
+    record = Record(
+        **{name: np.zeros(n, dtype) for name in VECTORS},
+        fractions=np.zeros(n if has_fractions else 0, dtype),
+        **{name: np.zeros(n) for name in ("g_sum", "x_sum", "x_mean")},
+        average=np.zeros(n if kind in (TAIL, EMA) else 0),
+        **{name: np.zeros(n if is_auto else 0) for name in ("start", "radius", "noise")},
+        history=np.zeros((rows, 4)),
+        numbers=np.zeros(1, NUMBERS),
+        limits=np.zeros(1, LIMITS),
+    )
+    for name, value in {"average": kind, **limits}.items():
+        record.limits[name] = value
+    return record
+
+
+def new_numbers(is_noisy: int) -> np.ndarray:
+    """Return the numbers that a run begins with."""
+    numbers = np.zeros(1, NUMBERS)
+    beginning = {"next": EVALUATE, "phase": AT_START, "is_noisy": is_noisy, "f_best": inf, "trace_every": 1.0}
+    for name, value in {**beginning, "f": nan, "f_start": nan, "f_mean": nan, "mean_before": nan}.items():
+        numbers[name] = value
+    return numbers

@@ -1,0 +1,89 @@
+"""One step of a run: clip the gradient, apply the rule, find automatic rates, project onto the bounds."""
+
+from functools import cache
+from math import inf
+
+from numba import types
+from numba.extending import register_jitable
+
+from .._jit import cast, compile_kernel, take
+from .._pointers import pointer_to
+from ..gradients import clip_scale
+from ..kernels import norm, rule_loop
+from ..rules import Rule
+from .auto import apply_dog
+from .record import AT_STEP, EVALUATE
+
+
+def step(rule, is_auto):
+    """Build the kernel that makes a step, with automatic rates or given ones."""
+    scalars, update = rule.scalars, rule_loop(rule)
+
+    def kernel(run, own, rate):
+        """Make a step of a run by a learning rate; its `point` is then to be evaluated."""
+        s, limits = run.numbers[0], run.limits[0]
+        x, before, clipvalue = run.x, run.before, limits.clipvalue
+        t = float(s.nit + 1 - s.skipped)
+        scale = 1.0
+        if limits.clipnorm < inf:
+            scale = clip_scale(norm(run.slope, clipvalue), limits.clipnorm)
+        if is_auto or not s.is_free:
+            for i in range(x.size):
+                before[i] = x[i]
+        if is_auto:  # the rule makes a step of rate 1 from 0
+            for i in range(x.size):
+                x[i] = 0.0
+        if own.scalars[0].size:
+            now = cast(take(own.scalars, s.nit), x)
+        else:
+            now = cast(scalars(t, rate, *own.hyper), x)
+        decay = 0.0 if is_auto else rate * limits.weight_decay
+        update(run.slope, x, own.slots, t, now, clipvalue, scale, decay)
+        if is_auto:
+            m, v = own.slots[0], own.slots[1]
+            betas = own.hyper[0], own.hyper[1]
+            rate = apply_dog(
+                t, limits.horizon, run.slope, scale, clipvalue, limits.weight_decay, betas, before, x, m, v,
+                run.start, run.radius, run.noise, s,
+            )  # fmt: skip
+        here, point = run.here, run.point
+        if s.is_free:
+            for i in range(x.size):
+                here[i] = point[i] = x[i]
+        else:
+            project(before, x, run.fractions, run.lower, run.upper)
+            to_user(x, run.x_scale, run.x_lower, run.x_upper, here)
+            for i in range(x.size):
+                point[i] = here[i]
+        s.rate = rate
+        s.nit += 1
+        s.phase, s.next = AT_STEP, EVALUATE
+        return rate
+
+    return kernel
+
+
+@register_jitable
+def project(before, x, fractions, lower, upper):
+    """Apply each variable's own rate and the bounds to a step of the scaled variables."""
+    # Several loops: the compiler vectorizes those of few arrays only, which it can tell to be apart.
+    if fractions.size:
+        for i in range(x.size):
+            x[i] = before[i] + fractions[i] * (x[i] - before[i])
+    for i in range(x.size):
+        x[i] = min(max(x[i], lower[i]), upper[i])
+
+
+@register_jitable
+def to_user(scaled, x_scale, x_lower, x_upper, x):
+    """Write the user's variables to `x`."""
+    for i in range(x.size):
+        x[i] = min(max(scaled[i] * x_scale[i], x_lower[i]), x_upper[i])
+
+
+@cache
+def step_kernel(rule: Rule, is_auto: bool, record, own, mode: str):
+    """Return `step` for records and rule states of a type, compiled."""
+    signature = types.float64(pointer_to(record), pointer_to(own), types.float64)
+    name = f"step_{rule.name}{'_auto' if is_auto else ''}"
+    return compile_kernel(step(rule, is_auto), signature, name=name, mode=mode)

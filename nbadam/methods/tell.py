@@ -1,0 +1,291 @@
+"""What a run makes of an evaluation: window, best, average, history, stop tests, and what comes next.
+
+Small means over a window may be those of a cycle of large steps.  If the objective is not noisy, the mean
+point of the window tells: at the centre of a cycle the gradient is not what it was on the average, or the
+value is lower.  Where the mean point is the better one, the run ends there.
+"""
+
+from functools import cache
+from math import inf
+
+from numba import types
+from numba.extending import register_jitable
+
+from .._jit import compile_kernel, store
+from .._pointers import pointer_to
+from ..kernels import norm
+from .auto import begin as begin_auto
+from .averaging import BEST, weight
+from .history import push
+from .record import (
+    AT_AVERAGE,
+    AT_LAST,
+    AT_MEAN,
+    AT_MEAN_AGAIN,
+    AT_START,
+    AT_STEP,
+    EVALUATE,
+    NO,
+    STEP,
+    UNKNOWN,
+    YES,
+)
+from .step import to_user
+from .stopping import (
+    FIXED,
+    GTOL,
+    MAXITER,
+    NONFINITE,
+    PATIENCE,
+    WINDOW,
+    check_convergence,
+    meets_gtol,
+)
+
+
+def tell(run, f, is_fresh):
+    """Take in an evaluation at the `point` of a run, whose gradient is in `g`; return what comes next.
+
+    Parameters
+    ----------
+    run : Record
+        At an address.
+    f : float
+        Value, or the last one known.
+    is_fresh : int
+        Whether it is that at the point.
+
+    Returns
+    -------
+    int
+        `STEP`, `EVALUATE` at `point`, or why the run has ended, a `stopping.Stop`.
+    """
+    s = run.numbers[0]
+    if s.phase == AT_STEP:
+        code = after_step(run, f, is_fresh)
+    elif s.phase == AT_START:
+        code = after_start(run, f)
+    else:
+        code = after_test(run, f)
+    if code == STEP and s.nit >= run.limits[0].maxiter:
+        code = MAXITER
+    if code > EVALUATE and code != NONFINITE and run.limits[0].evaluates_average and s.phase != AT_AVERAGE:
+        if run.average.size and s.nit > 0 and not s.is_at_mean:
+            s.found, s.phase = code, AT_AVERAGE
+            for i in range(run.point.size):
+                run.point[i] = min(max(run.average[i], run.x_lower[i]), run.x_upper[i])
+            code = EVALUATE
+    s.next = code
+    return code
+
+
+@register_jitable(inline="always")  # a call would cost more than all that is done here for few variables
+def after_step(run, f, is_fresh):
+    """Take in a new point."""
+    s, limits = run.numbers[0], run.limits[0]
+    here, x, g, x_scale, slope, g_sum, x_sum = (
+        run.here, run.x, run.g, run.x_scale, run.slope, run.g_sum, run.x_sum,
+    )  # fmt: skip
+    is_finite = abs(f) < inf
+    for i in range(g.size):
+        slope[i] = g[i] * x_scale[i]
+        is_finite &= abs(slope[i]) < inf
+        is_finite &= abs(here[i]) < inf
+    code = STEP
+    if not is_finite:
+        code = NONFINITE
+        s.f = f
+    else:
+        s.f, s.is_fresh = f, is_fresh
+        for i in range(x.size):
+            g_sum[i] += slope[i]
+            x_sum[i] += x[i]
+        s.points += 1.0
+        s.f_sum += f
+        if limits.part < inf:
+            s.part_points += 1.0
+            s.part_sum += f
+        if is_fresh and f < s.f_best:
+            s.f_best = f
+            x_best, g_best = run.x_best, run.g_best
+            for i in range(x.size):
+                x_best[i] = here[i]
+                g_best[i] = slope[i]
+        average = run.average
+        if average.size:
+            share = weight(limits.average, float(s.nit))
+            for i in range(x.size):
+                average[i] += share * (here[i] - average[i])
+        if run.history.shape[0]:
+            s.trace_sum += f
+            s.trace_points += 1.0
+            if s.trace_points >= s.trace_every:
+                push(s.nit, s.rate, norm(slope, inf), run.history, s)
+        if s.points >= WINDOW or s.part_points >= limits.part:
+            code = check_convergence(run)
+            if code != STEP:
+                code = test_mean(run, code)
+    return code
+
+
+@register_jitable
+def after_start(run, f):
+    """Take in the first point."""
+    s, slope, lower, upper = run.numbers[0], run.slope, run.lower, run.upper
+    is_finite, is_fixed = abs(f) < inf, True
+    for i in range(slope.size):
+        slope[i] = run.g[i] * run.x_scale[i]
+        is_finite &= abs(slope[i]) < inf
+        is_finite &= abs(run.here[i]) < inf
+        is_fixed &= lower[i] == upper[i]
+    s.f = s.f_start = f
+    s.is_fresh = 1
+    if not is_finite:
+        return NONFINITE
+    s.f_best = f
+    for i in range(slope.size):
+        run.x_best[i] = run.here[i]
+        run.g_best[i] = slope[i]
+    if run.radius.size:
+        begin_auto(run.x, f, slope, run.start, run.radius)
+        if run.limits[0].radius > 0:
+            for i in range(slope.size):
+                run.radius[i] = run.limits[0].radius
+    if is_fixed:
+        return FIXED
+    return GTOL if meets_gtol(run.x, slope, lower, upper, run.limits[0].gtol) else STEP
+
+
+@register_jitable
+def test_mean(run, code):
+    """Begin the test at the mean point, or return `code` where none is to be made."""
+    s = run.numbers[0]
+    if s.is_noisy == YES:
+        return code
+    if code == PATIENCE and s.nit < WINDOW:
+        return STEP  # no window is full yet that a mean point would come from
+    s.found, s.phase = code, AT_MEAN
+    to_user(run.x_mean, run.x_scale, run.x_lower, run.x_upper, run.x_at_mean)
+    copy(run.x_at_mean, run.point)
+    return EVALUATE
+
+
+@register_jitable
+def after_test(run, f):
+    """Take in an evaluation of a test, or of the average; return what comes next."""
+    s, limits = run.numbers[0], run.limits[0]
+    if s.phase == AT_AVERAGE:
+        s.f_at_average = f
+        return s.found
+    if s.phase == AT_LAST:
+        s.f, s.is_fresh = f, 1
+    elif s.phase == AT_MEAN:
+        s.f_at_mean = f
+        for i in range(run.g.size):
+            run.g_at_mean[i] = run.g[i] * run.x_scale[i]
+        if s.is_noisy == UNKNOWN:
+            s.phase = AT_MEAN_AGAIN
+            copy(run.x_at_mean, run.point)
+            return EVALUATE
+    else:
+        s.is_noisy = NO if same(f, s.f_at_mean) else YES
+        for i in range(run.g.size):
+            if not same(run.g[i] * run.x_scale[i], run.g_at_mean[i]):
+                s.is_noisy = YES
+    if s.is_noisy == NO and not s.is_fresh:
+        s.phase = AT_LAST
+        copy(run.here, run.point)
+        return EVALUATE
+    s.phase = AT_STEP
+    return s.found if s.is_noisy == YES or converged_at_mean(run) else STEP
+
+
+@register_jitable
+def converged_at_mean(run):
+    """Whether the mean point of the window, or the last one, has converged; note whether it is the former."""
+    s, limits, lower, upper = run.numbers[0], run.limits[0], run.lower, run.upper
+    is_finite = abs(s.f_at_mean) < inf
+    for i in range(run.x_at_mean.size):
+        is_finite &= abs(run.g_at_mean[i]) < inf
+        is_finite &= abs(run.x_at_mean[i]) < inf
+    is_lower = is_finite and s.f_at_mean < s.f
+    if s.found == GTOL:
+        is_flat = meets_gtol(run.x, run.slope, lower, upper, limits.gtol)
+        mean_is_flat = is_finite and meets_gtol(run.x_mean, run.g_at_mean, lower, upper, limits.gtol)
+        s.is_at_mean = mean_is_flat and (is_lower or not is_flat)
+        return is_flat or mean_is_flat
+    allowed = max(limits.ftol, 0.0) * max(abs(s.f_at_mean), abs(s.f))
+    has_converged = is_finite and s.f - s.f_at_mean <= allowed
+    s.is_at_mean = has_converged and is_lower
+    return has_converged
+
+
+@register_jitable
+def same(a, b):
+    """Whether two numbers are equal, or both NaN."""
+    return a == b or (a != a and b != b)
+
+
+@register_jitable
+def copy(source, target):
+    for i in range(target.size):
+        target[i] = source[i]
+
+
+# --- The beginning and the end -------------------------------------------------------------------
+
+
+def begin(run, own, given, p):
+    """Make the record of a run ready for problem `p` of a block."""
+    run.numbers[0] = given.numbers[0]
+    is_free = run.fractions.size == 0
+    for i in range(run.x.size):
+        lower, upper, scale = given.lower[p, i], given.upper[p, i], given.x_scale[p, i]
+        run.x_lower[i], run.x_upper[i], run.x_scale[i] = lower, upper, scale
+        run.here[i] = run.point[i] = run.x_best[i] = min(max(given.x0[p, i], lower), upper)
+        run.x[i], run.lower[i], run.upper[i] = run.here[i] / scale, lower / scale, upper / scale
+        is_free &= scale == 1 and lower == -inf and upper == inf
+        run.g_sum[i] = run.x_sum[i] = run.x_mean[i] = 0.0
+    for i in range(run.fractions.size):
+        run.fractions[i] = given.fractions[p, i]
+    for i in range(run.x.size):
+        store(own.slots, i, given.slots[:, p, i])
+    for array in (run.average, run.noise):
+        for i in range(array.size):
+            array[i] = 0.0
+    run.numbers[0].is_free = is_free
+    return 0
+
+
+def end(run, own, given, p):
+    """Write the result of problem `p`: the point wanted, or the best one seen if that is no worse."""
+    s, limits = run.numbers[0], run.limits[0]
+    f, x = s.f, run.here
+    if s.is_at_mean:
+        f, x = s.f_at_mean, run.x_at_mean
+    elif s.phase == AT_AVERAGE:
+        f = s.f_at_average
+        for i in range(x.size):
+            x[i] = min(max(run.average[i], run.x_lower[i]), run.x_upper[i])
+    elif limits.average == BEST:
+        f, x = s.f_best, run.x_best
+    if s.f_best < inf and (s.next == NONFINITE or not f <= s.f_start):
+        f, x = s.f_best, run.x_best
+    for i in range(x.size):
+        given.x_end[p, i] = x[i]
+    given.f_end[p], given.nit_end[p] = f, s.nit
+    return 0
+
+
+@cache
+def tell_kernel(record):
+    """Return `tell` for records of a type, compiled."""
+    signature = types.int64(pointer_to(record), types.float64, types.int64)
+    return compile_kernel(tell, signature, name="tell", mode="uncounted")
+
+
+@cache
+def block_kernel(kernel, record, own, block):
+    """Return `begin` or `end` for records, rule states and blocks of a type, compiled."""
+    signature = types.int64(pointer_to(record), pointer_to(own), pointer_to(block), types.int64)
+    return compile_kernel(kernel, signature, name=kernel.__name__, mode="uncounted")
