@@ -12,9 +12,9 @@ from typing import Any
 import numba
 import numpy as np
 from numba import types
+from numba.core.datamodel import models
 from numba.core.registry import cpu_target
 from numba.core.typing.templates import AttributeTemplate
-from numba.core.datamodel import models
 from numba.extending import (
     infer_getattr,
     lower_builtin,

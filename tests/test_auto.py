@@ -9,7 +9,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from runs import assert_same
 
 import nbadam
-from nbadam.methods.auto import FASTEST, SLOWEST, begin, new_auto, stretch
+from nbadam.methods.auto import FASTEST, SLOWEST, apply_dog, begin
+from nbadam.methods.record import new_numbers
 
 METHODS = {"adam": nbadam.adam, "adamw": nbadam.adamw}
 
@@ -99,9 +100,11 @@ def test_a_run_that_is_continued_equals_one_that_is_not():
 
 
 def test_state_of_another_kind_of_rate_is_refused():
-    state = fit(steps=10, learning_rate=0.01).state
-    with pytest.raises(ValueError, match="auto_start"):
-        fit(steps=20, state=state)
+    given, auto = fit(steps=10, learning_rate=0.01).state, fit(steps=10).state
+    with pytest.raises(ValueError, match="a run with learning_rate 'given', not 'auto': give the options"):
+        fit(steps=20, state=given)
+    with pytest.raises(ValueError, match="a run with learning_rate 'auto', not 'given'"):
+        fit(steps=20, learning_rate=0.01, state=auto)
 
 
 def test_rates_fall_to_zero_over_the_part_that_noise_asks_for():
@@ -195,7 +198,7 @@ POSITIVE = st.floats(1e-100, 1e100)
 def test_radii_are_positive_and_finite(x, f, data):
     x = np.array(x)
     g = np.array(data.draw(st.lists(st.floats(-1e100, 1e100), min_size=x.size, max_size=x.size)))
-    start, radius, _, _ = new_auto(x.size)
+    start, radius = np.zeros((2, x.size))
     begin(x, f, g, start, radius)
     assert_array_equal(start, x)
     if np.abs(g).max() > 0:
@@ -206,12 +209,14 @@ def test_radii_are_positive_and_finite(x, f, data):
 
 @given(POSITIVE, POSITIVE, st.floats(-10, 10), st.floats(0, 1e300), st.integers(1, 99))
 def test_a_step_is_finite_and_a_radius_grows_no_faster_than_it_may(radius, moved, g, noise, t):
-    auto = (np.zeros(1), np.array([radius]), np.array([noise]), np.zeros(2))
-    scaled = np.array([-1.0])
+    start, radii, noises, numbers = np.zeros(1), np.array([radius]), np.array([noise]), new_numbers(0)[0]
+    before, x = np.array([moved]), np.array([-1.0])
     m, v = np.array([0.1 * g]), np.array([0.001 * g * g])
-    arguments = (float(t), 100.0, np.array([g]), 1.0, (np.inf, 0.0), (0.9, 0.999), np.array([moved]), scaled)
-    rate = stretch(*arguments, m, v, *auto)
-    assert radius <= auto[1][0] <= max(radius, min(moved, radius * (1 + SLOWEST + FASTEST)) * (1 + 1e-12))
-    assert 0 <= rate <= 2 * auto[1][0]
-    assert np.isfinite(scaled).all()
-    assert auto[2][0] >= 0
+    settings = 1.0, np.inf, 0.0, (0.9, 0.999)  # factor and limit of the gradient, decay, betas
+    rate = apply_dog(
+        float(t), 100.0, np.array([g]), *settings, before, x, m, v, start, radii, noises, numbers
+    )
+    assert radius <= radii[0] <= max(radius, min(moved, radius * (1 + SLOWEST + FASTEST)) * (1 + 1e-12))
+    assert 0 <= rate <= 2 * radii[0]
+    assert np.isfinite(x).all()
+    assert noises[0] >= 0

@@ -11,7 +11,7 @@ from runs import assert_same, compiled_bowl, fit
 from scipy.optimize import OptimizeWarning
 
 import nbadam
-from nbadam.methods import compiled
+from nbadam.methods import evaluator
 
 
 @njit
@@ -80,7 +80,7 @@ def returns_a_tuple_gradient(x):
 def test_compiled_function_that_only_python_can_use():
     if config.DISABLE_JIT:
         pytest.skip("nothing is compiled")
-    with pytest.warns(OptimizeWarning, match="driven from Python"):
+    with pytest.warns(OptimizeWarning, match="Python drives the run"):
         result = fit(returns_a_tuple_gradient, [1.0])
     assert_allclose(result.x, 0, atol=1e-4)
 
@@ -123,43 +123,34 @@ def test_a_function_that_writes_the_gradient():
     assert_same(fit(bowl_in_place, args=(0.5,), steps=300, callback=lambda x: None), returning)
 
 
-@pytest.mark.skipif(not hasattr(bowl_in_place, "py_func"), reason="nothing is compiled")
-def test_a_function_is_compiled_once_for_each_type(monkeypatch):
-    run = compiled.compiled_run(nbadam.rules.ADAM, False, compiled_bowl, in_place=False, on_batches=False)
-    fit(compiled_bowl, args=(1.0,), steps=5)
-    before = len(run.signatures)
+def adapted(fun, args=()):
+    return evaluator.Evaluator(fun, False, evaluator.alone, args, "float64")
+
+
+@pytest.mark.skipif(config.DISABLE_JIT, reason="nothing is compiled")
+def test_a_function_is_compiled_once_for_each_type():
+    address = adapted(compiled_bowl, (1.0,)).address
     for center in (2.0, 3.0):
         fit(compiled_bowl, [0.0, 1.0], args=(center,), steps=5, clipnorm=1.0, average="tail")
-    assert len(run.signatures) == before
-    assert (
-        compiled.compiled_run(nbadam.rules.ADAM, False, compiled_bowl, in_place=False, on_batches=False)
-        is run
-    )
+        assert adapted(compiled_bowl, (center,)).address == address
 
 
-def test_threads_that_come_at_once_share_one_compiled_run():
+@pytest.mark.skipif(config.DISABLE_JIT, reason="nothing is compiled")
+def test_threads_that_come_at_once_share_one_compilation():
     fun = njit(lambda x: (x[0], x))
     with ThreadPoolExecutor(4) as pool:
-        runs = list(
-            pool.map(
-                lambda _: compiled.compiled_run(
-                    nbadam.rules.SGD, False, fun, in_place=False, on_batches=False
-                ),
-                range(8),
-            )
-        )
-    assert len(set(runs)) == 1
+        addresses = list(pool.map(lambda _: adapted(fun).address, range(8)))
+    assert len(set(addresses)) == 1
 
 
+@pytest.mark.skipif(config.DISABLE_JIT, reason="nothing is compiled")
 def test_functions_made_in_a_loop_do_not_pile_up_without_a_word():
     def make(k):
-        return compiled.compiled_run(
-            nbadam.rules.ADAM, False, njit(lambda x: (x[0] * k, x)), in_place=False, on_batches=False
-        )
+        return adapted(njit(lambda x: (x[0] * k, x)))
 
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        for k in range(compiled.MANY - 1):
+        for k in range(evaluator.MANY - 1):
             make(k)
     with pytest.warns(RuntimeWarning, match="Define it once.* pass what changes through `args`"):
-        make(compiled.MANY)
+        make(evaluator.MANY)

@@ -71,7 +71,8 @@ def as_matrix(
     Raises
     ------
     ValueError
-        If they do not broadcast, are NaN, or not above `low` (or equal to it, if `closed`) and finite.
+        If they do not broadcast, or are not above `low` (or equal to it, if `closed`) and finite, where
+        there is a `low`.
     """
     try:
         array = np.asarray(value, dtype=float)
@@ -81,10 +82,7 @@ def as_matrix(
             f"`{name}` must be a number or an array of shape ({shape[1]},), ({shape[0]}, 1) or {shape}; "
             f"its shape is {np.shape(value)}."
         ) from None
-    if low == -np.inf:
-        if np.isnan(array).any():
-            raise ValueError(f"`{name}` must not be NaN.")
-    elif not (np.isfinite(array) & ((array >= low) if closed else (array > low))).all():
+    if low > -np.inf and not (np.isfinite(array) & ((array >= low) if closed else (array > low))).all():
         raise ValueError(f"`{name}` must be finite and {'>=' if closed else '>'} {low:g}.")
     return broadcast
 

@@ -16,7 +16,7 @@ from .._pointers import Stored, address_of
 from ..checks import number
 from ..hyperparameters import choice
 from ..methods.averaging import KINDS
-from ..methods.bounds import parse_bounds
+from ..methods.bounds import parse_bounds, refuse_nan
 from ..methods.evaluator import Evaluator
 from ..methods.loop import array_entry, solve
 from ..methods.options import (
@@ -31,7 +31,7 @@ from ..methods.options import (
 )
 from ..methods.record import NO, Block, new_numbers, new_record, new_rule_state
 from ..methods.step import step_kernel
-from ..methods.stopping import Stop
+from ..methods.stopping import STOPS, Stop
 from ..methods.tell import begin, block_kernel, end, tell_kernel
 from ..rules import ACCUMULATOR, Rule, ftrl_start
 from ..status import Status
@@ -42,7 +42,9 @@ from .scalars import fill_scalars_kernel
 LONGEST = 10_000_000  # steps for which the learning rates are tabulated
 
 # The status of a problem by the number of the `Stop` that ended it.
-STATUS = np.array([next((int(s.status) for s in Stop if s == k), 0) for k in range(max(Stop) + 1)], np.int8)
+STATUS = np.zeros(max(STOPS) + 1, np.int8)
+for code, stop in STOPS.items():
+    STATUS[code] = stop.status
 
 
 class Problems:
@@ -214,11 +216,10 @@ def _boxes(bounds, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
     if hasattr(bounds, "lb") and max(np.ndim(bounds.lb), np.ndim(bounds.ub)) == 2:
         lower = as_matrix("bounds.lb", bounds.lb, shape)
         upper = as_matrix("bounds.ub", bounds.ub, shape)
-        crossed = np.flatnonzero(~(lower <= upper).all(axis=1))
+        refuse_nan(lower, upper)
+        crossed = np.flatnonzero((lower > upper).any(axis=1))
         if crossed.size:
-            raise ValueError(
-                f"A lower bound in `bounds` of problem {crossed[0]} is above the upper one, or NaN."
-            )
+            raise ValueError(f"A lower bound in `bounds` of problem {crossed[0]} is above the upper one.")
         return lower, upper
     lower, upper = parse_bounds(bounds, shape[1])
     return np.broadcast_to(lower, shape), np.broadcast_to(upper, shape)

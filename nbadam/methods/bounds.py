@@ -9,14 +9,14 @@ def parse_bounds(bounds, n: int) -> tuple[np.ndarray, np.ndarray]:
     Parameters
     ----------
     bounds : None, scipy.optimize.Bounds, or sequence of (lower, upper) pairs
-        In pairs, None and NaN stand for no bound.  The object is not modified.
+        In pairs, None stands for no bound.  The object is not modified.
     n : int
         Number of variables.
 
     Raises
     ------
     ValueError
-        If the number of bounds is not `n`, or a lower bound lies above its upper bound.
+        If the number of bounds is not `n`, one is NaN, or a lower bound lies above its upper bound.
     """
     if bounds is None:
         return np.full(n, -np.inf), np.full(n, np.inf)
@@ -38,8 +38,7 @@ def parse_bounds(bounds, n: int) -> tuple[np.ndarray, np.ndarray]:
             ) from None
         if len(pairs) != n:
             raise ValueError(_wrong_length(n, f"there are {len(pairs)} pairs"))
-    lower[np.isnan(lower)] = -np.inf
-    upper[np.isnan(upper)] = np.inf
+    refuse_nan(lower, upper)
     crossed = np.flatnonzero(lower > upper)
     if crossed.size:
         i = crossed[0]
@@ -51,6 +50,17 @@ def parse_bounds(bounds, n: int) -> tuple[np.ndarray, np.ndarray]:
     if empty.size:
         raise ValueError(f"`bounds` of variable {empty[0]} leave no finite value.")
     return lower, upper
+
+
+def refuse_nan(lower: np.ndarray, upper: np.ndarray) -> None:
+    """Raise ValueError if a bound is NaN; the last axis is that of the variables."""
+    bad = np.argwhere(np.isnan(lower) | np.isnan(upper))
+    if bad.size:
+        *problem, i = bad[0]
+        of = f" of problem {problem[0]}" if problem else ""
+        raise ValueError(
+            f"`bounds` of variable {i}{of} must not be NaN: for no bound give -inf or inf, or None in a pair."
+        )
 
 
 def _wrong_length(n: int, found: str) -> str:

@@ -40,7 +40,7 @@ class Differences:
     value_is_estimate = False
 
     def __init__(self, scheme: str, lower, upper, relative=None, absolute=None, x_scale=1.0) -> None:
-        self.central = scheme == "3-point"
+        self.scheme, self.central = scheme, scheme == "3-point"
         self.lower, self.upper = lower, upper
         self.relative, self.absolute, self.x_scale = relative, absolute, x_scale
         self.is_adapted = scheme != "noise"
@@ -169,6 +169,7 @@ class Perturbations:
        optimization", IEEE Transactions on Aerospace and Electronic Systems 34, 1998
     """
 
+    scheme = "spsa"
     value_is_estimate = True
     noise = None
 

@@ -46,7 +46,7 @@ TEMPLATE = """Minimize a function with {title} [1]_, as a method of `scipy.optim
     steps : int, optional
         Planned number of iterations, whose end is a success.  The tolerances are then off unless given.
     epochs : int, optional
-        Planned number of passes over the data of a Minibatch, whose end is a success (status 5).  The
+        Planned number of passes over the data of a Minibatch, whose end is a success.  The
         tolerances are then off unless given.  Unless they are given, adam and adamw then take "auto" for
         `learning_rate`, "tail" for `average`, and for `x_scale` what a first look at up to 16 batches tells.
     maxiter : int, default 50000
@@ -67,7 +67,7 @@ TEMPLATE = """Minimize a function with {title} [1]_, as a method of `scipy.optim
         Succeed when no component of the mean point over 100 iterations differs from that of the
         100 before by more than ``xtol * max(1, abs(x / x_scale))``.
     patience : int, optional
-        Succeed (status 4) when the mean value over so many steps (at least 10) is lower than that over as
+        Succeed when the mean value over so many steps (at least 10) is lower than that over as
         many steps before by no more than the standard error of the difference, as ten parts of each tell it.
     tol : float, optional
         Sets those of `gtol`, `ftol` and `xtol` that are not given.
@@ -113,8 +113,8 @@ TEMPLATE = """Minimize a function with {title} [1]_, as a method of `scipy.optim
         those over all data, once it has seen an epoch.  Other noisy objectives are evaluated up to 20 times
         there, but no more than a tenth of the run's evaluations; `fun` is the mean, and `fun_stderr` its
         standard error.
-        `status` is 0 for success (5 after planned `epochs`, 4 for `patience`), 1 for `maxiter`, 2 for
-        `maxfun`, 3 for a value or gradient that is not finite, 6 for `max_time`, 7 for Ctrl-C, after which
+        `status` is a number of nbadam.Status: 0 for success, 1 for `maxiter`, 2 for `maxfun`,
+        3 for a value, gradient or point that is not finite, 6 for `max_time`, 7 for Ctrl-C, after which
         the result is what there is so far, 99 for a callback's StopIteration.
 
     Raises

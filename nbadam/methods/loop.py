@@ -113,4 +113,6 @@ def array_entry(function, dtype: str):
         ),
         evaluate_at: REAL(INTEGER, INTEGER, vector, vector, INTEGER),
     }
-    return compile_kernel(function, signatures[function], name=f"{function.__name__}_{dtype}", mode="uncounted")
+    return compile_kernel(
+        function, signatures[function], name=f"{function.__name__}_{dtype}", mode="uncounted"
+    )

@@ -92,7 +92,7 @@ def minimize(
         try:
             objective.compile()
         except NumbaError as error:
-            warn(f"`fun` cannot be called from compiled code, so the run is driven from Python: {reason(error)}")
+            warn(f"`fun` cannot be called from compiled code, so Python drives the run: {reason(error)}")
     result = run_loop(
         objective, plan, x0, resumed=resumed, callback=look, interval=interval, wants_value=wants_value
     )

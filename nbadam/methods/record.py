@@ -25,7 +25,7 @@ ROWS = 512  # records in a history at most; an even number
 
 def _layout(integers: str, reals: str) -> np.dtype:
     fields = [(name, np.int64) for name in integers.split()] + [(name, float) for name in reals.split()]
-    return np.dtype((np.record, fields))  # type: ignore[call-overload]
+    return np.dtype((np.record, fields))
 
 
 NUMBERS = _layout(

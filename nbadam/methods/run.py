@@ -17,6 +17,7 @@ from .record import (
     AT_STEP,
     EVALUATE,
     NO,
+    NUMBERS,
     STEP,
     UNKNOWN,
     YES,
@@ -27,13 +28,13 @@ from .record import (
 )
 from .state import RunState, generator_states, restore_generators
 from .step import step_kernel
-from .stopping import NONFINITE, WINDOW, Stop
+from .stopping import NONFINITE, STOPS, WINDOW, Stop
 from .tell import begin, block_kernel, tell_kernel
 
 # The fields of the record that a checkpoint holds, beside the slots.
 SAVED = (
     "x here slope x_best g_best g_sum x_sum x_mean x_at_mean g_at_mean average start radius noise history "
-    "numbers x_scale"
+    "x_scale"
 ).split()
 
 
@@ -128,9 +129,11 @@ class Run:
     def stop(self) -> Stop | None:
         """Why the run has ended, or None."""
         if self._next[0] > EVALUATE:
-            stop = Stop(int(self._next[0]))
+            stop = STOPS[int(self._next[0])]
             return self.plan.at_end if stop is Stop.MAXITER else stop
-        if self.objective.nfev < self.plan.maxfun or (self._next[0] == EVALUATE and self._phase[0] == AT_START):
+        if self.objective.nfev < self.plan.maxfun or (
+            self._next[0] == EVALUATE and self._phase[0] == AT_START
+        ):
             return None
         return Stop.MAXFUN
 
@@ -174,15 +177,25 @@ class Run:
         """All that changes and is an array, by name."""
         named = {f"slot {name}": slot for name, slot in self.slots.items()}
         named |= {name: getattr(self.record, name) for name in SAVED}
+        named |= {f"number {name}": self.record.numbers[name] for name in NUMBERS.names or ()}
         return named | {"x_start": self.x_start, "x_before": self.x_before}
+
+    def _identity(self) -> dict[str, str]:
+        """Return the options that a continued run must share."""
+        differences = self.objective.differences
+        scheme = None if differences is None else differences.scheme
+        return {
+            "rule": self.plan.rule.name,
+            "average": self.plan.average,
+            "learning_rate": "auto" if self.plan.is_auto else "given",
+            "finite_diff": scheme if scheme in ("noise", "spsa") else "another one, or a gradient",
+        }
 
     def snapshot(self) -> RunState:
         """Return the state of the run; the arrays are the run's own."""
         if not self.is_pending:
             self.x_before[:] = self.record.here
-        facts = {
-            "rule": self.plan.rule.name,
-            "average": self.plan.average,
+        facts: dict = self._identity() | {
             "nit": self.nit,
             "objective": self.objective.facts(),
             "generators": generator_states(self.objective.args),
@@ -190,10 +203,13 @@ class Run:
         return RunState(facts, self._arrays())
 
     def _restore(self, resumed: RunState) -> None:
-        facts, plan = resumed.facts, self.plan
-        for name, here in (("rule", plan.rule.name), ("average", plan.average)):
+        facts = resumed.facts
+        for name, here in self._identity().items():
             if facts[name] != here:
-                raise ValueError(f"`state` belongs to a run with {name} {facts[name]!r}, not {here!r}.")
+                raise ValueError(
+                    f"`state` belongs to a run with {name} {facts[name]!r}, not {here!r}: "
+                    "give the options of that run."
+                )
         is_free = self.s.is_free
         for name, array in self._arrays().items():
             saved = resumed.arrays[name]

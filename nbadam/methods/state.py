@@ -10,10 +10,6 @@ import numpy as np
 
 from .. import archives
 
-<<<<<<< HEAD
-=======
-FORMAT = 2
->>>>>>> b93fa4d (One record and two kernels behind runs from Python, in compiled code and in batches)
 SECONDS = 60.0  # from one checkpoint to the next, unless told otherwise
 
 

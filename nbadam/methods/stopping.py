@@ -37,8 +37,16 @@ class Stop(IntEnum):
         return member
 
     GTOL = 2, Status.SUCCESS, "Optimization terminated successfully: the mean gradient is below `gtol`."
-    FTOL = 3, Status.SUCCESS, "Optimization terminated successfully: the mean value changes by less than `ftol`."
-    XTOL = 4, Status.SUCCESS, "Optimization terminated successfully: the mean point moves by less than `xtol`."
+    FTOL = (
+        3,
+        Status.SUCCESS,
+        "Optimization terminated successfully: the mean value changes by less than `ftol`.",
+    )
+    XTOL = (
+        4,
+        Status.SUCCESS,
+        "Optimization terminated successfully: the mean point moves by less than `xtol`.",
+    )
     PATIENCE = (
         5,
         Status.SUCCESS,
@@ -54,7 +62,11 @@ class Stop(IntEnum):
         + MAXITER_ADVICE,
     )
     STEPS = 9, Status.SUCCESS, "Optimization terminated successfully: the planned number of `steps` is done."
-    EPOCHS = 10, Status.SUCCESS, "Optimization terminated successfully: the planned number of `epochs` is done."
+    EPOCHS = (
+        10,
+        Status.SUCCESS,
+        "Optimization terminated successfully: the planned number of `epochs` is done.",
+    )
     MAXFUN = (
         11,
         Status.MAXFUN,
@@ -70,6 +82,7 @@ class Stop(IntEnum):
     CALLBACK = 14, Status.CALLBACK, "`callback` raised `StopIteration`."
 
 
+STOPS = {int(stop): stop for stop in Stop}
 # The same for compiled code.
 GTOL, FTOL, XTOL, PATIENCE, FIXED, NONFINITE, MAXITER = map(int, list(Stop)[:7])
 

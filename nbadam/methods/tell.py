@@ -173,7 +173,7 @@ def test_mean(run, code):
 @register_jitable
 def after_test(run, f):
     """Take in an evaluation of a test, or of the average; return what comes next."""
-    s, limits = run.numbers[0], run.limits[0]
+    s = run.numbers[0]
     if s.phase == AT_AVERAGE:
         s.f_at_average = f
         return s.found
@@ -228,6 +228,7 @@ def same(a, b):
 
 @register_jitable
 def copy(source, target):
+    """Copy an array."""
     for i in range(target.size):
         target[i] = source[i]
 
