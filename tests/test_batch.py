@@ -289,6 +289,17 @@ def test_out_of_core(tmp_path):
     assert_allclose(out["fun"], expected.fun, rtol=1e-6)
 
 
+def test_bounds_that_are_nan_are_refused_in_every_shape():
+    each = np.array([[0.0, 0.0], [0.0, np.nan]])
+    for bounds, where in (
+        ([(0, 1), (np.nan, 1)], "variable 1 must"),
+        (Bounds([0, np.nan], 1), "variable 1 must"),
+        (Bounds(each, 1), "variable 1 of problem 1 must"),
+    ):
+        with pytest.raises(ValueError, match=f"`bounds` of {where} not be NaN"):
+            minimize_batch(misfit, [0, 0], data=(np.zeros((2, 7)),), bounds=bounds)
+
+
 def test_callback_counts_and_can_end_the_batch():
     seen = []
 

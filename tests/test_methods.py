@@ -140,7 +140,7 @@ def test_one_variable_may_have_a_scalar_gradient():
 
 # --- Bounds ------------------------------------------------------------------------------------
 
-BOX = [(None, 0.5), (1.0, np.nan), (-np.inf, np.inf)]
+BOX = [(None, 0.5), (1.0, None), (-np.inf, np.inf)]
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ BOX = [(None, 0.5), (1.0, np.nan), (-np.inf, np.inf)]
     [
         BOX,
         tuple(BOX),
-        np.array([(-np.inf, 0.5), (1.0, np.inf), (np.nan, np.nan)]),
+        np.array([(-np.inf, 0.5), (1.0, np.inf), (-np.inf, np.inf)]),
         Bounds([-np.inf, 1.0, -np.inf], [0.5, np.inf, np.inf], keep_feasible=True),
     ],
     ids=["list", "tuple", "array", "Bounds"],

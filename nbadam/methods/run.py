@@ -28,7 +28,7 @@ from .record import (
 )
 from .state import RunState, generator_states, restore_generators
 from .step import step_kernel
-from .stopping import NONFINITE, STOPS, WINDOW, Stop
+from .stopping import MAXITER, NONFINITE, STOPS, WINDOW, Stop
 from .tell import begin, block_kernel, tell_kernel
 
 # The fields of the record that a checkpoint holds, beside the slots.
@@ -195,6 +195,8 @@ class Run:
         """Return the state of the run; the arrays are the run's own."""
         if not self.is_pending:
             self.x_before[:] = self.record.here
+        if self.s.next == MAXITER:  # the limit is no part of the state
+            self.s.next = STEP
         facts: dict = self._identity() | {
             "nit": self.nit,
             "objective": self.objective.facts(),
@@ -229,4 +231,4 @@ class Run:
     def resume(self) -> None:
         """End a run that was resumed where nothing is left to do."""
         if self.s.next == STEP and self.nit >= self.plan.maxiter:
-            self.s.next = int(Stop.MAXITER)
+            self.s.next = MAXITER
