@@ -165,7 +165,7 @@ class Optimizer(Stateful):
         array([-0.5, -0.5])
         """
         given = grads_and_vars if type(grads_and_vars) is list else list(grads_and_vars)
-        if self._prepared is not None and (count := self._prepared(given)):
+        if self._prepared is not None and (count := self._prepared(self, given)):
             return count
         pairs = leaf_pairs(given)
         if not pairs:

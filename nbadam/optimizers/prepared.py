@@ -13,8 +13,10 @@ from .variables import Variable, owner
 if TYPE_CHECKING:
     from .optimizer import Optimizer
 
+Step = Callable[["Optimizer", list], int]
 
-def prepare(optimizer: "Optimizer", pairs: list) -> Callable[[list], int]:
+
+def prepare(optimizer: "Optimizer", pairs: list) -> Step:
     """Return a function that makes a step from pairs like these.
 
     The function costs 1 us beside the kernel, the general way 5.  It takes dense gradients of the same
@@ -36,12 +38,12 @@ def prepare(optimizer: "Optimizer", pairs: list) -> Callable[[list], int]:
     if steps is None:
         return _nothing
     entries = [(variable.array, variable.dtype, variable.shape) for variable in variables]
-    count, owners, state = len(variables), optimizer._registry.owners, optimizer.__dict__
+    count, owners = len(variables), optimizer._registry.owners
     constant = optimizer._hyperparameters(0) if _is_constant(optimizer) else None
     clip = inf if optimizer.clipvalue is None else optimizer.clipvalue
     ndarray = np.ndarray
 
-    def step(pairs: list) -> int:
+    def step(optimizer: "Optimizer", pairs: list) -> int:
         if len(pairs) != count:
             return 0
         gradients = []
@@ -58,6 +60,7 @@ def prepare(optimizer: "Optimizer", pairs: list) -> Callable[[list], int]:
                 gradients.append(g if len(shape) == 1 else g.reshape(-1))
         except (TypeError, ValueError):  # no pair
             return 0
+        state = optimizer.__dict__
         calls = state["_calls"]
         hyper = constant or optimizer._hyperparameters(calls)
         for kernel, order, padding, xs, slots, starts, first, scales, decays in steps:
@@ -69,7 +72,7 @@ def prepare(optimizer: "Optimizer", pairs: list) -> Callable[[list], int]:
     return step
 
 
-def _nothing(pairs: list) -> int:
+def _nothing(optimizer: "Optimizer", pairs: list) -> int:
     """Leave all steps to the general way."""
     return 0
 
