@@ -122,6 +122,16 @@ def test_data_that_cannot_tell_prove_nothing_for_later_data():
         curve_fit(line, [np.full(3, 2.0), np.arange(4.0)], [np.ones(3), np.ones(4)], [1, 1])
 
 
+def test_points_beyond_those_that_passed_are_evaluated():
+    def kinked(x, a, b):
+        return a * np.where(x > 10, x / np.max(x), x) + b
+
+    for _ in range(2):
+        check(kinked, X)
+        with pytest.raises(ValueError, match="than one point"):
+            check(kinked, 4 * X)
+
+
 def test_each_of_several_variables():
     def plane(p, a, b):
         u, v = p

@@ -12,7 +12,8 @@ DATA_SETS = 32  # in which points are looked for that differ
 REMEMBERED = 10_000  # models
 TOLERANCE = 1e-9  # of the largest value; NumPy's functions differ by some units of rounding
 
-_passed: set[str] = set()  # digests of models that need no other evaluation
+# By a model's digest the least and the greatest x for which it needs no other evaluation.
+_passed: dict[str, tuple[np.ndarray, np.ndarray]] = {}
 
 
 def check_elementwise(model: Model, sets, start: Callable[[np.ndarray], np.ndarray]) -> None:
@@ -20,7 +21,8 @@ def check_elementwise(model: Model, sets, start: Callable[[np.ndarray], np.ndarr
 
     Kernels call the function with one point at a time, in which ``x / np.max(x)`` is 1.  Plain Python
     evaluates it here on an array of some points, in another order, and on each of them; a function that
-    takes no arrays passes.  What has passed on points that differ is not evaluated again.
+    takes no arrays passes.  What has passed on points that differ is not evaluated again, but
+    for points beyond them.
 
     Parameters
     ----------
@@ -29,22 +31,26 @@ def check_elementwise(model: Model, sets, start: Callable[[np.ndarray], np.ndarr
     start : callable
         p0 of the data sets with given numbers.
     """
-    digest, _ = identity(model)
-    if model.formula is not None or digest in _passed:
+    if model.formula is not None:
         return
     for number in range(min(sets.fits, DATA_SETS)):
-        x = _some_points(sets.one(number)[0])
-        if x.shape[1] > 1:
+        x = sets.one(number)[0]
+        some = _some_points(x) if x.size else x
+        if some.shape[1] > 1:
             break
     else:
         return
+    digest, _ = identity(model)
+    low, high = _passed.get(digest, (x[:, 0], x[:, 0]))
+    if digest in _passed and (x.min(axis=1) >= low).all() and (x.max(axis=1) <= high).all():
+        return
     p0 = np.array(start(np.array([number]))[0], dtype=float)
     p0[~np.isfinite(p0)] = 1
-    known = [_is_elementwise(model, function, x, p0) for function in _functions(model)]
-    if all(known) and (x != x[:, :1]).any(axis=1).all():
+    known = [_is_elementwise(model, function, some, p0) for function in _functions(model)]
+    if all(known) and (some != some[:, :1]).any(axis=1).all():
         if len(_passed) == REMEMBERED:
             _passed.clear()
-        _passed.add(digest)
+        _passed[digest] = np.minimum(low, x.min(axis=1)), np.maximum(high, x.max(axis=1))
 
 
 def takes_a_number(function: Callable, count: int) -> bool:

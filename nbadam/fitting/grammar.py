@@ -3,7 +3,6 @@
 import ast
 import difflib
 import math
-import warnings
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import NamedTuple
@@ -79,10 +78,7 @@ def parse(text: str) -> Tree:
     if "#" in flat:
         raise _problem(flat, flat.index("#"), "it holds a comment")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about code that is legal but odd; it is refused below
-            tree = ast.parse(flat, mode="eval").body
-        return _Reader(flat).tree(tree, 0)
+        return _Reader(flat).tree(ast.parse(flat, mode="eval").body, 0)
     except SyntaxError as error:
         raise _problem(flat, _offset(flat, error), _remedy(flat, error)) from None
     except (MemoryError, RecursionError):
