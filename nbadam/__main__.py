@@ -63,7 +63,7 @@ def fit(covariates: np.ndarray, visits: np.ndarray):
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Do what the command line asks for; return 0 if both jobs agree with their references."""
+    """Run the command line; return 0 if both jobs agree with their references."""
     parser = argparse.ArgumentParser("python -m nbadam", description="Do two jobs on real data.")
     commands = parser.add_subparsers(dest="command")
     kernel = commands.add_parser("kernel", help="print the text that is compiled for a model")

@@ -1,8 +1,8 @@
 """Digests of functions: equal only if everything that decides about their results is equal.
 
 Neither a file, a time, a line nor a name is evidence.  A digest covers the code with its constants
-and names, defaults, closures, the globals and attributes that the code mentions, and what Numba
-compiles in place of a call, each of them all the way down.
+and names, defaults and closures.  It covers the globals and attributes that the code mentions, and
+Numba's replacements of calls.  Each of them is digested all the way down.
 """
 
 import builtins
@@ -47,7 +47,7 @@ SETTINGS = (
 LIBRARIES = "numpy", "numba", "llvmlite", "scipy"  # their objects are known by name and version
 COMPILED = "builtins", "math", "cmath", "_operator"  # so are the functions and types that C defines here
 PACKAGE = __name__.partition(".")[0]
-ACTING = f"{PACKAGE}.dual"  # acts by what it registers for operators and NumPy's functions
+ACTING = f"{PACKAGE}.dual"  # acts by its registrations for operators and NumPy's functions
 SPECIAL = f"{PACKAGE}.special"  # registers SciPy's ufuncs
 MISSING = object()
 FunctionPointer: type = ctypes._CFuncPtr  # type: ignore[attr-defined]
@@ -164,7 +164,7 @@ class Digest:
         self._hash.update(b"%s %d " % (kind.encode(), len(data)) + data)
 
     def _named(self, value) -> bool:
-        """Add an object of a library by its name, if it is what has that name there."""
+        """Add an object of a library by its name, if the name leads to it."""
         name = library_name(value)
         if name is None:
             return False
@@ -342,7 +342,7 @@ _read = {"typings": 0, "lowerings": 0}  # entries of Numba's registries that are
 
 
 def _implementations_of(function) -> list[Implementation]:
-    """Return what was registered with Numba for a function by `overload`, `lower_builtin` and their like."""
+    """Return the implementations of a function that `overload`, `lower_builtin` and their like registered."""
     start = _read["typings"]
     entries = typings.globals[start:]
     for place, (key, template) in enumerate(entries, start):
@@ -399,7 +399,7 @@ def _is_in(package: str, function) -> bool:
 
 @functools.cache
 def _of_subpackage(package: str) -> bytes:
-    """Return the digest of all of a subpackage; its modules list what they register with Numba."""
+    """Return the digest of all of a subpackage; its modules list their registrations with Numba."""
     importlib.import_module(package)
     digest = Digest(inside_package=True)
     for name in sorted(name for name in sys.modules if f"{name}.".startswith(f"{package}.")):
