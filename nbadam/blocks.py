@@ -8,7 +8,7 @@ fork nor another thread can do harm.
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from contextvars import ContextVar
 from functools import partial
 from typing import Any
@@ -162,6 +162,7 @@ def work_through(
                 if report is not None:
                     report()
                     if workers > 1 and not others and blocks.seconds_left() > WORTHWHILE:
+                        pool = threads.enter_context(ThreadPoolExecutor(workers - 1))
                         others.extend(pool.submit(labour) for _ in range(workers - 1))
         except BaseException:
             blocks.stop()  # an error in one thread ends the work of all
@@ -172,7 +173,7 @@ def work_through(
     others: list = []
     reported = 0
     bar_of = partial(progress_bar, blocks.total, 0, unit) if progress else nullcontext
-    with blocks.interrupts, bar_of() as bar, ThreadPoolExecutor(max(1, workers - 1)) as pool:
+    with blocks.interrupts, bar_of() as bar, ExitStack() as threads:
 
         def report() -> None:
             nonlocal reported

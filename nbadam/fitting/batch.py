@@ -35,6 +35,7 @@ def fit_all(sets: DataSets | RaggedSets, plan: Plan) -> tuple[Fits, BaseExceptio
             chosen = search.to_retry(fits, plan)
             run(plan, sets, chosen, lambda chosen: retry_block(sets, plan, fits, chosen), "retry")
     except KeyboardInterrupt as interrupt:
+        fits.clear(fits.status == Status.NOT_RUN)
         done = np.count_nonzero(fits.status != Status.NOT_RUN)
         interrupt.add_note(
             f"{done} of {sets.fits} fits are finished; the attribute `result` of this exception has them."
@@ -73,6 +74,7 @@ def fit_block(sets, plan: Plan, fits: Fits, chosen: np.ndarray, errors: dict) ->
                 continue
             errors[int(part[0])] = error.__cause__
             found = Fits.empty(1, fits.popt.shape[1], plan.dtype)
+            found.clear(slice(None))
             found.status[:], found.n_points[:] = Status.MODEL_ERROR, problem.points
         fits[part] = found
 

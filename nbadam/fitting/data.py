@@ -218,6 +218,8 @@ class RaggedSets:
 
 def as_slice(chosen: np.ndarray):
     """Return numbers as a slice where they follow each other: it takes a view."""
+    if chosen.size == 1:
+        return slice(chosen[0], chosen[0] + 1)
     if chosen[-1] - chosen[0] == chosen.size - 1 and (np.diff(chosen) == 1).all():
         return slice(chosen[0], chosen[-1] + 1)
     return chosen

@@ -6,6 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
+from ..blocks import is_called_off
 from ..status import Status
 from . import adam, minibatch
 from .compile import LONG, kernels
@@ -55,15 +56,20 @@ class Fits:
 
     @classmethod
     def empty(cls, fits: int, n: int, dtype) -> "Fits":
-        """Room for `fits` results, none of which is there yet."""
+        """Room for `fits` results, none of which is there yet: see `clear`."""
         return cls(
-            popt=np.full((fits, n), np.nan, dtype),
-            information=np.full((fits, n * (n + 1) // 2), np.nan, dtype),
-            chi2=np.full(fits, np.nan, dtype),
+            popt=np.empty((fits, n), dtype),
+            information=np.empty((fits, n * (n + 1) // 2), dtype),
+            chi2=np.empty(fits, dtype),
             nfev=np.zeros(fits, np.int32),
             status=np.full(fits, Status.NOT_RUN, np.int8),
             n_points=np.zeros(fits, np.int64),
         )
+
+    def clear(self, where) -> None:
+        """Set the results of some fits to NaN; their status stays."""
+        for array in (self.popt, self.information, self.chi2):
+            array[where] = np.nan
 
     def __getitem__(self, which: np.ndarray) -> "Fits":
         """Take some of the fits."""
@@ -115,11 +121,13 @@ class Problem:
             *self._data, start, *self._box, self._tolerances, max_nfev, self._f_scale,
             part.popt, part.information, part.chi2, part.nfev, part.status,
         )  # fmt: skip
+        if is_called_off():
+            part.clear(part.status == Status.NOT_RUN)
         part.n_points[:] = self.points
         part.status[self._underflow(part.chi2)] = Status.UNDERFLOW
         part.status[self._too_few] = Status.TOO_FEW_POINTS
         failed = ~np.isin(part.status, (Status.SUCCESS, Status.MAXITER))
-        part.popt[failed], part.chi2[failed], part.information[failed] = np.nan, np.nan, np.nan
+        part.clear(failed)
         return part
 
     def _underflow(self, chi2: np.ndarray) -> np.ndarray:
