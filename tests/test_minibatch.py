@@ -358,7 +358,7 @@ def test_a_function_that_works_in_place_changes_no_data(kind, shuffle, batch_siz
     objective = nbadam.Minibatch(in_place, (given, b), batch_size=batch_size, shuffle=shuffle, rng=0)
     x = np.full(3, 0.5)
     for _ in range(3):
-        objective(x.copy())
+        objective(x)
         value, gradient = objective.full(x)
     residuals = kept[1] - kept[0] @ x
     np.testing.assert_allclose(value, residuals @ residuals / 1000)
@@ -366,6 +366,17 @@ def test_a_function_that_works_in_place_changes_no_data(kind, shuffle, batch_siz
     assert (x == 0.5).all()
     np.testing.assert_array_equal(given.toarray() if kind == "sparse" else given, kept[0])
     np.testing.assert_array_equal(b, kept[1])
+
+
+def test_points_may_be_lists_of_integers():
+    @njit
+    def loss(x, gradient, a):
+        gradient[:] = a.sum() * 0.5
+        return x.sum() * 0.5
+
+    objective = nbadam.Minibatch(loss, np.ones((4, 2)), batch_size=4, rng=0)
+    for value, gradient in (objective([1, 2]), objective.full([1, 2])):
+        assert value == 1.5 and gradient.tolist() == [4.0, 4.0]
 
 
 def test_a_function_that_returns_a_value_only_is_told():

@@ -94,7 +94,7 @@ class Minibatch:
         g : ndarray, shape (n,)
             Its gradient.
         """
-        returned = self.evaluate(x, self._sampler.batch(), args)
+        returned = self.evaluate(np.array(x, dtype=float), self._sampler.batch(), args)
         self._sampler.advance(1)
         return returned
 
