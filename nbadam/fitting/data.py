@@ -99,8 +99,11 @@ class DataSets:
         points = np.full(len(y), self.m) if complete else used.sum(axis=1)
         return Block(np.ascontiguousarray(shared, dtype=dtype), data, weight is not None, self.own_x, points)
 
-    def one(self, i: int) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-        """Return x of shape (n_variables, m), y and sigma of one data set, without what is left out."""
+    def one(self, i: int, copy: bool = True) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        """Return x of shape (n_variables, m), y and sigma of one data set, without what is left out.
+
+        Unless a `copy` is asked for, they are the arrays themselves where nothing is left out.
+        """
         x = np.asarray(self.x[i] if self.own_x else self.x, dtype=float)
         y = np.asarray(self.y[i], dtype=float)
         sigma = None if self.sigma is None else np.asarray(self.sigma[i], dtype=float)
@@ -109,6 +112,8 @@ class DataSets:
             used &= ~self.mask[i]
         if sigma is not None:
             used &= np.isfinite(sigma)
+        if not copy and used.all():
+            return x, y, sigma
         return x[:, used], y[used], None if sigma is None else sigma[used]
 
 
@@ -210,10 +215,10 @@ class RaggedSets:
                 mask[k, :length] = self.mask[i]  # type: ignore[index]
         return DataSets(x, y, sigma, mask).block(np.arange(len(chosen)), dtype)
 
-    def one(self, i: int) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    def one(self, i: int, copy: bool = True) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
         """Return x, y and sigma of one data set, without the points that are left out."""
         sigma, mask = (None if part is None else np.array([part[i]]) for part in (self.sigma, self.mask))
-        return DataSets(self.x[i][None], self.y[i][None], sigma, mask).one(0)
+        return DataSets(self.x[i][None], self.y[i][None], sigma, mask).one(0, copy)
 
 
 def as_slice(chosen: np.ndarray):
