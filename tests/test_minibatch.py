@@ -368,6 +368,7 @@ def test_a_function_that_works_in_place_changes_no_data(kind, shuffle, batch_siz
     np.testing.assert_array_equal(b, kept[1])
 
 
+@pytest.mark.skipif(config.DISABLE_JIT, reason="only of compiled functions is it known that they write")
 def test_points_may_be_lists_of_integers():
     @njit
     def loss(x, gradient, a):
