@@ -1,4 +1,4 @@
-"""Long data sets, many parameters, and Ctrl-C in fits."""
+"""Long data sets, many parameters, models that raise, and Ctrl-C in fits."""
 
 import os
 
@@ -9,7 +9,7 @@ import scipy.optimize
 from numpy.testing import assert_allclose, assert_array_equal
 from subprocesses import finish, needs_ordinary_kernels, start
 
-from nbadam import Model, curve_fit
+from nbadam import Model, Status, curve_fit
 from nbadam.fitting import tape, trust_region
 from nbadam.fitting.compile import LONG, load
 from nbadam.fitting.generate import Shape
@@ -149,6 +149,39 @@ def test_many_parameters(options):
         popt, pcov = scipy.optimize.curve_fit(peaks, x, y[i], p0, ftol=1e-13, xtol=1e-13)
         assert_allclose(fit.popt[i], popt, rtol=1e-5)
         assert_allclose(fit.perr[i], np.sqrt(np.diag(pcov)), rtol=1e-4)
+
+
+# --- Models that raise ----------------------------------------------------------------------------
+
+
+def picky(x, a, b):
+    if a > 5:
+        raise ValueError("a is above 5")
+    return a * x + b
+
+
+@pytest.mark.parametrize("fits", [2, 33, 70])
+def test_a_model_that_raises_for_some_data_sets_fits_the_others(fits):
+    x = np.linspace(0.1, 5, 12)
+    slopes = np.full(fits, 2.0)
+    bad = [0, fits - 1] if fits > 2 else [1]
+    slopes[bad] = 9
+    y = slopes[:, None] * x + 1
+    fit = curve_fit(picky, x, y, [1, 1])
+    assert_array_equal(np.flatnonzero(fit.status == Status.MODEL_ERROR), bad)
+    good = np.delete(np.arange(fits), bad)
+    assert fit.success[good].all()
+    assert_allclose(fit.popt[good], [[2, 1]] * len(good), rtol=1e-6)
+    assert np.isnan(fit.popt[bad]).all() and (fit.n_points == 12).all()
+
+
+@pytest.mark.parametrize("options", [{}, {"search": "all"}, {"method": "adam"}])
+def test_the_exception_of_a_model_is_raised_for_one_data_set(options):
+    x = np.linspace(0.1, 5, 12)
+    with pytest.raises(ValueError, match="a is above 5"):
+        curve_fit(picky, x, 9 * x + 1, [5.5, 1], **options)
+    fit = curve_fit(picky, x, [9 * x + 1, 2 * x], [[5.5, 1], [1, 1]], **options)
+    assert fit.status[0] == Status.MODEL_ERROR and np.isfinite(fit.popt[1]).all()
 
 
 # --- Ctrl-C ---------------------------------------------------------------------------------------
