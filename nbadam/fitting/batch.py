@@ -10,6 +10,7 @@ from ..status import Status
 from . import search
 from .compile import LANES, LONG, ModelError
 from .data import DataSets, RaggedSets
+from .finish import finish, spare
 from .problem import Fits, Plan, Problem
 
 FIRST = LEAST = 8 * LANES  # fits in the first block, and in any: at the end of each, lanes fall idle
@@ -62,11 +63,12 @@ def fit_block(sets, plan: Plan, fits: Fits, chosen: np.ndarray, errors: dict) ->
     for part in sets.of_one_length(chosen) if plan.batch_size is not None else sets.parted(chosen, LONG):
         problem = Problem(sets, plan, part)
         try:
-            found = (
-                problem.descended(plan)
-                if plan.method == "adam"
-                else problem.fitted(problem.p0, plan.max_nfev)
-            )
+            if plan.method == "adam":
+                found = problem.descended(plan)
+                finish(sets, plan, part, found, 0)
+            else:
+                found = problem.fitted(problem.p0, plan.max_nfev - spare(plan.max_nfev))
+                finish(sets, plan, part, found, plan.max_nfev)
         except ModelError as error:
             if part.size > 1:  # Find out which data set it was.
                 for half in np.array_split(part, 2):

@@ -1,29 +1,31 @@
-"""Covariance matrices of all fits, from their normal matrices."""
+"""Covariance matrices of all fits, from their normal matrices, and where these are not accurate enough."""
 
 from functools import cache
 from math import inf, sqrt
 
 import numpy as np
-from numba import types
+from numba import from_dtype, types
 
 from .._jit import compile_kernel
 
 EPSILON = float(np.finfo(float).eps)
+LANES = 32  # decompositions side by side: the inner loops become vector instructions
 
 
-def invert(information, free, covariance):
-    """Invert symmetric positive definite matrices.
+def factors(information, free, roots):
+    """Factor the inverses of symmetric positive definite matrices.
 
     Parameters
     ----------
     information : float64 array of shape (fits, n * (n + 1) // 2)
         Their lower triangles, row by row.
     free : bool array of shape (n,)
-        The parameters that were fitted; the rest get variance 0.
-    covariance : float64 array of shape (fits, n, n)
-        Written; infinite where the data do not determine a combination of parameters.
+        The parameters that were fitted; the rows of the others become 0.
+    roots : float64 array of shape (fits, n, n)
+        Zeros at first.  Written: upper triangular, with ``root @ root.T`` the inverse; infinite where the
+        data do not determine a combination of parameters.
     """
-    fits, n = covariance.shape[0], free.size
+    fits, n = roots.shape[0], free.size
     lower, scale = np.empty((n, n)), np.empty(n)
     for f in range(fits):
         determined = True
@@ -47,7 +49,7 @@ def invert(information, free, covariance):
                     if not value > n * EPSILON:
                         determined = False
                     lower[i, i] = sqrt(value) if value > 0 else 1.0
-        # Its inverse, in its place; then the product of that with its transpose.
+        # The transpose of its inverse.
         for i in range(n):
             lower[i, i] = 1 / lower[i, i]
             for j in range(i):
@@ -57,23 +59,75 @@ def invert(information, free, covariance):
                 lower[i, j] = value * lower[i, i]
         for i in range(n):
             for j in range(i + 1):
-                value = 0.0
-                for k in range(i, n):
-                    value += lower[k, i] * lower[k, j]
-                value *= scale[i] * scale[j]
-                if not (free[i] and free[j]):
-                    value = 0.0
-                elif not determined:
-                    value = inf
-                covariance[f, i, j] = value
-                covariance[f, j, i] = value
+                if free[i] and free[j]:
+                    roots[f, j, i] = lower[i, j] * scale[j] if determined else inf
+
+
+def least_pivots(information, free, least):
+    """Find how much of a parameter's effect on the model no other parameters could have, at the least.
+
+    Parameters
+    ----------
+    information : array of shape (fits, n * (n + 1) // 2)
+        Lower triangles of the normal matrices, row by row.
+    free : bool array of shape (n,)
+        The parameters that were fitted.
+    least : float64 array of shape (fits,)
+        Written: the least pivot of a Cholesky decomposition by its diagonal element, from 1 for parameters
+        that are not correlated down to 0; NaN where the matrix is not finite.
+    """
+    n = free.size
+    lower = np.empty((n * (n + 1) // 2, LANES))  # then L D below the diagonal, and the inverse of D
+    row_of_l = np.empty((n, LANES))
+    for start in range(0, least.size, LANES):
+        busy = min(LANES, least.size - start)
+        for k in range(information.shape[1]):
+            for lane in range(LANES):
+                lower[k, lane] = information[start + min(lane, busy - 1), k]
+        for lane in range(busy):
+            least[start + lane] = 1.0
+        for j in range(n):
+            if not free[j]:
+                continue
+            first = j * (j + 1) // 2
+            for lane in range(LANES):
+                row_of_l[j, lane] = lower[first + j, lane]  # the diagonal element itself
+            for k in range(j):
+                if free[k]:
+                    for lane in range(LANES):
+                        row_of_l[k, lane] = lower[first + k, lane] * lower[k * (k + 1) // 2 + k, lane]
+                        lower[first + j, lane] -= lower[first + k, lane] * row_of_l[k, lane]
+            for lane in range(LANES):
+                row_of_l[j, lane] = lower[first + j, lane] / row_of_l[j, lane]
+                lower[first + j, lane] = 1 / lower[first + j, lane]
+            for lane in range(busy):
+                if not row_of_l[j, lane] >= least[start + lane]:
+                    least[start + lane] = row_of_l[j, lane]
+            for i in range(j + 1, n):
+                row = i * (i + 1) // 2
+                for k in range(j):
+                    if free[k]:
+                        for lane in range(LANES):
+                            lower[row + j, lane] -= lower[row + k, lane] * row_of_l[k, lane]
 
 
 @cache
-def invert_kernel():
-    """Return `invert`, compiled."""
+def least_pivots_kernel(dtype: str):
+    """Return `least_pivots`, compiled."""
+    double = types.float64
+    signature = types.void(
+        types.Array(from_dtype(np.dtype(dtype)), 2, "C"),
+        types.Array(types.boolean, 1, "C"),
+        types.Array(double, 1, "C"),
+    )
+    return compile_kernel(least_pivots, signature, name=f"least_pivots_{dtype}", mode="nogil")
+
+
+@cache
+def factors_kernel():
+    """Return `factors`, compiled."""
     double = types.float64
     signature = types.void(
         types.Array(double, 2, "C"), types.Array(types.boolean, 1, "C"), types.Array(double, 3, "C")
     )
-    return compile_kernel(invert, signature, name="invert", mode="nogil")
+    return compile_kernel(factors, signature, name="factors", mode="nogil")

@@ -21,6 +21,7 @@ from .parameters import check_tied, parse_bounds, parse_fixed, parse_start
 from .parsing import parse_data
 from .pointwise import pointwise
 from .problem import Plan
+from .report import counted
 from .result import FitResult
 from .ties import Ties
 
@@ -28,6 +29,7 @@ METHODS = ("lm", "adam")
 SCIPY_METHODS = (None, "trf", "dogbox")  # find the same minimum, and "lm" knows bounds
 DIFFERENCES = ("2-point", "3-point", "cs")  # derivatives are at least as good
 SEARCHES = ("never", "failed", "all")
+EXPECTED = Status.SUCCESS, Status.UNDETERMINED  # of one data set: the latter warns, as in SciPy
 MAX_NFEV = {"lm": 2000, "adam": 1000}
 
 
@@ -271,33 +273,56 @@ def curve_fit(
         n_points=fits.n_points.reshape(batch),
         parameters=model.parameters,
         free=~is_fixed & keep,
+        varies=~is_fixed,
         derivatives=pointwise(plan.model).derivatives,
-        is_absolute=absolute_sigma or loss.is_likelihood,
-        information=fits.information,
         model=model,
-        data=sets,
-        ties=ties,
+        _is_absolute=absolute_sigma or loss.is_likelihood,
+        _information=fits.information.reshape(*batch, fits.information.shape[1]),
+        _is_inverse=fits.is_inverse.reshape(batch),
+        _numbers=np.arange(sets.fits).reshape(batch),
+        _data=sets,
+        _plan=plan,
+        _ties=ties,
     )
     if isinstance(error, KeyboardInterrupt):
         error.result = result  # type: ignore[attr-defined]
     if error is not None and (batch == () or isinstance(error, KeyboardInterrupt)):
         raise error
     if batch == ():
-        _check_single(result, good=Status.MAXITER if batch_size is not None else Status.SUCCESS)
+        _check_single(result, batch_size is not None)
+    else:
+        _warn(result, method)
     return result
 
 
-def _check_single(result: FitResult, good: Status) -> None:
-    """Raise and warn where SciPy does; a status beside success may be `good` as well."""
+def _check_single(result: FitResult, is_sampled: bool) -> None:
+    """Raise and warn where SciPy does."""
     if result.status == Status.TOO_FEW_POINTS:
         raise TypeError(
             f"The number of fitted parameters, {np.count_nonzero(result.free)}, must not exceed the number "
             f"of data points, {result.n_points}."
         )
-    if not (result.success or result.status == good):
+    if not (result.status in EXPECTED or (is_sampled and result.status == Status.MAXITER)):
         raise RuntimeError(f"Optimal parameters not found: {result.message()}")
     if not np.isfinite(result.pcov).all():
-        from scipy.optimize import OptimizeWarning
-
         message = "Covariance of the parameters could not be estimated"
-        warnings.warn(message, OptimizeWarning, stacklevel=3)
+        if result.status == Status.UNDETERMINED:
+            message += f". {result.message()}"
+        warnings.warn(message, _optimize_warning(), stacklevel=3)
+
+
+def _warn(result: FitResult, method: str) -> None:
+    """Count the fits of a batch that were meant to succeed and did not; data sets may be masked whole."""
+    wrong = ~result.success & (result.n_points > 0)
+    if method == "adam":
+        wrong &= result.status != Status.MAXITER
+    count = int(np.count_nonzero(wrong))
+    if count:
+        message = f"{count:,} of {wrong.size:,} fits without success. {counted(result[wrong])}"
+        warnings.warn(message, _optimize_warning(), stacklevel=3)
+
+
+def _optimize_warning() -> type[Warning]:
+    from scipy.optimize import OptimizeWarning
+
+    return OptimizeWarning

@@ -48,7 +48,8 @@ class Fits:
     """What the fits have come to, in the order of the data sets."""
 
     popt: np.ndarray
-    information: np.ndarray
+    information: np.ndarray  # lower triangle of the normal matrix, row by row ...
+    is_inverse: np.ndarray  # ... or upper triangle of the inverse of the Jacobian's factor R
     chi2: np.ndarray
     nfev: np.ndarray
     status: np.ndarray
@@ -60,6 +61,7 @@ class Fits:
         return cls(
             popt=np.empty((fits, n), dtype),
             information=np.empty((fits, n * (n + 1) // 2), dtype),
+            is_inverse=np.zeros(fits, bool),
             chi2=np.empty(fits, dtype),
             nfev=np.zeros(fits, np.int32),
             status=np.full(fits, Status.NOT_RUN, np.int8),
@@ -103,7 +105,7 @@ class Problem:
         self._loss = plan.loss
         self._kernels = self._kernels_of(plan.loss)
         self.p0 = np.array(plan.start(chosen), dtype=plan.dtype, order="C")
-        self._box = _box(plan, chosen, self.p0)
+        self._box = box(plan, chosen, self.p0)
         # Correlated data need columns for what is whitened: residuals and derivatives.
         scratch = (1 + self.p0.shape[1]) * block.correlated
         self._data = block.x, np.pad(block.data, ((0, 0), (0, scratch), (0, 0))) if scratch else block.data
@@ -191,7 +193,7 @@ class Problem:
         return part
 
 
-def _box(plan: Plan, chosen: np.ndarray, p0: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def box(plan: Plan, chosen: np.ndarray, p0: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Bounds of some fits, those of fixed parameters equal; `p0` is moved into them."""
     if not plan.bounded:
         return np.empty((0, 0), plan.dtype), np.empty((0, 0), plan.dtype)

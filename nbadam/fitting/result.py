@@ -1,28 +1,36 @@
-"""What a fit returns."""
+"""Results of fits."""
 
+import copy
+import pickle
 from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 
 from ..extras import extra
 from ..status import Status
-from .covariance import invert_kernel
+from . import plots, report
+from .covariance import factors_kernel
+from .finish import look_again
 
 # Advice by status, added to the status's message.
 ADVICE = {
     Status.MAXITER: "Try a better `p0`, a larger `max_nfev`, or search='failed'; method='lm' continues Adam.",
     Status.NONFINITE: "The model, its derivative or a square is not finite at the start. Try another `p0`.",
+    Status.UNDETERMINED: "Fix a parameter, or subtract a point amid the data from the variable.",
 }
+FITS = 4096  # covariance matrices at a time
 
 
-@dataclass(repr=False)
+@dataclass(repr=False, eq=False)
 class FitResult:
     """The fits of a batch; each array has the batch's shape, followed by what its entry adds.
 
-    Unpacks into `popt` and `pcov`, as the result of SciPy's `curve_fit` does.
+    Unpacks into `popt` and `pcov`, as the result of SciPy's `curve_fit` does.  ``result[0]``,
+    ``result[2:5]`` and ``result[mask]`` are the results of these fits, ``result["k"]`` the values of a
+    parameter.  Printed, one fit is a table, a batch a summary.  Results can be pickled and copied; where the
+    model's function cannot be pickled (a `lambda`, for example), only `model` and `plot` are lost.
 
     Attributes
     ----------
@@ -41,9 +49,24 @@ class FitResult:
         Names of the parameters.
     free : ndarray of bool, shape (n_params,)
         Which of them were fitted.
+    varies : ndarray of bool, shape (n_params,)
+        Which of them were fitted or tied to one that was.
     derivatives : {"exact", "given", "differences"}
         Origin of the model's derivatives: differentiation of the model, the user's Jacobian, or central
         differences of its values.
+    model : Model
+        The model, which can be called as ``model(x, *popt)``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import nbadam
+    >>> x = np.linspace(0, 4, 30)
+    >>> y = 3 * np.exp(-1.2 * x) + 0.5 + 0.02 * np.random.default_rng(0).standard_normal((2, 30))
+    >>> fit = nbadam.curve_fit("a * exp(-k * x) + c", x, y, p0=[1, 1, 1])
+    >>> fit[0]
+    >>> fit["k"].round(2)
+    >>> fit
     """
 
     popt: np.ndarray
@@ -53,28 +76,67 @@ class FitResult:
     n_points: np.ndarray
     parameters: tuple[str, ...]
     free: np.ndarray
+    varies: np.ndarray
     derivatives: str
-    is_absolute: bool
-    information: np.ndarray
     model: Any
-    data: Any
-    ties: Any = None
+    _is_absolute: bool
+    _information: np.ndarray
+    _is_inverse: np.ndarray
+    _numbers: np.ndarray  # of the data sets
+    _data: Any
+    _plan: Any
+    _ties: Any
+    _pcov: np.ndarray | None = None
 
     def __repr__(self) -> str:
-        """Count the fits by status."""
-        numbers, counts = np.unique(self.status, return_counts=True)
-        found = ", ".join(
-            f"{count} {Status(int(number)).name}" for number, count in zip(numbers, counts, strict=True)
-        )
-        return f"FitResult({self.chi2.size} fits of {', '.join(self.parameters)}: {found})"
+        """Lay out a table of one fit, or a summary of many."""
+        return report.as_text(self)
+
+    def _repr_html_(self) -> str:
+        """Lay it out in HTML, for notebooks."""
+        return report.as_html(self)
 
     def __iter__(self) -> Iterator[np.ndarray]:
         """Unpack into `popt` and `pcov`."""
         return iter((self.popt, self.pcov))
 
+    def __getitem__(self, index):
+        """Return the result of some fits, or the values of the parameter of a name."""
+        if isinstance(index, str):
+            if index not in self.parameters:
+                raise KeyError(f"There is no parameter {index!r}; there are {', '.join(self.parameters)}.")
+            return self.popt[..., self.parameters.index(index)]
+        try:
+            numbers = np.asarray(self._numbers[index])
+        except IndexError:
+            if self.chi2.ndim == 0:
+                raise IndexError(f"This is the result of one fit, which has no [{index!r}].") from None
+            raise IndexError(f"[{index!r}] is outside the batch of shape {self.chi2.shape}.") from None
+        names = ["popt", "chi2", "nfev", "status", "n_points", "_information", "_is_inverse"]
+        names += ["_pcov"] if self._pcov is not None else []
+        chosen = copy.copy(self)
+        for name in names:
+            setattr(chosen, name, np.asarray(getattr(self, name)[index]))
+        chosen._numbers = numbers
+        return chosen
+
+    def __copy__(self) -> "FitResult":
+        """Return another result with the same arrays."""
+        other = object.__new__(type(self))
+        vars(other).update(vars(self))
+        return other
+
+    def __deepcopy__(self, memo) -> "FitResult":
+        """Return another result with copies of the arrays, of the same model and data."""
+        other = copy.copy(self)
+        for name, value in vars(self).items():
+            if isinstance(value, np.ndarray):
+                setattr(other, name, value.copy())
+        return other
+
     @property
     def success(self) -> np.ndarray:
-        """Which fits have converged, shape (...)."""
+        """Which fits are at a minimum with determined parameters, shape (...)."""
         return self.status == Status.SUCCESS
 
     @property
@@ -88,30 +150,67 @@ class FitResult:
         return np.divide(self.chi2, self.dof, out=np.full(self.chi2.shape, np.nan), where=self.dof > 0)
 
     def message(self, index=()) -> str:
-        """Say what became of one fit of the batch."""
-        status = Status(int(self.status[index]))
+        """Say what became of one fit of the batch; without an index, of all of them.
+
+        Parameters
+        ----------
+        index : int or tuple of int
+            Which fit.
+        """
+        chosen = self[index]
+        if chosen.chi2.ndim:
+            return report.counted(chosen)
+        status = Status(int(chosen.status))
         return f"{status.message} {ADVICE.get(status, '')}".rstrip()
 
-    @cached_property
+    @property
     def pcov(self) -> np.ndarray:
         """Covariance matrices of the parameters, shape (..., n_params, n_params).
 
-        Computed when first asked for.  As in SciPy, the inverse of ``J.T @ J`` at the minimum, for
-        residuals in units of `sigma`, times `reduced_chi2` unless ``absolute_sigma``; infinite where the
-        data do not determine the parameters, NaN where there is no `popt`, and 0 for fixed parameters.
+        Computed when first asked for, in double precision.  As in SciPy, the inverse of ``J.T @ J`` at the
+        minimum, for residuals in units of `sigma`, times `reduced_chi2` unless ``absolute_sigma``; infinite
+        where the data do not determine the parameters, or where as many points as parameters leave their
+        scatter unknown; NaN where there is no `popt`, and 0 for fixed parameters.
         """
-        free = self.free if self.ties is None else self.free[self.ties.free]
-        covariance = np.empty((self.information.shape[0], free.size, free.size))
-        invert_kernel()(np.asarray(self.information, dtype=float), free, covariance)
-        covariance = covariance.reshape(*self.chi2.shape, free.size, free.size)
-        if not self.is_absolute:
-            factor = np.where(self.dof > 0, self.reduced_chi2, np.inf)[..., None, None]
-            with np.errstate(invalid="ignore"):
-                covariance = np.where(covariance == 0, 0, covariance * factor)
-        if self.ties is not None:
-            covariance = self.ties.covariance(self.popt, covariance)
-        covariance[np.isnan(self.popt).any(axis=-1)] = np.nan
-        return covariance
+        if self._pcov is None:  # no lock: two threads would compute the same
+            self._pcov = self._covariance()
+        return self._pcov
+
+    def _covariance(self) -> np.ndarray:
+        n = len(self.parameters)
+        numbers, popt = self._numbers.ravel(), self.popt.reshape(-1, n)
+        covariance = np.empty((numbers.size, n, n))
+        for first in range(0, numbers.size, FITS):
+            some = slice(first, first + FITS)
+            roots, chi2 = self._roots(numbers[some], popt[some], some)
+            unknown = np.isinf(roots).any(axis=(1, 2))
+            roots[unknown] = 0
+            if self._ties is not None:
+                roots = self._ties.slopes(popt[some]) @ roots
+            with np.errstate(all="ignore"):
+                covariance[some] = roots @ np.swapaxes(roots, 1, 2)
+                if not self._is_absolute:
+                    dof = self.dof.ravel()[some]
+                    unknown |= dof <= 0
+                    covariance[some] *= (chi2 / np.maximum(dof, 1))[:, None, None]
+            covariance[some][unknown] = np.where(self.varies & self.varies[:, None], np.inf, 0)
+        covariance[np.isnan(popt).any(axis=1)] = np.nan
+        return covariance.reshape(*self.chi2.shape, n, n)
+
+    def _roots(self, numbers: np.ndarray, popt: np.ndarray, some: slice) -> tuple[np.ndarray, np.ndarray]:
+        """Return roots of the covariances of the parameters that are not tied, and chi-squares."""
+        if popt.dtype == np.float32:
+            own = popt if self._ties is None else popt[:, self._ties.free]
+            return look_again(self._data, self._plan, numbers, own)
+        information = np.ascontiguousarray(self._information.reshape(-1, self._information.shape[-1])[some])
+        free = self.free if self._ties is None else self.free[self._ties.free]
+        roots = np.zeros((numbers.size, free.size, free.size))
+        factors_kernel()(information, free, roots)
+        known = np.flatnonzero(self._is_inverse.ravel()[some])
+        rows, columns = np.triu_indices(free.size)
+        roots[known] = 0
+        roots[known[:, None], rows, columns] = information[known]
+        return roots, self.chi2.ravel()[some]
 
     @property
     def perr(self) -> np.ndarray:
@@ -192,26 +291,9 @@ class FitResult:
             raise ValueError(
                 f"`index` must name one fit of a batch of shape {self.chi2.shape}, not {index!r}."
             )
-        ax = _axes(ax)
-        number = int(np.ravel_multi_index(np.atleast_1d(index), self.chi2.shape)) if self.chi2.ndim else 0
-        x, y, sigma = self.data.one(number)
-        popt = self.popt[index]
-        varying = np.flatnonzero((x != x[:, :1]).any(axis=1)) if len(x) > 1 else [0]
-        if len(varying) == 1:
-            v = varying[0]
-            grid = np.tile(x[:, :1], 400)
-            grid[v] = np.linspace(x[v].min(), x[v].max(), 400)
-            horizontal, line, curve = x[v], grid[v], self.model(grid, *popt)
-        else:
-            horizontal = line = curve = self.model(x, *popt)
-        ax.errorbar(horizontal, y, sigma, fmt=".", color="0.4", label="data")
-        ax.plot(line, curve, color="C3", label="model")
-        ax.set_xlabel(self.model.variables[varying[0]] if len(varying) == 1 else "model")
-        ax.set_ylabel("y")
-        values = ", ".join(f"{name} = {value:.4g}" for name, value in zip(self.parameters, popt, strict=True))
-        ax.set_title(f"{values}\n{self.message(index)}", fontsize="small")
-        ax.legend()
-        return ax
+        chosen = self[index]
+        x, y, sigma = self._data.one(int(chosen._numbers))
+        return plots.plot_fit(chosen, x, y, sigma, ax)
 
     def plot_map(self, parameter: str, ax=None):
         """Plot one parameter of all fits: an image for a batch of two axes, else points (extra ``plot``).
@@ -233,19 +315,32 @@ class FitResult:
             raise ValueError(f"`parameter` must be one of {', '.join(columns)}, not {parameter!r}.")
         if self.chi2.ndim not in (1, 2):
             raise ValueError(f"A map needs a batch of one or two axes; this one has {self.chi2.ndim}.")
-        ax = _axes(ax)
         values = columns[parameter].astype(float)
         if parameter not in ("status", "success"):
             values = np.where(self.success, values, np.nan)
-        if values.ndim == 2:
-            ax.figure.colorbar(ax.imshow(values), ax=ax)
-        else:
-            ax.plot(values, ".")
-        ax.set_title(parameter)
-        return ax
+        return plots.plot_values(parameter, values, ax)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the state for a copy in another process: without what only computes the covariances."""
+        state = {entry.name: getattr(self, entry.name) for entry in fields(self)}
+        state |= {"_pcov": self.pcov, "_plan": None, "_ties": None}
+        try:
+            pickle.dumps(self.model)
+        except Exception:  # a function that is no attribute of a module, for example
+            state["model"] = LostModel(self.model.name, self.model.variables)
+        return state
 
 
-def _axes(ax):
-    if ax is not None:
-        return ax
-    return extra("matplotlib.pyplot", "plot").figure(layout="constrained").add_subplot()
+@dataclass(frozen=True)
+class LostModel:
+    """Stand-in for a model whose function could not be pickled."""
+
+    name: str
+    variables: tuple[str, ...]
+
+    def __call__(self, x, *parameters):
+        """Raise an error that says why there is no function."""
+        raise TypeError(
+            f"The function of `{self.name}` could not be pickled with the result of its fit. Functions "
+            "defined in a module can be, and formulas."
+        )

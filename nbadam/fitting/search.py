@@ -8,6 +8,7 @@ import numpy as np
 
 from ..status import Status
 from . import adam
+from .finish import finish, spare
 from .problem import Fits, Plan, Problem
 
 # Steps and first learning rate, a share of each parameter's scale.
@@ -37,7 +38,8 @@ def retry_block(sets, plan: Plan, fits: Fits, chosen: np.ndarray) -> None:
     problem = Problem(sets, plan, chosen)
     found = fits[chosen]
     for warm_up in WARM_UPS:
-        again = problem.fitted(problem.warmed_up(*warm_up), plan.max_nfev)
+        again = problem.fitted(problem.warmed_up(*warm_up), plan.max_nfev - spare(plan.max_nfev))
+        finish(sets, plan, chosen, again, plan.max_nfev)
         again.nfev += warm_up[0] + found.nfev
         better = np.isin(again.status, (Status.SUCCESS, Status.MAXITER)) & ~(again.chi2 >= found.chi2)
         # Equal but for rounding: the one that has converged.
@@ -48,7 +50,7 @@ def retry_block(sets, plan: Plan, fits: Fits, chosen: np.ndarray) -> None:
             & (again.chi2 <= found.chi2 + margin)
         )
         found.nfev = again.nfev
-        for name in ("popt", "information", "chi2", "status"):
+        for name in ("popt", "information", "is_inverse", "chi2", "status"):
             array = getattr(found, name)
             array[better] = getattr(again, name)[better]
     fits[chosen] = found

@@ -54,16 +54,8 @@ class Ties:
             values = self._values(*np.moveaxis(popt, -1, 0))
         return np.stack(np.broadcast_arrays(*values), axis=-1).astype(popt.dtype)
 
-    def covariance(self, popt: np.ndarray, reduced: np.ndarray) -> np.ndarray:
-        """Return the covariance of all parameters, to first order in the ties.
-
-        Parameters
-        ----------
-        popt : ndarray, shape (..., n)
-            All parameters.
-        reduced : ndarray, shape (..., k, k)
-            The covariance of those that are not tied.
-        """
+    def slopes(self, popt: np.ndarray) -> np.ndarray:
+        """Return the derivatives of all parameters by those that are not tied, shape (..., n, k)."""
         centre = np.ascontiguousarray(popt[..., self.free].reshape(-1, np.count_nonzero(self.free)), float)
         matrix = np.empty((len(centre), self.free.size, centre.shape[1]))
         slopes = _slopes(self.model.parameters, self._tied)
@@ -71,8 +63,7 @@ class Ties:
             self._difference(centre, matrix)
         else:
             slopes(centre, matrix)
-        matrix = matrix.reshape(*popt.shape, -1)
-        return propagated(matrix, reduced)
+        return matrix.reshape(*popt.shape, -1)
 
     def _difference(self, centre: np.ndarray, matrix: np.ndarray) -> None:
         """Write the derivatives of all parameters, by differences."""
@@ -83,16 +74,6 @@ class Ties:
             below[:, i] -= step
             matrix[:, :, i] = (self.all_of(above) - self.all_of(below)) / (2 * step)[:, None]
         matrix[:, self.free] = np.eye(centre.shape[-1])
-
-
-def propagated(matrix: np.ndarray, covariance: np.ndarray) -> np.ndarray:
-    """Return ``matrix @ covariance @ matrix.T``; infinite entries stay so where they count."""
-    infinite = np.isinf(covariance)
-    transposed = np.swapaxes(matrix, -1, -2)
-    with np.errstate(invalid="ignore"):
-        product = matrix @ np.where(infinite, 0, covariance) @ transposed
-    counts = (matrix != 0) @ infinite.astype(float) @ (transposed != 0)
-    return np.where(counts > 0, np.inf, product)
 
 
 Tied = tuple[tuple[str, str], ...]

@@ -1,0 +1,248 @@
+"""The end of fits that are ill-conditioned: last steps and covariances by QR factors of the Jacobian.
+
+Normal equations square the condition number.  A parabola over a year of day numbers has one of 1e9; its
+normal matrix tells nothing in double precision, its Jacobian all that is needed.
+"""
+
+import numpy as np
+
+from ..status import Status
+from .covariance import least_pivots_kernel
+from .data import DataSets, RaggedSets
+from .pointwise import pointwise
+from .problem import Fits, Plan, box
+from .rows import rows_kernel
+
+EPSILON = float(np.finfo(float).eps)
+POINTS = 1 << 14  # factored at a time: their Jacobian takes a few MB
+ACCURACY = 1e-6  # relative error of a standard error; above it a parameter counts as undetermined
+SINGULAR = 1e-2  # the same, above which a step is not worth trying
+SMALLEST_PART = 1e-6  # of a step: where less of it makes things worse, a fit ends
+# Least pivots of the normal matrix above which its inverse is accurate enough.  In single precision they
+# only tell which fits may be undetermined.
+LEAST_PIVOT = {"float64": 1e-7, "float32": 1e-4}
+ROUNDING = 4 * EPSILON  # relative error of a derivative
+DIFFERENCES = 1e-12  # for differences, which are less exact: with them standard errors are good to 1e-3
+EXACT = 1e4  # residuals of so many units of rounding count as none
+NONE = 10  # parameters of so few standard errors may be 0
+SPARE = 20  # evaluations that the kernel leaves for last steps, at most
+
+
+class Jacobians:
+    """Jacobians of some fits, in double precision, as factors.
+
+    Parameters
+    ----------
+    sets : DataSets or RaggedSets
+    plan : Plan
+    chosen : ndarray of int
+        The numbers of the data sets.
+    """
+
+    def __init__(self, sets: DataSets | RaggedSets, plan: Plan, chosen: np.ndarray) -> None:
+        block = sets.block(chosen, np.float64)
+        self.rows = rows_kernel(plan.model, block.weighted, block.own_x, block.correlated, plan.loss)
+        self.x, self.data, self.f_scale = block.x, block.data, plan.f_scale
+        self.points = block.data.shape[2] if block.correlated else POINTS
+        exact = pointwise(plan.model).derivatives != "differences"
+        # Errors of the points' derivatives share out as a mean's do.
+        self.n_points = np.maximum(block.points, 1)
+        self.rounding = (ROUNDING if exact else DIFFERENCES) / np.sqrt(self.n_points)
+
+    def of(self, which: np.ndarray, p: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return factors R of the given fits at `p`, ``Q.T @ residuals`` as last column, and chi-square."""
+        data, m, n = np.ascontiguousarray(self.data[which]), self.data.shape[2], p.shape[1]
+        factor: np.ndarray = np.empty((len(p), 0, n + 1))
+        chi2 = np.zeros(len(p))
+        for first in range(0, m, self.points):
+            last = min(first + self.points, m)
+            out = np.empty((len(p), last - first, n + 1))
+            self.rows(self.x, data, p, self.f_scale, first, last, out, chi2)
+            factor = _triangle(np.concatenate([factor, out], axis=1))
+        square = np.concatenate([factor, np.zeros((len(p), n, n + 1))], axis=1)[:, :n]  # also of few points
+        return square, chi2
+
+
+def _triangle(matrices: np.ndarray) -> np.ndarray:
+    factor = np.linalg.qr(matrices, mode="r")
+    assert isinstance(factor, np.ndarray)
+    return factor
+
+
+def only(factor: np.ndarray, active: np.ndarray) -> np.ndarray:
+    """Return factors for the active parameters alone; the others have a 1 on the diagonal."""
+    if active.all():
+        return factor
+    fits, n = active.shape
+    columns = np.concatenate([active, np.ones((fits, 1), bool)], axis=1)
+    others = np.concatenate([np.eye(n) * ~active[:, None], np.zeros((fits, n, 1))], axis=2)
+    return _triangle(np.concatenate([np.where(columns[:, None], factor, 0), others], axis=1))[:, :n]
+
+
+def steps(factor: np.ndarray, p, lower, upper) -> tuple[np.ndarray, np.ndarray]:
+    """Return the full steps of the parameters that do not leave their bounds, and what they promise."""
+    active = lower < upper
+    while True:
+        triangle = only(factor, active)
+        step = np.where(active, np.linalg.solve(triangle[..., :-1], triangle[..., -1:])[..., 0], 0)
+        outward = ((step < 0) & (p <= lower)) | ((step > 0) & (p >= upper))
+        if not outward.any():
+            return step, (np.where(active, triangle[..., -1], 0) ** 2).sum(axis=1)
+        active &= ~outward
+
+
+def inverses(factor: np.ndarray, free: np.ndarray, rounding: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return inverses of the factors, and the largest relative error of a standard error by rounding.
+
+    A covariance matrix is the product of an inverse and its transpose.  Combinations of parameters want the
+    inverse itself: in the product they may cancel.
+
+    Parameters
+    ----------
+    factor : ndarray, shape (fits, n, n + 1)
+    free : ndarray of bool, shape (n,)
+        The rows of the other parameters become 0.
+    rounding : ndarray, shape (fits,)
+        Relative error of the Jacobian's columns.
+    """
+    square = only(factor, np.broadcast_to(free, factor.shape[:2]))[..., :-1].copy()
+    diagonal = np.einsum("fii->fi", square)
+    diagonal[diagonal == 0] = np.finfo(float).tiny  # not singular, and far from determined
+    inverse = np.linalg.inv(square)
+    # The condition number of each column: its length by that of its part that no other column has.
+    condition = np.linalg.norm(square, axis=1) * np.linalg.norm(inverse, axis=2)
+    error = rounding * condition.max(axis=1)
+    return np.where(free[:, None] & free, inverse, 0), np.where(np.isnan(error), np.inf, error)
+
+
+def vanishing(jacobians: Jacobians, plan: Plan, p, factor, chi2, inverse) -> np.ndarray:
+    """Tell where parameters are determined only by terms of the model that rounding does not tell from 0.
+
+    The rate of a decay whose amplitude is 1e-16 of the data, for example: of constant data.
+    """
+    sizes = np.linalg.norm(factor[..., :-1], axis=1)
+    scatter = np.maximum(np.finfo(plan.dtype).eps * np.linalg.norm(p * sizes, axis=1), np.sqrt(chi2))
+    error = scatter[:, None] / np.sqrt(jacobians.n_points)[:, None] * np.linalg.norm(inverse, axis=2)
+    is_exact = chi2 <= (EXACT * np.finfo(plan.dtype).eps * np.linalg.norm(p * sizes, axis=1)) ** 2
+    none = is_exact[:, None] & (np.abs(p) <= NONE * error) & (p != 0) & ~plan.fixed
+    which = np.flatnonzero(none.any(axis=1))
+    found = np.zeros(len(p), bool)
+    if which.size:
+        without, value = jacobians.of(which, np.where(none, 0, p)[which])
+        error = inverses(without, ~plan.fixed, jacobians.rounding[which])[1]
+        found[which] = np.isfinite(value) & (error > ACCURACY)
+    return found
+
+
+def improve(jacobians: Jacobians, p, lower, upper, nfev, ftol: float, max_nfev: int):
+    """Make Gauss-Newton steps as long as they lower chi-square.
+
+    Parameters
+    ----------
+    p, lower, upper : ndarray, shape (fits, n)
+        `p` is changed.  Parameters with equal bounds are fixed.
+    nfev : ndarray of int, shape (fits,)
+        Evaluations so far; changed.
+
+    Returns
+    -------
+    factor, inverse, chi2 : ndarrays
+        At `p`; the inverse is infinite where parameters are not determined.
+    ended : ndarray of bool, shape (fits,)
+        Where no full step would lower chi-square by more than `ftol` of it, or than rounding hides.
+    """
+    fits = len(p)
+    free = (lower < upper).any(axis=0)
+    factor, chi2 = jacobians.of(np.arange(fits), p)
+    part, ended, at_work = np.ones(fits), np.zeros(fits, bool), np.arange(fits)
+    while True:
+        inverse, error = inverses(factor, free, jacobians.rounding)
+        at_work = at_work[error[at_work] < SINGULAR]
+        step, reduction = steps(factor[at_work], p[at_work], lower[at_work], upper[at_work])
+        ended[at_work] = reduction <= ftol * chi2[at_work]
+        goes_on = ~ended[at_work] & (nfev[at_work] < max_nfev) & (part[at_work] > SMALLEST_PART)
+        at_work, step, reduction = at_work[goes_on], step[goes_on], reduction[goes_on]
+        if not at_work.size:
+            inverse[error > ACCURACY] = np.inf
+            return factor, inverse, chi2, ended
+        trial = np.clip(p[at_work] + part[at_work, None] * step, lower[at_work], upper[at_work])
+        new_factor, new_chi2 = jacobians.of(at_work, trial)
+        nfev[at_work] += 1
+        better = new_chi2 < chi2[at_work]
+        hidden = ~better & (reduction <= noise(factor[at_work], p[at_work], chi2[at_work]))
+        ended[at_work[hidden]] = True
+        part[at_work] = np.where(better, np.minimum(1, 2 * part[at_work]), part[at_work] / 4)
+        improved = at_work[better]
+        p[improved], factor[improved], chi2[improved] = trial[better], new_factor[better], new_chi2[better]
+        at_work = at_work[~hidden]
+
+
+def noise(factor: np.ndarray, p: np.ndarray, chi2: np.ndarray) -> np.ndarray:
+    """Estimate the error of chi-square that comes from rounding the terms of the model."""
+    size = EPSILON * (np.abs(p) * np.linalg.norm(factor[..., :-1], axis=1)).sum(axis=1)
+    return size * (2 * np.sqrt(chi2) + size)
+
+
+def spare(max_nfev: int) -> int:
+    """Return how many evaluations to leave for last steps."""
+    return min(SPARE, max_nfev // 10)
+
+
+def finish(sets: DataSets | RaggedSets, plan: Plan, chosen: np.ndarray, fits: Fits, max_nfev: int) -> None:
+    """Look at ill-conditioned fits again: improve them, and mark them where a parameter is not determined.
+
+    Parameters
+    ----------
+    chosen : ndarray of int
+        The numbers of the data sets.
+    fits : Fits
+        What the kernel has found for them; changed.
+    max_nfev : int
+        Evaluations that a fit may have had; 0 leaves the parameters as they are.
+    """
+    with np.errstate(all="ignore"):
+        _finish(sets, plan, chosen, fits, max_nfev)
+
+
+def _finish(sets: DataSets | RaggedSets, plan: Plan, chosen: np.ndarray, fits: Fits, max_nfev: int) -> None:
+    least = np.empty(len(chosen))
+    least_pivots_kernel(plan.dtype.name)(fits.information, ~plan.fixed, least)
+    converged, ran_out = fits.status == Status.SUCCESS, fits.status == Status.MAXITER
+    unsure = (converged | ran_out) & ~(least > LEAST_PIVOT[plan.dtype.name])
+    diagonal = fits.information[:, [j * (j + 3) // 2 for j in range(plan.fixed.size)]]
+    exact = (EXACT * np.finfo(plan.dtype).eps) ** 2
+    unsure |= converged & (fits.chi2 <= exact * (fits.popt.astype(float) ** 2 * diagonal).sum(axis=1))
+    which = np.flatnonzero(unsure | (ran_out & (fits.nfev < max_nfev)))
+    if not which.size:
+        return
+    p = fits.popt[which].astype(float)
+    lower, upper = _bounds(plan, chosen[which], fits.popt[which])
+    jacobians = Jacobians(sets, plan, chosen[which])
+    nfev, status = fits.nfev[which], fits.status[which]
+    ftol = max(plan.ftol, 4 * EPSILON)
+    factor, inverse, chi2, ended = improve(jacobians, p, lower, upper, nfev, ftol, max_nfev)
+    if max_nfev:
+        status = np.where(ended, Status.SUCCESS, Status.MAXITER)
+    inverse[vanishing(jacobians, plan, p, factor, chi2, inverse)] = np.inf
+    undetermined = np.isinf(inverse).any(axis=(1, 2))
+    status = np.where(undetermined, Status.UNDETERMINED, status)
+    fits.popt[which], fits.nfev[which], fits.chi2[which], fits.status[which] = p, nfev, chi2, status
+    rows, columns = np.triu_indices(p.shape[1])
+    fits.information[which], fits.is_inverse[which] = inverse[:, rows, columns], True
+
+
+def _bounds(plan: Plan, chosen: np.ndarray, popt: np.ndarray) -> list[np.ndarray]:
+    """Lower and upper bounds of some fits, infinite where there are none."""
+    if not plan.bounded:
+        return [np.full(popt.shape, -np.inf), np.full(popt.shape, np.inf)]
+    return [bound.astype(float) for bound in box(plan, chosen, popt)]
+
+
+def look_again(sets: DataSets | RaggedSets, plan: Plan, chosen: np.ndarray, popt: np.ndarray):
+    """Return the inverse factors of Jacobians at `popt`, and chi-square, in double precision."""
+    jacobians = Jacobians(sets, plan, chosen)
+    with np.errstate(all="ignore"):
+        factor, chi2 = jacobians.of(np.arange(len(chosen)), np.ascontiguousarray(popt, float))
+        inverse, error = inverses(factor, ~plan.fixed, jacobians.rounding)
+    inverse[error > ACCURACY] = np.inf
+    return inverse, chi2
