@@ -7,6 +7,7 @@ normal matrix tells nothing in double precision, its Jacobian all that is needed
 import numpy as np
 
 from ..status import Status
+from .compile import ModelError
 from .covariance import least_pivots_kernel
 from .data import DataSets, RaggedSets
 from .pointwise import pointwise
@@ -57,7 +58,10 @@ class Jacobians:
         for first in range(0, m, self.points):
             last = min(first + self.points, m)
             out = np.empty((len(p), last - first, n + 1))
-            self.rows(self.x, data, p, self.f_scale, first, last, out, chi2)
+            try:
+                self.rows(self.x, data, p, self.f_scale, first, last, out, chi2)
+            except Exception as error:
+                raise ModelError from error
             factor = _triangle(np.concatenate([factor, out], axis=1))
         square = np.concatenate([factor, np.zeros((len(p), n, n + 1))], axis=1)[:, :n]  # also of few points
         return square, chi2
