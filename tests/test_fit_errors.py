@@ -7,10 +7,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.testing import assert_allclose, assert_array_equal
-from scipy.optimize import OptimizeWarning
 
-from nbadam import Model, Status, curve_fit, models
+from nbadam import Model, Status, curve_fit
 
 mp = pytest.importorskip("mpmath").mp.clone()
 mp.dps = 60

@@ -16,15 +16,15 @@ from .rows import rows_kernel
 
 EPSILON = float(np.finfo(float).eps)
 POINTS = 1 << 14  # factored at a time: their Jacobian takes a few MB
-ACCURACY = 1e-6  # relative error of a standard error; above it a parameter counts as undetermined
+ACCURACY = 1e-6  # relative error of a standard error; above it the parameters count as undetermined
 SINGULAR = 1e-2  # the same, above which a step is not worth trying
 SMALLEST_PART = 1e-6  # of a step: where less of it makes things worse, a fit ends
 # Least pivots of the normal matrix above which its inverse is accurate enough.  In single precision they
 # only tell which fits may be undetermined.
-LEAST_PIVOT = {"float64": 1e-7, "float32": 1e-4}
+LEAST_PIVOT = {"float64": 1e-5, "float32": 1e-4}
 ROUNDING = 4 * EPSILON  # relative error of a derivative
-DIFFERENCES = 1e-12  # for differences, which are less exact: with them standard errors are good to 1e-3
-EXACT = 1e4  # residuals of so many units of rounding count as none
+OF_DIFFERENCES = 1e-3, 1e-10  # the same for derivatives by differences
+EXACT = 100  # residuals of so many units of rounding count as none
 NONE = 10  # parameters of so few standard errors may be 0
 SPARE = 20  # evaluations that the kernel leaves for last steps, at most
 
@@ -48,7 +48,8 @@ class Jacobians:
         exact = pointwise(plan.model).derivatives != "differences"
         # Errors of the points' derivatives share out as a mean's do.
         self.n_points = np.maximum(block.points, 1)
-        self.rounding = (ROUNDING if exact else DIFFERENCES) / np.sqrt(self.n_points)
+        self.accuracy, rounding = (ACCURACY, ROUNDING) if exact else OF_DIFFERENCES
+        self.rounding = rounding / np.sqrt(self.n_points)
 
     def of(self, which: np.ndarray, p: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return factors R of the given fits at `p`, ``Q.T @ residuals`` as last column, and chi-square."""
@@ -119,22 +120,44 @@ def inverses(factor: np.ndarray, free: np.ndarray, rounding: np.ndarray) -> tupl
     return np.where(free[:, None] & free, inverse, 0), np.where(np.isnan(error), np.inf, error)
 
 
+def is_exact(plan: Plan, p, factor, chi2) -> np.ndarray:
+    """Tell where the residuals are nothing but rounding."""
+    terms = np.linalg.norm(p * np.linalg.norm(factor[..., :-1], axis=1), axis=1)
+    return chi2 <= (EXACT * np.finfo(plan.dtype).eps * terms) ** 2
+
+
 def vanishing(jacobians: Jacobians, plan: Plan, p, factor, chi2, inverse) -> np.ndarray:
     """Tell where parameters are determined only by terms of the model that rounding does not tell from 0.
 
     The rate of a decay whose amplitude is 1e-16 of the data, for example: of constant data.
     """
-    sizes = np.linalg.norm(factor[..., :-1], axis=1)
-    scatter = np.maximum(np.finfo(plan.dtype).eps * np.linalg.norm(p * sizes, axis=1), np.sqrt(chi2))
-    error = scatter[:, None] / np.sqrt(jacobians.n_points)[:, None] * np.linalg.norm(inverse, axis=2)
-    is_exact = chi2 <= (EXACT * np.finfo(plan.dtype).eps * np.linalg.norm(p * sizes, axis=1)) ** 2
-    none = is_exact[:, None] & (np.abs(p) <= NONE * error) & (p != 0) & ~plan.fixed
+    terms = np.linalg.norm(p * np.linalg.norm(factor[..., :-1], axis=1), axis=1)
+    scatter = np.maximum(np.finfo(plan.dtype).eps * terms, np.sqrt(chi2)) / np.sqrt(jacobians.n_points)
+    insignificant = np.abs(p) <= NONE * scatter[:, None] * np.linalg.norm(inverse, axis=2)
+    none = is_exact(plan, p, factor, chi2)[:, None] & insignificant & (p != 0) & ~plan.fixed
     which = np.flatnonzero(none.any(axis=1))
     found = np.zeros(len(p), bool)
     if which.size:
         without, value = jacobians.of(which, np.where(none, 0, p)[which])
         error = inverses(without, ~plan.fixed, jacobians.rounding[which])[1]
-        found[which] = np.isfinite(value) & (error > ACCURACY)
+        found[which] = np.isfinite(value) & (error > jacobians.accuracy)
+    return found
+
+
+def shaky(jacobians: Jacobians, plan: Plan, p, factor, chi2, inverse) -> np.ndarray:
+    """Tell where standard errors depend on the rounding of the model.
+
+    They are computed again for parameters that differ by some units of rounding: a phase in radians since
+    1970, for example, has few digits left.
+    """
+    others = np.flatnonzero(~is_exact(plan, p, factor, chi2))
+    found = np.zeros(len(p), bool)
+    for change in (4 * EPSILON, -4 * EPSILON):
+        again, value = jacobians.of(others, p[others] * (1 + change))
+        other = inverses(again, ~plan.fixed, jacobians.rounding[others])[0]
+        ratio = np.linalg.norm(other, axis=2) / np.linalg.norm(inverse[others], axis=2)
+        ratio *= np.sqrt(value / chi2[others])[:, None]
+        found[others] |= (np.abs(ratio - 1) > 0.5 * jacobians.accuracy)[:, ~plan.fixed].any(axis=1)
     return found
 
 
@@ -167,7 +190,7 @@ def improve(jacobians: Jacobians, p, lower, upper, nfev, ftol: float, max_nfev: 
         goes_on = ~ended[at_work] & (nfev[at_work] < max_nfev) & (part[at_work] > SMALLEST_PART)
         at_work, step, reduction = at_work[goes_on], step[goes_on], reduction[goes_on]
         if not at_work.size:
-            inverse[error > ACCURACY] = np.inf
+            inverse[error > jacobians.accuracy] = np.inf
             return factor, inverse, chi2, ended
         trial = np.clip(p[at_work] + part[at_work, None] * step, lower[at_work], upper[at_work])
         new_factor, new_chi2 = jacobians.of(at_work, trial)
@@ -227,7 +250,8 @@ def _finish(sets: DataSets | RaggedSets, plan: Plan, chosen: np.ndarray, fits: F
     factor, inverse, chi2, ended = improve(jacobians, p, lower, upper, nfev, ftol, max_nfev)
     if max_nfev:
         status = np.where(ended, Status.SUCCESS, Status.MAXITER)
-    inverse[vanishing(jacobians, plan, p, factor, chi2, inverse)] = np.inf
+    found = jacobians, plan, p, factor, chi2, inverse
+    inverse[vanishing(*found) | shaky(*found)] = np.inf
     undetermined = np.isinf(inverse).any(axis=(1, 2))
     status = np.where(undetermined, Status.UNDETERMINED, status)
     fits.popt[which], fits.nfev[which], fits.chi2[which], fits.status[which] = p, nfev, chi2, status
@@ -248,5 +272,5 @@ def look_again(sets: DataSets | RaggedSets, plan: Plan, chosen: np.ndarray, popt
     with np.errstate(all="ignore"):
         factor, chi2 = jacobians.of(np.arange(len(chosen)), np.ascontiguousarray(popt, float))
         inverse, error = inverses(factor, ~plan.fixed, jacobians.rounding)
-    inverse[error > ACCURACY] = np.inf
+    inverse[error > jacobians.accuracy] = np.inf
     return inverse, chi2
