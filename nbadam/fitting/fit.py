@@ -17,6 +17,7 @@ from .batch import fit_all
 from .data import CorrelatedSet
 from .elementwise import check_elementwise
 from .losses import parse_loss
+from .model import Model
 from .parameters import check_tied, parse_bounds, parse_fixed, parse_start
 from .parsing import parse_data
 from .pointwise import pointwise
@@ -283,6 +284,7 @@ def curve_fit(
         _data=sets,
         _plan=plan,
         _ties=ties,
+        _advice=_advice(model) if p0 is None and model.guess is not None else {},
     )
     if isinstance(error, KeyboardInterrupt):
         error.result = result  # type: ignore[attr-defined]
@@ -293,6 +295,13 @@ def curve_fit(
     else:
         _warn(result, method)
     return result
+
+
+def _advice(model: Model) -> dict[Status, str]:
+    """Return what to say of fits that start at the model's own guess."""
+    hint = getattr(model, "hint", "")
+    where = f"The model is not finite at its own guess, as no `p0` is given. {hint}".rstrip()
+    return {Status.NONFINITE: where} | ({Status.UNDETERMINED: hint} if hint else {})
 
 
 def _check_single(result: FitResult, is_sampled: bool) -> None:

@@ -140,6 +140,10 @@ class Model:
             return function_of(self.formula, self.variables, self.parameters)
         return as_function("formula", self._given)  # type: ignore[arg-type]
 
+    def __getstate__(self):
+        """Return the state for a copy, which does not belong to the fit of this one."""
+        return vars(self) | {"identity": None, "ways": None}
+
     def __repr__(self) -> str:
         """Show formula or function, parameters and variables."""
         what = self.name if self.formula is None else repr(self.formula)

@@ -1,6 +1,7 @@
 """The arguments that say something of each parameter: starts, bounds, and which of them are not fitted."""
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
 
@@ -198,7 +199,13 @@ def _feasible(lower, upper, n: int) -> np.ndarray:
     return np.where(low & high, centre, np.where(low, lower + 1, np.where(high, upper - 1, 1.0)))
 
 
-def _guesses(guess: Callable, sets, chosen: np.ndarray, n: int) -> np.ndarray:
+def _guesses(guess: Any, sets, chosen: np.ndarray, n: int) -> np.ndarray:
+    if hasattr(guess, "of_all"):  # compiled, for all data sets at once
+        block = sets.block(chosen, np.float64)
+        k = 1 + block.weighted
+        used = block.data[:, 1] > 0 if block.weighted else np.ones(block.data[:, 0].shape, bool)
+        x = block.data[:, k:] if block.own_x else block.x[None, : guess.variables]
+        return guess.of_all(x, block.data[:, 0], used)
     starts = np.full((len(chosen), n), np.nan)
     with user_code():
         for k, i in enumerate(chosen):

@@ -86,6 +86,7 @@ class FitResult:
     _data: Any
     _plan: Any
     _ties: Any
+    _advice: dict[Status, str]  # in place of the general one
     _pcov: np.ndarray | None = None
 
     def __repr__(self) -> str:
@@ -161,7 +162,7 @@ class FitResult:
         if chosen.chi2.ndim:
             return report.counted(chosen)
         status = Status(int(chosen.status))
-        return f"{status.message} {ADVICE.get(status, '')}".rstrip()
+        return f"{status.message} {(ADVICE | self._advice).get(status, '')}".rstrip()
 
     @property
     def pcov(self) -> np.ndarray:

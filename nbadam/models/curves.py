@@ -6,10 +6,10 @@ from math import pi, sqrt
 import numpy as np
 from numba.extending import register_jitable
 
-from ..fitting.model import Model
 from ..vector_math import cos, exp, log, sin
 from . import guesses
 from .faddeeva import faddeeva
+from .shipped import ShippedModel
 
 # Exact in both precisions; as float32 they leave the precision of the others alone, which literals do not.
 ZERO, HALF, ONE, TWO = map(np.float32, (0.0, 0.5, 1.0, 2.0))
@@ -33,11 +33,12 @@ def gaussian_jacobian(x, amplitude, center, sigma, offset):
     return e, slope, slope * z, ONE
 
 
-GAUSSIAN = Model(
+GAUSSIAN = ShippedModel(
+    "GAUSSIAN",
     gaussian,
     jacobian=gaussian_jacobian,
-    guess=guesses.guess_of(
-        guesses.searched(lambda x, p: gaussian(x, 1.0, p[0], p[1], 0.0), guesses.peak_candidates)
+    guess=guesses.Guess(
+        guesses.searched(lambda x, p: gaussian(x, 1.0, p[0], p[1], 0.0), guesses.peak_candidates), 4
     ),
     doc="""Gaussian peak, ``amplitude * exp(-((x - center) / sigma)**2 / 2) + offset``.
 
@@ -60,11 +61,12 @@ def lorentzian_jacobian(x, amplitude, center, gamma, offset):
     return e, slope, slope * z, ONE
 
 
-LORENTZIAN = Model(
+LORENTZIAN = ShippedModel(
+    "LORENTZIAN",
     lorentzian,
     jacobian=lorentzian_jacobian,
-    guess=guesses.guess_of(
-        guesses.searched(lambda x, p: lorentzian(x, 1.0, p[0], p[1], 0.0), guesses.peak_candidates)
+    guess=guesses.Guess(
+        guesses.searched(lambda x, p: lorentzian(x, 1.0, p[0], p[1], 0.0), guesses.peak_candidates), 4
     ),
     doc="""Lorentzian peak, ``amplitude / (1 + ((x - center) / gamma)**2) + offset``.
 
@@ -105,10 +107,11 @@ def voigt_guess(x, y):
 
 gaussian_search = guesses.searched(lambda x, p: gaussian(x, 1.0, p[0], p[1], 0.0), guesses.peak_candidates)
 
-VOIGT = Model(
+VOIGT = ShippedModel(
+    "VOIGT",
     voigt,
     jacobian=voigt_jacobian,
-    guess=guesses.guess_of(voigt_guess),
+    guess=guesses.Guess(voigt_guess, 5),
     doc="""Voigt's profile: a Gaussian convolved with a Lorentzian, times `area`, plus `offset`.
 
 ``area * Re(w(z)) / (sigma * sqrt(2 pi)) + offset`` with ``z = (x - center + i gamma) / (sigma sqrt(2))``
@@ -133,16 +136,18 @@ def gaussian_2d_jacobian(x, amplitude, center_x, center_y, sigma_x, sigma_y, off
     return e, along_x, along_y, along_x * u, along_y * v, ONE
 
 
-GAUSSIAN_2D = Model(
+GAUSSIAN_2D = ShippedModel(
+    "GAUSSIAN_2D",
     gaussian_2d,
     variables=("x", "y"),
     jacobian=gaussian_2d_jacobian,
-    guess=guesses.guess_of(
+    guess=guesses.Guess(
         guesses.searched(
             lambda x, p: gaussian_2d(x, 1.0, p[0], p[1], p[2], p[3], 0.0),
             guesses.image_candidates,
             variables=2,
         ),
+        6,
         variables=2,
     ),
     doc="""Gaussian spot with axes along x and y, ``amplitude * exp(-(u**2 + v**2) / 2) + offset``.
@@ -176,10 +181,12 @@ exponential_search = guesses.searched(
     lambda x, p: exponential(x - p[1], 1.0, p[0], 0.0), guesses.rate_candidates
 )
 
-EXPONENTIAL = Model(
+EXPONENTIAL = ShippedModel(
+    "EXPONENTIAL",
     exponential,
     jacobian=exponential_jacobian,
-    guess=guesses.guess_of(exponential_guess),
+    guess=guesses.Guess(exponential_guess, 3),
+    hint="`amplitude` is the height at x = 0: count x from its first value, as `x - x.min()`.",
     doc="""Exponential decay, ``amplitude * exp(-rate * x) + offset``.
 
 `amplitude` is the height over the offset at x = 0 (units of y); `rate` (1 / units of x) is negative for
@@ -198,10 +205,12 @@ def double_exponential_jacobian(x, amplitude_1, rate_1, amplitude_2, rate_2, off
     return e_1, -amplitude_1 * x * e_1, e_2, -amplitude_2 * x * e_2, ONE
 
 
-DOUBLE_EXPONENTIAL = Model(
+DOUBLE_EXPONENTIAL = ShippedModel(
+    "DOUBLE_EXPONENTIAL",
     double_exponential,
     jacobian=double_exponential_jacobian,
-    guess=guesses.guess_of(guesses.two_rates),
+    guess=guesses.Guess(guesses.two_rates, 5),
+    hint="The amplitudes are the heights at x = 0: count x from its first value, as `x - x.min()`.",
     doc="""Two decays, ``amplitude_1 * exp(-rate_1 * x) + amplitude_2 * exp(-rate_2 * x) + offset``.
 
 Units as of `EXPONENTIAL`.  The guess has the faster one first.""",
@@ -225,14 +234,17 @@ def stretched_exponential_jacobian(x, amplitude, tau, beta, offset):
     return e, by_tau, by_beta, ONE
 
 
-STRETCHED_EXPONENTIAL = Model(
+STRETCHED_EXPONENTIAL = ShippedModel(
+    "STRETCHED_EXPONENTIAL",
     stretched_exponential,
     jacobian=stretched_exponential_jacobian,
-    guess=guesses.guess_of(
+    guess=guesses.Guess(
         guesses.searched(
             lambda x, p: stretched_exponential(x, 1.0, p[0], p[1], 0.0), guesses.stretched_candidates
-        )
+        ),
+        4,
     ),
+    hint="x must be >= 0: count it from the start of the decay.",
     doc="""Stretched exponential (Kohlrausch), ``amplitude * exp(-(x / tau)**beta) + offset``, for x >= 0.
 
 `amplitude` is the height over the offset at x = 0 (units of y), `tau` a time (units of x, positive),
@@ -266,10 +278,12 @@ dose_response_search = guesses.searched(
     lambda x, p: dose_response(x, 0.0, 1.0, p[0], p[1]), guesses.dose_candidates
 )
 
-DOSE_RESPONSE = Model(
+DOSE_RESPONSE = ShippedModel(
+    "DOSE_RESPONSE",
     dose_response,
     jacobian=dose_response_jacobian,
-    guess=guesses.guess_of(dose_response_guess),
+    guess=guesses.Guess(dose_response_guess, 4),
+    hint="x must be doses >= 0, not their logarithms.",
     doc="""Dose-response curve (4PL), ``bottom + (top - bottom) / (1 + (x / ec50)**-hill)``.
 
 For doses x >= 0.  `bottom` is the response to no dose and `top` that to a saturating one (units of y;
@@ -300,10 +314,12 @@ power_law_search = guesses.searched(
     lambda x, p: power_law(x / p[1], 1.0, p[0]), guesses.exponent_candidates, offset=False
 )
 
-POWER_LAW = Model(
+POWER_LAW = ShippedModel(
+    "POWER_LAW",
     power_law,
     jacobian=power_law_jacobian,
-    guess=guesses.guess_of(power_law_guess),
+    guess=guesses.Guess(power_law_guess, 2),
+    hint="x must be > 0.",
     doc="""Power law, ``amplitude * x**exponent``, for x > 0 (x >= 0 if the exponent is positive).
 
 `amplitude` is the value at x = 1 (units of y), `exponent` has no unit.  Where x is far from 1 the two are
@@ -322,14 +338,17 @@ def michaelis_menten_jacobian(x, vmax, km):
     return share, -vmax * share / (km + x)
 
 
-MICHAELIS_MENTEN = Model(
+MICHAELIS_MENTEN = ShippedModel(
+    "MICHAELIS_MENTEN",
     michaelis_menten,
     jacobian=michaelis_menten_jacobian,
-    guess=guesses.guess_of(
+    guess=guesses.Guess(
         guesses.searched(
             lambda x, p: michaelis_menten(x, 1.0, p[0]), guesses.michaelis_candidates, offset=False
-        )
+        ),
+        2,
     ),
+    hint="x must be concentrations >= 0.",
     doc="""Michaelis-Menten kinetics, ``vmax * x / (km + x)``, for concentrations x >= 0.
 
 `vmax` is the limiting rate (units of y), `km` the concentration at half of it (units of x).""",
@@ -351,10 +370,11 @@ def sine_jacobian(x, amplitude, frequency, phase, offset):
     return sin(angle), slope * x, slope, ONE
 
 
-SINE = Model(
+SINE = ShippedModel(
+    "SINE",
     sine,
     jacobian=sine_jacobian,
-    guess=guesses.guess_of(guesses.sine_guess),
+    guess=guesses.Guess(guesses.sine_guess, 4),
     doc="""Sine, ``amplitude * sin(frequency * x + phase) + offset``.
 
 `amplitude` and `offset` have the units of y, `frequency` is the angular one (radians per unit of x, 2 pi

@@ -6,7 +6,6 @@ the grid with the least sum of squares.
 """
 
 from collections.abc import Callable
-from functools import cache
 from math import atan2, exp, inf, log, pi, sqrt
 
 import numpy as np
@@ -16,26 +15,102 @@ from numba.extending import register_jitable
 from .._jit import compile_kernel
 from ..vector_math import cos, sin
 
+LANES = 8  # sums side by side
+WHOLE = 8  # multiples of the lowest frequency up to one period in the extent
+PEAKS = 10  # of the periodogram that are looked at
 _plain = register_jitable(error_model="numpy")
 
 
-def guess_of(kernel: Callable, variables: int = 1) -> Callable:
-    """Compile ``kernel(x, y)`` when it is first called, and give it arrays as it wants them, x in order."""
-    double = types.float64
-    x_type = types.Array(double, variables if variables == 1 else 2, "C", readonly=True)
-    y_type, returned = types.Array(double, 1, "C", readonly=True), types.Array(double, 1, "C")
+@_plain
+def first_row(x):
+    """Return the only variable."""
+    return x[0]
 
-    @cache
-    def compiled():
-        return compile_kernel(kernel, returned(x_type, y_type), name=kernel.__name__, mode="nogil")
 
-    def guess(x, y):
-        if variables == 1 and (x[1:] < x[:-1]).any():
-            order = np.argsort(x, kind="stable")
-            x, y = x[order], y[order]
-        return compiled()(np.ascontiguousarray(x, np.float64), np.ascontiguousarray(y, np.float64))
+@_plain
+def all_rows(x):
+    """Return all variables."""
+    return x
 
-    return guess
+
+class Guess:
+    """Where to start, from the data: compiled when first called, for one data set or a block of them.
+
+    Parameters
+    ----------
+    kernel : function
+        ``kernel(x, y)`` of one data set without points that are left out, for Numba to compile; a single
+        variable comes in order, several as the rows of `x`.
+    n : int
+        Numbers that it returns.
+    variables : int
+    """
+
+    def __init__(self, kernel: Callable, n: int, variables: int = 1) -> None:
+        self._function, self._n, self.variables = _plain(kernel), n, variables
+        self._name = f"guess_{kernel.__name__}_{n}"
+        self._kernel: Callable | None = None
+
+    def __call__(self, x, y) -> np.ndarray:
+        """Guess for one data set, `x` of shape (m,) or (n_variables, m)."""
+        x, y = np.asarray(x, float), np.asarray(y, float)
+        return self.of_all(x.reshape(1, self.variables, -1), y[None], np.ones((1, y.size), bool))[0]
+
+    def of_all(self, x: np.ndarray, y: np.ndarray, used: np.ndarray) -> np.ndarray:
+        """Guess for each of many data sets.
+
+        Parameters
+        ----------
+        x : ndarray, shape (1, n_variables, m) or (fits, n_variables, m)
+        y, used : ndarray, shape (fits, m)
+            The data, and False for points that are left out.
+
+        Returns
+        -------
+        ndarray, shape (fits, n)
+            NaN where a data set has no points.
+        """
+        if self.variables == 1 and (x[..., 1:] < x[..., :-1]).any():
+            order = np.argsort(x[:, 0], axis=1, kind="stable")
+            x = np.take_along_axis(x, order[:, None], axis=2)
+            order = np.broadcast_to(order, y.shape)
+            y, used = np.take_along_axis(y, order, axis=1), np.take_along_axis(used, order, axis=1)
+        found = np.full((len(y), self._n), np.nan)
+        if self._kernel is None:
+            self._kernel = self._compiled()
+        with np.errstate(all="ignore"):  # matters where Numba is disabled
+            self._kernel(*(np.ascontiguousarray(part) for part in (x, y, used)), found)
+        return found
+
+    def _compiled(self) -> Callable:
+        function, variables = self._function, self.variables
+        points = first_row if variables == 1 else all_rows
+
+        def of_all(x, y, used, found):
+            for f in range(y.shape[0]):
+                count = 0
+                for i in range(y.shape[1]):
+                    count += used[f, i]
+                if count == 0:
+                    continue
+                kept, values = np.empty((variables, count)), np.empty(count)
+                own = f if x.shape[0] > 1 else 0
+                at = 0
+                for i in range(y.shape[1]):
+                    if used[f, i]:
+                        values[at] = y[f, i]
+                        for v in range(variables):
+                            kept[v, at] = x[own, v, i]
+                        at += 1
+                guess = function(points(kept), values)
+                for j in range(found.shape[1]):
+                    found[f, j] = guess[j]
+
+        real = types.float64
+        stack, table = types.Array(real, 3, "C", readonly=True), types.Array(real, 2, "C", readonly=True)
+        used = types.Array(types.boolean, 2, "C", readonly=True)
+        signature = types.void(stack, table, used, types.Array(real, 2, "C"))
+        return compile_kernel(of_all, signature, name=self._name, mode="nogil")
 
 
 @_plain
@@ -76,17 +151,34 @@ def smallest_positive(x):
 
 @_plain
 def regression(b, y, offset):
-    """Return best amplitude and offset (or 0) of ``amplitude * b + offset``, and sum of squares."""
-    mean_b = b.mean() if offset else 0.0
-    mean_y = y.mean() if offset else 0.0
-    bb = by = yy = 0.0
-    for i in range(y.size):
-        db, dy = b[i] - mean_b, y[i] - mean_y
-        bb += db * db
-        by += db * dy
-        yy += dy * dy
-    amplitude = by / bb if bb > 0 else 0.0
-    return amplitude, mean_y - amplitude * mean_b, yy - amplitude * by
+    """Return best amplitude and offset (or 0) of ``amplitude * b + offset``, and sum of squares.
+
+    Parameters
+    ----------
+    b, y : arrays of shape (m,)
+        `y` less its mean, if there is an offset.
+    """
+    sums = np.zeros((3, LANES))  # side by side: one sum would wait for each of its additions
+    whole = y.size // LANES * LANES
+    for i in range(0, whole, LANES):
+        for lane in range(LANES):
+            value = b[i + lane]
+            sums[0, lane] += value
+            sums[1, lane] += value * value
+            sums[2, lane] += value * y[i + lane]
+    for i in range(whole, y.size):
+        sums[0, 0] += b[i]
+        sums[1, 0] += b[i] * b[i]
+        sums[2, 0] += b[i] * y[i]
+    total = square = by = 0.0
+    for lane in range(LANES):
+        total += sums[0, lane]
+        square += sums[1, lane]
+        by += sums[2, lane]
+    mean = total / y.size if offset else 0.0
+    bb = square - mean * total
+    amplitude = by / bb if bb > 1e-13 * square else 0.0
+    return amplitude, -amplitude * mean, -amplitude * by
 
 
 @_plain
@@ -138,18 +230,20 @@ def searched(shape: Callable, candidates: Callable, *, offset: bool = True, vari
         for j in range(n):
             found[1 + j] = rows[0, j]
         b = np.empty(y.size)
+        centre = y.mean() if offset else 0.0
+        rest = y - centre
         least = inf
         for k in range(rows.shape[0]):
             for i in range(y.size):
                 b[i] = shape(at(x, i), rows[k])
-            amplitude, constant, squares = regression(b, y, offset)
+            amplitude, constant, squares = regression(b, rest, offset)
             if squares < least:
                 least = squares
                 found[0] = amplitude
                 for j in range(n):  # an assignment of slices takes Numba seconds to compile
                     found[1 + j] = rows[k, j]
                 if offset:
-                    found[n + 1] = constant
+                    found[n + 1] = centre + constant
         return found
 
     return _plain(search)
@@ -288,23 +382,97 @@ def exponent_candidates(x, y):
 # --- Sine -----------------------------------------------------------------------------------------
 
 
-def sine_guess(x, y):
-    """Guess from a periodogram: frequencies up to that of the typical distance of two points."""
-    low, span, step = spacing(x)
-    found = np.array([0.0, pi / span, 0.0, y.mean()])
+@_plain
+def transform(re, im):
+    """Fourier transform in place of a power of 2 of numbers (Cooley and Tukey)."""
+    n = re.size
+    j = 0
+    for i in range(1, n):  # in the order of reversed bits
+        bit = n >> 1
+        while j & bit:
+            j ^= bit
+            bit >>= 1
+        j |= bit
+        if i < j:
+            re[i], re[j] = re[j], re[i]
+            im[i], im[j] = im[j], im[i]
+    length = 2
+    while length <= n:
+        half = length // 2
+        for k in range(half):
+            angle = -2 * pi * k / length
+            c, s = cos(angle), sin(angle)
+            for i in range(k, n, length):
+                a, b = re[i + half] * c - im[i + half] * s, re[i + half] * s + im[i + half] * c
+                re[i + half], im[i + half] = re[i] - a, im[i] - b
+                re[i] += a
+                im[i] += b
+        length *= 2
+
+
+@_plain
+def powers(x, y, count):
+    """Return the periodogram for multiples of an eighth of the frequency of the extent.
+
+    Points between those of a grid are shared between its neighbours.
+    """
+    low, span, _ = spacing(x)
+    size = 8
+    while size < 4 * (count + 1):  # at the highest frequency a period has four grid points
+        size *= 2
+    re, im = np.zeros(size + 1), np.zeros(size)
+    mean = y.mean()
+    for i in range(y.size):
+        place = (x[i] - low) / span * (size / 8)
+        k = int(place)
+        re[k] += (1 - (place - k)) * (y[i] - mean)
+        re[k + 1] += (place - k) * (y[i] - mean)
+    transform(re[:size], im)
+    found = np.zeros(count + 2)
+    for k in range(count + 1):
+        found[k] = re[k] * re[k] + im[k] * im[k]
+    return found
+
+
+@_plain
+def with_frequency(x, y, frequency, found, least):
+    """Put the best sine of a frequency into `found` if its sum of squares is less; return the least."""
+    low = x.min()
     a, b = np.empty(y.size), np.empty(y.size)
+    for i in range(y.size):
+        angle = frequency * (x[i] - low)
+        a[i], b[i] = sin(angle), cos(angle)
+    along_sin, along_cos, offset, squares = regression_2(a, b, y)
+    if not squares < least:
+        return least
+    phase = atan2(along_cos, along_sin) - frequency * low
+    found[0], found[1] = sqrt(along_sin**2 + along_cos**2), frequency
+    found[2], found[3] = phase - 2 * pi * round(phase / (2 * pi)), offset
+    return squares
+
+
+def sine_guess(x, y):
+    """Guess from a periodogram: frequencies up to that of the typical distance of two points.
+
+    Its time grows as ``m * log(m)``: only frequencies of less than a period, and those around the
+    highest powers, are compared by regression.
+    """
+    _, span, step = spacing(x)
+    found = np.array([0.0, pi / span, 0.0, y.mean()])
+    unit, count = pi / (4 * span), min(4 * y.size - 1, int(4.08 * span / step))
+    power = powers(x, y, count)
     least = inf
-    for k in range(1, 4 * y.size):
-        frequency = k * pi / (4 * span)
-        if frequency > 1.02 * pi / step:
+    for k in range(1, min(count, WHOLE) + 1):
+        least = with_frequency(x, y, k * unit, found, least)
+    for _ in range(PEAKS):
+        best = 0
+        for k in range(WHOLE + 1, count + 1):
+            is_peak = power[k] >= power[k - 1] and power[k] >= power[k + 1]
+            if is_peak and (best == 0 or power[k] > power[best]):
+                best = k
+        if best == 0 or not power[best] > 0:
             break
-        for i in range(y.size):
-            angle = frequency * (x[i] - low)
-            a[i], b[i] = sin(angle), cos(angle)
-        along_sin, along_cos, offset, squares = regression_2(a, b, y)
-        if squares < least:
-            least = squares
-            phase = atan2(along_cos, along_sin) - frequency * low
-            found[0], found[1] = sqrt(along_sin**2 + along_cos**2), frequency
-            found[2], found[3] = phase - 2 * pi * round(phase / (2 * pi)), offset
+        for k in range(best - 1, min(best + 1, count) + 1):
+            least = with_frequency(x, y, k * unit, found, least)
+        power[best] = -1.0
     return found
