@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -212,13 +213,19 @@ def test_an_error_that_cannot_be_sent_comes_as_another():
     assert str(result.results[0].error) == "Unsendable: of its own kind"
 
 
-def test_a_worker_that_is_killed_takes_no_finished_run_with_it():
+def test_a_worker_that_is_killed_takes_no_finished_run_with_it(tmp_path):
     def deadly(x, depth):
         if x[0] > 2 and multiprocessing.current_process().name != "MainProcess":
+            while not (tmp_path / "ended").exists():
+                time.sleep(0.01)
             os._exit(1)
         return bumpy_in_python(x, depth)
 
-    result = fit(deadly, x0s=[[0.1, 0.1], [3.0, 0.0], [0.2, 0.1]], n_starts=None, workers=2)
+    def tell(k, result):
+        (tmp_path / "ended").touch()
+
+    starts = [[0.1, 0.1], [3.0, 0.0], [0.2, 0.1]]
+    result = fit(deadly, x0s=starts, n_starts=None, workers=2, callback=tell)
     assert result.results[0].success and result.index == 0
     assert not result.results[1].success and "a worker process ended" in result.results[1].message
 
