@@ -205,6 +205,7 @@ def _over_points(text: Text, model: Pointwise) -> list[str]:
     return [
         *(f"p{i} = S[{rows['trial'] + i}]" for i in range(shape.parameters)),
         *(f"q{i} = {expression}" for i, expression in enumerate(model.invariant)),
+        *_limits(shape, model, lambda name, i: f"S[{rows[name] + i}]"),
         "c = T(1.0) / (f_scale * f_scale)",
         "if begin == 0:",
         f"    for i in range({shape.sums}):",
@@ -257,6 +258,7 @@ def _points(text: Text, model: Pointwise, count: int) -> list[str]:
             ]
     body = text.load(p="trial")
     body += [f"q{i} = {text.at('invariant', i)}" for i in range(shape.invariants)]
+    body += _limits(shape, model, text.at)
     for u in range(count):
         body += [_numbered(line, u) for line in _point(text, model, u, count)]
     for name, i, a, b in _products(shape):
@@ -265,6 +267,18 @@ def _points(text: Text, model: Pointwise, count: int) -> list[str]:
             total = f"muladd({_numbered(a, u)}, {_numbered(b, u)}, {total})"
         body.append(f"{text.at(name, i)} = {total}")
     return lines + text.lanes(body)
+
+
+def _limits(shape: Shape, model: Pointwise, at) -> list[str]:
+    """Assign the bounds to ``low0, high0, ...``: differences must not step across them."""
+    if model.derivatives != "differences":
+        return []
+    ends = [("low", "lower", "-np.inf"), ("high", "upper", "np.inf")]
+    return [
+        f"{end}{i} = {at(row, i) if shape.bounded else infinity}"
+        for end, row, infinity in ends
+        for i in range(shape.parameters)
+    ]
 
 
 def _numbered(text: str, u: int) -> str:

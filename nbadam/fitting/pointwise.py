@@ -11,6 +11,7 @@ from numba.extending import is_jitted, register_jitable
 
 from .._fingerprint import mentioned
 from . import functions, scalars
+from .differences import differences
 from .formula import derive
 from .generate import Pointwise
 from .model import Model
@@ -46,8 +47,8 @@ def _candidates(model: Model) -> list[Pointwise]:
     if model.jacobian is not None:
         return [_given(x, n, known | {"jacobian": inlined(model.jacobian)})]
     if numba.config.DISABLE_JIT:
-        return [_differences(x, n, known)]
-    return [_exact(x, n, known), _exact_in_parts(x, n, known), _differences(x, n, known)]
+        return [_differences(len(model.variables), n, known)]
+    return [_exact(x, n, known), _exact_in_parts(x, n, known), _differences(len(model.variables), n, known)]
 
 
 def pointwise(model: Model) -> Pointwise:
@@ -92,17 +93,22 @@ def _exact_in_parts(x: str, n: int, known: dict[str, Any]) -> Pointwise:
     return Pointwise((), (*statements, "f = T(value_of(h0))"), known | ways, "exact")
 
 
-def _differences(x: str, n: int, known: dict[str, Any]) -> Pointwise:
-    parameters = [f"p{i}" for i in range(n)]
-    steps = [f"STEP * (abs(p{i}) if p{i} != T(0.0) else T(1.0))" for i in range(n)]
-    statements = [f"f = T(function({x}, {', '.join(parameters)}))"]
-    for i in range(n):
-        above, below = (
-            f"function({x}, {', '.join([*parameters[:i], f'p{i} {sign} q{i}', *parameters[i + 1 :]])})"
-            for sign in "+-"
-        )
-        statements += [f"g{i} = T(({above} - {below}) / ((p{i} + q{i}) - (p{i} - q{i})))"]
-    return Pointwise(tuple(steps), tuple(statements), known, "differences")
+def _differences(n_variables: int, n: int, known: dict[str, Any]) -> Pointwise:
+    def row(entries: list[str]) -> str:
+        return f"({', '.join(f'np.float64({entry})' for entry in entries)},)"
+
+    variables = [f"x{i}" for i in range(n_variables)]
+    x = f"np.float64({variables[0]})" if n_variables == 1 else row(variables)
+    low, high = (row([f"{end}{i}" for i in range(n)]) for end in ("low", "high"))
+    value, slopes = differences(known["function"], n)
+    statements = [
+        f"h0 = {row([f'p{i}' for i in range(n)])}",
+        f"h1 = value({x}, h0)",
+        "f = T(h1)",
+        f"h2 = slopes({x}, h0, h1, {low}, {high})",
+        *(f"g{i} = T(h2[{i}])" for i in range(n)),
+    ]
+    return Pointwise((), tuple(statements), {"value": value, "slopes": slopes}, "differences")
 
 
 def inlined(function: Callable, done: dict | None = None) -> Callable:

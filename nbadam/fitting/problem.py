@@ -118,11 +118,14 @@ class Problem:
     def fitted(self, start: np.ndarray, max_nfev: int, loss: Loss | None = None) -> Fits:
         """Run Levenberg-Marquardt from `start`, with another loss if one is given."""
         part = Fits.empty(start.shape[0], start.shape[1], start.dtype)
-        compiled = self._kernels if loss is None else self._kernels_of(loss)
-        compiled.fit(
-            *self._data, start, *self._box, self._tolerances, max_nfev, self._f_scale,
-            part.popt, part.information, part.chi2, part.nfev, part.status,
-        )  # fmt: skip
+        self._fit(part, slice(None), start, max_nfev, loss)
+        if self._box[0].size and (part.status == Status.NONFINITE).any():
+            inside = _inside(start, *self._box)
+            again = (part.status == Status.NONFINITE) & (inside != start).any(axis=1)
+            if again.any():
+                retried = part[again]
+                self._fit(retried, again, inside[again], max_nfev, loss)
+                part[again] = retried
         if is_called_off():
             part.clear(part.status == Status.NOT_RUN)
         part.n_points[:] = self.points
@@ -131,6 +134,16 @@ class Problem:
         failed = ~np.isin(part.status, (Status.SUCCESS, Status.MAXITER))
         part.clear(failed)
         return part
+
+    def _fit(self, part: Fits, which, start: np.ndarray, max_nfev: int, loss: Loss | None) -> None:
+        """Run Levenberg-Marquardt for some of the data sets."""
+        x, data = self._data
+        compiled = self._kernels if loss is None else self._kernels_of(loss)
+        compiled.fit(
+            x, data[which], start, *(bound[which] if bound.size else bound for bound in self._box),
+            self._tolerances, max_nfev, self._f_scale,
+            part.popt, part.information, part.chi2, part.nfev, part.status,
+        )  # fmt: skip
 
     def _underflow(self, chi2: np.ndarray) -> np.ndarray:
         """Tell where a chi-square is next to 0 for data so small that the model need not fit them."""
@@ -204,3 +217,17 @@ def box(plan: Plan, chosen: np.ndarray, p0: np.ndarray) -> tuple[np.ndarray, np.
         bounds[-1][:, plan.fixed] = p0[:, plan.fixed]
     np.clip(p0, *bounds, out=p0)
     return bounds[0], bounds[1]
+
+
+INSIDE = 1e-10  # least distance from a bound of the second start, as in scipy.optimize.least_squares
+
+
+def _inside(start: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """Move starts off their bounds, where a derivative may be infinite, as that of a root at 0."""
+    least = 4 * np.finfo(start.dtype).eps
+    with np.errstate(invalid="ignore"):  # of infinite bounds
+        half = (high - low) / 2
+    for bound, sign in ((low, 1), (high, -1)):
+        step = np.minimum(np.maximum(INSIDE, least * np.abs(bound)), half)
+        start = np.where(start == bound, bound + sign * step, start).astype(start.dtype)
+    return start
