@@ -125,8 +125,7 @@ def sign(x):
 
 
 def sign_copied(f, x, y):
-    z = f(x, y)
-    return z, lambda: where((z < 0) == (x < 0), sign(x) * sign(x), -sign(x) * sign(x)), None
+    return f(x, y), lambda: sign(x) * f(1.0, y), None
 
 
 def bell(x):

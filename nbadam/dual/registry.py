@@ -11,6 +11,7 @@ from .type import REAL, Dual, joined, packed, plain, unpacked
 
 KINDS = Dual, *REAL, types.Omitted
 REGISTERED: list[tuple[Callable, Callable]] = []  # pairs that the digest of a kernel includes
+RULES: list[tuple[Callable, tuple, int]] = []  # rules, the functions that follow each, and their arity
 
 
 def register(
@@ -96,6 +97,9 @@ def register_rule(
     is_lasting : bool
         Whether every process registers it.
     """
+
+    if is_lasting:
+        RULES.append((rule, functions, arity))
 
     def result(typingctx, function, args):
         return None if any(isinstance(args[k], Dual) for k in orders) else joined(*args)

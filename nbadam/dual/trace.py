@@ -121,10 +121,13 @@ def call(function: Callable, *arguments):
     cast = [number.cast(dtype).value for number, dtype in zip(numbers, signature.args, strict=True)]
     result = implementation(builder, cast)
     context.add_linking_libs(getattr(implementation, "libs", ()))
-    if isinstance(signature.return_type, types.UniTuple):
-        dtype, count = signature.return_type.dtype, signature.return_type.count
-        return tuple(Traced(traced.place, dtype, builder.extract_value(result, k)) for k in range(count))
-    return Traced(traced.place, signature.return_type, result)
+    kind = signature.return_type
+    if isinstance(kind, types.UniTuple):
+        parts = (builder.extract_value(result, k) for k in range(kind.count))
+        return tuple(Traced(traced.place, kind.dtype, part).cast(traced.dtype) for part in parts)
+    number = Traced(traced.place, kind, result)
+    is_real = isinstance(kind, types.Float) and isinstance(traced.dtype, types.Float)
+    return number.cast(traced.dtype) if is_real else number
 
 
 def where(condition, a, b):

@@ -102,7 +102,7 @@ def curve_fit(
         ``"adam"``: Adam [2]_ alone, `max_nfev` steps, which seldom reaches full precision and says so.
     jac : callable, optional
         ``jac(x, a, b, ...)``, compiled by Numba like `f`, that returns the tuple of the derivatives by the
-        parameters.  By default central differences.
+        parameters.  By default exact ones where Numba can derive them, else differences.
     loss : str or callable
         What to minimize: the sum over the points of ``f_scale**2 * rho(z)`` with
         ``z = ((y - f) / sigma / f_scale)**2``, in which `rho` is that of

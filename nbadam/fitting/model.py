@@ -47,7 +47,8 @@ class Model:
         Names of the independent variables.  By default ``("x",)``.
     jacobian : callable, optional
         ``jacobian(x, a, b, c)`` that returns the tuple of the derivatives by ``a``, ``b`` and ``c``,
-        compiled like the function.  Without it, that of a function is taken by differences.
+        compiled like the function.  Without it, it is exact where Numba can derive it, else taken by
+        differences.
     guess : callable, optional
         ``guess(x, y)`` in NumPy that returns where to start, an array of shape ``(n_params,)``, given
         one data set: `x` of shape ``(m,)``, or ``(n_variables, m)`` if there are several, and `y` of
