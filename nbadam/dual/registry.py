@@ -97,7 +97,6 @@ def register_rule(
     is_lasting : bool
         Whether every process registers it.
     """
-
     if is_lasting:
         RULES.append((rule, functions, arity))
 
