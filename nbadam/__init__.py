@@ -1,5 +1,12 @@
 """Stochastic gradient optimization for NumPy, SciPy and Numba."""
 
+# The first two have locks that forks hold, the last one registered first.  Ours must be registered after
+# them, or the import of a module would wait for a fork, and the fork for the import.
+import concurrent.futures.thread  # noqa: F401
+import logging  # noqa: F401
+import os
+import threading
+from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -116,12 +123,29 @@ _OPTIMIZERS = "Adadelta Adagrad Adam AdamW Adamax Ftrl Lion Nadam Optimizer RAda
 _HOMES |= dict.fromkeys(_OPTIMIZERS.split(), "optimizers")
 
 
+# Held by imports and by forks: a child that is forked while another thread imports a module would wait for
+# that thread, which does not exist in it, when it comes to import the module itself.
+_importing = threading.RLock()
+
+
+def _release_imports() -> None:
+    with suppress(RuntimeError):  # registered when the fork had begun
+        _importing.release()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_importing.acquire, after_in_parent=_release_imports, after_in_child=_release_imports
+    )
+
+
 def __getattr__(name: str):
-    if name in _MODULES:
-        return import_module(f".{name}", __name__)
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f".{_HOMES.get(name, 'methods')}", __name__), name)
+    with _importing:
+        if name in _MODULES:
+            return import_module(f".{name}", __name__)
+        return getattr(import_module(f".{_HOMES.get(name, 'methods')}", __name__), name)
 
 
 def __dir__() -> list[str]:

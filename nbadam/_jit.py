@@ -40,6 +40,7 @@ MODES: dict[str, dict[str, bool]] = {
 }
 
 _llvm_lock = getattr(llvm.ffi.lib, "_lock", nullcontext())
+_is_held = False
 
 
 def _hold_the_compiler() -> None:
@@ -47,11 +48,17 @@ def _hold_the_compiler() -> None:
 
     A child that is forked meanwhile would inherit locks that nobody in it will ever release.
     """
+    global _is_held
     global_compiler_lock.acquire()
     _llvm_lock.__enter__()
+    _is_held = True
 
 
 def _release_the_compiler() -> None:
+    global _is_held
+    if not _is_held:  # this module was imported by another thread while the fork had begun
+        return
+    _is_held = False
     try:
         _llvm_lock.__exit__(None, None, None)
     finally:

@@ -1,13 +1,13 @@
 """State and step: the one engine behind optimizer objects and SciPy methods."""
 
 from collections.abc import Sequence
-from functools import cached_property
 from math import inf
 
 import numpy as np
 
 from ._threads import parallel_is_safe
 from .kernels import dense_kernel, sum_squares_kernel
+from .lazy import lazy
 from .rules import Rule
 
 WIDTH = 16  # arrays served by one call of a wide kernel
@@ -87,7 +87,7 @@ class State:
             gs = self._filled(gs)
         kernel(gs, xs, self.columns, self.starts, t, hyper, clip, scales, decays)
 
-    @cached_property
+    @lazy
     def serial(self):
         """The kernel for arrays of less than `PARALLEL_SIZE` elements."""
         return dense_kernel(self.rule, self._dtype, self.width, "serial")  # looking it up costs 0.4 us

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
 from ..blocks import is_called_off
+from ..lazy import lazy
 from ..status import Status
 from . import adam, minibatch
 from .compile import LONG, kernels
@@ -157,7 +157,7 @@ class Problem:
             underflow[underflow] = (size > 0) & (size < np.sqrt(least) / limits.eps)
         return underflow
 
-    @cached_property
+    @lazy
     def _scale(self) -> np.ndarray:
         """Changes of each parameter that would move the model by the residuals, shape (fits, n)."""
         # Those of a sum of squares: where all points are outliers, robust losses are flat, and one fit in ten

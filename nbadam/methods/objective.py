@@ -1,12 +1,12 @@
 """The user's function behind one interface: value and gradient at a point, and their count."""
 
 from collections.abc import Callable
-from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
+from ..lazy import lazy
 from .differences import Differences, Perturbations
 from .evaluator import Evaluator, alone, of_batch, writes_gradient
 from .interrupts import Interrupts
@@ -64,7 +64,7 @@ class Objective:
         self.interrupts = Interrupts()
         self._evaluator: Evaluator | None = None
 
-    @cached_property
+    @lazy
     def in_place(self) -> bool:
         """Whether `fun` writes the gradient to its second argument, as only compiled functions may."""
         extra = len(self.args) + (len(self.minibatch.data) if self.minibatch else 0)

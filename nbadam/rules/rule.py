@@ -3,9 +3,10 @@
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 
 from numba.extending import register_jitable
+
+from ..lazy import lazy
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Rule:
         """Name that tells this rule from every other one in the same files."""
         return f"{self.update.__name__}_{self.scalars.__name__}"
 
-    @cached_property
+    @lazy
     def hyperparameters(self) -> dict[str, float]:
         """Names and defaults of the hyperparameters, in the order that `scalars` takes them."""
         parameters = inspect.signature(self.scalars).parameters.values()
