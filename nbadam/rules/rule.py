@@ -40,7 +40,7 @@ class Rule:
         parameters = inspect.signature(self.scalars).parameters.values()
         return {p.name: p.default for p in parameters if p.name != "t"}
 
-    @cached_property
+    @lazy
     def width(self) -> int:
         """Number of scalars of a step."""
         return len(self.scalars(1.0))
