@@ -54,6 +54,23 @@ if TYPE_CHECKING:
     from .sparse import IndexedSlices
     from .status import Status
 
+
+def _is_main_interpreter() -> bool:
+    for name in ("_interpreters", "_xxsubinterpreters"):  # from Python 3.13 on, and before
+        try:
+            interpreters = import_module(name)
+        except ImportError:
+            continue
+        return interpreters.get_current() == interpreters.get_main()
+    return True
+
+
+if not _is_main_interpreter():
+    raise ImportError(
+        "nbadam runs in the main interpreter only: Numba, which compiles its kernels, does not support "
+        "subinterpreters. Use a process instead."
+    )
+
 __version__ = "0.1.0"
 
 __all__ = [

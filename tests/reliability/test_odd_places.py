@@ -74,31 +74,21 @@ begun.wait()
     assert "Fatal" not in err and "Traceback" not in err
 
 
-def test_a_subinterpreter_is_refused_by_a_library_below(tmp_path):
-    """NumPy or Numba says so: nothing crashes, and the main interpreter works on."""
+def test_a_subinterpreter_is_refused(tmp_path):
     program = """
         import json
         try:
             import _xxsubinterpreters as interpreters
         except ModuleNotFoundError:
             import _interpreters as interpreters
-        interpreter = interpreters.create()
-        try:
-            error = interpreters.run_string(
-                interpreter, "import nbadam; import numpy; nbadam.Adam().apply_gradients([(numpy.ones(1),) * 2])"
-            )
-            refusal = getattr(error, "formatted", "") if error is not None else ""
-        except Exception as error:
-            refusal = str(error)
-        import numpy as np
+        lines = "try:", " import nbadam", "except ImportError as e:", " open('refusal', 'w').write(str(e))"
+        interpreters.run_string(interpreters.create(), chr(10).join(lines))
         import nbadam
-
-        x = np.linspace(1, 2, 20)
-        print(json.dumps({"refused": refusal, "popt": nbadam.curve_fit("a * x", x, 3 * x, p0=[1.0]).popt[0]}))
+        print(json.dumps({"refusal": open("refusal").read(), "imported": nbadam.__name__}))
     """
     facts = run(program, tmp_path)
-    assert facts["refused"]
-    assert facts["popt"] == pytest.approx(3.0)
+    assert facts["refusal"].startswith("nbadam runs in the main interpreter only")
+    assert facts["imported"] == "nbadam"
 
 
 def test_a_module_that_is_edited_and_reloaded(warm):
@@ -117,13 +107,7 @@ for factor in (1.0, 2.0, 4.0, 2.0):
     found.append(nbadam.curve_fit(edited.model, x, 4 * x, p0=[1.0]).popt[0])
 say(found=found)
 """
-    assert run(FIT + program, warm, PYTHONPATH=None if False else _paths(warm))["found"] == [4, 2, 1, 2]
-
-
-def _paths(folder) -> str:
-    from subprocesses import PACKAGE
-
-    return ":".join(map(str, [PACKAGE.parent, folder, *[p for p in sys.path if p.endswith("tests")]]))
+    assert run(FIT + program, warm)["found"] == pytest.approx([4, 2, 1, 2])
 
 
 CELLS = [
@@ -187,20 +171,23 @@ from scipy.optimize import minimize
 from probes import say
 
 warnings.simplefilter("ignore")  # NumPy's about the smallest number
+noise = 0.1 * np.random.default_rng(0).standard_normal(20)
+scales = {name: float(name) for name in ("1.0", "1e-100", "1e-154", "1e-290", "1e-310")}
+data = {name: scale * (3 * x + noise) for name, scale in scales.items()}
 if os.environ.get("FAST"):
     ctypes.CDLL("./fast.so")
 # Some versions of GCC leave the settings alone when they make a library.
 flushed = float(np.float64(5e-324) * np.ones(1)[0]) == 0.0
 facts = {}
-rng = np.random.default_rng(0)
-for scale in (1.0, 1e-154, 1e-290, 1e-310):
-    y = scale * (3 * x + 0.1 * rng.standard_normal(20))
-    result = nbadam.curve_fit(line, x, y, p0=[scale])
-    facts[f"{scale}"] = [result.popt[0] / scale, bool(result.success)]
-opt, v = nbadam.Adam(), np.full(3, 1e-310)
+for name, scale in scales.items():
+    try:
+        facts[name] = nbadam.curve_fit(line, x, data[name], p0=[scale]).popt[0] / scale
+    except RuntimeError as error:
+        facts[name] = str(error)
+opt, v = nbadam.Adam(), np.full(3, 1.0)
 for _ in range(50):
-    opt.apply_gradients([(np.full(3, 1e-300), v)])
-facts["adam"] = [float(v[0]), 0]
+    opt.apply_gradients([(np.full(3, 1e-160), v)])
+facts["adam"] = float(v[0])
 say(flushed=flushed, **facts)
 """
     plain = run(FIT + program, tmp_path)
@@ -208,9 +195,8 @@ say(flushed=flushed, **facts)
     if not fast.pop("flushed"):
         pytest.skip("this library does not switch subnormal numbers off")
     assert not plain.pop("flushed")
-    print(plain, fast)
-    assert plain["1.0"] == fast["1.0"]
+    assert plain.pop("adam") == fast.pop("adam")
     for name in plain:
-        for value, is_success in (plain[name], fast[name]):
-            if name.startswith("1") and is_success:
-                assert value == pytest.approx(3.0, rel=0.1), name
+        for value in (plain[name], fast[name]):
+            is_told = "too small for `dtype`" in str(value)
+            assert is_told or value == pytest.approx(plain["1.0"], rel=1e-9), name
