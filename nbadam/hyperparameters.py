@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .checks import number
+from .checks import number, shown
 
 Check = Callable[[str, Any], Any]  # (name, value) -> the value to keep, or a ValueError
 
@@ -18,7 +18,7 @@ def non_negative(name: str, value: Any) -> float:
 def non_positive(name: str, value: Any) -> float:
     """Check a finite number that is not positive."""
     if number(name, value) > 0:
-        raise ValueError(f"`{name}` must be a finite number <= 0, not {value!r}.")
+        raise ValueError(f"`{name}` must be a finite number <= 0, not {shown(value)}.")
     return float(value)
 
 
@@ -29,7 +29,7 @@ def positive(name: str, value: Any) -> float:
     except ValueError:
         checked = 0.0
     if checked == 0:
-        raise ValueError(f"`{name}` must be a finite number > 0, not {value!r}.")
+        raise ValueError(f"`{name}` must be a finite number > 0, not {shown(value)}.")
     return checked
 
 
@@ -41,21 +41,21 @@ def fraction(name: str, value: Any) -> float:
 def closed_fraction(name: str, value: Any) -> float:
     """Check a number in [0, 1]."""
     if number(name, value, low=0) > 1:
-        raise ValueError(f"`{name}` must be a finite number in [0, 1], not {value!r}.")
+        raise ValueError(f"`{name}` must be a finite number in [0, 1], not {shown(value)}.")
     return float(value)
 
 
 def flag(name: str, value: Any) -> bool:
     """Check True or False."""
     if not isinstance(value, bool | np.bool_):
-        raise ValueError(f"`{name}` must be True or False, not {value!r}.")
+        raise ValueError(f"`{name}` must be True or False, not {shown(value)}.")
     return bool(value)
 
 
 def text(name: str, value: Any) -> str:
     """Check a string."""
     if not isinstance(value, str):
-        raise ValueError(f"`{name}` must be a string, not {value!r}.")
+        raise ValueError(f"`{name}` must be a string, not {shown(value)}.")
     return value
 
 
@@ -64,7 +64,7 @@ def integer(low: int) -> Check:
 
     def check(name: str, value: Any) -> int:
         if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < low:
-            raise ValueError(f"`{name}` must be an integer >= {low}, not {value!r}.")
+            raise ValueError(f"`{name}` must be an integer >= {low}, not {shown(value)}.")
         return int(value)
 
     return check
@@ -75,7 +75,7 @@ def choice(*legal: str) -> Check:
 
     def check(name: str, value: Any) -> str:
         if not isinstance(value, str) or value not in legal:
-            raise ValueError(f"`{name}` must be one of {', '.join(map(repr, legal))}, not {value!r}.")
+            raise ValueError(f"`{name}` must be one of {', '.join(map(repr, legal))}, not {shown(value)}.")
         return value
 
     return check

@@ -3,6 +3,7 @@
 import datetime
 import re
 
+import numba
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -321,3 +322,33 @@ def test_nan_policy():
     assert fit(y=y, nan_policy="omit").n_points == M - 1
     with pytest.raises(ValueError, match="`nan_policy` must be"):
         fit(nan_policy="propagate")
+
+
+# --- Anything at all ------------------------------------------------------------------------------
+
+ARGUMENTS = (
+    "f xdata ydata p0 sigma absolute_sigma check_finite bounds method jac loss f_scale mask fixed tied dtype ftol "
+    "xtol max_nfev batch_size rng search workers nan_policy maxfev full_output weights"
+).split()
+ODD = [
+    None, 0, -1, 1.5, True, 1j, HUGE, 10**5000, "1", "a", "", b"x", [], (), {}, [1], [1, 2, 3], [[1, 2]], [[1], [2]],
+    {"a": 1}, {"b": None}, {1: 2}, {"z": 3}, np.nan, np.inf, [np.nan, 1], np.zeros(0), np.zeros((0, M)),
+    np.zeros((2, 0)), np.ones((M, 1)), np.ones((1, M)), np.ones((M, 2)), np.eye(M), np.ones((3, 4, M)),
+    np.array([None] * M), np.ma.masked, np.ma.masked_all(M), X > 2, np.datetime64("2020"), ["a"] * M, [X, X],
+    [X, X[:5]], [[1, 2], [3]], object(), np.sin, int, iter([1, 2]), {1, 2}, np.array(1), np.str_("a"), np.float32(1),
+    -0.0, slice(3), ..., NotImplemented, np.zeros(3, dtype=[("a", float)]), memoryview(b"abcd"), range(M),
+]  # fmt: skip
+
+
+@pytest.mark.skipif(not numba.config.DISABLE_JIT, reason="a fit each time that something is taken")
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", ARGUMENTS)
+def test_anything_is_taken_or_refused_in_one_line(name):
+    for value in ODD:
+        arguments = {"f": line, "xdata": X, "ydata": Y, "p0": P0} | {name: value}
+        try:
+            curve_fit(**arguments)
+        except (ValueError, TypeError, RuntimeError) as error:
+            text = str(error)
+            assert "\n" not in text and len(text) < 450, text
+            assert not any(words in text for words in ("truth value", "inhomogeneous", "digits)")), text

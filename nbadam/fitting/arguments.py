@@ -7,7 +7,7 @@ from difflib import get_close_matches
 import numpy as np
 
 from ..checks import number, shown
-from .arrays import mask_of, real
+from .arrays import mask_of, real, unmasked
 from .callables import as_function
 from .compile import identity
 from .model import Model, parameter_names
@@ -40,7 +40,9 @@ def _generic_names(f, p0) -> list[str] | None:
         return None
     if p0 is None or callable(p0):
         raise ValueError("Unable to determine the number of parameters: pass `p0`, or a Model.")
-    return [f"p{i}" for i in range(np.shape(p0)[-1])]
+    if isinstance(p0, dict):
+        return list(p0)
+    return [f"p{i}" for i in range(np.atleast_1d(unmasked("p0", p0)).shape[-1])]
 
 
 def count_parameters(f, p0) -> int:
@@ -57,7 +59,7 @@ def parse_dtype(dtype) -> np.dtype:
     """Return float64 or float32 as a dtype."""
     try:
         checked = np.dtype(dtype)
-    except TypeError:
+    except (TypeError, ValueError):
         checked = np.dtype(object)
     if checked not in (np.dtype(np.float64), np.dtype(np.float32)):
         raise ValueError(f"`dtype` must be float64 or float32, not {shown(dtype)}.")
@@ -107,7 +109,8 @@ def parse_options(options: dict, max_nfev, known: Iterable[str]):
     if "maxfev" in options:
         if max_nfev is not None:
             raise TypeError("`maxfev` and `max_nfev` are the same: pass one of them.")
-        max_nfev = options["maxfev"] or None  # 0 is SciPy's default
+        maxfev = options["maxfev"]
+        max_nfev = None if isinstance(maxfev, int) and maxfev == 0 else maxfev  # 0 is SciPy's default
     for name, value in options.items():
         if name in OPTIONS:
             silent, way_out = OPTIONS[name]

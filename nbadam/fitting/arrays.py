@@ -26,8 +26,11 @@ def real(name: str, value) -> np.ndarray:
     """
     try:
         array = np.asarray(_masked(value).data if is_masked(value) else value)
-    except (ValueError, TypeError, OverflowError) as error:
-        raise ValueError(f"`{name}` must be an array of real numbers: {shown(error)}.") from None
+    except (ValueError, TypeError, OverflowError):
+        raise ValueError(
+            f"`{name}` must be an array of real numbers, not {shown(value)}. Data sets of different lengths "
+            "come as lists of arrays, both `xdata` and `ydata`."
+        ) from None
     kind = array.dtype.kind
     if kind in "biuf":
         return array

@@ -12,6 +12,7 @@ from numba import njit
 from numba.extending import is_jitted
 
 from .._fingerprint import mentioned
+from ..checks import shown
 
 IMPORT = dis.opmap["IMPORT_NAME"]
 
@@ -60,7 +61,7 @@ def as_function(name: str, given: Callable, within: tuple = ()) -> Callable:
         return as_function(name, given.pyfunc, within)
     if isinstance(given, functools.partial):
         return _of_partial(name, given, within)
-    if isinstance(given, np.ufunc) and given.nout == 1:
+    if isinstance(given, np.ufunc) and given.nout == 1 and given.nin > 1:
         return _generated("def bound(*arguments):\n    return function(*arguments)\n", function=given)
     if inspect.ismethod(given):
         return _of_method(name, given.__func__, given.__self__, within)
@@ -69,16 +70,16 @@ def as_function(name: str, given: Callable, within: tuple = ()) -> Callable:
         return _of_method(name, call, given, within)
     raise ValueError(
         f"`{name}` must be a function, a method, a partial or an object with a `__call__` written in Python, "
-        f"or a ufunc; Numba cannot read {_shown(given)}. Write `lambda x, a, b: ...` around it."
+        f"or a ufunc; Numba cannot read {shown(given)}. Write `lambda x, a, b: ...` around it."
     )
 
 
 def _of_method(name: str, function: Callable, owner, within: tuple) -> Callable:
     if not inspect.isfunction(function) or function in within:
-        raise ValueError(f"`{name}` uses {_shown(function)} of {_shown(owner)}, which Numba cannot read.")
+        raise ValueError(f"`{name}` uses {shown(function)} of {shown(owner)}, which Numba cannot read.")
     within = (*within, function)
     used = sorted(n for n in mentioned(function.__code__) if n.isidentifier() and hasattr(owner, n))
-    role = f"of {_shown(owner)} the attribute"
+    role = f"of {shown(owner)} the attribute"
     values = [_frozen(name, f"{role} `{n}`", getattr(owner, n), within) for n in used]
     text = f"""from nbadam.fitting.callables import Frozen
 
@@ -99,7 +100,7 @@ def _of_partial(name: str, given: functools.partial, within: tuple) -> Callable:
     try:
         left, whole = inspect.signature(given).parameters, inspect.signature(given.func).parameters
     except (TypeError, ValueError):
-        unknown = _shown(given.func)
+        unknown = shown(given.func)
         raise ValueError(f"`{name}` is a partial of {unknown}, whose arguments are not known.") from None
     constants: dict[str, object] = {}
     free, passed = [], []
@@ -154,8 +155,3 @@ def _generated(text: str, **known) -> Callable:
     from .compile import load
 
     return load("float64", text, known)["bound"]
-
-
-def _shown(value) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."

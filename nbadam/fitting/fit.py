@@ -8,7 +8,7 @@ from math import inf
 import numpy as np
 
 from ..blocks import default_workers
-from ..checks import number
+from ..checks import number, shown
 from ..hyperparameters import choice, flag, integer
 from ..methods.minibatch import seed_numbers
 from ..status import Status
@@ -27,7 +27,7 @@ from .result import FitResult
 from .ties import Ties
 
 METHODS = ("lm", "adam")
-SCIPY_METHODS = (None, "trf", "dogbox")  # find the same minimum, and "lm" knows bounds
+SCIPY_METHODS = ("trf", "dogbox")  # find the same minimum, and "lm" knows bounds
 DIFFERENCES = ("2-point", "3-point", "cs")  # derivatives are at least as good
 SEARCHES = ("never", "failed", "all")
 EXPECTED = Status.SUCCESS, Status.UNDETERMINED  # of one data set: the latter warns, as in SciPy
@@ -207,16 +207,18 @@ def curve_fit(
 
     >>> popt, pcov = nbadam.curve_fit(decay, x, y[0], p0=[3, 1, 0.5])
     """
-    for name, value in (("absolute_sigma", absolute_sigma), ("progress", progress)):
+    flags = {"absolute_sigma": absolute_sigma, "progress": progress}
+    for name, value in (flags if check_finite is None else flags | {"check_finite": check_finite}).items():
         flag(name, value)
     if options:
         max_nfev = parse_options(options, max_nfev, inspect.signature(curve_fit).parameters)
-    if nan_policy not in (None, "omit", "raise"):
-        raise ValueError(f"`nan_policy` must be None, 'omit' or 'raise', not {nan_policy!r}.")
+    if nan_policy is not None:
+        choice("omit", "raise")("nan_policy", nan_policy)
     if check_finite or nan_policy == "raise":
         for name, value in (("xdata", xdata), ("ydata", ydata)):
             check_all_finite(name, value)
-    method = "lm" if method in SCIPY_METHODS else choice(*METHODS)("method", method)
+    is_of_scipy = method is None or (isinstance(method, str) and method in SCIPY_METHODS)
+    method = "lm" if is_of_scipy else choice(*METHODS)("method", method)
     jac = None if isinstance(jac, str) and jac in DIFFERENCES else jac
     choice(*SEARCHES)("search", search)
     if search != "never" and method != "lm":
@@ -230,6 +232,8 @@ def curve_fit(
     n = len(model.parameters)
     is_fixed, fixed_at = parse_fixed(fixed, model.parameters)
     lower, upper = parse_bounds(bounds, batch, model.parameters)
+    if not isinstance(tied, dict | None):
+        raise ValueError(f"`tied` must be a dict such as {{'b': '2 * a'}}, not {shown(tied)}.")
     start = parse_start(p0, model, sets, batch, lower, upper, is_fixed, fixed_at, tied or ())
     check_elementwise(model, sets, start)
     ties = Ties(model, tied) if tied else None

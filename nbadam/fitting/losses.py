@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from numba.extending import is_jitted
 
 from .._fingerprint import identify
+from ..checks import shown
 
 # ``rho(z)`` of `scipy.optimize.least_squares` and its first two derivatives, for
 # ``z = (residual / f_scale)**2``.  `T` makes a number of the kernel's precision; `v` is scratch.
@@ -105,4 +106,4 @@ def parse_loss(loss) -> Loss:
     function = loss.py_func if is_jitted(loss) else loss
     if inspect.isfunction(function):
         return Loss("user", function, identify(function)[0])
-    raise ValueError(f"`loss` must be one of {', '.join(map(repr, NAMES))} or a function, not {loss!r}.")
+    raise ValueError(f"`loss` must be one of {', '.join(map(repr, NAMES))} or a function, not {shown(loss)}.")

@@ -173,6 +173,8 @@ class Model:
 
 def parameter_names(function: Callable) -> tuple[str, ...]:
     """Names of the arguments after the first; none where the function does not tell, as with ``*args``."""
+    if isinstance(function, np.ufunc):
+        return tuple(f"p{i}" for i in range(function.nin - 1))
     if isinstance(function, np.vectorize):
         function = function.pyfunc
     function = getattr(function, "py_func", function)

@@ -1,6 +1,6 @@
 """The arguments that say something of each parameter: starts, bounds, and which of them are not fitted."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,8 @@ PAIR = "a pair of lower and upper bounds, or a dict of such pairs by name"
 def parse_fixed(fixed, parameters: tuple[str, ...]) -> tuple[np.ndarray, dict[int, np.ndarray]]:
     """Return which parameters are fixed, shape (n,), and the values of those that do not stay at p0."""
     given = fixed if isinstance(fixed, dict) else {}
-    names = [fixed] if isinstance(fixed, str) or not isinstance(fixed, Iterable) else list(fixed)
+    listed = _listed(fixed)
+    names = [fixed] if listed is None else listed
     numbers = [_number_of("fixed", name, parameters) for name in names]
     is_fixed = np.zeros(len(parameters), bool)
     is_fixed[numbers] = True
@@ -27,6 +28,14 @@ def parse_fixed(fixed, parameters: tuple[str, ...]) -> tuple[np.ndarray, dict[in
     if not all(np.isfinite(value).all() for value in values.values()):
         raise ValueError(f"`fixed` must give finite values, not {shown(fixed)}.")
     return is_fixed, values
+
+
+def _listed(value) -> list | None:
+    """Return the entries of a collection; None for a string, and for what is none."""
+    try:
+        return None if isinstance(value, str) else list(value)
+    except TypeError:
+        return None
 
 
 def _number_of(argument: str, name, parameters: tuple[str, ...]) -> int:
@@ -60,9 +69,10 @@ def parse_bounds(bounds, batch: tuple[int, ...], parameters: tuple[str, ...]):
         bounds = bounds.lb, bounds.ub
     if isinstance(bounds, dict):
         bounds = _bounds_by_name(bounds, parameters)
-    if not isinstance(bounds, Iterable) or isinstance(bounds, str) or len(list(bounds)) != 2:
+    pair = _listed(bounds)
+    if pair is None or len(pair) != 2:
         raise ValueError(f"`bounds` must be {PAIR}, not {shown(bounds)}.")
-    lower, upper = (_per_fit("bounds", unmasked("bounds", bound), batch, n) for bound in bounds)
+    lower, upper = (_per_fit("bounds", unmasked("bounds", bound), batch, n) for bound in pair)
     if np.isnan(lower).any() or np.isnan(upper).any():
         raise ValueError("`bounds` must not be NaN; a parameter without a bound has -inf or inf.")
     crossed = np.argwhere(~(lower < upper))

@@ -8,6 +8,7 @@ from numba import types
 from numba.core.errors import TypingError
 
 from .._jit import compile_kernel
+from ..checks import shown
 from .compile import load
 from .formula import Lines, array_functions, scalar_functions
 from .grammar import check_names, parse
@@ -29,12 +30,11 @@ class Ties:
 
     def __init__(self, model: Model, tied: dict[str, str]) -> None:
         self.model = model
-        if not isinstance(tied, dict):
-            raise ValueError(f"`tied` must be a dict such as {{'b': '2 * a'}}, not {tied!r}.")
         for name, formula in tied.items():
             if name not in model.parameters or not isinstance(formula, str):
                 raise ValueError(
-                    f"`tied` must give a formula for names of {model.parameters}, not {name!r}: {formula!r}."
+                    f"`tied` must give a formula for names of {model.parameters}, not "
+                    f"{shown(name)}: {shown(formula)}."
                 )
         names = tuple(name for name in model.parameters if name not in tied)
         for formula in tied.values():
