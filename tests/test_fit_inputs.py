@@ -327,16 +327,17 @@ def test_nan_policy():
 # --- Anything at all ------------------------------------------------------------------------------
 
 ARGUMENTS = (
-    "f xdata ydata p0 sigma absolute_sigma check_finite bounds method jac loss f_scale mask fixed tied dtype ftol "
-    "xtol max_nfev batch_size rng search workers nan_policy maxfev full_output weights"
+    "f xdata ydata p0 sigma absolute_sigma check_finite bounds method jac loss f_scale mask fixed tied dtype "
+    "ftol xtol max_nfev batch_size rng search workers nan_policy maxfev full_output weights"
 ).split()
 ODD = [
-    None, 0, -1, 1.5, True, 1j, HUGE, 10**5000, "1", "a", "", b"x", [], (), {}, [1], [1, 2, 3], [[1, 2]], [[1], [2]],
-    {"a": 1}, {"b": None}, {1: 2}, {"z": 3}, np.nan, np.inf, [np.nan, 1], np.zeros(0), np.zeros((0, M)),
-    np.zeros((2, 0)), np.ones((M, 1)), np.ones((1, M)), np.ones((M, 2)), np.eye(M), np.ones((3, 4, M)),
+    None, 0, -1, 1.5, True, 1j, HUGE, 10**5000, "1", "a", "", b"x", [], (), {}, [1], [1, 2, 3], [[1, 2]],
+    [[1], [2]], {"a": 1}, {"b": None}, {1: 2}, {"z": 3}, np.nan, np.inf, [np.nan, 1], np.zeros(0),
+    np.zeros((0, M)), np.zeros((2, 0)), np.ones((M, 1)), np.ones((1, M)), np.ones((M, 2)), np.eye(M), np.ones((3, 4, M)),
     np.array([None] * M), np.ma.masked, np.ma.masked_all(M), X > 2, np.datetime64("2020"), ["a"] * M, [X, X],
-    [X, X[:5]], [[1, 2], [3]], object(), np.sin, int, iter([1, 2]), {1, 2}, np.array(1), np.str_("a"), np.float32(1),
-    -0.0, slice(3), ..., NotImplemented, np.zeros(3, dtype=[("a", float)]), memoryview(b"abcd"), range(M),
+    [X, X[:5]], [[1, 2], [3]], object(), np.sin, int, iter([1, 2]), {1, 2}, np.array(1), np.str_("a"),
+    np.float32(1), -0.0, slice(3), ..., NotImplemented, np.zeros(3, dtype=[("a", float)]), range(M),
+    memoryview(b"abcd"),
 ]  # fmt: skip
 
 

@@ -61,7 +61,7 @@ def as_function(name: str, given: Callable, within: tuple = ()) -> Callable:
         return as_function(name, given.pyfunc, within)
     if isinstance(given, functools.partial):
         return _of_partial(name, given, within)
-    if isinstance(given, np.ufunc) and given.nout == 1 and given.nin > 1:
+    if isinstance(given, np.ufunc) and given.nout == 1:
         return _generated("def bound(*arguments):\n    return function(*arguments)\n", function=given)
     if inspect.ismethod(given):
         return _of_method(name, given.__func__, given.__self__, within)
