@@ -12,6 +12,7 @@ import argparse
 import gzip
 import sys
 import time
+from collections.abc import Sequence
 from importlib.resources import files
 
 import numpy as np
@@ -62,7 +63,7 @@ def fit(covariates: np.ndarray, visits: np.ndarray):
     return minimize(objective, start, jac=True, method=nbadam.adam, options={"epochs": EPOCHS})
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: Sequence[str] = ()) -> int:
     """Run the command line; return 0 if both jobs agree with their references."""
     parser = argparse.ArgumentParser("python -m nbadam", description="Do two jobs on real data.")
     commands = parser.add_subparsers(dest="command")
@@ -173,4 +174,4 @@ def diffusion() -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -77,9 +77,9 @@ def test_what_others_in_the_list_are_as_long_as_does_not_matter():
     """A short data set beside long ones, whose loop over points is another."""
     lengths = [POINTS, 40, LONG, LONG - 1, 12]
     x, y = [X[:m] for m in lengths], [Y[k, :m] for k, m in enumerate(lengths)]
-    together = curve_fit(DECAY, x, y, P0)
+    together = curve_fit(DECAY, x, y, P0, max_nfev=20)
     for i in range(len(lengths)):
-        assert_same_fit(curve_fit(DECAY, [x[i]], [y[i]], P0), together, [i])
+        assert_same_fit(curve_fit(DECAY, [x[i]], [y[i]], P0, max_nfev=20), together, [i])
 
 
 def test_points_that_are_left_out_of_a_long_data_set():
