@@ -182,6 +182,8 @@ def test_where_derivatives_would_be_lost_differences_take_their_place(model):
     fit = nbadam.curve_fit(model, x, y, [1.2, 1.0])
     assert fit.derivatives == "differences"
     assert fit.popt == pytest.approx([1.5, 1.1], rel=1e-8)
+    many = nbadam.curve_fit(model, x, y + np.zeros((40, 1)), [1.2, 1.0], workers=1)
+    np.testing.assert_allclose(many.popt, np.broadcast_to(fit.popt, (40, 2)), rtol=1e-8)
 
 
 # --- Fits -------------------------------------------------------------------------------------------
@@ -249,6 +251,8 @@ def test_differences_stay_inside_the_bounds():
         b, t = 10 ** rng.uniform(-8, 3), 1 - 10 ** rng.uniform(-8, 0)
         found = both(1.0, (b, t), (0.0, -INF), (INF, 1.0))  # NaN beyond the bounds
         assert found == pytest.approx((0.5 / math.sqrt(b), -1 / (1 - t)), rel=1e-4)
+        free = both(1.0, (b, t), (-INF, -INF), (INF, INF))  # without bounds the other side is taken
+        assert free == pytest.approx((0.5 / math.sqrt(b), -1 / (1 - t)), rel=1e-4)
     assert both(1.0, (0.0, 0.5), (0.0, -INF), (INF, 1.0))[0] == INF
 
 

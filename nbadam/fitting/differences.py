@@ -63,6 +63,9 @@ def evaluate(x, p, i, t):
                 return 0.0  # the bounds leave nothing to vary
             h = min(h, room / 2)
         d, second, size = pair(x, p, i, f, h, side)
+        if side == 0 and not np.isfinite(d):  # one side may be beyond the domain of the model
+            side = 1 if np.isfinite(evaluate(x, p, i, t + h)) else -1
+            d, second, size = pair(x, p, i, f, h, side)
         while side == 0 and h < 1.0 and 2 * h * abs(d) < EFFECT * size and FACTOR * h <= min(up, down):
             h *= FACTOR
             d, second, size = pair(x, p, i, f, h, side)

@@ -59,6 +59,8 @@ def rows(
         loops = [points, *_indented([*value, *cost])]
     each = [f"p{j} = p[i, {j}]" for j in range(n)]
     each += [f"q{j} = {expression}" for j, expression in enumerate(way.invariant)]
+    if way.derivatives == "differences":  # where one side is not finite, they take the other
+        each += [f"low{j}, high{j} = -np.inf, np.inf" for j in range(n)]
     lines = ["c = T(1.0) / (f_scale * f_scale)", "for i in range(data.shape[0]):", *_indented(each + loops)]
     return "\n".join(["def rows(x, data, p, f_scale, first, last, out, chi2):", *_indented(lines)]) + "\n"
 
