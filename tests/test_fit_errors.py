@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy.optimize import OptimizeWarning
 
-from nbadam import Model, Status, curve_fit
+from nbadam import Model, Status, curve_fit, models
 
 mp = pytest.importorskip("mpmath").mp.clone()
 mp.dps = 60
@@ -98,3 +100,99 @@ def test_errors_are_exact_or_infinite(family, shift, seed):
     fit = curve_fit(model_of(family), x, y[None], start)[0]
     error = error_beside_exact(family, fit, x, y)
     assert error is None or error < 1e-6
+
+
+@QUIET
+@pytest.mark.parametrize("shift", [0.2, 0.45, 0.9])
+def test_errors_with_weights_fixed_and_tied_parameters(shift):
+    rng = np.random.default_rng(1)
+    x, y, start = case("polynomial", shift, rng)
+    sigma = rng.uniform(0.5, 2, x.size)
+    model = model_of("polynomial")
+    fit = curve_fit(model, x, y[None], start, sigma)[0]
+    error = error_beside_exact("polynomial", fit, x, y, 1 / sigma)
+    assert error is None or error < 1e-6
+    fixed = curve_fit(model, x, y[None], [1, 1, fit.popt[2]], sigma, fixed=["c"])[0]
+    plain = curve_fit("a + b * x", x, (y - fit.popt[2] * x * x)[None], [1, 1], sigma)[0]
+    assert fixed.perr[2] == 0 and fixed.status == plain.status
+    assert_allclose(fixed.perr[:2], plain.perr, rtol=1e-5)
+    # The value at the first point: a combination that is known much better than its terms.
+    value = f"v - b * {float(x[0])!r} - c * {float(x[0] * x[0])!r}"
+    wide = Model("a + b * x + c * x * x + 0 * v", ["a", "b", "c", "v"])
+    tied = curve_fit(wide, x, y[None], [1, 1, 1, 1], sigma, tied={"a": value})[0]
+    if tied.success and fit.success:
+        assert_allclose(tied.perr[:3], fit.perr, rtol=1e-5)
+
+
+@QUIET
+def test_single_precision_has_errors_in_double():
+    rng = np.random.default_rng(2)
+    x = np.linspace(0, 4, 40, dtype=np.float32).astype(float)
+    y = (2 * np.exp(-x) + np.exp(-3 * x) + 0.01 * rng.standard_normal((8, 40))).astype(np.float32)
+    fit = curve_fit(model_of("decays"), x, y, [2, 1, 1, 3], dtype=np.float32)
+    assert fit.success.any()
+    for i in np.flatnonzero(fit.success):
+        assert error_beside_exact("decays", fit[i], x, y[i]) < 1e-6
+
+
+@QUIET
+def test_ill_conditioned_fits_have_the_same_bits_alone_and_in_a_batch():
+    rng = np.random.default_rng(3)
+    x, y, start = case("polynomial", 0.5, rng)
+    ys = y + 0.1 * rng.standard_normal((9, x.size))
+    together = curve_fit(model_of("polynomial"), x, ys, start)
+    assert together.success.all()
+    for i in (0, 5):
+        alone = curve_fit(model_of("polynomial"), x, ys[i], start)
+        for name in ("popt", "perr", "chi2", "nfev", "status"):
+            assert_array_equal(getattr(alone, name), getattr(together, name)[i])
+
+
+@QUIET
+def test_units_change_nothing_but_exponents():
+    rng = np.random.default_rng(4)
+    x, y, start = case("polynomial", 0.5, rng)
+    fit = curve_fit(model_of("polynomial"), x, y[None], start)[0]
+    for of_x, of_y in ((2.0**-30, 2.0**20), (2.0**10, 2.0**-40)):
+        units = np.array([of_y, of_y / of_x, of_y / of_x**2])
+        other = curve_fit(model_of("polynomial"), of_x * x, of_y * y[None], start * units)[0]
+        assert_array_equal(other.popt, fit.popt * units)
+        assert_array_equal(other.perr, fit.perr * units)
+        assert (other.status, other.nfev) == (fit.status, fit.nfev)
+
+
+# --- What counts as success -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("level", [0.0, 5.0, -7.3e-5, 1e12])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_constant_data_do_not_determine_a_decay(level, dtype):
+    """A dead pixel; its fit had infinite or zero errors and "success"."""
+    x = np.linspace(0, 4, 30)
+    with pytest.warns(OptimizeWarning, match="1 of 1 fits without success. 1 (UNDETERMINED|MAXITER)"):
+        fit = curve_fit(models.EXPONENTIAL, x, np.full((1, 30), level), dtype=dtype)
+    assert not fit.success.any()
+    if fit.status[0] == Status.UNDETERMINED:
+        assert np.isinf(fit.pcov).all()
+    line = curve_fit("a + b * x", x, np.full((1, 30), level), [1, 1], dtype=dtype)
+    assert line.success.all() and np.isfinite(line.perr).all()  # constant data determine a line
+
+
+def test_parameters_without_effect_are_not_determined():
+    x = np.linspace(0, 3, 20)
+    y = 1 + 2 * x + np.sin(9 * x)
+    for formula in ("a + b * x + 0 * c", "a + (b + c) * x", "a + b * c * x"):
+        model = Model(formula, ["a", "b", "c"])
+        with pytest.warns(OptimizeWarning, match="1 of 2 fits without success. 1 UNDETERMINED"):
+            fit = curve_fit(model, x, np.stack([y, np.full(20, np.nan)]), [1, 1, 1])
+        assert fit.status[0] == Status.UNDETERMINED and np.isinf(fit.pcov[0]).all()
+        with pytest.warns(OptimizeWarning, match="could not be estimated. Not determined"):
+            assert np.isinf(curve_fit(model, x, y, [1, 1, 1]).pcov).all()
+        assert curve_fit(model, x, y, [1, 1, 1], fixed=["c"]).success
+
+
+@pytest.mark.parametrize("model", [models.EXPONENTIAL, models.POWER_LAW, models.DOSE_RESPONSE])
+def test_a_guess_that_is_not_finite_says_so(model):
+    x = 1.7e9 + 60 * np.arange(30) if model is models.EXPONENTIAL else np.linspace(-1, 5, 30)
+    with pytest.raises(RuntimeError, match=r"not finite at its own guess, as no `p0` is given\. .*x"):
+        curve_fit(model, x, np.linspace(5, 1, 30) ** 2)

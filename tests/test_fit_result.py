@@ -1,11 +1,17 @@
 """What a fit returns: tables, data frames, datasets, plots."""
 
+import copy
+import multiprocessing
+import pickle
+from concurrent.futures import ProcessPoolExecutor
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from nbadam import Model, Status, curve_fit
+from nbadam import FitResult, Model, Status, curve_fit, models
 from nbadam.fitting.covariance import factors_kernel, least_pivots_kernel
+from nbadam.fitting.report import rounded
 
 X = np.linspace(0, 3, 12)
 
@@ -140,3 +146,79 @@ def test_a_combination_that_the_data_do_not_determine():
 
     with pytest.warns(Warning, match="Covariance"):
         assert np.isinf(curve_fit(redundant, X, 3 * X + 0.1, [1, 1]).perr).all()
+
+
+def test_a_printed_fit_is_a_table():
+    rng = np.random.default_rng(3)
+    one = curve_fit(line, X + 100, line(X, 2, 1) + 0.1 * rng.standard_normal(12), [1, 1])
+    lines = repr(one).splitlines()
+    assert lines[0] == "Fit of line: SUCCESS"
+    assert lines[1].split() == ["parameter", "value", "standard", "error", "correlation"]
+    name, value, error, other, correlation = lines[2].split()
+    assert (name, other) == ("slope", "offset") and float(correlation) < -0.99
+    assert_allclose([float(value), float(error)], [one.popt[0], one.perr[0]], rtol=0.1)
+    assert "12 points and 2 free parameters" in repr(one) and one.message() in repr(one)
+    assert "<td>slope</td>" in one._repr_html_() and "<b>Fit of line: SUCCESS</b>" in one._repr_html_()
+    assert "fixed" in repr(curve_fit(line, X, line(X, 2, 1), [1, 1], fixed=["offset"]))
+
+
+def test_a_printed_batch_is_a_summary(fit):
+    text = repr(fit)
+    assert text.startswith("12 fits of line, shape (3, 4)\n")
+    assert f"11 SUCCESS: {Status.SUCCESS.message}" in text and "1 TOO_FEW_POINTS" in text
+    assert "<td>offset</td>" in fit._repr_html_()
+    assert fit.message() == "; ".join(text.splitlines()[-2:])
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "expected"),
+    [
+        (3.14159, 0.0123, ("3.142", "0.012")),
+        (-1234.5, 67.8, ("-1234", "68")),
+        (0.0, 0.5, ("0.00", "0.50")),
+        (1.7e9, 120.0, ("1.70000000e+09", "1.2e+02")),
+        (2.0, np.inf, ("2", "inf")),
+        (np.nan, np.nan, ("nan", "nan")),
+    ],
+)
+def test_values_are_rounded_to_their_errors(value, error, expected):
+    assert rounded(value, error) == expected
+
+
+def test_parts_of_a_result(fit):
+    one = fit[1, 3]
+    assert one.popt.shape == (2,) and one.message() == fit.message((1, 3))
+    for part, index in ((fit[1:], slice(1, None)), (fit[fit.success], fit.success), (one, (1, 3))):
+        for name in ("popt", "pcov", "chi2", "nfev", "status", "n_points", "reduced_chi2"):
+            assert_array_equal(getattr(part, name), getattr(fit, name)[index])
+    assert_array_equal(fit["slope"], fit.popt[..., 0])
+    with pytest.raises(KeyError, match="no parameter 'width'; there are slope, offset"):
+        fit["width"]
+    with pytest.raises(IndexError, match=r"\[3\] is outside the batch of shape \(3, 4\)"):
+        fit[3]
+    with pytest.raises(IndexError, match="result of one fit"):
+        one[0]
+
+
+def test_results_are_pickled_and_copied(fit):
+    formula = curve_fit("a * x + b", X, line(X, 1, 2) + X**2, [1, 1], dtype=np.float32)
+    hidden = curve_fit(lambda x, a, b: a * x + b, X, line(X, 1, 2) + X**2, [1, 1], tied={"b": "2 * a"})
+    peak = curve_fit(models.GAUSSIAN, X, np.exp(-((X - 1) ** 2)))
+    for result in (fit, formula, hidden, peak, fit[1, 3]):
+        for other in (pickle.loads(pickle.dumps(result)), copy.deepcopy(result), copy.copy(result)):
+            for name in ("popt", "pcov", "chi2", "status"):
+                assert_array_equal(getattr(other, name), getattr(result, name))
+            assert repr(other) == repr(result)
+    copied = pickle.loads(pickle.dumps(formula))
+    assert_allclose(copied.model(X, 1, 2), X + 2)
+    assert pickle.loads(pickle.dumps(peak)).model.guess is models.GAUSSIAN.guess
+    with pytest.raises(TypeError, match="function of `<lambda>` could not be pickled"):
+        pickle.loads(pickle.dumps(hidden)).model(X, 1, 2)
+    assert copy.deepcopy(hidden).model(1.0, 2, 3) == 5
+    for name in models.__all__:
+        assert pickle.loads(pickle.dumps(getattr(models, name))) is getattr(models, name)
+
+
+def test_results_travel_between_processes(fit):
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        assert_array_equal(pool.submit(FitResult.__getitem__, fit, (1, 3)).result().popt, fit[1, 3].popt)

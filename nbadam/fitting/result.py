@@ -65,8 +65,24 @@ class FitResult:
     >>> y = 3 * np.exp(-1.2 * x) + 0.5 + 0.02 * np.random.default_rng(0).standard_normal((2, 30))
     >>> fit = nbadam.curve_fit("a * exp(-k * x) + c", x, y, p0=[1, 1, 1])
     >>> fit[0]
+    Fit of formula: SUCCESS
+    parameter   value  standard error  correlation
+    a           3.011           0.012
+    k           1.207           0.011
+    c          0.4987          0.0060
+    chi2 0.00758428 for 30 points and 3 free parameters, reduced 0.0002809
+    7 evaluations; derivatives: exact
+    Converged, or ended as planned.
     >>> fit["k"].round(2)
+    array([1.21, 1.18])
     >>> fit
+    2 fits of formula, shape (2,)
+    parameter   median   spread  median standard error
+    a            2.995    0.011  0.012
+    k           1.1935   0.0093  0.011
+    c          0.49948  0.00055  0.0064
+    spread: half of the interval that holds the middle 68 %
+    2 SUCCESS: Converged, or ended as planned.
     """
 
     popt: np.ndarray
@@ -184,7 +200,7 @@ class FitResult:
         for first in range(0, numbers.size, FITS):
             some = slice(first, first + FITS)
             roots, chi2 = self._roots(numbers[some], popt[some], some)
-            unknown = np.isinf(roots).any(axis=(1, 2))
+            unknown = np.isinf(roots).any(axis=(1, 2)) | (self.status.ravel()[some] == Status.UNDETERMINED)
             roots[unknown] = 0
             if self._ties is not None:
                 roots = self._ties.slopes(popt[some]) @ roots
