@@ -29,7 +29,7 @@ def table(fit) -> tuple[str, list[list[str]], list[str]]:
     remarks = [
         f"chi2 {fit.chi2:.6g} for {int(fit.n_points)} points and {free} free parameters, "
         f"reduced {float(fit.reduced_chi2):.4g}",
-        f"{int(fit.nfev)} evaluations; derivatives: {fit.derivatives}",
+        f"derivatives: {fit.derivatives}; {int(fit.nfev)} evaluations",
         fit.message(),
     ]
     return f"Fit of {fit.model.name}: {Status(int(fit.status)).name}", rows, remarks

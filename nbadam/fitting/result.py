@@ -71,7 +71,7 @@ class FitResult:
     k           1.207           0.011
     c          0.4987          0.0060
     chi2 0.00758428 for 30 points and 3 free parameters, reduced 0.0002809
-    7 evaluations; derivatives: exact
+    derivatives: exact; ... evaluations
     Converged, or ended as planned.
     >>> fit["k"].round(2)
     array([1.21, 1.18])

@@ -15,9 +15,9 @@ from numba.extending import register_jitable
 from .._jit import compile_kernel
 from ..vector_math import cos, sin
 
-LANES = 8  # sums side by side
-WHOLE = 8  # multiples of the lowest frequency up to one period in the extent
-PEAKS = 10  # of the periodogram that are looked at
+LANES = 8  # number of sums side by side
+WHOLE = 8  # number of frequencies up to one period in the extent
+PEAKS = 10  # peaks of the periodogram that are compared
 _plain = register_jitable(error_model="numpy")
 
 
@@ -34,13 +34,13 @@ def all_rows(x):
 
 
 class Guess:
-    """Where to start, from the data: compiled when first called, for one data set or a block of them.
+    """A guess of the parameters from the data, compiled when first called.
 
     Parameters
     ----------
     kernel : function
-        ``kernel(x, y)`` of one data set without points that are left out, for Numba to compile; a single
-        variable comes in order, several as the rows of `x`.
+        ``kernel(x, y)`` of the points of one data set that take part, for Numba to compile.  A single
+        variable comes in order, several are the rows of `x`.
     n : int
         Numbers that it returns.
     variables : int
