@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from subprocesses import needs_ordinary_kernels, run
 from test_minibatch import A, B, loss, plain_loss
 
 import nbadam
+from nbadam.methods.run import Run
 
 X0 = np.array([-1.2, 1.0, 0.7])
 
@@ -228,8 +230,17 @@ def default_handler():
     signal.signal(signal.SIGINT, before)
 
 
+def interrupt_of(fun, **options):
+    """Return the result that the KeyboardInterrupt of a run carries."""
+    with pytest.raises(KeyboardInterrupt) as raised:
+        fit(fun, **options)
+    (note,) = raised.value.__notes__
+    assert f"after {raised.value.result.nit} steps. The attribute `result`" in note
+    return raised.value.result
+
+
 @pytest.mark.parametrize("where", ["fun", "callback"])
-def test_ctrl_c_returns_what_there_is_and_the_run_can_go_on(where, default_handler):
+def test_ctrl_c_raises_with_the_result_so_far_and_the_run_can_go_on(where, default_handler):
     calls = []
 
     def interrupted(x):
@@ -242,7 +253,7 @@ def test_ctrl_c_returns_what_there_is_and_the_run_can_go_on(where, default_handl
         if where == "callback" and len(calls) == 31:
             signal.raise_signal(signal.SIGINT)
 
-    result = fit(interrupted, steps=100, callback=callback)
+    result = interrupt_of(interrupted, steps=100, callback=callback)
     assert (result.success, result.status, result.nit) == (False, 7, 30)
     assert "`state` continues" in result.message
     assert result.fun == joint(result.x)[0]
@@ -257,10 +268,43 @@ def test_ctrl_c_in_the_last_evaluation(default_handler):
             raise AssertionError
 
     whole = fit(batches(), epochs=3)
-    result = fit(Interrupted(plain_loss, (A, B), batch_size=30, rng=3), epochs=3)
+    result = interrupt_of(Interrupted(plain_loss, (A, B), batch_size=30, rng=3), epochs=3)
     assert (result.success, result.status, result.nit) == (False, 7, whole.nit)
     assert_array_equal(result.x, whole.x)
     assert_same_state(result.state, whole.state)
+
+
+@pytest.mark.parametrize("average", ["last", "tail", "best"])
+def test_after_ctrl_c_nothing_is_evaluated(average, default_handler):
+    calls = []
+
+    def interrupted(x):
+        calls.append(x)
+        if len(calls) == 31:
+            signal.raise_signal(signal.SIGINT)
+        return joint(x)
+
+    result = interrupt_of(interrupted, steps=100, average=average)
+    assert len(calls) == 31
+    known = [joint(x)[0] for x in calls[:30]]
+    assert result.fun in known
+
+
+@pytest.mark.parametrize("compiled_fun", [False, True])
+def test_ctrl_c_is_never_lost(compiled_fun, default_handler, monkeypatch):
+    # It comes in the last call of compiled code, or the last evaluation, of a run that ends as planned.
+    fun, args = (compiled, (2.0,)) if compiled_fun else (joint, ())
+    whole = fit(fun, args=args, steps=20)
+    advance = Run.advance_compiled if compiled_fun else Run.advance
+
+    def interrupted(run, *arguments):
+        made = advance(run, *arguments)
+        if run.nit == 20:
+            signal.raise_signal(signal.SIGINT)
+        return made
+
+    monkeypatch.setattr(Run, advance.__name__, interrupted)
+    assert_same(interrupt_of(fun, args=args, steps=20), whole)
 
 
 @pytest.mark.skipif(bool(config.DISABLE_JIT), reason="nothing is compiled")
@@ -269,7 +313,9 @@ def test_ctrl_c_in_compiled_code(name, default_handler):
     fit(**PROBLEMS[name](), steps=1)
     timer = threading.Timer(0.3, signal.raise_signal, [signal.SIGINT])
     timer.start()
-    result = fit(**PROBLEMS[name](), steps=1e12, learning_rate=1e-9)  # would take days
+    begun = time.monotonic()
+    result = interrupt_of(**PROBLEMS[name](), steps=1e12, learning_rate=1e-9)  # would take days
+    assert time.monotonic() - begun < 0.3 + 1.0  # normally 0.1; other programs may be running
     timer.join()
     assert (result.success, result.status) == (False, 7)
     assert_same_state(result.state, fit(**PROBLEMS[name](), steps=result.nit, learning_rate=1e-9).state)
@@ -281,8 +327,9 @@ def test_ctrl_c_with_a_handler_of_the_programs_own():
 
     before = signal.signal(signal.SIGINT, handler)
     try:
-        with pytest.raises(KeyboardInterrupt, match="its own"):
+        with pytest.raises(KeyboardInterrupt, match="its own") as raised:
             fit(lambda x: signal.raise_signal(signal.SIGINT))
+        assert raised.value.result.nit == 0
     finally:
         signal.signal(signal.SIGINT, before)
 

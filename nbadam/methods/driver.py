@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from math import ceil, inf
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from .objective import Objective
 from .plan import Plan
 from .result import result_of
 from .run import Run
-from .state import Checkpoints, RunState
+from .state import RunState
 from .stopping import Stop
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ def run_loop(
 ) -> "OptimizeResult":
     """Make a run, to its end.
 
+    Ctrl-C raises KeyboardInterrupt, after a checkpoint; its attribute `result` has the result so far.
+
     Parameters
     ----------
     objective, plan : Objective, Plan
@@ -49,57 +52,75 @@ def run_loop(
     wants_value : bool
         Whether the callback needs the value at the point.
     """
+    # Kernels are compiled here, while Ctrl-C still takes effect at once.
+    run = Run(objective, plan, x0, resumed)
+    advance = _in_compiled_code(run) if objective.is_compiled else _from_python(run)
+    error = None
     with Interrupts() as interrupts:
         objective.interrupts = interrupts
-        run = Run(objective, plan, x0, resumed)
-        checkpoints = Checkpoints(plan.checkpoint, plan.checkpoint_every)
-        advance = _in_compiled_code(run) if objective.is_compiled else _from_python(run)
-        bar = progress_bar(plan.maxiter, run.nit, "step") if plan.progress else None
-        begun = time.perf_counter()
-        stop: Stop | None = None
         try:
-            if resumed is not None:
-                run.resume()
-            stop = run.stop
-            while stop is None:
-                seen = run.nit
-                until_callback = interval - seen % interval if callback else inf
-                needs_value = wants_value and (seen + 1) % interval == 0
-                advance(min(until_callback, checkpoints.until_due(seen)), needs_value)
-                is_new = run.nit > seen
-                stop = run.stop
-                if bar is not None:
-                    bar.update(run.nit - bar.n)
-                if callback is not None and is_new and run.nit % interval == 0:
-                    interrupts.in_user_code = True
-                    try:
-                        callback(run)
-                    except StopIteration:
-                        stop = Stop.CALLBACK
-                    interrupts.in_user_code = False
-                if stop is None and interrupts.pending:
-                    stop = Stop.INTERRUPTED
-                if stop is None and time.perf_counter() - begun > plan.max_time:
-                    stop = Stop.MAX_TIME
-                if stop is None and is_new and checkpoints.is_due(run.nit):
-                    checkpoints.save(run.snapshot())
-        except KeyboardInterrupt:
-            if not interrupts.armed:
-                raise
-            stop = Stop.INTERRUPTED
-        finally:
-            if bar is not None:
-                bar.close()
+            stop = _run_to_end(run, advance, interrupts, resumed is not None, callback, interval, wants_value)
+        except KeyboardInterrupt as interrupt:
+            error, stop = interrupt, Stop.INTERRUPTED
         interrupts.in_user_code = False
         snapshot = run.snapshot()
         if stop is not Stop.NONFINITE:  # from which no run goes on
-            checkpoints.save(snapshot)
+            run.checkpoints.save(snapshot)
         try:
-            return result_of(run, stop, snapshot)
-        except KeyboardInterrupt:  # in the last evaluations
-            if not interrupts.armed or stop is Stop.INTERRUPTED:
-                raise
-            return result_of(run, Stop.INTERRUPTED, snapshot)
+            result = result_of(run, stop, snapshot)
+        except KeyboardInterrupt as interrupt:  # in the last evaluations
+            error, result = interrupt, result_of(run, Stop.INTERRUPTED, snapshot)
+    if error is None and interrupts.has_come:
+        error = KeyboardInterrupt()
+    if error is not None:
+        error.result = result  # type: ignore[attr-defined]
+        error.add_note(
+            f"The run was interrupted after {run.nit} steps. The attribute `result` of this exception has the "
+            "result so far, whose `state` continues the run."
+        )
+        raise error
+    return result
+
+
+def _run_to_end(
+    run: Run,
+    advance: Callable[[float, bool], None],
+    interrupts: Interrupts,
+    is_resumed: bool,
+    callback: Callable | None,
+    interval: int,
+    wants_value: bool,
+) -> Stop:
+    """Advance, call back and look for reasons to stop, until there is one; return it."""
+    plan, checkpoints = run.plan, run.checkpoints
+    begun = time.perf_counter()
+    if is_resumed:
+        run.resume()
+    stop = run.stop
+    with progress_bar(plan.maxiter, run.nit, "step") if plan.progress else nullcontext() as bar:
+        while stop is None:
+            seen = run.nit
+            until_callback = interval - seen % interval if callback else inf
+            needs_value = wants_value and (seen + 1) % interval == 0
+            advance(min(until_callback, checkpoints.until_due(seen)), needs_value)
+            is_new = run.nit > seen
+            stop = run.stop
+            if bar is not None:
+                bar.update(run.nit - bar.n)
+            if callback is not None and is_new and run.nit % interval == 0:
+                interrupts.in_user_code = True
+                try:
+                    callback(run)
+                except StopIteration:
+                    stop = Stop.CALLBACK
+                interrupts.in_user_code = False
+            if stop is None and interrupts.pending:
+                stop = Stop.INTERRUPTED
+            if stop is None and time.perf_counter() - begun > plan.max_time:
+                stop = Stop.MAX_TIME
+            if stop is None and is_new and checkpoints.is_due(run.nit):
+                checkpoints.save(run.snapshot())
+    return stop
 
 
 def _from_python(run: Run) -> Callable[[float, bool], None]:

@@ -19,6 +19,8 @@ class Interrupts:
     ----------
     armed : bool
         Whether this context handles Ctrl-C.
+    has_come : bool
+        Whether it has come.
     pending : bool
         Whether it has come, or the run was called off: the run has to end.
     in_user_code : bool
@@ -26,13 +28,13 @@ class Interrupts:
     """
 
     def __init__(self) -> None:
-        self.armed = self.in_user_code = self._has_come = False
+        self.armed = self.in_user_code = self.has_come = False
         self._called_off = called_off.get()
 
     @property
     def pending(self) -> bool:
         """Whether the run has to end."""
-        return self._has_come or (self._called_off is not None and self._called_off.is_set())
+        return self.has_come or (self._called_off is not None and self._called_off.is_set())
 
     def __enter__(self) -> "Interrupts":
         """Take over from Python's own handler."""
@@ -48,6 +50,6 @@ class Interrupts:
             signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def _handle(self, number, frame) -> None:
-        self._has_come = True
+        self.has_come = True
         if self.in_user_code:
             raise KeyboardInterrupt

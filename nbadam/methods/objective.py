@@ -157,6 +157,7 @@ class Objective:
     def compile(self) -> None:
         """Compile what calls `fun` from compiled code; it is then evaluated in this way only."""
         arguments = alone if self.sampler is None else of_batch
+        self._evaluate_at = array_entry(evaluate_at, "float64")
         self._evaluator = Evaluator(self.fun, self.in_place, arguments, self._given(1)[1], "float64")
 
     @property
@@ -183,7 +184,7 @@ class Objective:
         _, evaluator = self.compiled_for(1)
         g = np.zeros_like(x)
         f = self._call(
-            array_entry(evaluate_at, "float64"), evaluator.address, 0, x.copy(), g, evaluator.context
+            self._evaluate_at, evaluator.address, 0, x.copy(), g, evaluator.context
         )
         return f, g
 

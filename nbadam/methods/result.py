@@ -1,7 +1,7 @@
 """What a run returns: which point, its value, and how sure that is."""
 
 from dataclasses import dataclass
-from math import inf, isfinite, sqrt
+from math import inf, isfinite, nan, sqrt
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -74,6 +74,8 @@ def _evaluated(run: Run, stop: Stop) -> _End:
     objective, plan = run.objective, run.plan
     x, f, g = _chosen(run)
     is_noisy = run.is_noisy
+    if stop is Stop.INTERRUPTED:  # nothing is evaluated any more
+        return _End(x, nan if f is None else f, np.full(x.size, nan) if g is None else g)
     if objective.sampler is not None and objective.sampler.is_past_an_epoch and stop not in QUICK:
         f, g = objective.full(x)
         return _End(x, f, g * plan.x_scale, 0.0)
@@ -129,6 +131,8 @@ def _no_worse_than_the_start(run: Run, stop: Stop, end: _End) -> _End:
                 return _End(run.x_start, f, g * run.plan.x_scale, 0.0)
         return end
     f_best = float(run.s.f_best)
+    if stop is Stop.INTERRUPTED and not isfinite(end.f):
+        return end
     is_worse = not end.f - run.s.f_start <= SIGNIFICANT * end.deviation
     if run.is_noisy and end.error is None and isfinite(end.f):
         is_worse = False  # two single values say nothing

@@ -26,7 +26,7 @@ from .record import (
     new_record,
     new_rule_state,
 )
-from .state import RunState, generator_states, restore_generators
+from .state import Checkpoints, RunState, generator_states, restore_generators
 from .step import step_kernel
 from .stopping import MAXITER, NONFINITE, STOPS, WINDOW, Stop
 from .tell import begin, block_kernel, tell_kernel
@@ -49,6 +49,8 @@ class Run:
         Its numbers.
     slots : dict of str to ndarray
         Slots of the rule.
+    checkpoints : Checkpoints
+        File that holds the state of the run, if one was asked for.
     x_start, x_before : ndarray, shape (n,)
         Where the run started, and where it was before the last step.
     """
@@ -82,9 +84,11 @@ class Run:
         how = "uncounted" if n < PARALLEL_SIZE else mode(n)
         self._kernels = step_kernel(plan.rule, plan.is_auto, kind, self._own.type, how), tell_kernel(kind)
         self._step, self._tell = map(address_of, self._kernels)
+        self.loop = array_entry(loop, "float64") if objective.is_compiled else None
         self._make_step, self._tell_value = entry(make_step), entry(tell_value)
         self.s = self.record.numbers[0]
         self._nit, self._next, self._phase = (self.record.numbers[name] for name in ("nit", "next", "phase"))
+        self.checkpoints = Checkpoints(plan.checkpoint, plan.checkpoint_every)
         self._begin(x0)
         self.x_start, self.x_before = self.record.here.copy(), self.record.here.copy()
         if resumed is not None:
@@ -164,7 +168,7 @@ class Run:
         most, evaluator = self.objective.compiled_for(most)
         rates = np.empty(most)
         rates[:] = self.plan.learning_rate(np.arange(nit, nit + most))
-        made = array_entry(loop, "float64")(
+        made = self.loop(
             self._step, self._tell, evaluator.address, *self._addresses, evaluator.context,
             record.point, record.g, record.numbers, rates, most,
         )  # fmt: skip
