@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from numba import config, njit
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.optimize import Bounds, minimize
 
@@ -220,3 +221,104 @@ def test_a_refused_call_does_not_call_fun():
         with pytest.raises(ValueError, match=r"`|bounds"):
             fit(counted, **arguments)
     assert not calls
+
+
+# --- Slips with objectives -----------------------------------------------------------------------
+
+
+class Penalized:
+    """An objective with a penalty, and with an attribute `fun`, as SciPy's own wrapper has."""
+
+    def fun(self, x):
+        return float((x - 3) @ (x - 3)), 2 * (x - 3)
+
+    def __call__(self, x):
+        return self.fun(x)[0] + 10 * float(x @ x)
+
+    def gradient(self, x):
+        return self.fun(x)[1] + 20 * x
+
+
+def test_an_object_with_an_attribute_fun_is_no_wrapper_of_scipy():
+    objective = Penalized()
+    np.testing.assert_allclose(fit(objective, jac=objective.gradient).x, 3 / 11, atol=1e-4)
+
+
+def test_a_forgotten_jac_is_told():
+    with pytest.raises(ValueError, match=r"returned a pair.* pass `jac=True`"):
+        fit(jac=None)
+
+
+@njit
+def value_about(x, center):
+    return ((x - center) ** 2).sum()
+
+
+@njit
+def adds_to_gradient(x, gradient, center):
+    for i in range(x.size):
+        gradient[i] += 2 * (x[i] - center)
+    return ((x - center) ** 2).sum()
+
+
+@njit
+def writes_with_a_default(x, gradient, center, scale=1.0):
+    gradient[:] = 2 * scale * scale * (x - center)
+    return (scale * scale * (x - center) ** 2).sum()
+
+
+needs_compiler = pytest.mark.skipif(config.DISABLE_JIT, reason="plain functions return the gradient")
+
+
+@needs_compiler
+def test_a_forgotten_argument_is_told():
+    with pytest.raises(ValueError, match=r"one argument more than the 1 .* missing in `args`"):
+        fit(value_about)
+    with pytest.raises(ValueError, match=r"one argument more than the 2 .* missing in `args`"):
+        fit(nbadam.Minibatch(njit(lambda x, a, b: (x[0] - a).sum()), np.ones(10), batch_size=2), steps=5)
+
+
+@needs_compiler
+@pytest.mark.parametrize("callback", [None, lambda x: None], ids=["loop", "steps"])
+def test_a_function_may_add_to_its_gradient(callback):
+    options = {"jac": True, "method": nbadam.adam, "callback": callback, "options": {"learning_rate": 0.1}}
+    for start in ([0.0, 0.0], [3.0, 3.0]):
+        result = minimize(adds_to_gradient, start, (3.0,), **options)
+        np.testing.assert_allclose(result.x, 3, atol=1e-5)
+
+
+@needs_compiler
+def test_defaults_leave_open_which_form_a_function_has():
+    for args in ((3.0,), (3.0, 2.0)):
+        result = minimize(
+            writes_with_a_default, [0.0], args, jac=True, method=nbadam.adam, options={"learning_rate": 0.1}
+        )
+        np.testing.assert_allclose(result.x, 3, atol=1e-4)
+
+
+class Warm(nbadam.schedules.LearningRateSchedule):
+    """A schedule of one step at a time."""
+
+    def __call__(self, step):
+        return 0.1 * min((step + 1) ** -0.5, (step + 1) * 10**-1.5)
+
+
+@njit
+def compiled_bowl(x):
+    return (x * x).sum(), 2 * x
+
+
+@pytest.mark.parametrize("fun", [bowl, compiled_bowl], ids=["python", "compiled"])
+def test_schedules_of_one_step_at_a_time(fun):
+    result = fit(fun, learning_rate=Warm(), steps=30)
+    np.testing.assert_allclose(result.history.learning_rate, [Warm()(k) for k in range(30)])
+    same = fit(fun, learning_rate=lambda step: np.array([0.1]), steps=5)
+    np.testing.assert_array_equal(same.x, fit(fun, learning_rate=0.1, steps=5).x)
+    with pytest.raises(ValueError, match="must give one number for a step; it gave"):
+        fit(fun, learning_rate=lambda step: np.ones(2), steps=5)
+
+
+def test_infinite_limits():
+    assert fit(maxiter=np.inf, maxfun=np.inf, max_time=np.inf).success
+    with pytest.raises(ValueError, match="needs a finite `maxiter`"):
+        fit(learning_rate="auto", maxiter=np.inf)

@@ -114,14 +114,16 @@ TEMPLATE = """Minimize a function with {title} [1]_, as a method of `scipy.optim
         there, but no more than a tenth of the run's evaluations; `fun` is the mean, and `fun_stderr` its
         standard error.
         `status` is a number of nbadam.Status: 0 for success, 1 for `maxiter`, 2 for `maxfun`,
-        3 for a value, gradient or point that is not finite, 6 for `max_time`, 7 for Ctrl-C, after which
-        the result is what there is so far, 99 for a callback's StopIteration.
+        3 for a value, gradient or point that is not finite, 6 for `max_time`, 7 for Ctrl-C (see
+        Raises), 99 for a callback's StopIteration.
 
     Raises
     ------
     ValueError
         If an argument or option is invalid (the message names it and what would be right), or `fun`
         or `jac` returns something of the wrong type or shape.
+    KeyboardInterrupt
+        After Ctrl-C; its attribute `result` has the result so far.
 
     Warns
     -----

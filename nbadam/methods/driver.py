@@ -75,8 +75,8 @@ def run_loop(
     if error is not None:
         error.result = result  # type: ignore[attr-defined]
         error.add_note(
-            f"The run was interrupted after {run.nit} steps. The attribute `result` of this exception has the "
-            "result so far, whose `state` continues the run."
+            f"The run was interrupted after {run.nit} steps. The attribute `result` of this exception has "
+            "the result so far, whose `state` continues the run."
         )
         raise error
     return result

@@ -18,15 +18,21 @@ from .._pointers import Stored, address_of, load, pointer_to
 
 def writes_gradient(fun: Callable, least: int) -> bool:
     """Whether a function that Numba compiled has one parameter more than its `least` arguments."""
+    return forms(fun, least) == [True]
+
+
+def forms(fun: Callable, least: int) -> list[bool]:
+    """Return whether a compiled function writes its gradient; both answers if defaults allow both."""
     if not is_jitted(fun):
-        return False
-    required = 0
-    for parameter in inspect.signature(inspect.unwrap(fun)).parameters.values():
-        if parameter.kind is parameter.VAR_POSITIONAL:
-            return False
-        if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
-            required += parameter.default is parameter.empty
-    return required == least + 1
+        return [False]
+    parameters = inspect.signature(inspect.unwrap(fun)).parameters.values()
+    if any(parameter.kind is parameter.VAR_POSITIONAL for parameter in parameters):
+        return [False]
+    kinds = inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD
+    positional = [parameter for parameter in parameters if parameter.kind in kinds]
+    required = sum(parameter.default is parameter.empty for parameter in positional)
+    possible = [k for k in (False, True) if required <= least + k <= len(positional)]
+    return possible or [False]
 
 
 class Evaluator:
@@ -102,7 +108,7 @@ def _returning(fun, arguments):
 def _in_place(fun, arguments):
     def evaluate(k, x, g, context):
         for i in range(g.size):
-            g[i] = 0.0  # for functions that add to it
+            g[i] = -0.0  # for functions that add to it; a sum is -0.0 only if nothing was added
         return fun(x, g, *arguments(k, load(context)))
 
     return evaluate

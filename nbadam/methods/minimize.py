@@ -132,7 +132,7 @@ def _objective(fun, jac, args: tuple, settings: dict, lower: np.ndarray, upper: 
     # minimize(jac=True) hands over a memoizing wrapper, which would make a noisy objective look
     # noiseless and hides a compiled function.
     memoized = getattr(jac, "__self__", None)
-    if memoized is not None and memoized is fun and hasattr(memoized, "fun"):
+    if memoized is not None and memoized is fun and type(fun).__module__.startswith("scipy.optimize."):
         fun, jac = memoized.fun, True
     if isinstance(fun, Minibatch):
         if callable(jac):

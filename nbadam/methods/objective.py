@@ -5,13 +5,15 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+from numba.core.errors import NumbaError
 
 from ..lazy import lazy
 from .differences import Differences, Perturbations
-from .evaluator import Evaluator, alone, of_batch, writes_gradient
+from .evaluator import Evaluator, alone, forms, of_batch
 from .interrupts import Interrupts
 from .loop import array_entry, evaluate_at
 from .minibatch import Minibatch, Sampler
+from .state import generator_states, restore_generators
 
 
 class Objective:
@@ -67,8 +69,30 @@ class Objective:
     @lazy
     def in_place(self) -> bool:
         """Whether `fun` writes the gradient to its second argument, as only compiled functions may."""
+        return self.jac is True and self._forms() == [True]
+
+    def _forms(self) -> list[bool]:
         extra = len(self.args) + (len(self.minibatch.data) if self.minibatch else 0)
-        return self.jac is True and writes_gradient(self.fun, 1 + extra)
+        return forms(self.fun, 1 + extra)
+
+    def check_gradient(self, x: np.ndarray, g: np.ndarray) -> None:
+        """Raise ValueError if `fun` has left the gradient `g` at `x` as it was.
+
+        A function of the value alone is taken for one that writes its gradient if an argument is missing.
+        """
+        if not self.in_place or g.any() or not np.signbit(g).all():
+            return
+        states = generator_states(self.args)
+        batch = () if self.minibatch is None or self.sampler is None else self.sampler.batch()
+        probe = np.ones_like(x)
+        self._call(self.fun, x.copy(), probe, *batch, *self.args)
+        restore_generators(self.args, states)
+        if (probe == 1.0).all():
+            given = 1 + len(batch) + len(self.args)
+            raise ValueError(
+                f"`fun` takes one argument more than the {given} that it is given, so it should write the "
+                "gradient to the second one, but it writes nothing: is an argument missing in `args`?"
+            )
 
     def value(self, x: np.ndarray) -> float:
         """Return the value at `x`."""
@@ -115,10 +139,10 @@ class Objective:
     def on_batch(self, x: np.ndarray, batch: tuple) -> np.ndarray:
         """Return the gradient on a batch."""
         assert self.minibatch is not None
-        g = self._call(self.minibatch.evaluate, x.copy(), batch, self.args)[1]
+        _, g = _as_pair(self._call(self.minibatch.evaluate, x.copy(), batch, self.args), x.size)
         self.nfev += 1
         self.njev += 1
-        return _as_gradient(g, x.size)
+        return g
 
     def count(self, evaluations: int) -> None:
         """Take note of evaluations of value and gradient, here or in compiled code."""
@@ -133,18 +157,11 @@ class Objective:
         if self.minibatch is not None and self.sampler is not None:
             result = self._call(self.minibatch.evaluate, x.copy(), self.sampler.batch(), self.args)
         elif self.in_place:
-            g = np.zeros_like(x)
+            g = np.full_like(x, -0.0)
             result = self._call(self.fun, x.copy(), g, *self.args), g
         else:
             result = self._call(self.fun, x.copy(), *self.args)
-        try:
-            f, g = result
-        except (TypeError, ValueError):
-            raise ValueError(
-                "With `jac=True`, `fun` must return the value and the gradient as (f, g); "
-                f"it returned {_described(result)}."
-            ) from None
-        return _as_value(f), _as_gradient(g, x.size)
+        return _as_pair(result, x.size)
 
     def _call(self, function: Callable, *arguments):
         self.interrupts.in_user_code = True
@@ -158,7 +175,16 @@ class Objective:
         """Compile what calls `fun` from compiled code; it is then evaluated in this way only."""
         arguments = alone if self.sampler is None else of_batch
         self._evaluate_at = array_entry(evaluate_at, "float64")
-        self._evaluator = Evaluator(self.fun, self.in_place, arguments, self._given(1)[1], "float64")
+        given, possible = self._given(1)[1], self._forms()
+        for in_place in possible:
+            try:
+                self._evaluator = Evaluator(self.fun, in_place, arguments, given, "float64")
+            except NumbaError:
+                if in_place is possible[-1]:
+                    raise
+            else:
+                self.in_place = in_place
+                break
 
     @property
     def is_compiled(self) -> bool:
@@ -183,9 +209,7 @@ class Objective:
     def _evaluate_compiled(self, x: np.ndarray) -> tuple[float, np.ndarray]:
         _, evaluator = self.compiled_for(1)
         g = np.zeros_like(x)
-        f = self._call(
-            self._evaluate_at, evaluator.address, 0, x.copy(), g, evaluator.context
-        )
+        f = self._call(self._evaluate_at, evaluator.address, 0, x.copy(), g, evaluator.context)
         return f, g
 
     # --- To be continued ---------------------------------------------------------------------------
@@ -207,9 +231,25 @@ class Objective:
             self.differences.restore(facts["differences"])
 
 
+def _as_pair(returned, n: int) -> tuple[float, np.ndarray]:
+    try:
+        f, g = returned
+    except (TypeError, ValueError):
+        raise ValueError(
+            "With `jac=True`, and for a Minibatch, `fun` must return the value and the gradient as (f, g); "
+            f"it returned {_described(returned)}."
+        ) from None
+    return _as_value(f), _as_gradient(g, n)
+
+
 def _as_value(value) -> float:
     if type(value) is float or type(value) is np.float64:
         return float(value)
+    if isinstance(value, tuple | list) and len(value) == 2 and np.ndim(value[1]):
+        raise ValueError(
+            "The user-provided objective function must return a scalar value; `fun` returned a pair. "
+            "If that is the value and the gradient, pass `jac=True`."
+        )
     array = np.asarray(value)
     if array.dtype.kind not in "fiub":
         raise ValueError(

@@ -58,6 +58,7 @@ OPTIONS = {
     "return_all": False,
 }
 
+UNLIMITED = "maxiter", "maxfun", "maxfev", "max_time"  # options that may be infinite
 # What is not listed is a number from 0 on.
 _CHECKS = {
     "beta_1": fraction,
@@ -102,7 +103,10 @@ def hyper_from(rule: Rule, settings: dict[str, Any]) -> tuple[float, ...]:
 
 
 def limit(name: str, settings: dict, default: float) -> float:
-    """Return an option that None turns off, or leaves at its default."""
+    """Return an option that None turns off, or leaves at its default; limits may be infinite."""
+    value = settings[name]
+    if name in UNLIMITED and isinstance(value, float) and value == inf:
+        return inf
     return default if settings[name] is None else number(name, settings[name], low=0)
 
 
@@ -133,15 +137,9 @@ def learning_rate_from(option, rule: Rule, n: int) -> tuple[Callable, np.ndarray
     equal = np.empty(0)
     legal = "> 0" if divides else ">= 0"
     if callable(option):
-        if isinstance(option, LearningRateSchedule):
-            schedule: Callable = option
-        elif parameters(option):
-            schedule = np.vectorize(option, otypes=[float])
-        else:
-            schedule = np.vectorize(lambda step: option(), otypes=[float])
 
         def rate(steps):
-            rates = np.asarray(schedule(steps), dtype=float)
+            rates = _called(option, steps)
             if not (np.isfinite(rates) & (rates > 0 if divides else rates >= 0)).all():
                 raise ValueError(
                     f"`learning_rate` must give finite numbers {legal}; at step {steps} it gave {rates}."
@@ -158,6 +156,18 @@ def learning_rate_from(option, rule: Rule, n: int) -> tuple[Callable, np.ndarray
     each = positive("learning_rate", option, n, zero=True)
     largest = each.max()
     return lambda steps: largest, each / largest if largest > 0 else equal
+
+
+def _called(schedule: Callable, steps) -> np.ndarray:
+    """Return the rates of a schedule at one step or several."""
+    if type(schedule).__module__.startswith("nbadam.schedules."):  # which take arrays
+        return np.asarray(schedule(steps), dtype=float)
+    takes_step = isinstance(schedule, LearningRateSchedule) or bool(parameters(schedule))
+    rates = [schedule(step) if takes_step else schedule() for step in np.ravel(steps)]
+    try:
+        return np.array([np.asarray(rate, dtype=float).item() for rate in rates]).reshape(np.shape(steps))
+    except (TypeError, ValueError):
+        raise ValueError(f"`learning_rate` must give one number for a step; it gave {rates[0]!r}.") from None
 
 
 def parameters(function: Callable) -> list[str]:

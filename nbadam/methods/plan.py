@@ -75,6 +75,9 @@ def plan_from(
         limits[Stop.MAXITER] = limit("maxiter", settings, MAXITER)
     at_end = min(limits, key=limits.__getitem__)  # the first of equals, which is a success
     budget = min((steps for steps in planned.values() if steps is not None), default=limits[at_end])
+    maxfun = min(limit("maxfun", settings, inf), limit("maxfev", settings, inf))
+    if is_auto and min(budget, maxfun) == inf:
+        raise ValueError("`learning_rate='auto'` needs a finite `maxiter`, `maxfun` or `steps` to count on.")
     return Plan(
         rule=rule,
         initial=initial,
@@ -91,7 +94,7 @@ def plan_from(
         tolerances=tolerances_from(settings),
         maxiter=limits[at_end],
         budget=budget,
-        maxfun=min(limit("maxfun", settings, inf), limit("maxfev", settings, inf)),
+        maxfun=maxfun,
         max_time=limit("max_time", settings, inf),
         at_end=at_end,
         average=choice(*KINDS)("average", settings["average"]),

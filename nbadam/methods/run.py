@@ -155,6 +155,8 @@ class Run:
             f, record.g[:] = objective.value_and_gradient(record.point)
         else:
             f, record.g[:] = float(self.s.f), objective.gradient(record.point)
+        if phase == AT_START:
+            objective.check_gradient(record.here, record.g)
         self._tell_value(self._tell, self._addresses[0], f, int(is_fresh))
 
     @property
@@ -164,14 +166,17 @@ class Run:
 
     def advance_compiled(self, most: int) -> int:
         """Go on for up to `most` evaluations in compiled code; return how many were made."""
-        record, nit = self.record, self.nit
+        record, nit, phase = self.record, self.nit, self._phase[0]
         most, evaluator = self.objective.compiled_for(most)
         rates = np.empty(most)
         rates[:] = self.plan.learning_rate(np.arange(nit, nit + most))
+        assert self.loop is not None
         made = self.loop(
             self._step, self._tell, evaluator.address, *self._addresses, evaluator.context,
             record.point, record.g, record.numbers, rates, most,
         )  # fmt: skip
+        if phase == AT_START:
+            self.objective.check_gradient(record.here, record.g)
         self.objective.count(made)
         return made
 
