@@ -7,6 +7,12 @@ import numpy as np
 from ..status import Status
 
 
+ADVICE = {
+    Status.MAXITER: "Try a larger `learning_rate` or `maxiter`.",
+    Status.NONFINITE: "Try a smaller `learning_rate`, `clipnorm`, or `bounds`.",
+}
+
+
 @dataclass
 class BatchResult:
     """What `minimize_batch` returns: one row for each problem.
@@ -37,7 +43,8 @@ class BatchResult:
 
     def message(self, index: int) -> str:
         """Describe the end of one problem."""
-        return Status(int(self.status[index])).message
+        status = Status(int(self.status[index]))
+        return f"{status.message} {ADVICE.get(status, '')}".rstrip()
 
 
 def room_for(size: int, n: int, dtype: np.dtype, out: dict[str, np.ndarray] | None) -> BatchResult:
