@@ -31,13 +31,16 @@ def clipped(g, limit):
 
 
 def rule_loop(rule):
-    """Build the loop that carries a rule over one array, as a function for kernels."""
+    """Build the loop that carries a rule over one array, as a function for kernels.
+
+    Where it `sweeps`, subnormal numbers become 0 even if nothing is clipped.
+    """
     update = rule.update
 
     @register_jitable(inline="always")
-    def loop(g, x, slots, t, step, clip, scale, decay):
+    def loop(g, x, slots, sweeps, step, clip, scale, decay):
         limit, scale, decay = cast((clip, scale, decay), x)
-        if clip == inf and scale == 1 and decay == 0 and t % SWEEP != 0:
+        if clip == inf and scale == 1 and decay == 0 and not sweeps:
             for i in prange(x.size):
                 new = update(g[i], x[i], *take(slots, i), *step)
                 x[i] = new[0]
@@ -61,7 +64,7 @@ def dense(rule):
             g, x = gs[k], xs[k]
             parts = cut(slots, starts[k], starts[k] + x.size)
             step = cast(scalars(t, *hyper), x)
-            loop(g, x, parts, t, step, clip, scales[k], decays[k])
+            loop(g, x, parts, t % SWEEP == 0, step, clip, scales[k], decays[k])
 
     return kernel
 

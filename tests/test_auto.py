@@ -214,7 +214,19 @@ def test_a_step_is_finite_and_a_radius_grows_no_faster_than_it_may(radius, moved
     m, v = np.array([0.1 * g]), np.array([0.001 * g * g])
     settings = 1.0, np.inf, 0.0, (0.9, 0.999)  # factor and limit of the gradient, decay, betas
     rate = apply_dog(
-        float(t), 100.0, np.array([g]), *settings, before, x, m, v, start, radii, noises, numbers
+        float(t),
+        100.0,
+        np.array([g]),
+        *settings,
+        before,
+        x,
+        m,
+        v,
+        start,
+        radii,
+        noises,
+        numbers,
+        *np.zeros((2, 1)),
     )
     assert radius <= radii[0] <= max(radius, min(moved, radius * (1 + SLOWEST + FASTEST)) * (1 + 1e-12))
     assert 0 <= rate <= 2 * radii[0]

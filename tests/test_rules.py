@@ -296,3 +296,15 @@ def test_norms_of_float32_do_not_overflow():
     g = np.full(10, 1e30, np.float32)
     np.testing.assert_allclose(State(rules.ADAM, [g]).sum_squares((g,)), 1e61, rtol=1e-6)
     np.testing.assert_allclose(State(rules.ADAM, [g]).sum_squares((g,), 2.0), 40.0)
+
+
+@given(st.floats(0, 1, exclude_max=True), st.integers(1, 10**9))
+def test_bias_corrections_have_the_bits_of_the_power(beta, t):
+    assert rules.bias_correction(beta, float(t)) == 1 - beta ** float(t)
+
+
+@given(st.integers(1, 2**53), st.floats(41, 43))
+def test_bias_corrections_near_the_end_of_the_power(k, exponent):
+    beta = 1 - k / 2**53
+    t = float(max(1, round(exponent / (1 - beta))))
+    assert rules.bias_correction(beta, t) == 1 - beta**t

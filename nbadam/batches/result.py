@@ -6,7 +6,6 @@ import numpy as np
 
 from ..status import Status
 
-
 ADVICE = {
     Status.MAXITER: "Try a larger `learning_rate` or `maxiter`.",
     Status.NONFINITE: "Try a smaller `learning_rate`, `clipnorm`, or `bounds`.",

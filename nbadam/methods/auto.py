@@ -20,6 +20,7 @@ import numpy as np
 from numba.extending import register_jitable
 
 from ..kernels import clipped
+from ..rules import bias_correction
 
 # Chosen on two thirds of the problems of benchmarks/robustness.py, see docs/learning_rates.rst.
 FIRST_RADIUS = 1e-3  # relative to where the variable starts
@@ -61,7 +62,25 @@ def begin(x, f, g, start, radius):
 
 
 @register_jitable
-def apply_dog(t, horizon, g, scale, clipvalue, weight_decay, betas, before, x, m, v, start, radius, noise, s):
+def apply_dog(
+    t,
+    horizon,
+    g,
+    scale,
+    clipvalue,
+    weight_decay,
+    betas,
+    before,
+    x,
+    m,
+    v,
+    start,
+    radius,
+    noise,
+    s,
+    surprise,
+    rate,
+):
     """Turn a step of rate 1 from 0 into the run's step; return the mean rate.
 
     Parameters
@@ -83,26 +102,29 @@ def apply_dog(t, horizon, g, scale, clipvalue, weight_decay, betas, before, x, m
         Start of each variable, furthest distance from it, and noise met so far; the last two are changed.
     s : record
         Numbers of the run, of which `noise_sum` is changed.
+    surprise, rate : arrays of shape (n,)
+        Room for intermediate results.
     """
-    unbias_1, unbias_2 = 1 / (1 - betas[0] ** t), 1 / (1 - betas[1] ** t)
+    unbias_1, unbias_2 = 1 / bias_correction(betas[0], t), 1 / bias_correction(betas[1], t)
     n = x.size
     fall = min(max(SHORTEST_FALL, s.noise_sum / max(t - 1, 1.0)), 1.0)
     height = min(1.0, (horizon - t + 1) / (fall * horizon))
+    # Several loops without branches, which are vectorized; sums, whose order counts, by themselves.
+    for i in range(n):
+        error = scale * clipped(g[i], clipvalue) - unbias_1 * m[i]
+        surprise[i] = min(error * (error / (unbias_2 * v[i])), 1e3) if v[i] > 0 else 0.0
+    for i in range(n):
+        moved = abs(before[i] - start[i])
+        fastest = 1 + SLOWEST + FASTEST / (1 + surprise[i] / NOISY)
+        growth = min(moved / radius[i], fastest) if moved > radius[i] else 1.0
+        radius[i] *= growth
+        noise[i] = noise[i] / (growth * growth) + surprise[i]
+    for i in range(n):
+        rate[i] = height * STRIDE * radius[i] / sqrt(1 + NOISE_WEIGHT * noise[i])
+        x[i] = before[i] + rate[i] * (x[i] - weight_decay * before[i])
     total_noise = total_rate = 0.0
     for i in range(n):
-        surprise = 0.0
-        if v[i] > 0:
-            error = scale * clipped(g[i], clipvalue) - unbias_1 * m[i]
-            surprise = min(error * (error / (unbias_2 * v[i])), 1e3)
-        moved = abs(before[i] - start[i])
-        if moved > radius[i]:
-            growth = min(moved / radius[i], 1 + SLOWEST + FASTEST / (1 + surprise / NOISY))
-            radius[i] *= growth
-            noise[i] /= growth * growth
-        noise[i] += surprise
-        rate = height * STRIDE * radius[i] / sqrt(1 + NOISE_WEIGHT * noise[i])
-        x[i] = before[i] + rate * (x[i] - weight_decay * before[i])
-        total_noise += surprise
-        total_rate += rate
+        total_noise += surprise[i]
+        total_rate += rate[i]
     s.noise_sum += total_noise / n
     return total_rate / n

@@ -1,6 +1,7 @@
 """The user's function behind one interface: value and gradient at a point, and their count."""
 
 from collections.abc import Callable
+from copy import deepcopy
 from itertools import pairwise
 from typing import Any
 
@@ -13,7 +14,6 @@ from .evaluator import Evaluator, alone, forms, of_batch
 from .interrupts import Interrupts
 from .loop import array_entry, evaluate_at
 from .minibatch import Minibatch, Sampler
-from .state import generator_states, restore_generators
 
 
 class Objective:
@@ -82,11 +82,13 @@ class Objective:
         """
         if not self.in_place or g.any() or not np.signbit(g).all():
             return
-        states = generator_states(self.args)
+        try:
+            args = deepcopy(self.args)  # with generators, and arrays that `fun` may write to
+        except Exception:  # of objects that know no copy
+            args = self.args
         batch = () if self.minibatch is None or self.sampler is None else self.sampler.batch()
         probe = np.ones_like(x)
-        self._call(self.fun, x.copy(), probe, *batch, *self.args)
-        restore_generators(self.args, states)
+        self._call(self.fun, x.copy(), probe, *batch, *args)
         if (probe == 1.0).all():
             given = 1 + len(batch) + len(self.args)
             raise ValueError(

@@ -9,7 +9,7 @@ from numba.extending import register_jitable
 from .._jit import cast, compile_kernel, take
 from .._pointers import pointer_to
 from ..gradients import clip_scale
-from ..kernels import norm, rule_loop
+from ..kernels import SWEEP, norm, rule_loop
 from ..rules import Rule
 from .auto import apply_dog
 from .record import AT_STEP, EVALUATE
@@ -23,7 +23,8 @@ def step(rule, is_auto):
         """Make a step of a run by a learning rate; its `point` is then to be evaluated."""
         s, limits = run.numbers[0], run.limits[0]
         x, before, clipvalue = run.x, run.before, limits.clipvalue
-        t = float(s.nit + 1 - s.skipped)
+        steps = s.nit + 1 - s.skipped
+        t = float(steps)
         scale = 1.0
         if limits.clipnorm < inf:
             scale = clip_scale(norm(run.slope, clipvalue), limits.clipnorm)
@@ -38,13 +39,13 @@ def step(rule, is_auto):
         else:
             now = cast(scalars(t, rate, *own.hyper), x)
         decay = 0.0 if is_auto else rate * limits.weight_decay
-        update(run.slope, x, own.slots, t, now, clipvalue, scale, decay)
+        update(run.slope, x, own.slots, steps % SWEEP == 0, now, clipvalue, scale, decay)
         if is_auto:
             m, v = own.slots[0], own.slots[1]
             betas = own.hyper[0], own.hyper[1]
             rate = apply_dog(
                 t, limits.horizon, run.slope, scale, clipvalue, limits.weight_decay, betas, before, x, m, v,
-                run.start, run.radius, run.noise, s,
+                run.start, run.radius, run.noise, s, run.here, run.point,
             )  # fmt: skip
         here, point = run.here, run.point
         if s.is_free:

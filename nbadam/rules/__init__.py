@@ -42,7 +42,7 @@ from .descent import (
     SGD_NESTEROV,
     ftrl_start,
 )
-from .rule import Rule, ratio
+from .rule import Rule, bias_correction, ratio
 
 __all__ = [
     "ACCUMULATOR",
@@ -76,6 +76,7 @@ __all__ = [
     "SGD_MOMENTUM",
     "SGD_NESTEROV",
     "Rule",
+    "bias_correction",
     "ftrl_start",
     "ratio",
 ]

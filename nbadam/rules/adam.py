@@ -5,7 +5,7 @@ from math import sqrt
 import numpy as np
 from numba.extending import register_jitable
 
-from .rule import Rule, ratio
+from .rule import Rule, bias_correction, ratio
 
 # --- Adam: Kingma & Ba (2015), Adam: a method for stochastic optimization, arXiv:1412.6980 -------
 
@@ -13,7 +13,7 @@ from .rule import Rule, ratio
 @register_jitable
 def epsilon_hat(t, learning_rate=1e-3, beta_1=0.9, beta_2=0.999, epsilon=1e-7):
     """Both bias corrections folded into the step size (end of Section 2): Keras's epsilon."""
-    alpha = learning_rate * sqrt(1 - beta_2**t) / (1 - beta_1**t)
+    alpha = learning_rate * sqrt(bias_correction(beta_2, t)) / bias_correction(beta_1, t)
     return alpha, 1 - beta_1, 1 - beta_2, epsilon
 
 
@@ -23,8 +23,8 @@ def epsilon_plain(t, learning_rate=1e-3, beta_1=0.9, beta_2=0.999, epsilon=1e-8)
 
     Dividing through by the correction of the root leaves the form above with a smaller epsilon.
     """
-    correction = sqrt(1 - beta_2**t)
-    alpha = learning_rate * correction / (1 - beta_1**t)
+    correction = sqrt(bias_correction(beta_2, t))
+    alpha = learning_rate * correction / bias_correction(beta_1, t)
     return alpha, 1 - beta_1, 1 - beta_2, epsilon * correction
 
 
@@ -52,8 +52,8 @@ def amsgrad_update(g, x, m, v, v_hat, alpha, weight_1, weight_2, epsilon):
 @register_jitable
 def epsilon_root(t, learning_rate=1e-3, beta_1=0.9, beta_2=0.999, epsilon=1e-8, epsilon_root=0.0):
     """Algorithm 1 with a second epsilon under the root."""
-    correction = 1 - beta_2**t
-    alpha = learning_rate * sqrt(correction) / (1 - beta_1**t)
+    correction = bias_correction(beta_2, t)
+    alpha = learning_rate * sqrt(correction) / bias_correction(beta_1, t)
     return alpha, 1 - beta_1, 1 - beta_2, epsilon * sqrt(correction), epsilon_root * correction
 
 
@@ -67,8 +67,8 @@ def adam_root_update(g, x, m, v, alpha, weight_1, weight_2, epsilon, under_root)
 @register_jitable
 def corrected_maximum(t, learning_rate=1e-3, beta_1=0.9, beta_2=0.999, epsilon=1e-8):
     """Take the maximum over bias-corrected second moments."""
-    alpha = learning_rate / (1 - beta_1**t)
-    return alpha, 1 - beta_1, 1 - beta_2, epsilon, 1 / (1 - beta_2**t)
+    alpha = learning_rate / bias_correction(beta_1, t)
+    return alpha, 1 - beta_1, 1 - beta_2, epsilon, 1 / bias_correction(beta_2, t)
 
 
 @register_jitable
@@ -85,7 +85,7 @@ def amsgrad_corrected_update(g, x, m, v, v_hat, alpha, weight_1, weight_2, epsil
 
 @register_jitable
 def adamax(t, learning_rate=1e-3, beta_1=0.9, beta_2=0.999, epsilon=1e-7):
-    return learning_rate / (1 - beta_1**t), 1 - beta_1, beta_2, epsilon
+    return learning_rate / bias_correction(beta_1, t), 1 - beta_1, beta_2, epsilon
 
 
 @register_jitable
