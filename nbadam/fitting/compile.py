@@ -38,7 +38,7 @@ from nbadam.fitting.functions import *
 T = np.{dtype}
 EPS = T({eps!r})
 PIVOT = T({pivot!r})
-TINY = T({tiny!r})
+DOUBT = T({doubt!r})
 FLOOR = T(1e-6)
 STEP = T({step!r})
 
@@ -304,7 +304,7 @@ def _header(dtype: str) -> str:
         dtype=dtype,
         eps=float(info.eps),
         pivot=4 * float(info.eps),
-        tiny=float(info.tiny),
+        doubt=float(info.eps) ** 0.5,
         step=float(info.eps) ** (1 / 3),
     )
 

@@ -10,6 +10,7 @@ from ..status import Status
 from .compile import ModelError
 from .covariance import least_pivots_kernel
 from .data import DataSets, RaggedSets
+from .lm import DIVERGED
 from .pointwise import pointwise
 from .problem import Fits, Plan, box
 from .rows import rows_kernel
@@ -234,7 +235,8 @@ def finish(sets: DataSets | RaggedSets, plan: Plan, chosen: np.ndarray, fits: Fi
 def _finish(sets: DataSets | RaggedSets, plan: Plan, chosen: np.ndarray, fits: Fits, max_nfev: int) -> None:
     least = np.empty(len(chosen))
     least_pivots_kernel(plan.dtype.name)(fits.information, ~plan.fixed, least)
-    converged, ran_out = fits.status == Status.SUCCESS, fits.status == Status.MAXITER
+    converged = fits.status == Status.SUCCESS
+    ran_out = (fits.status == Status.MAXITER) | (fits.status == Status.RUNAWAY)
     unsure = (converged | ran_out) & ~(least > LEAST_PIVOT[plan.dtype.name])
     diagonal = fits.information[:, [j * (j + 3) // 2 for j in range(plan.fixed.size)]]
     exact = (EXACT * np.finfo(plan.dtype).eps) ** 2
@@ -249,11 +251,16 @@ def _finish(sets: DataSets | RaggedSets, plan: Plan, chosen: np.ndarray, fits: F
     ftol = max(plan.ftol, 4 * EPSILON)
     factor, inverse, chi2, ended = improve(jacobians, p, lower, upper, nfev, ftol, max_nfev)
     if max_nfev:
-        status = np.where(ended, Status.SUCCESS, Status.MAXITER)
+        status = np.where(ended, Status.SUCCESS, np.where(status == Status.SUCCESS, Status.MAXITER, status))
     found = jacobians, plan, p, factor, chi2, inverse
     inverse[vanishing(*found) | shaky(*found)] = np.inf
     undetermined = np.isinf(inverse).any(axis=(1, 2))
     status = np.where(undetermined, Status.UNDETERMINED, status)
+    # Two parameters far less than their standard errors run away together.
+    scatter = np.sqrt(chi2 / np.maximum(jacobians.n_points - p.shape[1], 1))
+    errors = scatter[:, None] * np.linalg.norm(inverse, axis=2)
+    far = (errors > DIVERGED * np.abs(p)).sum(axis=1) > 1
+    status = np.where(far & ~undetermined, Status.RUNAWAY, status)
     fits.popt[which], fits.nfev[which], fits.chi2[which], fits.status[which] = p, nfev, chi2, status
     rows, columns = np.triu_indices(p.shape[1])
     fits.information[which], fits.is_inverse[which] = inverse[:, rows, columns], True

@@ -5,28 +5,51 @@ on the thread that runs them.  A lane that is done takes the next fit at once.
 """
 
 from functools import cache
+from math import sqrt
 
 import numpy as np
 from numba import from_dtype, types
+from numba.extending import register_jitable
 
 from .._jit import compile_kernel
 from ..status import Status
 from .sums import BLOCK
 
 ATTEMPTS = 8  # to bring the length of a step to the radius; two do on the average
-RUNNING = -1
-SUCCESS, MAXITER, NONFINITE = map(int, (Status.SUCCESS, Status.MAXITER, Status.NONFINITE))
+RUNNING, UNKNOWN = -1, -2
+ROUNDING = 4.0  # changes of chi-square by rounding, in units of eps and of the root of the number of points
+RESTARTS = 3  # new trust regions that lower chi-square by less than WORTHWHILE of it
+WORTHWHILE = 1e-10
+STALLED = (
+    1e-4  # share of chi-square that a full step promises where p0 is no minimum, though no step lowers it
+)
+PATIENCE = (
+    50  # evaluations after which a fit must have lowered chi-square by SLOW of it, or may be running away
+)
+SLOW = 0.01
+STARTS = 3  # further ones, between bounds
+DIVERGED = 1e3  # standard error in units of the parameter
+SUCCESS, MAXITER, NONFINITE, NOT_MOVED, RUNAWAY = map(
+    int,
+    (
+        Status.SUCCESS,
+        Status.MAXITER,
+        Status.NONFINITE,
+        Status.NOT_MOVED,
+        Status.RUNAWAY,
+    ),
+)
 
 # The rows of the state that `fit` works on; "end" is the first row of the data.
 ROWS = (
-    "point", "trial", "chi2", "normal", "lower", "upper", "damping", "settled", "remaining", "small",
-    "fresh", "failed", "end",
+    "point", "trial", "chi2", "normal", "lower", "upper", "damping", "settled", "reduction", "small",
+    "fresh", "failed", "better", "doubtful", "end",
 )  # fmt: skip
 
 
 def fit(normal, judge, solve, judging, solving, memory, lanes, rows, x, data, p0, lower, upper, tolerances,
-        max_nfev, f_scale, popt, information, chi2, nfev, status, S, which, count, progress,
-        points):  # fmt: skip
+        max_nfev, f_scale, popt, information, chi2, nfev, status, S, which, count, tries, levels,
+        progress, points):  # fmt: skip
     """Fit a block of data sets, or go on with it; return whether all are done.
 
     Parameters
@@ -45,29 +68,31 @@ def fit(normal, judge, solve, judging, solving, memory, lanes, rows, x, data, p0
     tolerances : array of `ftol` and `xtol`
     popt, information, chi2, nfev, status : arrays of shape (fits, ...)
         Written; `information` is the lower triangle of the normal matrix.
-    S, which, count, progress : arrays
+    S, which, count, tries, levels, progress : arrays
         The state of the lanes, which the next call goes on with: see `new_state`.
     points : int
         Points of each lane to evaluate before this call returns, rounded up to whole blocks.
     """
-    (point, trial, chi2_row, normal_row, lower_row, upper_row, damping, settled, remaining, small, fresh,
-     failed, first) = rows  # fmt: skip
+    (point, trial, chi2_row, normal_row, lower_row, upper_row, damping, settled, reduction, small, fresh,
+     failed, better, doubtful, first) = rows  # fmt: skip
     fits, columns, m = data.shape
     n, pairs = p0.shape[1], information.shape[1]
     ftol, xtol = tolerances[0], tolerances[1]
+    eps = np.finfo(data.dtype).eps
+    rounding = ROUNDING * eps * sqrt(m)
+    restarts, starts = tries[:lanes], tries[lanes:]
+    begun, before, origin = levels[:lanes], levels[lanes : 2 * lanes], levels[2 * lanes :]
+    position, triangle, free = np.zeros(n, data.dtype), np.zeros(pairs, data.dtype), np.ones(n, np.bool_)
     following, busy, begin = progress[0], progress[1], progress[2]
+    is_empty = following == 0
     while True:
         for lane in range(lanes):
             if S[settled + lane] < 0:
-                which[lane] = -1
                 S[settled + lane] = 0
-                if following < fits:
-                    i = following
-                    which[lane] = i
-                    following += 1
-                    busy += 1
-                    count[lane] = 0
-                    S[fresh + lane] = 1
+                which[lane] = following if following < fits else -1
+                if following < fits or (is_empty and fits > 0):
+                    # A lane for which there is no fit repeats one: a model may not end, or fail, elsewhere.
+                    i = following if following < fits else 0
                     for c in range(columns):
                         for k in range(m):
                             S[first + (c * m + k) * lanes + lane] = data[i, c, k]
@@ -78,6 +103,12 @@ def fit(normal, judge, solve, judging, solving, memory, lanes, rows, x, data, p0
                         for j in range(n):
                             S[lower_row + j * lanes + lane] = lower[i, j]
                             S[upper_row + j * lanes + lane] = upper[i, j]
+                    S[fresh + lane] = 1
+                    count[lane], starts[lane], begun[lane] = 0, 0, -1
+                if following < fits:
+                    following += 1
+                    busy += 1
+        is_empty = False
         if busy == 0 or points <= 0:
             break
         end = min(m, begin + -(-points // BLOCK) * BLOCK)
@@ -99,41 +130,182 @@ def fit(normal, judge, solve, judging, solving, memory, lanes, rows, x, data, p0
         for lane in range(lanes):
             i = which[lane]
             if i < 0:
+                for j in range(n):
+                    S[trial + j * lanes + lane] = S[point + j * lanes + lane]
                 continue
             count[lane] += 1
+            value, left = S[chi2_row + lane], S[reduction + lane] / S[chi2_row + lane]
+            if begun[lane] < 0:
+                begun[lane], before[lane], origin[lane], restarts[lane] = value, value, value, 0
+            shrunk = S[small + lane] <= 0 and S[damping + lane] > 0
             code = RUNNING
             if S[failed + lane] > 0:
                 code = NONFINITE
-            elif S[damping + lane] == 0 and S[remaining + lane] <= ftol * S[chi2_row + lane]:
+            elif left <= ftol or value == 0:
                 code = SUCCESS  # a full step would lower chi2 by less than `ftol` of it
-            elif S[small + lane] <= 0:
-                code = SUCCESS  # no parameter changes by more than `xtol` of itself
-            elif count[lane] >= max_nfev:
-                code = MAXITER
-            if code != RUNNING:
+            elif S[small + lane] <= 0 and not shrunk:
+                code = SUCCESS  # a full step would change no parameter by more than `xtol` of itself
+            elif shrunk or (left <= rounding and S[better + lane] == 0):
+                # Nothing is left of the trust region, or only rounding of chi-square.  Its scales may be from
+                # elsewhere: the fit has converged if a region with those of here leads nowhere, either.
+                gain = (begun[lane] - value) / value
+                restarts[lane] += gain < WORTHWHILE
+                if gain > 0 and restarts[lane] <= RESTARTS:
+                    begun[lane] = value
+                    S[fresh + lane] = 1
+                    for j in range(n):
+                        S[trial + j * lanes + lane] = S[point + j * lanes + lane]
+                else:
+                    code = NOT_MOVED if value == origin[lane] and left > STALLED else SUCCESS
+            slow = count[lane] % PATIENCE == 0 and value > (1 - SLOW) * before[lane]
+            if count[lane] % PATIENCE == 0:
+                before[lane] = value
+            if code == SUCCESS or (slow and code == RUNNING):
+                doubts = S[doubtful + lane]
                 for j in range(n):
-                    popt[i, j] = S[point + j * lanes + lane]
+                    p, square = S[point + j * lanes + lane], S[normal_row + j * (j + 3) // 2 * lanes + lane]
+                    effect = abs(p) * square * abs(p)
+                    doubts += value > DIVERGED * effect * DIVERGED
+                    if lower.size > 0:
+                        # The next step, which changes nothing else, reaches the bounds.
+                        end, start = S[trial + j * lanes + lane], p0[i, j]
+                        if code == SUCCESS and (end == lower[i, j] or end == upper[i, j]):
+                            p = end if abs(p - end) <= WORTHWHILE * abs(start - end) else p
+                        free[j] = lower[i, j] < p < upper[i, j]
+                    position[j] = p
+                if doubts > 0:
+                    for j in range(pairs):
+                        triangle[j] = S[normal_row + j * lanes + lane]
+                    doubt = judged(triangle, position, p0[i], free, value / max(m - n, 1))
+                    if doubt == RUNAWAY or (code == RUNNING and doubt == UNKNOWN):
+                        code = RUNAWAY  # for now: see `finish`
+            if code == RUNNING and count[lane] >= max_nfev:
+                code = MAXITER
+            if code == RUNNING:
+                continue
+            nfev[i] = count[lane]
+            margin = (
+                (1 - WORTHWHILE) if status[i] == SUCCESS else (1 + WORTHWHILE) if code == SUCCESS else 1.0
+            )
+            if starts[lane] == 0 or not value >= chi2[i] * margin:
+                chi2[i], status[i] = value, code
+                for j in range(n):
+                    popt[i, j] = position[j] if code == SUCCESS else S[point + j * lanes + lane]
                 for j in range(pairs):
                     information[i, j] = S[normal_row + j * lanes + lane]
-                chi2[i] = S[chi2_row + lane]
-                nfev[i] = count[lane]
-                status[i] = code
+            again = False
+            moved = code != SUCCESS or origin[lane] - value > WORTHWHILE * value
+            if lower.size > 0 and count[lane] < max_nfev and (moved or starts[lane] > 0):
+                while starts[lane] < STARTS and not again:
+                    starts[lane] += 1
+                    again = another_start(
+                        starts[lane], status[i], p0[i], lower[i], upper[i], popt[i], position
+                    )
+                for j in range(n if again else 0):
+                    S[trial + j * lanes + lane] = position[j]
+            if again:
+                S[fresh + lane], begun[lane] = 1, -1
+            else:
                 S[settled + lane] = -1
                 busy -= 1
     progress[0], progress[1], progress[2] = following, busy, begin
     return busy == 0
 
 
-def new_state(lanes: int, rows: tuple[int, ...], columns: int, m: int, dtype) -> tuple[np.ndarray, ...]:
-    """Return `S`, `which`, `count` and `progress` for a block that `fit` has not begun with.
+@register_jitable(error_model="numpy")
+def another_start(number, status, p0, lower, upper, popt, start):
+    """Choose a start for a fit that has failed or has parameters at bounds; return whether to fit from it.
 
-    `which` is the fit in each lane, -1 when there are no more; `progress` holds the number of fits begun,
+    Number 1 lies amid the bounds, or farther from a bound that is alone; number 2, for failed fits, nearer to
+    it; number 3 is `popt`, with the parameters at bounds back at `p0`.
+    """
+    at_bound, other = False, False
+    for j in range(p0.size):
+        low, high, p = lower[j], upper[j], p0[j]
+        is_at = (popt[j] == low or popt[j] == high) and low < high
+        at_bound |= is_at
+        share = 3 if number == 1 else 0.3
+        if number == 3:
+            p = p if is_at else popt[j]
+        elif number == 1 and low > -np.inf and high < np.inf:
+            p = 0.25 * p + 0.375 * (low + high)
+        elif low > -np.inf:
+            p = low + share * (p - low)
+        elif high < np.inf:
+            p = high - share * (high - p)
+        start[j] = min(max(p, low), high)
+        other |= start[j] != p0[j] and start[j] != popt[j]
+    return other and (status != SUCCESS or (at_bound and number != 2))
+
+
+@register_jitable(error_model="numpy")
+def judged(information, point, p0, free, variance):
+    """Return ``RUNAWAY`` for parameters that run away, ``UNKNOWN`` where rounding hides it, else ``RUNNING``.
+
+    Parameters
+    ----------
+    information : array of shape (n * (n + 1) // 2,)
+        Lower triangle of the normal matrix.
+    point, p0 : arrays of shape (n,)
+    free : array of bool, shape (n,)
+        Parameters that are not fixed or at a bound.
+    variance : float
+        That of the residuals.
+    """
+    n = point.size
+    lower = np.zeros((n, n))
+    scale = np.zeros(n)
+    for i in range(n):
+        square = float(information[i * (i + 3) // 2])
+        scale[i] = 1 / sqrt(square) if square > 0 and free[i] else 0.0
+        if free[i] and not square > 0:
+            return UNKNOWN
+    limit = n * np.finfo(information.dtype).eps
+    for i in range(n):
+        for j in range(i + 1):
+            value = information[i * (i + 1) // 2 + j] * scale[i] * scale[j]
+            if i == j and not free[i]:
+                value = 1.0
+            for k in range(j):
+                value -= lower[i, k] * lower[j, k]
+            if i > j:
+                lower[i, j] = value / lower[j, j]
+            elif value > limit:
+                lower[i, i] = sqrt(value)
+            else:
+                return UNKNOWN
+    # Inverse of the factor, in its place.
+    for i in range(n):
+        lower[i, i] = 1 / lower[i, i]
+        for j in range(i):
+            value = 0.0
+            for k in range(j, i):
+                value -= lower[i, k] * lower[k, j]
+            lower[i, j] = value * lower[i, i]
+    far = 0
+    for i in range(n):
+        error = 0.0
+        for k in range(i, n):
+            error += lower[k, i] * lower[k, i]
+        if free[i] and sqrt(error * variance) * scale[i] > DIVERGED * abs(point[i]):
+            # One parameter may be 0 by chance, unless it has grown.
+            far += 2 if abs(point[i]) > 10 * abs(p0[i]) > 0 else 1
+    return RUNAWAY if far > 1 else RUNNING
+
+
+def new_state(lanes: int, rows: tuple[int, ...], columns: int, m: int, dtype) -> tuple[np.ndarray, ...]:
+    """Return the state of a block that `fit` has not begun: all that it takes from `S` to `progress`.
+
+    `which` is the fit in each lane, -1 when there are no more.  `tries` counts how often its trust region was
+    set up anew, and its starts.  `levels` are chi-squares: where the region was set up, some evaluations ago,
+    at the start.  `progress` holds the number of fits begun,
     of those in the lanes, and the point at which the evaluation goes on.
     """
     settled, first = (rows[ROWS.index(name)] for name in ("settled", "end"))
     S = np.zeros(first + columns * m * lanes, dtype)
     S[settled : settled + lanes] = -1  # wants a fit
-    return S, np.full(lanes, -1), np.zeros(lanes, np.int64), np.zeros(3, np.int64)
+    tries, levels = np.zeros(2 * lanes, np.int64), np.zeros(3 * lanes, dtype)
+    return S, np.full(lanes, -1), np.zeros(lanes, np.int64), tries, levels, np.zeros(3, np.int64)
 
 
 def signatures(dtype: str) -> dict[str, object]:
@@ -168,6 +340,8 @@ def signatures(dtype: str) -> dict[str, object]:
             types.Array(types.int8, 1, "C"),
             line,
             *(types.Array(types.int64, 1, "C"),) * 3,
+            line,
+            types.Array(types.int64, 1, "C"),
             types.int64,
         )
     }

@@ -14,6 +14,9 @@ from .data import DataSets, RaggedSets, as_slice
 from .losses import Loss
 from .model import Model
 
+# Fits with one of these have parameters, if not the right ones.
+ENDED = Status.SUCCESS, Status.MAXITER, Status.UNDETERMINED, Status.NOT_MOVED, Status.RUNAWAY
+
 
 @dataclass
 class Plan:
@@ -131,7 +134,7 @@ class Problem:
         part.n_points[:] = self.points
         part.status[self._underflow(part.chi2)] = Status.UNDERFLOW
         part.status[self._too_few] = Status.TOO_FEW_POINTS
-        failed = ~np.isin(part.status, (Status.SUCCESS, Status.MAXITER))
+        failed = ~np.isin(part.status, ENDED)
         part.clear(failed)
         return part
 

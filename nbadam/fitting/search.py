@@ -9,7 +9,7 @@ import numpy as np
 from ..status import Status
 from . import adam
 from .finish import finish, spare
-from .problem import Fits, Plan, Problem
+from .problem import ENDED, Fits, Plan, Problem
 
 # Steps and first learning rate, a share of each parameter's scale.
 WARM_UPS = ((50, 0.1, adam.ABSOLUTE), (20, 0.1, adam.JACOBIAN))
@@ -41,7 +41,7 @@ def retry_block(sets, plan: Plan, fits: Fits, chosen: np.ndarray) -> None:
         again = problem.fitted(problem.warmed_up(*warm_up), plan.max_nfev - spare(plan.max_nfev))
         finish(sets, plan, chosen, again, plan.max_nfev)
         again.nfev += warm_up[0] + found.nfev
-        better = np.isin(again.status, (Status.SUCCESS, Status.MAXITER)) & ~(again.chi2 >= found.chi2)
+        better = np.isin(again.status, ENDED) & ~(again.chi2 >= found.chi2)
         # Equal but for rounding: the one that has converged.
         margin = 1e-12 * np.abs(found.chi2)
         better |= (

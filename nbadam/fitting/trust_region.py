@@ -1,9 +1,15 @@
 """The text of the algorithm: Levenberg-Marquardt as a trust region, for all lanes in step.
 
-More (1978), The Levenberg-Marquardt algorithm: implementation and theory.
+More (1978), The Levenberg-Marquardt algorithm: implementation and theory.  Bounds: Coleman and Li (1996),
+An interior trust region approach for nonlinear minimization subject to bounds.
 """
 
 from .generate import Shape, Text, indented
+
+FIRST_RADIUS = 0.3  # in units of the length of p0; from 1 on, starts far too small run away
+NEAR = 0.99  # share of the way to a bound that a step may go
+CLOSE = 0.01  # a bound is taken for active where a step would leave less of the way to it
+CHEAP = 1e-3  # share of chi-square that the rest of the way may change
 
 
 def algorithm(shape: Shape) -> str:
@@ -44,17 +50,19 @@ def _judge(text: Text) -> list[str]:
         "larger = T(2.0) * norm if (ratio >= T(0.75)) | (damping == T(0.0)) else radius",
         "radius = larger if (ratio > T(0.25)) & finite else smaller",
         "size = np.sqrt(" + " + ".join(f"a{i} * t{i} * t{i}" for i in range(n)) + ")",
-        "size = size if size > T(0.0) else np.sqrt(chi2_trial)",
+        f"size = T({FIRST_RADIUS}) * size if size > T(0.0) else np.sqrt(chi2_trial)",
         f"{at('radius')} = size if is_fresh else radius",
         "better = finite & (is_fresh | (ratio >= T(1e-4)))",
         f"{at('failed')} = fresh if excess != T(0.0) else T(0.0)",
         f"{at('fresh')} = T(0.0)",
         f"{at('better')} = T(1.0) if better else T(0.0)",
     ]
-    lines += [f"{at('frozen', i)} = T(0.0)" for i in range(n if shape.bounded else 0)]
+    lines += [
+        f"{at(row, i)} = T(0.0)" for row in ("frozen", "move") for i in range(n if shape.bounded else 0)
+    ]
     for i in range(n):
         lines += [
-            f"grown = a{i} if is_fresh | (a{i} > s{i}) else s{i}",
+            f"grown = a{i} if is_fresh else max(a{i}, s{i})",
             f"{at('scale', i)} = {_kept('grown', f's{i}')}",
             f"{at('point', i)} = {_kept(f't{i}', f'p{i}')}",
         ]
@@ -81,26 +89,23 @@ def _solve(text: Text) -> list[str]:
     number = {pair: k for k, pair in enumerate(shape.pairs)}
     lines = text.load(p="point", b="gradient", s="scale")
     lines += [f"a{i}_{j} = {at('normal', k)}" for (i, j), k in number.items()]
-    lines += [f"damping = {at('damping')}", f"radius = {at('radius')}"]
-    for i in range(n if shape.bounded else 0):
-        # A parameter at a bound that its gradient pushes against takes no part.
-        low, high = f"p{i} > {at('lower', i)} or b{i} > T(0.0)", f"p{i} < {at('upper', i)} or b{i} < T(0.0)"
-        lines += [f"free{i} = T(1.0) - {at('frozen', i)} if ({low}) and ({high}) else T(0.0)"]
-        lines += [f"e{i} = b{i} * free{i}"]
+    lines += [f"damping = {at('damping')}", f"radius = {at('radius')}", f"before = {at('reduction')}"]
+    lines += [f"doubts, doubtful = T(0.0), {at('doubtful')}"]
+    if shape.bounded:
+        lines += _bounds(text)
     force = "e" if shape.bounded else "b"
     # The matrix as L D L^T: `l` is L, `u` is L D, `r` the inverse of D.  No roots: they would be waited for.
     for i in range(n):
-        for j in range(i + 1):
-            entry = f"a{i}_{j}"
-            if i == j:
-                entry += f" + damping * s{i}"
-            elif shape.bounded:
-                entry += f" * free{i} * free{j}"
+        for j in range(i):
+            entry = f"a{i}_{j}" + (f" * free{i} * free{j}" if shape.bounded else "")
             entry = _less(entry, [(f"u{i}_{k}", f"l{j}_{k}") for k in range(j)])
-            if i == j:
-                lines += [f"r{i} = T(1.0) / max({entry}, PIVOT * s{i} + TINY)"]
-            else:
-                lines += [f"u{i}_{j} = {entry}", f"l{i}_{j} = u{i}_{j} * r{j}"]
+            lines += [f"u{i}_{j} = {entry}", f"l{i}_{j} = u{i}_{j} * r{j}"]
+        lines += [f"whole = a{i}_{i} + damping * s{i}" + (f" + wall{i}" if shape.bounded else "")]
+        entry = _less("whole", [(f"u{i}_{k}", f"l{i}_{k}") for k in range(i)])
+        # Below that share of the entry there is only rounding.  Without derivative there is no step.
+        lines += [f"entry = {entry}", "pivot = max(entry, PIVOT * whole)"]
+        lines += ["doubts = doubts + (T(0.0) if entry > DOUBT * whole else T(1.0))"]
+        lines += [f"r{i} = T(1.0) / pivot if pivot > T(0.0) else T(0.0)"]
     for i in range(n):
         lines += [f"z{i} = " + _less(f"{force}{i}", [(f"l{i}_{k}", f"z{k}") for k in range(i)])]
     for i in reversed(range(n)):
@@ -108,40 +113,41 @@ def _solve(text: Text) -> list[str]:
     lines += [f"v{i} = s{i} * d{i}" for i in range(n)]
     for i in range(n):
         lines += [f"w{i} = " + _less(f"v{i}", [(f"l{i}_{k}", f"w{k}") for k in range(i)])]
+    reduction = [f"d{i} * {force}{i}" for i in range(n)]
+    reduction += [f"m{i} * (b{i} + h{i})" for i in range(n if shape.bounded else 0)]
     lines += [
         "square = " + " + ".join(f"v{i} * d{i}" for i in range(n)),
         "norm = np.sqrt(square)",
-        "curvature = " + " + ".join(f"w{i} * w{i} * r{i}" for i in range(n)),
+        # Per square of the norm: the sum itself overflows where a derivative has all but vanished.
+        "unit = T(1.0) / norm",
+        "curvature = " + " + ".join(f"(w{i} * unit) * r{i} * (w{i} * unit)" for i in range(n)),
         "over = norm > T(1.1) * radius",
-        "more = damping + (norm - radius) / radius * (square / curvature)",
-    ]
-    # Nor does one at a bound that the step would leave: the others must know that it stays.
-    outward = []
-    for i in range(n if shape.bounded else 0):
-        low, high = (
-            f"p{i} <= {at('lower', i)} and d{i} < T(0.0)",
-            f"p{i} >= {at('upper', i)} and d{i} > T(0.0)",
-        )
-        lines += [f"outward{i} = T(1.0) if ({low}) or ({high}) else T(0.0)"]
-        lines += [f"{at('frozen', i)} = max({at('frozen', i)}, outward{i})"]
-        outward.append(f"outward{i}")
-    lines += [
-        "outward = " + (" + ".join(outward) or "T(0.0)"),
-        "stays = outward == T(0.0)",
-        f"{at('damping')} = {_kept('more', 'damping', 'over & stays')}",
-        f"{at('settled')} = T(0.0) if over | (outward > T(0.0)) else T(1.0)",
+        "more = damping + (norm - radius) / (radius * curvature)",
+        "reduction = " + " + ".join(reduction),
+        f"{at('reduction')} = {_kept('reduction', 'before', 'damping == T(0.0)')}",
+        f"{at('doubtful')} = {_kept('doubts', 'doubtful', 'damping == T(0.0)')}",
         "part = radius / norm if over else T(1.0)",  # for when it is the last attempt
-        f"{at('remaining')} = " + " + ".join(f"d{i} * (damping * v{i} + {force}{i})" for i in range(n)),
+    ]
+    if shape.bounded:
+        lines += _hits(text)
+    growing, settled = (
+        ("over & (hits == T(0.0))", "over | (hits > T(0.0))") if shape.bounded else ("over", "over")
+    )
+    lines += [
+        f"{at('damping')} = {_kept('more', 'damping', growing)}",
+        f"{at('settled')} = T(0.0) if {settled} else T(1.0)",
         "small = T(-1.0)",
     ]
     for i in range(n):
-        lines += [f"d{i} = part * d{i}", f"t{i} = p{i} + d{i}"]
         if shape.bounded:
             lines += [
-                f"t{i} = {at('lower', i)} if t{i} < {at('lower', i)} else t{i}",
-                f"t{i} = {at('upper', i)} if t{i} > {at('upper', i)} else t{i}",
+                f"t{i} = p{i} + part * d{i}",
+                f"t{i} = min(max(t{i}, low{i}), high{i})",
+                f"t{i} = (low{i} if m{i} < T(0.0) else high{i}) if m{i} != T(0.0) else t{i}",
                 f"d{i} = t{i} - p{i}",
             ]
+        else:
+            lines += [f"d{i} = part * d{i}", f"t{i} = p{i} + d{i}"]
         lines += [f"{at('trial', i)} = t{i}", f"small = max(small, abs(d{i}) - xtol * abs(p{i}))"]
     for i in range(n):
         row = " + ".join(f"a{max(i, j)}_{min(i, j)} * d{j}" for j in range(n))
@@ -152,6 +158,50 @@ def _solve(text: Text) -> list[str]:
                               "np.sqrt(" + " + ".join(f"s{i} * d{i} * d{i}" for i in range(n)) + ")"),
         f"{at('small')} = small",
     ]  # fmt: skip
+    return lines
+
+
+def _bounds(text: Text) -> list[str]:
+    """Prepare a step between bounds.
+
+    Where the gradient pushes a parameter to a bound, a wall joins the curvature, the force over the room that
+    is left: a step of this parameter alone never reaches the bound.  Steps end at `low` or `high`: short of
+    the bound until the rest of the way changes next to nothing.  On many a bound derivatives vanish, and no
+    gradient leads back.
+    """
+    at, n = text.at, text.shape.parameters
+    lines = [f"chi2 = {at('chi2')}"]
+    for i in range(n):
+        lines += [
+            f"lower, upper = {at('lower', i)}, {at('upper', i)}",
+            f"m{i}, frozen = {at('move', i)}, {at('frozen', i)}",
+            f"room, force = p{i} - lower if b{i} < T(0.0) else upper - p{i}, abs(b{i})",
+            f"free{i} = T(1.0) - frozen if room > T(0.0) else T(0.0)",
+            f"wall{i} = force / room if free{i} > T(0.0) else T(0.0)",
+            f"lands = (a{i}_{i} * room <= T({CLOSE}) * force) & (force * room <= T({CHEAP}) * chi2)",
+            f"down{i}, up{i} = T({NEAR}) * (lower - p{i}), T({NEAR}) * (upper - p{i})",
+            f"low{i} = lower if lands & (b{i} < T(0.0)) else p{i} + down{i}",
+            f"high{i} = upper if lands & (b{i} > T(0.0)) else p{i} + up{i}",
+        ]
+    for i in range(n):
+        row = " - ".join(f"a{max(i, j)}_{min(i, j)} * m{j}" for j in range(n))
+        lines += [f"h{i} = b{i} - {row}", f"e{i} = h{i} * free{i}"]
+    return lines
+
+
+def _hits(text: Text) -> list[str]:
+    """Stop parameters where their step would leave the bounds; the next attempt moves the others along."""
+    at, n = text.at, text.shape.parameters
+    lines = ["hits, inside = T(0.0), norm <= T(1.1) * radius"]
+    for i in range(n):
+        lines += [
+            f"beyond = ((d{i} < down{i}) | (d{i} > up{i})) & (free{i} > T(0.0))",
+            f"stop = low{i} - p{i} if d{i} < T(0.0) else high{i} - p{i}",
+            "hit = beyond & (inside | (stop == T(0.0)))",
+            "hits = hits + (T(1.0) if hit else T(0.0))",
+            f"{at('frozen', i)} = T(1.0) if hit else T(1.0) - free{i}",
+            f"{at('move', i)} = stop if hit else m{i}",
+        ]
     return lines
 
 
