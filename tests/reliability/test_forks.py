@@ -20,7 +20,7 @@ def test_forks_while_a_thread_works(tmp_path):
         from probes import say
 
         x = np.linspace(0, 3, 20)
-        y = np.tile(2 * np.exp(-x), (20_000, 1))
+        y = np.tile(2 * np.exp(-x), (500, 1))
         y += 0.01 * np.random.default_rng(0).standard_normal(y.shape)
         big = nbadam.curve_fit("a * exp(-k * x)", x, y, p0=[1, 1])
 
@@ -59,8 +59,8 @@ def test_forks_while_a_thread_works(tmp_path):
             thread.join()
             say(**{work.__name__: sorted(ended)})
 
-        forks(covariance, 30, 0.01)
-        forks(first_step, 30, 0.001)
+        forks(covariance, 20, 0.01)
+        forks(first_step, 20, 0.001)
         forks(new_function, 2, 0.3)
     """
     assert run(program, tmp_path) == {"covariance": [0], "first_step": [0], "new_function": [0]}
