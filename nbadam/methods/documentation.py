@@ -11,7 +11,7 @@ TEMPLATE = """Minimize a function with {title} [1]_, as a method of `scipy.optim
         ``fun(x, *args) -> float``, or ``fun(x, *args) -> (float, array)`` with ``jac=True``.  It may
         be noisy, and may give another sample at every call.  A function compiled by Numba that
         returns both is stepped inside compiled code; so is ``fun(x, gradient, *args) -> float``, which
-        writes the gradient (both with ``jac=True``, and no `callback` at every step).
+        writes the gradient, or adds to it (both with ``jac=True``).
     x0 : array_like, shape (n,)
         Where to start.  Never modified.
     args : tuple, optional
