@@ -151,7 +151,7 @@ KINDS = [
 @pytest.mark.parametrize(("method", "is_auto", "has_fractions", "average"), KINDS)
 def test_every_table_gives_one_result(method, is_auto, has_fractions, average, monkeypatch):
     monkeypatch.setattr("nbadam.methods.minimize.is_jitted", lambda fun: fun in COMPILED.values())
-    for seed in range(TABLES):
+    for seed in (*range(TABLES), 115, 207):  # the last two are those of errors that there were
         try:
             assert_agreement(seed, method, is_auto, has_fractions, average)
         except Exception as error:

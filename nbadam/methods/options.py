@@ -155,7 +155,7 @@ def learning_rate_from(option, rule: Rule, n: int) -> tuple[Callable, np.ndarray
         return lambda steps: constant, equal
     each = positive("learning_rate", option, n, zero=True)
     largest = each.max()
-    return lambda steps: largest, each / largest if largest > 0 else equal
+    return lambda steps: largest, each / largest if largest > 0 and n > 1 else equal
 
 
 def _called(schedule: Callable, steps) -> np.ndarray:

@@ -268,7 +268,7 @@ def end(run, own, given, p):
         f = s.f_at_average
         for i in range(x.size):
             x[i] = min(max(run.average[i], run.x_lower[i]), run.x_upper[i])
-    elif limits.average == BEST:
+    elif limits.average == BEST and s.f_best < inf:
         f, x = s.f_best, run.x_best
     if s.f_best < inf and (s.next == NONFINITE or not f <= s.f_start):
         f, x = s.f_best, run.x_best
