@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from . import models, rules, schedules, vector_math
     from ._cache import clear_cache
     from .batches import BatchResult, minimize_batch
-    from .fitting import FitResult, Model, curve_fit
+    from .fitting import Bootstrap, Comparison, FitResult, Model, compare, curve_fit
     from .methods import (
         History,
         Minibatch,
@@ -81,6 +81,8 @@ __all__ = [
     "AdamW",
     "Adamax",
     "BatchResult",
+    "Bootstrap",
+    "Comparison",
     "FitResult",
     "Ftrl",
     "History",
@@ -101,6 +103,7 @@ __all__ = [
     "adamax",
     "adamw",
     "clear_cache",
+    "compare",
     "curve_fit",
     "deserialize",
     "ftrl",
@@ -125,11 +128,14 @@ __all__ = [
 _MODULES = {"methods", "models", "optimizers", "rules", "schedules", "vector_math"}
 _HOMES = {
     "BatchResult": "batches",
+    "Bootstrap": "fitting",
+    "Comparison": "fitting",
     "FitResult": "fitting",
     "IndexedSlices": "sparse",
     "Model": "fitting",
     "Status": "status",
     "clear_cache": "_cache",
+    "compare": "fitting",
     "curve_fit": "fitting",
     "deserialize": "optimizers",
     "get": "optimizers",

@@ -1,7 +1,9 @@
 """Curve fitting: one model, any number of data sets, each fitted to full precision."""
 
+from .bootstrap import Bootstrap
+from .comparison import Comparison, compare
 from .fit import curve_fit
 from .model import Model
 from .result import FitResult
 
-__all__ = ["FitResult", "Model", "curve_fit"]
+__all__ = ["Bootstrap", "Comparison", "FitResult", "Model", "compare", "curve_fit"]

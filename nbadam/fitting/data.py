@@ -138,10 +138,10 @@ class CorrelatedSet(DataSets):
         super().__init__(x, y[None], np.sqrt(np.diagonal(covariance))[None], None)
 
     def block(self, chosen: np.ndarray, dtype) -> Block:
-        """Prepare the data set."""
+        """Prepare the data set, as often as its number is given."""
         x = np.concatenate([self.x, self.factor], dtype=dtype, casting="unsafe")
-        y = np.ascontiguousarray(self.y[:, None], dtype=dtype)
-        return Block(x, y, False, False, np.array([self.m]), correlated=True)
+        y = np.ascontiguousarray(self.y[as_slice(chosen)][:, None], dtype=dtype)
+        return Block(x, y, False, False, np.full(len(y), self.m), correlated=True)
 
 
 def _cholesky(covariance: np.ndarray) -> np.ndarray:

@@ -13,6 +13,7 @@ from ..status import Status
 from . import plots, report
 from .covariance import factors_kernel
 from .finish import look_again
+from .inference import Inference
 
 # Advice by status, added to the status's message.
 ADVICE = {
@@ -24,7 +25,7 @@ FITS = 4096  # covariance matrices at a time
 
 
 @dataclass(repr=False, eq=False)
-class FitResult:
+class FitResult(Inference):
     """The fits of a batch; each array has the batch's shape, followed by what its entry adds.
 
     Unpacks into `popt` and `pcov`, as the result of SciPy's `curve_fit` does.  ``result[0]``,

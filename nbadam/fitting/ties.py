@@ -17,7 +17,52 @@ from .model import Model
 STEP = float(np.finfo(float).eps ** (1 / 3))  # of differences, relative
 
 
-class Ties:
+class Expressions:
+    """Values that follow from parameters by formulas.
+
+    Parameters
+    ----------
+    names : tuple of str
+        Parameters, and among them the names of the values.
+    formulas : dict of str to str
+        For each value a formula in parameters.
+    """
+
+    def __init__(self, names: tuple[str, ...], formulas: dict[str, str]) -> None:
+        self.names = names
+        self.free = np.array([name not in formulas for name in names])
+        self._tied = tuple(formulas.items())
+        self._values = _values(names, self._tied)
+
+    def all_of(self, popt: np.ndarray) -> np.ndarray:
+        """Return parameters and values, shape (..., n), from the parameters."""
+        with np.errstate(all="ignore"):
+            values = self._values(*np.moveaxis(popt, -1, 0))
+        return np.stack(np.broadcast_arrays(*values), axis=-1).astype(popt.dtype)
+
+    def slopes(self, popt: np.ndarray) -> np.ndarray:
+        """Return the derivatives of all by the parameters, shape (..., n, k), where `popt` holds all."""
+        centre = np.ascontiguousarray(popt[..., self.free].reshape(-1, np.count_nonzero(self.free)), float)
+        matrix = np.empty((len(centre), self.free.size, centre.shape[1]))
+        slopes = _slopes(self.names, self._tied)
+        if slopes is None:
+            self._difference(centre, matrix)
+        else:
+            slopes(centre, matrix)
+        return matrix.reshape(*popt.shape, -1)
+
+    def _difference(self, centre: np.ndarray, matrix: np.ndarray) -> None:
+        """Write the derivatives by differences."""
+        for i in range(centre.shape[-1]):
+            step = STEP * np.where(centre[:, i] == 0, 1, np.abs(centre[:, i]))
+            above, below = centre.copy(), centre.copy()
+            above[:, i] += step
+            below[:, i] -= step
+            matrix[:, :, i] = (self.all_of(above) - self.all_of(below)) / (2 * step)[:, None]
+        matrix[:, self.free] = np.eye(centre.shape[-1])
+
+
+class Ties(Expressions):
     """The model with fewer parameters that remains, and the way back to all of them.
 
     Parameters
@@ -29,7 +74,6 @@ class Ties:
     """
 
     def __init__(self, model: Model, tied: dict[str, str]) -> None:
-        self.model = model
         for name, formula in tied.items():
             if name not in model.parameters or not isinstance(formula, str):
                 raise ValueError(
@@ -43,37 +87,8 @@ class Ties:
             )
         if not names:
             raise ValueError("`tied` leaves no parameter to fit.")
-        self.free = np.array([name not in tied for name in model.parameters])
-        self._tied = tuple(tied.items())
-        self._values = _values(model.parameters, self._tied)
+        super().__init__(model.parameters, tied)
         self.reduced = _reduced(model, self._tied)
-
-    def all_of(self, popt: np.ndarray) -> np.ndarray:
-        """Return all parameters, shape (..., n), from those of the reduced model."""
-        with np.errstate(all="ignore"):
-            values = self._values(*np.moveaxis(popt, -1, 0))
-        return np.stack(np.broadcast_arrays(*values), axis=-1).astype(popt.dtype)
-
-    def slopes(self, popt: np.ndarray) -> np.ndarray:
-        """Return the derivatives of all parameters by those that are not tied, shape (..., n, k)."""
-        centre = np.ascontiguousarray(popt[..., self.free].reshape(-1, np.count_nonzero(self.free)), float)
-        matrix = np.empty((len(centre), self.free.size, centre.shape[1]))
-        slopes = _slopes(self.model.parameters, self._tied)
-        if slopes is None:
-            self._difference(centre, matrix)
-        else:
-            slopes(centre, matrix)
-        return matrix.reshape(*popt.shape, -1)
-
-    def _difference(self, centre: np.ndarray, matrix: np.ndarray) -> None:
-        """Write the derivatives of all parameters, by differences."""
-        for i in range(centre.shape[-1]):
-            step = STEP * np.where(centre[:, i] == 0, 1, np.abs(centre[:, i]))
-            above, below = centre.copy(), centre.copy()
-            above[:, i] += step
-            below[:, i] -= step
-            matrix[:, :, i] = (self.all_of(above) - self.all_of(below)) / (2 * step)[:, None]
-        matrix[:, self.free] = np.eye(centre.shape[-1])
 
 
 Tied = tuple[tuple[str, str], ...]
