@@ -147,7 +147,8 @@ class _Source:
         self.y, self.weights = data_of(part)
         self.values = linearized(fit, points_of(fit, None), chosen)[0]
         numbers = fit._numbers.ravel()[chosen]
-        self.generators = [np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(k,))) for k in numbers]
+        seeds = [np.random.SeedSequence(seed, spawn_key=(k,)) for k in numbers]
+        self.generators = [np.random.default_rng(one) for one in seeds]
         self.used = self.weights > 0
         scatter = np.where(fit.dof > 0, fit.chi2 / np.maximum(fit.dof, 1), np.nan).ravel()[chosen]
         # Residuals are smaller than errors: the fit has come near to the data.
@@ -158,26 +159,27 @@ class _Source:
     def draw(self, count: int) -> DataSets:
         """Return `count` data sets for each, the first one's first."""
         fits, m = self.y.shape
-        x, y = self.x, np.empty((fits, count, m))
+        x, drawn_y = self.x, np.empty((fits, count, m))
         weights = np.repeat(self.weights[:, None], count, axis=1)
         if self.kind == "points":
             x = np.empty((fits, count, *self.x.shape[-2:]))
         for k, rng in enumerate(self.generators):
             used = np.flatnonzero(self.used[k])
-            y[k] = self.y[k]
+            y = drawn_y[k]
+            y[:] = self.y[k]
             if self.kind == "points":
                 picked = used[rng.integers(used.size, size=(count, used.size))]
                 own_x = self.x[k] if self.x.ndim == 3 else self.x
                 x[k] = own_x
                 x[k][:, :, used] = np.moveaxis(own_x[:, picked], 0, 1)
-                y[k][:, used], weights[k][:, used] = self.y[k][picked], self.weights[k][picked]
+                y[:, used], weights[k][:, used] = self.y[k][picked], self.weights[k][picked]
             elif self.kind == "poisson":
                 mean = self.values[k, used]
                 is_mean = (mean >= 0).all() and (mean < MOST_COUNTS).all()
-                y[k][:, used] = rng.poisson(mean, (count, used.size)) if is_mean else np.nan
+                y[:, used] = rng.poisson(mean, (count, used.size)) if is_mean else np.nan
             else:
-                y[k][:, used] = self.values[k, used] + self._errors(k, used, rng, (count, used.size))
-        y, weights = y.reshape(-1, m), weights.reshape(-1, m)
+                y[:, used] = self.values[k, used] + self._errors(k, used, rng, (count, used.size))
+        y, weights = drawn_y.reshape(-1, m), weights.reshape(-1, m)
         if isinstance(self.sets, CorrelatedSet):
             drawn = copy.copy(self.sets)
             drawn.y, drawn.fits = y, len(y)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -160,11 +161,13 @@ def _tests(fits: list[FitResult], good: np.ndarray) -> tuple[np.ndarray, np.ndar
     from scipy.special import chdtrc, fdtrc
 
     statistics, pvalues = [], []
-    for k, (small, large) in enumerate(zip(fits[:-1], fits[1:], strict=True)):
+    for k, (small, large) in enumerate(pairwise(fits)):
         more = np.count_nonzero(large.free) - np.count_nonzero(small.free)
         if more < 1:
-            raise ValueError(f"`fits[{k + 1}]` must have more fitted parameters than `fits[{k}]`: with nested=True "
-                             "each model is a special case of the next one.")  # fmt: skip
+            raise ValueError(
+                f"`fits[{k + 1}]` must have more fitted parameters than `fits[{k}]`: with nested=True each "
+                "model is a special case of the next one."
+            )
         gain = np.maximum(small.chi2.astype(float) - large.chi2, 0)
         both = good[..., k] & good[..., k + 1]
         with np.errstate(all="ignore"):

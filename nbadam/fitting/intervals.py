@@ -10,7 +10,7 @@ from ..checks import shown
 from ..hyperparameters import choice, integer
 from .arrays import floats
 from .levels import factors_of, parse_level
-from .problem import Fits
+from .problem import Fits, Plan
 from .refits import Selection, bounds_of, own, plan_of, refit
 
 TOLERANCE = 1e-6  # of the root of chi-square's rise, relative: of an interval, about the same
@@ -31,7 +31,7 @@ class Profile(NamedTuple):
 class Base(NamedTuple):
     """Fits in double precision that a profile leaves from, of `fits` data sets."""
 
-    plan: object
+    plan: Plan
     numbers: np.ndarray  # of the data sets
     popt: np.ndarray  # shape (fits, n): the parameters that are not tied
     pcov: np.ndarray
@@ -67,7 +67,7 @@ def profile(fit, parameter: str, values=None, points: int = 25) -> Profile:
     """Return the least chi-squares with a parameter at given values; see `FitResult.profile`."""
     i = _number_of(fit, parameter)
     integer(2)("points", points)
-    batch, n = fit.chi2.shape, len(fit.parameters)
+    batch = fit.chi2.shape
     popt, perr = fit.popt[..., i], fit.perr[..., i]
     if values is None:
         with np.errstate(invalid="ignore"):
@@ -132,7 +132,7 @@ def conf_int(fit, level=None, *, sigma=None, method: str = "profile", **options)
     ends[:, fixed] = fit.popt.reshape(-1, len(fit.parameters))[:, fixed, None]
     rise = _rise(fit, level)
     deeper = np.zeros(fit.chi2.size, bool)
-    for i in np.flatnonzero(fit.free):
+    for i in np.flatnonzero(fit.free).tolist():
         some = _at_minimum(fit)
         if some.size:
             ends[some, i], deeper[some] = _ends(fit, some, i, rise[some], deeper[some])
@@ -149,7 +149,9 @@ def own_number(fit, i: int) -> int:
 def _number_of(fit, parameter: str) -> int:
     names = [name for name, is_free in zip(fit.parameters, fit.free, strict=True) if is_free]
     if not isinstance(parameter, str) or parameter not in names:
-        raise ValueError(f"`parameter` must be one of the fitted ones, {', '.join(names)}, not {shown(parameter)}.")
+        raise ValueError(
+            f"`parameter` must be one of {', '.join(names)}, which were fitted, not {shown(parameter)}."
+        )
     return fit.parameters.index(parameter)
 
 
@@ -248,9 +250,7 @@ class _Search:
             near = np.where(self.growth > PATIENCE, widest, np.clip(secant * 1.02, 1.1 * distance, widest))
             open_end = np.where(distance > 0, near, self.unit)
             open_end = self.centre + self.side * np.where(np.isnan(open_end), widest, open_end)
-            share = (1 - self.inner_height) / (
-                1 - self.inner_height + self.weight * (self.outer_height - 1)
-            )
+            share = (1 - self.inner_height) / (1 - self.inner_height + self.weight * (self.outer_height - 1))
             share = np.where(np.isfinite(self.outer_height), share, 0.5)
             closed = self.inner + np.clip(share, 1e-3, 1 - 1e-3) * (self.outer - self.inner)
             trial = np.where(np.isnan(self.outer), open_end, closed)

@@ -50,7 +50,9 @@ def plan_of(fit) -> Plan:
         If the result comes from another process, which could not send it.
     """
     if fit._plan is None:
-        raise ValueError("A result that was pickled cannot evaluate or refit its model: call `curve_fit` again.")
+        raise ValueError(
+            "A result that was pickled cannot evaluate or refit its model: call `curve_fit` again."
+        )
     return fit._plan
 
 
