@@ -80,7 +80,7 @@ def profile(fit, parameter: str, values=None, points: int = 25) -> Profile:
             legal = "(n,)" if not batch else f"(n,) or {(*batch, 'n')}".replace("'", "")
             raise ValueError(f"`values` must have the shape {legal}, not {given.shape}.")
         trial = np.broadcast_to(given, (*batch, given.shape[-1]))
-    trial = trial.reshape(popt.size, -1).astype(float)
+    trial = trial.reshape(popt.size, trial.shape[-1]).astype(float)
     chi2 = np.full(trial.shape, np.nan)
     some = _at_minimum(fit)
     if some.size:
@@ -111,7 +111,7 @@ def profile(fit, parameter: str, values=None, points: int = 25) -> Profile:
         back = np.empty_like(found)
         np.put_along_axis(back, order, found, axis=1)
         chi2[some] = back
-    return Profile(trial.reshape(*batch, -1), chi2.reshape(*batch, -1))
+    return Profile(trial.reshape(*batch, trial.shape[-1]), chi2.reshape(*batch, trial.shape[-1]))
 
 
 def conf_int(fit, level=None, *, sigma=None, method: str = "profile", **options) -> np.ndarray:

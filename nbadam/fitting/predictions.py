@@ -98,7 +98,7 @@ def predict(fit, x=None) -> np.ndarray:
     values = np.full((fit.chi2.size, points.shape[-1]), np.nan)
     for some in pieces(fit, points.shape[-1]):
         values[some] = linearized(fit, points, some)[0]
-    values = values.reshape(*fit.chi2.shape, -1)
+    values = values.reshape(*fit.chi2.shape, points.shape[-1])
     return values[..., 0] if x is not None and np.ndim(x) == 0 else values
 
 
@@ -116,7 +116,7 @@ def residuals(fit) -> np.ndarray:
     """Return the data less the models, shape (..., m); NaN where a point is left out."""
     y, weights = data_of(fit)
     values = predict(fit).reshape(y.shape)
-    return np.where(weights > 0, y - values, np.nan).reshape(*fit.chi2.shape, -1)
+    return np.where(weights > 0, y - values, np.nan).reshape(*fit.chi2.shape, y.shape[-1])
 
 
 def r_squared(fit) -> np.ndarray:
@@ -179,7 +179,7 @@ def band(fit, x=None, kind: str = "confidence", level=None, sigma=None) -> Band:
         if kind == "prediction":
             square += roots_of(fit, some)[1][:, None]
         half[some] = np.sqrt(square) * factors_of(fit, level).ravel()[some, None]
-    shape = (*fit.chi2.shape, -1)
+    shape = (*fit.chi2.shape, points.shape[-1])
     with np.errstate(invalid="ignore"):
         found = Band(values.reshape(shape), (values - half).reshape(shape), (values + half).reshape(shape))
     return Band(*(part[..., 0] for part in found)) if x is not None and np.ndim(x) == 0 else found
