@@ -130,7 +130,7 @@ class Inference:
         >>> fit = nbadam.curve_fit("a * x + b", x, [0.1, 0.9, 2.2, 2.9, 4.1], p0=[1, 0])
         >>> values, lower, upper = fit.band([0, 10], level=0.95)
         >>> (upper - lower).round(2)
-        array([0.64, 2.13])
+        array([0.76, 2.53])
         """
         return predictions.band(self, x, kind, level, sigma)
 
