@@ -223,7 +223,8 @@ class FitResult(Inference):
         information = np.ascontiguousarray(self._information.reshape(-1, self._information.shape[-1])[some])
         free = self.free if self._ties is None else self.free[self._ties.free]
         roots = np.zeros((numbers.size, free.size, free.size))
-        factors_kernel()(information, free, roots)
+        with np.errstate(all="ignore"):  # the inverse of a fit that is not determined is infinite
+            factors_kernel()(information, free, roots)
         known = np.flatnonzero(self._is_inverse.ravel()[some])
         rows, columns = np.triu_indices(free.size)
         roots[known] = 0
