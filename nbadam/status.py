@@ -33,6 +33,7 @@ class Status(CodedEnum):
     MAXFUN = 2, "Not converged: the largest number of function evaluations is reached."
     NONFINITE = 3, "Failed: a value or a derivative is not finite."
     NOT_RUN = 4, "Not run: interrupted before."
+    NO_PROGRESS = 5, "Not converged: the run ended no lower than it began; the best point seen is returned."
     MAX_TIME = 6, "Not converged: the time is up."
     INTERRUPTED = 7, "Interrupted by the user."
     TOO_FEW_POINTS = 10, "Failed: there are fewer points than parameters."

@@ -173,7 +173,9 @@ class Problems:
             record.point, record.g, record.numbers, rates, codes,
         )  # fmt: skip
         result.x[here], result.fun[here], result.nit[here] = block.x_end, block.f_end, block.nit_end
-        result.status[here] = np.where(codes == Stop.MAXITER, self.at_end, STATUS[codes])
+        ended = np.abs(codes)
+        status = np.where(ended == Stop.MAXITER, self.at_end, STATUS[ended])
+        result.status[here] = np.where((codes < 0) & (status == 0), Status.NO_PROGRESS, status)
         return time.thread_time() - began
 
     def _slots(self, x0, lower, upper, scale, rates: np.ndarray) -> np.ndarray:

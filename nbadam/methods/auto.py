@@ -109,6 +109,11 @@ def apply_dog(
     n = x.size
     fall = min(max(SHORTEST_FALL, s.noise_sum / max(t - 1, 1.0)), 1.0)
     height = min(1.0, (horizon - t + 1) / (fall * horizon))
+    # Radii grow while the slope still points away from the start, along the line from there to the point.
+    along = 0.0
+    for i in range(n):
+        along += g[i] * (before[i] - start[i])
+    is_ahead = along < 0
     # Several loops without branches, which are vectorized; sums, whose order counts, by themselves.
     for i in range(n):
         error = scale * clipped(g[i], clipvalue) - unbias_1 * m[i]
@@ -116,7 +121,7 @@ def apply_dog(
     for i in range(n):
         moved = abs(before[i] - start[i])
         fastest = 1 + SLOWEST + FASTEST / (1 + surprise[i] / NOISY)
-        growth = min(moved / radius[i], fastest) if moved > radius[i] else 1.0
+        growth = min(moved / radius[i], fastest) if is_ahead and moved > radius[i] else 1.0
         radius[i] *= growth
         noise[i] = noise[i] / (growth * growth) + surprise[i]
     for i in range(n):

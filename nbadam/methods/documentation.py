@@ -114,8 +114,8 @@ TEMPLATE = """Minimize a function with {title} [1]_, as a method of `scipy.optim
         there, but no more than a tenth of the run's evaluations; `fun` is the mean, and `fun_stderr` its
         standard error.
         `status` is a number of nbadam.Status: 0 for success, 1 for `maxiter`, 2 for `maxfun`,
-        3 for a value, gradient or point that is not finite, 6 for `max_time`, 7 for Ctrl-C (see
-        Raises), 99 for a callback's StopIteration.
+        3 for a value, gradient or point that is not finite, 5 for a run that ended at its start or higher,
+        6 for `max_time`, 7 for Ctrl-C (see Raises), 99 for a callback's StopIteration.
 
     Raises
     ------

@@ -3,17 +3,20 @@
 The gradients of some batches tell two things.  Their mean squares, sample by sample, are the unit in
 which each variable matters: for a likelihood, its Fisher information.  And how much they change along
 the mean gradient tells how far away the minimum seems to be, so that automatic rates need not grow from
-next to nothing.
+next to nothing.  A first step of that size must lower the value: where the curvature grows on the way, as
+with an exponential link, the distance is far too long.
 """
 
 import numpy as np
 
+from .auto import STRIDE
 from .objective import Objective
 
 LOOKED_AT = 16  # batches
 # Where automatic rates begin, as a fraction of the distance.  From 0.03 to 0.3 it makes little difference
 # on regressions, a mixture and a small network; without it, 120 steps end up to 20 times as far off.
 FIRST_RADIUS = 0.1
+SHORTENINGS = 20  # of a first step that raises the value, at most: to 1e-12 of it
 
 
 def first_look(
@@ -36,23 +39,42 @@ def first_look(
     -------
     x_scale : ndarray, shape (n,)
         Unit of each variable.
-    distance : float
-        How far away the minimum seems to be, in these units; 0 where nothing can be told.
+    radius : float
+        Where automatic rates should begin, in these units; 0 where nothing can be told.
     """
     batches, size = objective.next_batches(LOOKED_AT)
     nothing = np.ones_like(x0) if x_scale is None else x_scale, 0.0
     with np.errstate(all="ignore"):
-        gradients = np.array([objective.on_batch(x0, batch) for batch in batches])
+        values, gradients = _on_batches(objective, x0, batches)
         mean = gradients.mean(axis=0)
         if not np.isfinite(mean).all() or not mean.any():
             return nothing
         scale = _units(gradients, size) if x_scale is None else x_scale
         near = _nearby(objective, x0, batches[0], gradients[0], scale, scale**2 * mean, box)
         moved = (near - x0) / scale
-        change = np.mean([objective.on_batch(near, batch) for batch in batches], axis=0) - mean
+        change = _on_batches(objective, near, batches)[1].mean(axis=0) - mean
         curvature = abs(moved @ (scale * change)) / (moved @ moved)
         distance = float(np.abs(scale * mean)[moved != 0].max(initial=0.0) / curvature)
-        return scale, distance if 0 < distance < np.inf else 0.0
+        if not 0 < distance < np.inf:
+            return scale, 0.0
+        return scale, _checked(objective, x0, batches, values.mean(), -scale * np.sign(mean), distance, box)
+
+
+def _on_batches(objective: Objective, x: np.ndarray, batches: list[tuple]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the value and the gradient on each batch."""
+    values, gradients = zip(*(objective.on_batch(x, batch) for batch in batches), strict=True)
+    return np.array(values), np.array(gradients)
+
+
+def _checked(objective, x0, batches, f, direction, distance: float, box) -> float:
+    """Return the first radius for a distance that is shortened until the first step lowers the value."""
+    radius = FIRST_RADIUS * distance
+    for k in range(SHORTENINGS):
+        first = np.clip(x0 + STRIDE * radius * direction, *box)
+        if _on_batches(objective, first, batches)[0].mean() < f:
+            return radius if k == 0 else FIRST_RADIUS * radius  # the steps to come must not overshoot, either
+        radius *= 0.25
+    return 0.0
 
 
 def _units(gradients: np.ndarray, size: int) -> np.ndarray:
@@ -68,7 +90,7 @@ def _nearby(objective, x0, batch, gradient, scale, direction, box) -> np.ndarray
     step = 1e-12 * max(1.0, float(np.abs(x0).max())) / float(np.abs(direction).max())
     for _ in range(40):
         near = np.clip(x0 - step * direction, *box)
-        change = objective.on_batch(near, batch) - gradient
+        change = objective.on_batch(near, batch)[1] - gradient
         if not np.linalg.norm(scale * change) < 1e-4 * np.linalg.norm(scale * gradient):
             break
         step *= 10.0

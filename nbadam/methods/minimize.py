@@ -14,7 +14,7 @@ from ..rules import Rule
 from .bounds import parse_bounds
 from .differences import PERTURBATION, SCHEMES, Differences, Perturbations
 from .driver import run_loop
-from .first_look import FIRST_RADIUS, first_look
+from .first_look import first_look
 from .minibatch import Minibatch
 from .objective import Objective
 from .options import AUTOMATIC, is_automatic, parameters, state_from, warn
@@ -82,8 +82,8 @@ def minimize(
     if only_epochs and resumed is None:
         known = plan.x_scale if "x_scale" in given else None
         start = np.clip(x0, lower, upper)
-        plan.x_scale, distance = first_look(objective, start, known, (lower, upper))
-        plan.radius = FIRST_RADIUS * distance or None
+        plan.x_scale, radius = first_look(objective, start, known, (lower, upper))
+        plan.radius = radius or None
     interval = integer(1)("callback_interval", settings["callback_interval"])
 
     points = [np.clip(x0, lower, upper)] if settings["return_all"] else None

@@ -138,13 +138,13 @@ class Objective:
         parts = [rows[start:stop] for start, stop in pairwise(starts)]
         return [self.minibatch.rows(part) for part in parts if part.size == parts[0].size], parts[0].size
 
-    def on_batch(self, x: np.ndarray, batch: tuple) -> np.ndarray:
-        """Return the gradient on a batch."""
+    def on_batch(self, x: np.ndarray, batch: tuple) -> tuple[float, np.ndarray]:
+        """Return value and gradient on a batch."""
         assert self.minibatch is not None
-        _, g = _as_pair(self._call(self.minibatch.evaluate, x.copy(), batch, self.args), x.size)
+        f, g = _as_pair(self._call(self.minibatch.evaluate, x.copy(), batch, self.args), x.size)
         self.nfev += 1
         self.njev += 1
-        return g
+        return f, g
 
     def count(self, evaluations: int) -> None:
         """Take note of evaluations of value and gradient, here or in compiled code."""

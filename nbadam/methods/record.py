@@ -15,8 +15,9 @@ from .averaging import EMA, KINDS, TAIL
 # What comes next in a run; every larger number is a `Stop`, which ended it.
 STEP, EVALUATE = 0, 1
 # What an evaluation is for: the start, a step, a test at the mean point of a window, a second evaluation
-# there that shows noise, the value at the last point if it is not known, the average at the end.
-AT_START, AT_STEP, AT_MEAN, AT_MEAN_AGAIN, AT_LAST, AT_AVERAGE = range(6)
+# there that shows noise, the value at the last point if it is not known, the average at the end, a second
+# evaluation of the best point that shows whether a rise was noise.
+AT_START, AT_STEP, AT_MEAN, AT_MEAN_AGAIN, AT_LAST, AT_AVERAGE, AT_BEST_AGAIN = range(7)
 # Whether the objective is noisy.
 UNKNOWN, NO, YES = -1, 0, 1
 
@@ -31,9 +32,9 @@ def _layout(integers: str, reals: str) -> np.dtype:
 NUMBERS = _layout(
     # Steps made, `STEP`, `EVALUATE` or why the run ended, purpose of the evaluation, test that is met but
     # for the one at the mean point, whether the run is noisy, whether `f` belongs to the last point,
-    # whether the result is the mean point, whether there are neither bounds nor scales, steps skipped in
-    # all and in a row.
-    "nit next phase found is_noisy is_fresh is_at_mean is_free skipped skipped_now",
+    # whether the result is the mean point, whether there are neither bounds nor scales, whether the run is
+    # back at the best point and has momentum to forget, steps skipped in all and in a row.
+    "nit next phase found is_noisy is_fresh is_at_mean is_free is_back skipped skipped_now",
     # Values at the last point, the start, the best, the mean and the average point; rate of the last step.
     "f f_start f_best f_at_mean f_at_average rate "
     # Points and sum of the values of the window so far, and the mean value of the window before.

@@ -47,7 +47,11 @@ def result_of(run: Run, stop: Stop, snapshot: RunState) -> "OptimizeResult":
         end = _End(record.x_at_mean, s.f_at_mean, record.g_at_mean)
     else:
         end = _evaluated(run, stop)
-    end = _no_worse_than_the_start(run, stop, end)
+    kept = _no_worse_than_the_start(run, stop, end)
+    is_start = run.nit > 0 and stop is not Stop.GTOL and np.array_equal(end.x, run.x_start)
+    if stop.status.success and (kept is not end or is_start):
+        stop, message = Stop.NO_PROGRESS, Stop.NO_PROGRESS.message
+    end = kept
     result = OptimizeResult(
         x=end.x.copy(),
         fun=float(end.f),

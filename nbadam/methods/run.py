@@ -10,6 +10,7 @@ from .loop import array_entry, begin_problem, entry, loop, make_step, tell_value
 from .objective import Objective
 from .plan import Plan
 from .record import (
+    AT_BEST_AGAIN,
     AT_LAST,
     AT_MEAN,
     AT_MEAN_AGAIN,
@@ -230,8 +231,8 @@ class Run:
                 raise ValueError(f"`x_scale` must be that of the run that `state` continues, {saved}.")
             array[...] = saved
         self.s.is_free = is_free
-        is_at_mean = self.s.phase in (AT_MEAN, AT_MEAN_AGAIN)
-        self.record.point[:] = self.record.x_at_mean if is_at_mean else self.record.here
+        places = {AT_MEAN: "x_at_mean", AT_MEAN_AGAIN: "x_at_mean", AT_BEST_AGAIN: "x_best"}
+        self.record.point[:] = getattr(self.record, places.get(int(self.s.phase), "here"))
         if self.s.next > EVALUATE and self.s.next != NONFINITE and self.nit:
             self.s.is_at_mean, self.s.next = 0, STEP
         self.objective.restore(facts["objective"])

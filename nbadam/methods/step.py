@@ -34,6 +34,10 @@ def step(rule, is_auto):
         if is_auto:  # the rule makes a step of rate 1 from 0
             for i in range(x.size):
                 x[i] = 0.0
+            if s.is_back:
+                s.is_back = 0
+                for i in range(x.size):
+                    own.slots[0][i] = 0.0
         if own.scalars[0].size:
             now = cast(take(own.scalars, s.nit), x)
         else:

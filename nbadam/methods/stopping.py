@@ -80,6 +80,12 @@ class Stop(IntEnum):
     )
     INTERRUPTED = 13, Status.INTERRUPTED, "Interrupted by the user. The result's `state` continues the run."
     CALLBACK = 14, Status.CALLBACK, "`callback` raised `StopIteration`."
+    NO_PROGRESS = (
+        15,
+        Status.NO_PROGRESS,
+        "The run ended no lower than it began, so the best point seen is returned. Try a smaller "
+        "`learning_rate` or more steps; check the gradient, and `finite_diff` where there is none.",
+    )
 
 
 STOPS = {int(stop): stop for stop in Stop}

@@ -19,6 +19,7 @@ from .averaging import BEST, weight
 from .history import push
 from .record import (
     AT_AVERAGE,
+    AT_BEST_AGAIN,
     AT_LAST,
     AT_MEAN,
     AT_MEAN_AGAIN,
@@ -41,6 +42,12 @@ from .stopping import (
     check_convergence,
     meets_gtol,
 )
+
+# A run without noise whose automatic rates let the value rise above the start by more than so many times
+# the fall from the start to the best point goes back to that point.
+HIGHEST = 1.0
+SHRINKAGE = 0.5  # of the radii then
+FIRST_SHRINKAGE = 0.1  # the same before any point was better than the start
 
 
 def tell(run, f, is_fresh):
@@ -125,7 +132,29 @@ def after_step(run, f, is_fresh):
             code = check_convergence(run)
             if code != STEP:
                 code = test_mean(run, code)
+        if run.radius.size and code == STEP and is_fresh and s.is_noisy != YES:
+            if f - s.f_start > HIGHEST * (s.f_start - s.f_best):
+                code = go_back(run)
     return code
+
+
+@register_jitable
+def go_back(run):
+    """Return to the best point with smaller radii, or evaluate it again first to see if the rise is noise."""
+    s = run.numbers[0]
+    if s.is_noisy == UNKNOWN:
+        s.phase = AT_BEST_AGAIN
+        copy(run.x_best, run.point)
+        return EVALUATE
+    copy(run.x_best, run.here)
+    copy(run.g_best, run.slope)
+    shrinkage = SHRINKAGE if s.f_best < s.f_start else FIRST_SHRINKAGE
+    for i in range(run.x.size):
+        run.x[i] = min(max(run.here[i] / run.x_scale[i], run.lower[i]), run.upper[i])
+        run.start[i] = run.x[i]
+        run.radius[i] *= shrinkage
+    s.f, s.is_fresh, s.is_back = s.f_best, 1, 1
+    return STEP
 
 
 @register_jitable
@@ -177,6 +206,13 @@ def after_test(run, f):
     if s.phase == AT_AVERAGE:
         s.f_at_average = f
         return s.found
+    if s.phase == AT_BEST_AGAIN:
+        s.phase = AT_STEP
+        s.is_noisy = NO if same(f, s.f_best) else YES
+        for i in range(run.g.size):
+            if not same(run.g[i] * run.x_scale[i], run.g_best[i]):
+                s.is_noisy = YES
+        return go_back(run) if s.is_noisy == NO else STEP
     if s.phase == AT_LAST:
         s.f, s.is_fresh = f, 1
     elif s.phase == AT_MEAN:
@@ -259,7 +295,10 @@ def begin(run, own, given, p):
 
 
 def end(run, own, given, p):
-    """Write the result of problem `p`: the point wanted, or the best one seen if that is no worse."""
+    """Write the result of problem `p`: the point wanted, or the best one if that is above the start.
+
+    Where the run ended no lower than it began, `next` becomes negative.
+    """
     s, limits = run.numbers[0], run.limits[0]
     f, x = s.f, run.here
     if s.is_at_mean:
@@ -270,8 +309,14 @@ def end(run, own, given, p):
             x[i] = min(max(run.average[i], run.x_lower[i]), run.x_upper[i])
     elif limits.average == BEST and s.f_best < inf:
         f, x = s.f_best, run.x_best
-    if s.f_best < inf and (s.next == NONFINITE or not f <= s.f_start):
+    is_start = s.nit > 0 and s.next != GTOL
+    for i in range(x.size):
+        is_start &= x[i] == min(max(given.x0[p, i], run.x_lower[i]), run.x_upper[i])
+    if is_start:
+        s.next = -s.next
+    if s.f_best < inf and (abs(s.next) == NONFINITE or not f <= s.f_start):
         f, x = s.f_best, run.x_best
+        s.next = -abs(s.next)
     for i in range(x.size):
         given.x_end[p, i] = x[i]
     given.f_end[p], given.nit_end[p] = f, s.nit
