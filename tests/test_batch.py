@@ -285,7 +285,9 @@ def test_out_of_core(tmp_path):
     expected = minimize_batch(misfit, [0, 0], data=(y,), **settings)
     assert result.x is out["x"]
     assert_array_equal(out["x"], expected.x)
-    assert_array_equal(out["status"], Status.SUCCESS)
+    assert_array_equal(out["status"], expected.status)
+    assert np.isin(out["status"], [Status.SUCCESS, Status.NO_PROGRESS]).all()
+    assert expected.success.mean() > 0.9
     assert_allclose(out["fun"], expected.fun, rtol=1e-6)
 
 
@@ -325,7 +327,7 @@ def test_ctrl_c_raises_with_the_problems_that_are_finished():
     def interrupt(done):
         raise KeyboardInterrupt
 
-    y = np.zeros((40, 7))
+    y = np.ones((40, 7))
     with pytest.raises(KeyboardInterrupt) as raised:
         minimize_batch(misfit, [0, 0], data=(y,), steps=5, callback=interrupt, workers=1)
     assert raised.value.__notes__[0].startswith("8 of 40 problems are finished")

@@ -119,3 +119,56 @@ def test_epochs_alone_with_counts_of_any_mean(log_mean):
     assert result.success
     off = (result.x - exact) * np.sqrt(np.diag(information))  # no more than standard errors
     assert np.abs(off).max() < 3  # from 3 on, they were 500 to 5,000
+
+
+# --- Values alone, and no option ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n", [1, 2, 5])
+@pytest.mark.parametrize("noise", [1e-6, 1e-2, 1.0])
+def test_noise_is_noticed_and_the_run_ends_by_itself(noise, n):
+    rng = np.random.default_rng(n)
+    center, weight = rng.normal(0, 2, n), 10.0 ** rng.uniform(0, 1, n)
+
+    def exact(x):
+        return float(weight @ (x - center) ** 2)
+
+    def fun(x):
+        return exact(x) + noise * float(rng.standard_normal())
+
+    start = center + 3
+    result = minimize(fun, start, method=nbadam.adam)
+    assert result.success
+    assert "noise of" in result.message
+    assert result.nfev < 4000 * (n + 1)  # it was 50,000 (n + 1)
+    assert exact(result.x) < 1e-3 * exact(start) + 2 * noise
+    assert noise / 4 < result.fun_noise < 4 * noise
+
+
+@pytest.mark.parametrize("digits", [3, 4, 5, 6, "float32"])
+@pytest.mark.parametrize("n", [1, 3])
+def test_rounded_values_are_no_end_at_the_start(digits, n):
+    center = np.linspace(-1, 2, n) + 0.3
+
+    def fun(x):
+        f = 1.0 + float(np.sum((x - center) ** 2))
+        return float(np.float32(f)) if digits == "float32" else float(f"{f:.{digits - 1}e}")
+
+    start = center + 1.5
+    result = minimize(fun, start, method=nbadam.adam)
+    assert fun(result.x) - 1 < 0.02 * (fun(start) - 1)
+
+
+@pytest.mark.parametrize("start", [[0.0, 0.0], [-1.2, 1.0], [3.0, -40.0]])
+def test_smooth_values_are_differenced_as_ever(start):
+    def fun(x):
+        return float(np.exp(0.1 * x[0]) + (x[0] - 1) ** 2 + 10 * (x[1] + x[0]) ** 2)
+
+    options = {"steps": 200}
+    noticed = minimize(fun, start, method=nbadam.adam, options=options)
+    plain = minimize(fun, start, method=nbadam.adam, options=options | {"finite_diff": "2-point"})
+    for name in ("x", "fun", "jac", "nit", "njev", "status"):
+        assert_array_equal(noticed[name], plain[name])
+    assert_array_equal(noticed.history.fun, plain.history.fun)
+    assert plain.nfev < noticed.nfev <= plain.nfev + 10
+    assert noticed.message == plain.message

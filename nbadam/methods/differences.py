@@ -11,6 +11,7 @@ SCHEMES = ("2-point", "3-point", "noise", "spsa")
 POINTS = 8  # on a line, for the estimate of the noise
 SPACINGS = 1e-6, 1e-8, 1e-4, 1e-10, 1e-2  # tried in turn, relative to max(x_scale, abs(x))
 DOMINANT = 100.0  # a second difference of so many times the noise shows the curvature
+VISIBLE = 100.0  # an ordinary difference of so many times the noise is a good one
 PERTURBATION = 0.01  # first one of simultaneous perturbation, relative to x_scale
 DECAY = 0.101  # exponent of its decrease in the number of gradients (Spall 1998)
 
@@ -35,6 +36,8 @@ class Differences:
     ----------
     noise : float or None
         Standard deviation of the noise of a value, estimated by the scheme "noise".
+    is_random : bool
+        Whether `notice` found that two values at one point differ.
     """
 
     value_is_estimate = False
@@ -45,6 +48,21 @@ class Differences:
         self.relative, self.absolute, self.x_scale = relative, absolute, x_scale
         self.is_adapted = scheme != "noise"
         self.noise: float | None = None
+        self.is_random = False
+
+    def notice(self, value: Callable, x: np.ndarray) -> None:
+        """Become the scheme "noise" if the values near `x` need it."""
+        f = value(x)
+        if not isfinite(f):
+            return
+        self.is_random = value(x) != f
+        if not self.is_random:
+            ahead = np.clip(x + self._steps(x), self.lower, self.upper)
+            change = abs(value(ahead) - f)
+            if change > VISIBLE * self._noise(value, x, f, np.maximum(self.x_scale, np.abs(x))):
+                return
+        self.scheme, self.is_adapted = "noise", True
+        self.noise, self.absolute = self._adapted(value, x, f)
 
     def value_and_gradient(self, value: Callable, x: np.ndarray) -> tuple[float, np.ndarray]:
         """Return `value` at `x`, and its gradient."""
@@ -100,19 +118,32 @@ class Differences:
             room = max(x[i] - self.lower[i], self.upper[i] - x[i])
             if room > 0:
                 curvature = self._curvature(value, x, i, f, noise, trial[i], unit[i])
-                steps[i] = min(trial[i] if curvature is None else 8**0.25 * sqrt(noise / curvature), room)
+                step = trial[i] if curvature is None else 8**0.25 * sqrt(noise / curvature)
+                while step < min(unit[i], room) and value(self._inward(x, i, step)) == f:
+                    step *= 10.0  # a step of the output, for example after rounding, is longer
+                steps[i] = min(step, room)
         return noise, steps
+
+    def _inward(self, x: np.ndarray, i: int, step: float) -> np.ndarray:
+        return self._moved(x, i, step if step <= self.upper[i] - x[i] else -step)
 
     def _noise(self, value: Callable, x: np.ndarray, f: float, unit: np.ndarray) -> float:
         """Return the noise along the diagonal, into the box, for the first spacing that shows it."""
         is_up = self.upper - x >= x - self.lower
         room = np.where(is_up, self.upper - x, x - self.lower)
+        smallest = np.inf  # difference other than 0
         for spacing in SPACINGS:
             steps = np.where(is_up, 1, -1) * np.minimum(spacing * unit, room / POINTS)
             line = (np.clip(x + k * steps, self.lower, self.upper) for k in range(1, POINTS))
-            noise = noise_of(np.array([f, *map(value, line)]))
+            values = np.array([f, *map(value, line)])
+            noise = noise_of(values)
             if noise is not None:
                 return noise
+            changes = np.abs(np.diff(values))
+            if np.count_nonzero(changes == 0) >= POINTS / 2 and changes.any():
+                smallest = min(smallest, float(changes[changes > 0].min()))
+        if smallest < np.inf:  # rounded values
+            return smallest / sqrt(12)
         return float(np.finfo(float).eps * max(abs(f), np.finfo(float).tiny))
 
     def _curvature(
@@ -138,12 +169,14 @@ class Differences:
         """Return what has changed since the start, as JSON can hold it."""
         if not (self.is_adapted and self.noise is not None):
             return {}
-        return {"noise": self.noise, "steps": np.asarray(self.absolute).tolist()}
+        steps = np.asarray(self.absolute).tolist()
+        return {"noise": self.noise, "steps": steps, "is_random": bool(self.is_random)}
 
     def restore(self, facts: dict[str, Any]) -> None:
         """Bring it to where it was when `facts` was called."""
         if facts:
             self.noise, self.absolute, self.is_adapted = facts["noise"], np.array(facts["steps"]), True
+            self.is_random = facts["is_random"]
 
 
 class Perturbations:

@@ -69,13 +69,15 @@ TEMPLATE = """Minimize a function with {title} [1]_, as a method of `scipy.optim
     patience : int, optional
         Succeed when the mean value over so many steps (at least 10) is lower than that over as
         many steps before by no more than the standard error of the difference, as ten parts of each tell it.
+        Default: 300 if `jac` is None, `fun` turns out to be noisy, and no option but a limit tells the end.
     tol : float, optional
         Sets those of `gtol`, `ftol` and `xtol` that are not given.
     finite_diff : {{"2-point", "3-point", "noise", "spsa"}}
         The gradient where `jac` is None: forward differences (n evaluations a step more); central ones
         (2 n); "noise", forward ones whose steps suit the noise of `fun`, which is estimated at `x0` with 7
         to 35 evaluations, and 2 to 8 for each variable [2]_; "spsa", simultaneous perturbation, two
-        evaluations a step whatever n is, of which `fun` at the point is the mean [3]_.
+        evaluations a step whatever n is, of which `fun` at the point is the mean [3]_.  By default "2-point",
+        or "noise" where ten or more evaluations near `x0` show that noise or rounding hides its differences.
     finite_diff_rel_step : float or array_like, optional
         Their step relative to ``max(1, abs(x))``; default 1.5e-8 or, for "3-point", 6.1e-6.  For "spsa"
         the first perturbation relative to `x_scale`, default 0.01; the k-th is less by ``k**0.101``.

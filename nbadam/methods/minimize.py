@@ -1,6 +1,6 @@
 """One call of a method: what the user gave is checked, and made into an objective, a plan and a run."""
 
-from collections.abc import Callable, Container
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,11 +24,16 @@ from .plan import plan_from
 if TYPE_CHECKING:
     from scipy.optimize import OptimizeResult
 
+PATIENCE = 300  # steps, where values turn out to be noisy and nothing is said about the end
+# Options by which a user says when to end, and which differences to take.
+PLANS = {"steps", "epochs", "patience", "tol", "gtol", "ftol", "xtol"}
+CHOSEN = {"finite_diff", "finite_diff_rel_step", "eps"}
+
 
 def minimize(
     rule: Rule,
     settings: dict[str, Any],
-    given: Container[str],
+    given: Collection[str],
     initial: dict[str, Any],
     fun,
     x0,
@@ -46,7 +51,7 @@ def minimize(
         The algorithm.
     settings : dict
         All options, as `options.settings_from` returns them.
-    given : container of str
+    given : collection of str
         Which of them the user gave.
     initial : dict
         See `Plan.initial`.
@@ -76,12 +81,16 @@ def minimize(
         settings["learning_rate"] = "auto"
         if resumed is None and "average" not in given:
             settings["average"] = "tail"
+    start = np.clip(x0, lower, upper)
+    if _notice_noise(objective, start, given, jac, resumed) and not PLANS & set(given):
+        settings["patience"] = PATIENCE
+        if "average" not in given:
+            settings["average"] = "tail"
     if is_automatic(settings) and "epsilon" not in given:
         settings["epsilon"] = 0.0  # no unit of the gradient is special
     plan = plan_from(rule, settings, x0.size, lower, upper, initial, objective.minibatch)
     if only_epochs and resumed is None:
         known = plan.x_scale if "x_scale" in given else None
-        start = np.clip(x0, lower, upper)
         plan.x_scale, radius = first_look(objective, start, known, (lower, upper))
         plan.radius = radius or None
     interval = integer(1)("callback_interval", settings["callback_interval"])
@@ -96,11 +105,29 @@ def minimize(
     result = run_loop(
         objective, plan, x0, resumed=resumed, callback=look, interval=interval, wants_value=wants_value
     )
+    if "fun_noise" in result:
+        result.message += f" Differences have steps for values with a noise of {result.fun_noise:.2g}."
     if points is not None:
         result.allvecs = points
     if settings["disp"]:
         _report(result)
     return result
+
+
+def _notice_noise(objective: Objective, start: np.ndarray, given: Collection[str], jac, resumed) -> bool:
+    """Return whether the values are known to be noisy; let differences that nobody chose suit the noise."""
+    differences = objective.differences
+    if not isinstance(differences, Differences) or differences.scheme == "noise":
+        return differences is not None
+    if isinstance(jac, str) or CHOSEN & set(given):
+        return False
+    if resumed is None:
+        differences.notice(objective.value, start)
+    elif resumed.facts["finite_diff"] == "noise":
+        differences.scheme = "noise"
+        differences.restore(resumed.facts["objective"]["differences"])
+    objective.is_noisy = differences.is_random or None
+    return differences.is_random
 
 
 def _can_be_compiled(objective: Objective) -> bool:
