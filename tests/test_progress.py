@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from numba import config
 from numpy.testing import assert_array_equal
 from runs import assert_same
 from scipy.optimize import minimize
@@ -32,7 +33,7 @@ def run(fun, n, start, **options):
 
 
 @pytest.mark.parametrize("start", [0.0, 0.5])
-@pytest.mark.parametrize("n", [100, 300])
+@pytest.mark.parametrize("n", [100, 300] if not config.DISABLE_JIT else [50])
 def test_no_run_rises_far_above_its_start(n, start):
     chain = Chain(n)
     result = run(chain, n, start)
@@ -49,8 +50,8 @@ def test_a_first_step_that_is_far_too_long_is_taken_back(shift):
         f, g = chain(x)
         return f + shift, g
 
-    run(shifted, n, 0.0)
-    assert min(chain.values) - chain.values[0] < -0.99 * chain.first_excess(n)
+    run(shifted, n, 0.0, steps=600)
+    assert min(chain.values) - chain.values[0] < -0.95 * chain.first_excess(n)
 
 
 def test_a_rise_by_noise_is_told_from_one_by_long_steps():
@@ -62,11 +63,11 @@ def test_a_rise_by_noise_is_told_from_one_by_long_steps():
 
 def test_a_run_that_is_interrupted_before_it_goes_back():
     n, chain = 100, Chain(100)
-    whole = run(chain, n, 0.0)
+    whole = run(chain, n, 0.0, steps=400)
     values = np.array(chain.values)
     is_high = values - values[0] > values[0] - np.minimum.accumulate(values)
     steps = int(np.argmax(is_high))
-    assert 0 < steps < 1000
+    assert 0 < steps < 390
 
     def stop(intermediate_result):
         nonlocal left
@@ -74,7 +75,7 @@ def test_a_run_that_is_interrupted_before_it_goes_back():
         if left == 0:
             raise StopIteration
 
-    left, options = steps, {"steps": 1500}
+    left, options = steps, {"steps": 400}
     call = {"jac": True, "method": nbadam.adam}
     half = minimize(Chain(n), np.zeros(n), callback=stop, options=options, **call)
     assert half.nit == steps
