@@ -207,9 +207,10 @@ def test_overlapping_views_are_read_and_never_written():
             p0 = base[1:3]
             if x is y:
                 continue
-            result = fit(x, y, p0=p0, bounds=(base[:2] - 99, base[2:4] + 99))
+            lower, upper = base[:2] - 99, base[2:4] + 99
+            result = fit(x, y, p0=p0, bounds=(lower, upper))
             assert_array_equal(base, kept)
-            assert_array_equal(result.popt, fit(x.copy(), y.copy(), p0=p0.copy(), bounds=(-99, 99)).popt)
+            assert_array_equal(result.popt, fit(x.copy(), y.copy(), p0=p0.copy(), bounds=(lower, upper)).popt)
 
 
 # --- By name --------------------------------------------------------------------------------------

@@ -290,7 +290,7 @@ def test_after_ctrl_c_nothing_is_evaluated(average, default_handler):
     assert result.fun in known
 
 
-@pytest.mark.parametrize("compiled_fun", [False, True])
+@pytest.mark.parametrize("compiled_fun", [False] if config.DISABLE_JIT else [False, True])
 def test_ctrl_c_is_never_lost(compiled_fun, default_handler, monkeypatch):
     # It comes in the last call of compiled code, or the last evaluation, of a run that ends as planned.
     fun, args = (compiled, (2.0,)) if compiled_fun else (joint, ())

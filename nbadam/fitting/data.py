@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+DIGITS = 1000  # residuals of so many units of rounding of the data count as none
 ROUNDING = 1e-6  # share of the variances by which mirror images in a covariance matrix may differ
 
 
@@ -28,6 +29,17 @@ class Block:
     own_x: bool
     points: np.ndarray
     correlated: bool = False
+
+    def chi2_of_rounding(self) -> np.ndarray:
+        """Return the chi-square of residuals that the rounding of the data may explain, shape (fits,).
+
+        Fits that differ by less are equal for all that the data tell.
+        """
+        y = self.data[:, 0].astype(float)
+        if self.correlated:
+            return np.zeros(len(y))
+        y = y * self.data[:, 1] if self.weighted else y
+        return (DIGITS * float(np.finfo(self.data.dtype).eps)) ** 2 * (y * y).sum(axis=1)
 
 
 class DataSets:

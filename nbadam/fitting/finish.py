@@ -25,7 +25,7 @@ SMALLEST_PART = 1e-6  # of a step: where less of it makes things worse, a fit en
 LEAST_PIVOT = {"float64": 1e-5, "float32": 1e-4}
 ROUNDING = 4 * EPSILON  # relative error of a derivative
 OF_DIFFERENCES = 1e-3, 1e-10  # the same for derivatives by differences
-EXACT = 100  # residuals of so many units of rounding count as none
+EXACT = 100  # residuals of so many units of rounding of the model's terms count as none
 NONE = 10  # parameters of so few standard errors may be 0
 SPARE = 20  # evaluations that the kernel leaves for last steps, at most
 
@@ -47,6 +47,7 @@ class Jacobians:
         self.x, self.data, self.f_scale = block.x, block.data, plan.f_scale
         self.points = block.data.shape[2] if block.correlated else POINTS
         exact = pointwise(plan.model).derivatives != "differences"
+        self.data_rounding = block.chi2_of_rounding()
         # Errors of the points' derivatives share out as a mean's do.
         self.n_points = np.maximum(block.points, 1)
         self.accuracy, rounding = (ACCURACY, ROUNDING) if exact else OF_DIFFERENCES
@@ -151,7 +152,7 @@ def shaky(jacobians: Jacobians, plan: Plan, p, factor, chi2, inverse) -> np.ndar
     They are computed again for parameters that differ by some units of rounding: a phase in radians since
     1970, for example, has few digits left.
     """
-    others = np.flatnonzero(~is_exact(plan, p, factor, chi2))
+    others = np.flatnonzero(~is_exact(plan, p, factor, chi2) & (chi2 > jacobians.data_rounding))
     found = np.zeros(len(p), bool)
     for change in (4 * EPSILON, -4 * EPSILON):
         again, value = jacobians.of(others, p[others] * (1 + change))

@@ -116,6 +116,7 @@ class Problem:
         self._f_scale = plan.dtype.type(plan.f_scale)
         self._tolerances = np.array([plan.ftol, plan.xtol], plan.dtype)
         self.points = block.points
+        self.chi2_of_rounding = block.chi2_of_rounding
         self._too_few = block.points < plan.fixed.size - np.count_nonzero(plan.fixed)
 
     def fitted(self, start: np.ndarray, max_nfev: int, loss: Loss | None = None) -> Fits:

@@ -41,14 +41,11 @@ def retry_block(sets, plan: Plan, fits: Fits, chosen: np.ndarray) -> None:
         again = problem.fitted(problem.warmed_up(*warm_up), plan.max_nfev - spare(plan.max_nfev))
         finish(sets, plan, chosen, again, plan.max_nfev)
         again.nfev += warm_up[0] + found.nfev
-        better = np.isin(again.status, ENDED) & ~(again.chi2 >= found.chi2)
-        # Equal but for rounding: the one that has converged.
-        margin = 1e-12 * np.abs(found.chi2)
-        better |= (
-            (again.status == Status.SUCCESS)
-            & (found.status != Status.SUCCESS)
-            & (again.chi2 <= found.chi2 + margin)
-        )
+        # Equal but for rounding: the first one that has converged.
+        margin = 1e-12 * np.abs(found.chi2) + problem.chi2_of_rounding()
+        was, has = found.status == Status.SUCCESS, again.status == Status.SUCCESS
+        limit = found.chi2 + np.where(was, -margin, np.where(has, margin, 0))
+        better = np.isin(again.status, ENDED) & ~(again.chi2 >= limit)
         found.nfev = again.nfev
         for name in ("popt", "information", "is_inverse", "chi2", "status"):
             array = getattr(found, name)

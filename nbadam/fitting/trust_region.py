@@ -7,6 +7,9 @@ An interior trust region approach for nonlinear minimization subject to bounds.
 from .generate import Shape, Text, indented
 
 FIRST_RADIUS = 0.3  # in units of the length of p0; from 1 on, starts far too small run away
+LEAST_RADIUS = (
+    1e-3  # in units of the residuals' length: what a shorter first step gains may be lost in rounding
+)
 NEAR = 0.99  # share of the way to a bound that a step may go
 CLOSE = 0.01  # a bound is taken for active where a step would leave less of the way to it
 CHEAP = 1e-3  # share of chi-square that the rest of the way may change
@@ -51,6 +54,7 @@ def _judge(text: Text) -> list[str]:
         "radius = larger if (ratio > T(0.25)) & finite else smaller",
         "size = np.sqrt(" + " + ".join(f"a{i} * t{i} * t{i}" for i in range(n)) + ")",
         f"size = T({FIRST_RADIUS}) * size if size > T(0.0) else np.sqrt(chi2_trial)",
+        f"size = max(size, T({LEAST_RADIUS}) * np.sqrt(chi2_trial))",
         f"{at('radius')} = size if is_fresh else radius",
         "better = finite & (is_fresh | (ratio >= T(1e-4)))",
         f"{at('failed')} = fresh if excess != T(0.0) else T(0.0)",
