@@ -23,7 +23,7 @@ from numba.extending import (
     type_callable,
 )
 
-from ._jit import compile_kernel
+from ._jit import compile_kernel, entry_point
 
 UNMANAGED = types.Array, types.Number, types.Boolean, types.NoneType, types.Literal
 
@@ -57,8 +57,9 @@ class Stored:
         self._memory = np.zeros(size // 8 + 1, np.int64)
         self.address = self._memory.ctypes.data
         if not is_unmanaged(self.type):
-            self._release = store_kernel(self.type, True)
-        store_kernel(self.type, False)(value, self.address)
+            # Not the dispatcher: that of Numba 0.60 does not always know the type of a named tuple again.
+            self._release = entry_point(store_kernel(self.type, True))
+        entry_point(store_kernel(self.type, False))(value, self.address)
 
     def __del__(self) -> None:
         """Give up the references that the memory holds."""
