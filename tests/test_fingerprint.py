@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from numba import njit, types
+from numba import config, njit, types
 from numba.extending import overload, register_jitable
 from subprocesses import run
 
@@ -100,7 +100,8 @@ def values():
         (module(sub=module(k=1)), module(sub=module(k=2))), (wrapped(2.0), wrapped(3.0)),
         (functools.partial(math.pow, 2), functools.partial(math.pow, 3)), (np.sin, np.cos),
         (math.sin, np.sin), (types.float32, types.float64), (njit(lambda x: x), njit(lambda x: -x)),
-        (njit(lambda x: x), njit(fastmath=True)(lambda x: x)), (math.pi, math.e), (vector_math.sin, math.sin),
+        (math.pi, math.e), (vector_math.sin, math.sin),
+        *([] if config.DISABLE_JIT else [(njit(lambda x: x), njit(fastmath=True)(lambda x: x))]),
         (ctypes.CFUNCTYPE(ctypes.c_double)(lambda: 1.0), ctypes.CFUNCTYPE(ctypes.c_double)(lambda: 2.0)),
     ]  # fmt: skip
 

@@ -195,6 +195,8 @@ def test_parameters_without_effect_are_not_determined():
 
 @pytest.mark.parametrize("model", [models.EXPONENTIAL, models.POWER_LAW, models.DOSE_RESPONSE])
 def test_a_guess_that_is_not_finite_says_so(model):
+    if SLOW and model is models.EXPONENTIAL:
+        pytest.skip("exp raises an error in plain Python")
     x = 1.7e9 + 60 * np.arange(30) if model is models.EXPONENTIAL else np.linspace(-1, 5, 30)
     with pytest.raises(RuntimeError, match=r"not finite at its own guess, as no `p0` is given\. .*x"):
         curve_fit(model, x, np.linspace(5, 1, 30) ** 2)

@@ -132,7 +132,8 @@ def test_least_pivots_are_those_of_a_cholesky_decomposition():
     rows, columns = np.tril_indices(4)
     for free in (np.ones(4, bool), np.array([True, False, True, True])):
         least = np.empty(45)
-        least_pivots_kernel("float64")(np.ascontiguousarray(matrices[:, rows, columns]), free, least)
+        with np.errstate(all="ignore"):  # matters where Numba is disabled
+            least_pivots_kernel("float64")(np.ascontiguousarray(matrices[:, rows, columns]), free, least)
         assert not least[7] > 0
         used = np.delete(matrices[:, free][:, :, free], 7, axis=0)
         lower = np.linalg.cholesky(used)
