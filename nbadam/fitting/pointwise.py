@@ -1,6 +1,7 @@
 """What a kernel computes at a point, from a formula or from a user's functions."""
 
 import math
+import warnings
 from collections.abc import Callable
 from types import CellType, FunctionType, ModuleType
 from typing import Any
@@ -159,7 +160,9 @@ def _module(module: ModuleType, names: frozenset[str], done: dict) -> ModuleType
     """Make a module like `module` as far as `names` go, but with the functions that are replaced."""
     if (module, names) not in done:
         done[module, names] = module  # for modules that name each other
-        used = {name: getattr(module, name) for name in names if hasattr(module, name)}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # NumPy 1 has deprecated names, such as `np.math`
+            used = {name: getattr(module, name) for name in names if hasattr(module, name)}
         others = {  # but a plain function of a module is for Python: Numba cannot call it
             name: value if isinstance(value, FunctionType) else _replaced(value, names, done)
             for name, value in used.items()
