@@ -8,7 +8,7 @@ import numba
 import numpy as np
 import pytest
 import scipy.special
-from numba import njit, types
+from numba import njit, types, version_info
 
 import nbadam
 from nbadam import dual
@@ -108,6 +108,8 @@ ELEMENTARY = {
     ("math.floor", "math.ceil", "int", "round"): (EVERYWHERE, None),
     ("np.floor", "np.ceil", "np.sign", "np.rint", "np.trunc"): (EVERYWHERE, None),
 }  # fmt: skip
+if version_info.short < (0, 61):  # where Numba has no math.exp2
+    ELEMENTARY[("np.exp2",)] = ELEMENTARY.pop(("math.exp2", "np.exp2"))
 TWO = {  # in x and y
     ("np.logaddexp",): "log(exp(x) + exp(y))",
     ("np.logaddexp2",): "log(2**x + 2**y) / log(2)",

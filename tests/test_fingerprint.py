@@ -4,6 +4,7 @@ import ctypes
 import enum
 import functools
 import math
+import os
 import random
 import threading
 from collections import namedtuple
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from numba import config, njit, types, version_info
+from numba import config, njit, types
 from numba.extending import overload, register_jitable
 from subprocesses import run
 
@@ -237,7 +238,6 @@ def test_functions_that_refer_to_themselves_and_each_other_have_digests():
     assert digest_of(loop) == digest_of(loop)
 
 
-@pytest.mark.skipif(version_info.short < (0, 61), reason="differs by what is imported, cause not known")
 def test_digests_are_those_of_other_processes(tmp_path):
     program = """
         import numpy as np
@@ -250,8 +250,9 @@ def test_digests_are_those_of_other_processes(tmp_path):
 
         say(dense=fingerprint(kernels.dense(rules.ADAM), "any"), f=fingerprint(f))
     """
-    first = run(program, tmp_path, PYTHONHASHSEED="1")
-    other = run(program, tmp_path, PYTHONHASHSEED="2", PYTHONDONTWRITEBYTECODE=None)
+    settings = {name: value for name, value in os.environ.items() if name.startswith("NUMBA_")}
+    first = run(program, tmp_path, **settings, PYTHONHASHSEED="1")
+    other = run(program, tmp_path, **settings, PYTHONHASHSEED="2", PYTHONDONTWRITEBYTECODE=None)
     assert first == other == first | {"dense": fingerprint(dense(rules.ADAM), "any")}
     assert first["f"]
 
