@@ -253,9 +253,10 @@ def _points(text: Text, model: Pointwise, count: int) -> list[str]:
     for name, before, repeat in parts:
         for v in range(repeat):
             lines += [
-                f"start = {text.rows['end'] * width} + ({before + v} * m + k) * {width}",
+                # Unsigned: where an index may be negative, LLVM does not make vector instructions of the copy.
+                f"start = np.uint64({text.rows['end'] * width} + ({before + v} * m + k) * {width})",
                 f"for l in range({count * width}):",
-                f"    S[{(text.rows[name] + v * count) * width} + l] = S[start + l]",
+                f"    S[{(text.rows[name] + v * count) * width} + l] = S[start + np.uint64(l)]",
             ]
     body = text.load(p="trial")
     body += [f"q{i} = {text.at('invariant', i)}" for i in range(shape.invariants)]
