@@ -161,7 +161,6 @@ def picky(x, a, b):
     return a * x + b
 
 
-@pytest.mark.skipif(numba.version_info.short < (0, 61), reason="Numba 0.60 loses errors behind pointers")
 @pytest.mark.parametrize("fits", [2, 33, 70])
 def test_a_model_that_raises_for_some_data_sets_fits_the_others(fits):
     x = np.linspace(0.1, 5, 12)
@@ -178,7 +177,6 @@ def test_a_model_that_raises_for_some_data_sets_fits_the_others(fits):
     assert np.isnan(fit.popt[bad]).all() and (fit.n_points == 12).all()
 
 
-@pytest.mark.skipif(numba.version_info.short < (0, 61), reason="Numba 0.60 loses errors behind pointers")
 @pytest.mark.parametrize("options", [{}, {"search": "all"}, {"method": "adam"}])
 def test_the_exception_of_a_model_is_raised_for_one_data_set(options):
     x = np.linspace(0.1, 5, 12)

@@ -12,8 +12,8 @@ from numba import from_dtype, types
 from numba.extending import register_jitable
 
 from .._jit import cast, compile_kernel
+from .._pointers import call
 from ..rules import ADAM
-from .lm import signatures
 
 # Short memories suit objectives without noise: 200 steps then do what else takes 1000.
 BETA_1, BETA_2 = 0.8, 0.9
@@ -84,7 +84,7 @@ def descent(rule):
                 for j in range(n):
                     S[trial + j * lanes + lane] = p[i, j]
             for number in range(done, last):
-                normal(x, S, points, 0, points, f_scale)
+                call(normal, None, (x, S, points, 0, points, f_scale))
                 rate = learning_rate * 0.5 * (1 + cos(pi * number / steps))
                 step = cast(scalars(number + 1.0, rate, BETA_1, BETA_2, 0.0), data)
                 for lane in range(min(lanes, fits - start)):
@@ -109,7 +109,7 @@ def descent_kernel(dtype: str):
     element = from_dtype(np.dtype(dtype))
     given = types.Array(element, 2, "C", readonly=True)
     signature = types.void(
-        types.FunctionType(signatures(dtype)["normal"]),
+        types.int64,
         types.int64,
         types.UniTuple(types.int64, len(ROWS)),
         types.Array(element, 1, "C"),

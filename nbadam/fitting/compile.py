@@ -6,7 +6,6 @@ import linecache
 from collections import OrderedDict
 from functools import cache, lru_cache
 from time import thread_time
-from types import SimpleNamespace
 from typing import Any
 
 import numba
@@ -15,6 +14,7 @@ from numba.core.errors import TypingError
 
 from .._fingerprint import identify
 from .._jit import compile_kernel, reason
+from .._pointers import address_of
 from ..blocks import Pace, is_called_off
 from . import adam, generate, lm, minibatch, tape, trust_region
 from .generate import Layout, Pointwise, Shape
@@ -68,8 +68,7 @@ class Kernels:
         shape = Shape(layout.parameters, layout.dtype, layout.bounded, layout.lanes)
         judge, solve, *self._tapes = _algorithm(shape)
         self._functions = normal, judge, solve
-        for function in self._functions if not numba.config.DISABLE_JIT else ():
-            _keep_address(function)
+        self._addresses = tuple(map(address_of, self._functions))
         self._fit = lm.fit_kernel(layout.dtype)
         self._pace = Pace(FIRST_POINTS // layout.lanes)  # in points of each lane
 
@@ -83,7 +82,7 @@ class Kernels:
             began = thread_time()
             is_done = self._call(
                 self._fit,
-                *self._functions,
+                *self._addresses,
                 *tapes,
                 self._lanes,
                 self._rows,
@@ -114,7 +113,7 @@ class Kernels:
                 settings = np.array([done, last, steps, learning_rate], float)
                 began = thread_time()
                 self._call(
-                    kernel, self._functions[0], self._lanes, self._rows_of_adam, scratch, x, data[some],
+                    kernel, self._addresses[0], self._lanes, self._rows_of_adam, scratch, x, data[some],
                     lower[some], upper[some], f_scale, settings, scale[some], p, m, v, best[some],
                     chi2[some],
                 )  # fmt: skip
@@ -137,7 +136,7 @@ class Kernels:
             settings = np.array([done, planned, learning_rate, counting], float)
             began = thread_time()
             self._call(
-                kernel, self._functions[0], self._lanes, self._rows_of_adam, *scratch, x, data,
+                kernel, self._addresses[0], self._lanes, self._rows_of_adam, *scratch, x, data,
                 lower, upper, f_scale, settings, some, *arguments,
             )  # fmt: skip
             self._pace.learn(len(some) * each, thread_time() - began, len(some) < len(order))
@@ -273,16 +272,6 @@ def _algorithm(shape: Shape) -> tuple[Any, ...]:
 def _of_tapes(dtype: str) -> tuple[Any, Any]:
     """Return `tape.judge` and `tape.solve`, compiled."""
     return _compiled(tape.judge, dtype, "tape"), _compiled(tape.solve, dtype, "tape")
-
-
-def _keep_address(function) -> None:
-    """Look up where the code of `function` is; Numba does so in every call that takes it, for 0.1 ms."""
-    (compiled,) = function.overloads.values()
-    names = compiled.fndesc.llvm_func_name, compiled.fndesc.llvm_cfunc_wrapper_name
-    addresses = {name: compiled.library.get_pointer_to_function(name) for name in names}
-    library = SimpleNamespace(get_pointer_to_function=addresses.__getitem__)
-    known = SimpleNamespace(fndesc=compiled.fndesc, library=library)
-    function.get_compile_result = lambda signature: known
 
 
 def _normal(way: Pointwise, layout: Layout):

@@ -253,7 +253,7 @@ def _points(text: Text, model: Pointwise, count: int) -> list[str]:
     for name, before, repeat in parts:
         for v in range(repeat):
             lines += [
-                # Unsigned: where an index may be negative, LLVM does not make vector instructions of the copy.
+                # Unsigned: of a copy whose indices may be negative LLVM makes no vector instructions.
                 f"start = np.uint64({text.rows['end'] * width} + ({before + v} * m + k) * {width})",
                 f"for l in range({count * width}):",
                 f"    S[{(text.rows[name] + v * count) * width} + l] = S[start + np.uint64(l)]",

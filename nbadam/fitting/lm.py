@@ -12,6 +12,7 @@ from numba import from_dtype, types
 from numba.extending import register_jitable
 
 from .._jit import compile_kernel
+from .._pointers import call
 from ..status import Status
 from .sums import BLOCK
 
@@ -54,8 +55,9 @@ def fit(normal, judge, solve, judging, solving, memory, lanes, rows, x, data, p0
 
     Parameters
     ----------
-    normal, judge, solve : functions
-        What `generate` and `trust_region` make the text of, compiled.  This kernel itself serves every model.
+    normal, judge, solve : int
+        Addresses of the functions that `generate` and `trust_region` make the text of, compiled.  This kernel
+        itself serves every model.
     judging, solving, memory : arrays
         Tapes for `judge` and `solve`, and their memory: see `fitting.tape`.  Empty for a few parameters.
     lanes : int
@@ -112,15 +114,15 @@ def fit(normal, judge, solve, judging, solving, memory, lanes, rows, x, data, p0
         if busy == 0 or points <= 0:
             break
         end = min(m, begin + -(-points // BLOCK) * BLOCK)
-        normal(x, S, m, begin, end, f_scale)
+        call(normal, None, (x, S, m, begin, end, f_scale))
         points -= end - begin
         begin = end if end < m else 0
         if begin > 0:
             break
-        judge(S, judging, memory)
+        call(judge, None, (S, judging, memory))
         S[damping : damping + lanes] = 0
         for _ in range(ATTEMPTS):
-            solve(S, solving, memory, xtol)
+            call(solve, None, (S, solving, memory, xtol))
             unsettled = 0
             for lane in range(lanes):
                 if which[lane] >= 0 and S[settled + lane] == 0:
@@ -321,7 +323,7 @@ def signatures(dtype: str) -> dict[str, object]:
     }
     return parts | {
         "fit": types.boolean(
-            *(types.FunctionType(signature) for signature in parts.values()),
+            *(types.int64,) * len(parts),
             tape,
             tape,
             line,

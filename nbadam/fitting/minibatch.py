@@ -12,11 +12,11 @@ import numpy as np
 from numba import from_dtype, types
 
 from .._jit import cast, compile_kernel
+from .._pointers import call
 from ..blocks import is_called_off
 from ..methods.minibatch import order_of
 from ..rules import ADAM
 from .adam import ROWS, mover
-from .lm import signatures
 
 # Longer memories than without noise.  On decays and peaks of 100,000 points 1,000 steps end 0.6 to 2.6
 # standard errors from the minimum, with (0.8, 0.9) 0.7 to 5.3; with (0.9, 0.999) some run away at first.
@@ -82,7 +82,7 @@ def descent(rule):
                         for lane in range(busy):
                             S[first + (c * size + k) * lanes + lane] = data[start + lane, c, point]
                 # The sums are those of the batch, not of the whole: Adam without epsilon sees no factor.
-                normal(shared, S, size, 0, size, f_scale)
+                call(normal, None, (shared, S, size, 0, size, f_scale))
                 t = done + number
                 rate = learning_rate * 0.5 * (1 + cos(pi * t / planned))
                 step = cast(scalars(t + 1.0, rate, BETA_1, BETA_2, 0.0), data)
@@ -108,7 +108,7 @@ def descent_kernel(dtype: str):
     element = from_dtype(np.dtype(dtype))
     given, table = types.Array(element, 2, "C", readonly=True), types.Array(element, 2, "C")
     signature = types.void(
-        types.FunctionType(signatures(dtype)["normal"]),
+        types.int64,
         types.int64,
         types.UniTuple(types.int64, len(ROWS)),
         types.Array(element, 1, "C"),
