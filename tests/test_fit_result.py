@@ -118,7 +118,7 @@ def test_roots_of_covariances():
     triangles = np.ascontiguousarray(matrices[:, rows, columns])
     for free in (np.ones(4, bool), np.array([True, False, True, True])):
         out = np.zeros((20, 4, 4))
-        factors_kernel()(triangles, free, out)
+        factors_kernel()(triangles, np.zeros(20, bool), free, out)
         found = out @ np.swapaxes(out, 1, 2)
         assert_allclose(found[:, free][:, :, free], np.linalg.inv(matrices[:, free][:, :, free]), rtol=1e-8)
         assert (found[:, ~free] == 0).all() and (found[:, :, ~free] == 0).all()

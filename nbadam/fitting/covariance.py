@@ -12,13 +12,14 @@ EPSILON = float(np.finfo(float).eps)
 LANES = 32  # decompositions side by side: the inner loops become vector instructions
 
 
-def factors(information, free, roots):
+def factors(information, is_inverse, free, roots):
     """Factor the inverses of symmetric positive definite matrices.
 
     Parameters
     ----------
     information : float64 array of shape (fits, n * (n + 1) // 2)
-        Their lower triangles, row by row.
+        Their lower triangles, row by row; or, where `is_inverse`, the upper triangles of the results.
+    is_inverse : bool array of shape (fits,)
     free : bool array of shape (n,)
         The parameters that were fitted; the rows of the others become 0.
     roots : float64 array of shape (fits, n, n)
@@ -28,6 +29,11 @@ def factors(information, free, roots):
     fits, n = roots.shape[0], free.size
     lower, scale = np.empty((n, n)), np.empty(n)
     for f in range(fits):
+        if is_inverse[f]:
+            for i in range(n):
+                for j in range(i, n):
+                    roots[f, i, j] = information[f, i * n - i * (i + 1) // 2 + j]
+            continue
         determined = True
         for i in range(n):
             diagonal = information[f, i * (i + 1) // 2 + i]
@@ -128,6 +134,8 @@ def factors_kernel():
     """Return `factors`, compiled."""
     double = types.float64
     signature = types.void(
-        types.Array(double, 2, "C"), types.Array(types.boolean, 1, "C"), types.Array(double, 3, "C")
+        types.Array(double, 2, "C"),
+        *(types.Array(types.boolean, 1, "C"),) * 2,
+        types.Array(double, 3, "C"),
     )
     return compile_kernel(factors, signature, name="factors", mode="nogil")

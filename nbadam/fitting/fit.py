@@ -310,16 +310,17 @@ def _advice(model: Model) -> dict[Status, str]:
 
 def _check_single(result: FitResult, is_sampled: bool) -> None:
     """Raise and warn where SciPy does."""
-    if result.status == Status.TOO_FEW_POINTS:
+    status = int(result.status)
+    if status == Status.TOO_FEW_POINTS:
         raise TypeError(
             f"The number of fitted parameters, {np.count_nonzero(result.free)}, must not exceed the number "
             f"of data points, {result.n_points}."
         )
-    if not (result.status in EXPECTED or (is_sampled and result.status == Status.MAXITER)):
+    if not (status in EXPECTED or (is_sampled and status == Status.MAXITER)):
         raise RuntimeError(f"Optimal parameters not found: {result.message()}")
     if not np.isfinite(result.pcov).all():
         message = "Covariance of the parameters could not be estimated"
-        if result.status == Status.UNDETERMINED:
+        if status == Status.UNDETERMINED:
             message += f". {result.message()}"
         warnings.warn(message, _optimize_warning(), stacklevel=3)
 

@@ -178,6 +178,10 @@ def parameter_names(function: Callable) -> tuple[str, ...]:
     if isinstance(function, np.vectorize):
         function = function.pyfunc
     function = getattr(function, "py_func", function)
+    if inspect.isfunction(function) and not vars(function):  # nothing that `signature` would look at but code
+        code = function.__code__
+        tells = not (code.co_posonlyargcount or code.co_flags & (inspect.CO_VARARGS | inspect.CO_VARKEYWORDS))
+        return code.co_varnames[1 : code.co_argcount] if tells else ()
     try:
         arguments = list(inspect.signature(function).parameters.values())
     except (TypeError, ValueError):

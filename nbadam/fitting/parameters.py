@@ -1,6 +1,7 @@
 """The arguments that say something of each parameter: starts, bounds, and which of them are not fitted."""
 
 from collections.abc import Callable
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -65,6 +66,8 @@ def check_tied(keep, is_fixed, lower, upper, parameters) -> None:
 def parse_bounds(bounds, batch: tuple[int, ...], parameters: tuple[str, ...]):
     """Return lower and upper bounds of shape (n,) or (fits, n); None where there are none at all."""
     n = len(parameters)
+    if isinstance(bounds, tuple) and all(type(bound) is float for bound in bounds) and bounds == (-inf, inf):
+        return None, None
     if hasattr(bounds, "lb") and hasattr(bounds, "ub"):
         bounds = bounds.lb, bounds.ub
     if isinstance(bounds, dict):

@@ -16,6 +16,7 @@ from .model import Model
 
 # Fits with one of these have parameters, if not the right ones.
 ENDED = Status.SUCCESS, Status.MAXITER, Status.UNDETERMINED, Status.NOT_MOVED, Status.RUNAWAY
+HAS_ENDED = np.isin(range(128), ENDED)  # by status
 
 
 @dataclass
@@ -67,7 +68,7 @@ class Fits:
             is_inverse=np.zeros(fits, bool),
             chi2=np.empty(fits, dtype),
             nfev=np.zeros(fits, np.int32),
-            status=np.full(fits, Status.NOT_RUN, np.int8),
+            status=np.full(fits, Status.NOT_RUN.value, np.int8),
             n_points=np.zeros(fits, np.int64),
         )
 
@@ -135,7 +136,7 @@ class Problem:
         part.n_points[:] = self.points
         part.status[self._underflow(part.chi2)] = Status.UNDERFLOW
         part.status[self._too_few] = Status.TOO_FEW_POINTS
-        failed = ~np.isin(part.status, ENDED)
+        failed = ~HAS_ENDED[part.status]
         part.clear(failed)
         return part
 

@@ -155,7 +155,7 @@ class FitResult(Inference):
     @property
     def success(self) -> np.ndarray:
         """Which fits are at a minimum with determined parameters, shape (...)."""
-        return self.status == Status.SUCCESS
+        return self.status == Status.SUCCESS.value  # NumPy takes long to compare with the member itself
 
     @property
     def dof(self) -> np.ndarray:
@@ -201,7 +201,8 @@ class FitResult(Inference):
         for first in range(0, numbers.size, FITS):
             some = slice(first, first + FITS)
             roots, chi2 = self._roots(numbers[some], popt[some], some)
-            unknown = np.isinf(roots).any(axis=(1, 2)) | (self.status.ravel()[some] == Status.UNDETERMINED)
+            unknown = np.isinf(roots).any(axis=(1, 2))
+            unknown |= self.status.ravel()[some] == Status.UNDETERMINED.value
             roots[unknown] = 0
             if self._ties is not None:
                 roots = self._ties.slopes(popt[some]) @ roots
@@ -211,7 +212,8 @@ class FitResult(Inference):
                     dof = self.dof.ravel()[some]
                     unknown |= dof <= 0
                     covariance[some] *= (chi2 / np.maximum(dof, 1))[:, None, None]
-            covariance[some][unknown] = np.where(self.varies & self.varies[:, None], np.inf, 0)
+            if unknown.any():
+                covariance[some][unknown] = np.where(self.varies & self.varies[:, None], np.inf, 0)
         covariance[np.isnan(popt).any(axis=1)] = np.nan
         return covariance.reshape(*self.chi2.shape, n, n)
 
@@ -221,14 +223,11 @@ class FitResult(Inference):
             own = popt if self._ties is None else popt[:, self._ties.free]
             return look_again(self._data, self._plan, numbers, own)
         information = np.ascontiguousarray(self._information.reshape(-1, self._information.shape[-1])[some])
+        is_inverse = np.ascontiguousarray(self._is_inverse.ravel()[some])
         free = self.free if self._ties is None else self.free[self._ties.free]
         roots = np.zeros((numbers.size, free.size, free.size))
         with np.errstate(all="ignore"):  # the inverse of a fit that is not determined is infinite
-            factors_kernel()(information, free, roots)
-        known = np.flatnonzero(self._is_inverse.ravel()[some])
-        rows, columns = np.triu_indices(free.size)
-        roots[known] = 0
-        roots[known[:, None], rows, columns] = information[known]
+            factors_kernel()(information, is_inverse, free, roots)
         return roots, self.chi2.ravel()[some]
 
     @property
