@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from . import models, rules, schedules, vector_math
     from ._cache import clear_cache
     from .batches import BatchResult, minimize_batch
-    from .fitting import Bootstrap, Comparison, FitResult, Model, compare, curve_fit
+    from .fitting import Bootstrap, Comparison, FitResult, Model, compare, curve_fit, load_fit
     from .methods import (
         History,
         Minibatch,
@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     )
     from .sparse import IndexedSlices
     from .status import Status
+    from .tables import fit_table
 
 
 def _is_main_interpreter() -> bool:
@@ -106,9 +107,11 @@ __all__ = [
     "compare",
     "curve_fit",
     "deserialize",
+    "fit_table",
     "ftrl",
     "get",
     "lion",
+    "load_fit",
     "minimize_batch",
     "models",
     "multistart",
@@ -138,7 +141,9 @@ _HOMES = {
     "compare": "fitting",
     "curve_fit": "fitting",
     "deserialize": "optimizers",
+    "fit_table": "tables",
     "get": "optimizers",
+    "load_fit": "fitting",
     "minimize_batch": "batches",
     "serialize": "optimizers",
 }

@@ -21,7 +21,11 @@ from .files import replaced
 FORMAT = 2  # number of the layout; raised when a file of the old one could be misread
 HEADER = "header"
 # Kinds of files, with the call that reads each.
-LOADERS = {"run": "nbadam.RunState.load", "optimizer": "the method `load` of an optimizer"}
+LOADERS = {
+    "run": "nbadam.RunState.load",
+    "optimizer": "the method `load` of an optimizer",
+    "fit": "nbadam.load_fit",
+}
 
 
 def write(

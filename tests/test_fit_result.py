@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from nbadam import FitResult, Model, Status, curve_fit, models
+from nbadam import FitResult, Model, Status, archives, curve_fit, load_fit, models
 from nbadam.fitting.covariance import factors_kernel, least_pivots_kernel
 from nbadam.fitting.report import rounded
 
@@ -213,7 +213,7 @@ def test_results_are_pickled_and_copied(fit):
     copied = pickle.loads(pickle.dumps(formula))
     assert_allclose(copied.model(X, 1, 2), X + 2)
     assert pickle.loads(pickle.dumps(peak)).model.guess is models.GAUSSIAN.guess
-    with pytest.raises(TypeError, match="function of `<lambda>` could not be pickled"):
+    with pytest.raises(TypeError, match="function of `<lambda>` is not there"):
         pickle.loads(pickle.dumps(hidden)).model(X, 1, 2)
     assert copy.deepcopy(hidden).model(1.0, 2, 3) == 5
     for name in models.__all__:
@@ -223,3 +223,60 @@ def test_results_are_pickled_and_copied(fit):
 def test_results_travel_between_processes(fit):
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         assert_array_equal(pool.submit(FitResult.__getitem__, fit, (1, 3)).result().popt, fit[1, 3].popt)
+
+
+def test_results_are_saved_and_loaded(fit, tmp_path):
+    file = tmp_path / "fit.npz"
+    values = X**2 + np.random.default_rng(0).random(X.size)
+    cases = {
+        "formula": curve_fit("a * x + b", X, values, [1, 1], dtype=np.float32),
+        "shipped": curve_fit(models.GAUSSIAN, X, np.exp(-((X - 1) ** 2))),
+        "tied": curve_fit("a * x + b", X, values, [1, 1], tied={"b": "2 * a"}),
+        "correlated": curve_fit("a * x + b", X, values, [1, 1], sigma=np.eye(X.size) + 0.1),
+        "of lists": curve_fit("a * x + b", [X, X[:5]], [values, values[:5]], [1, 1]),
+        "batch": fit,
+        "part": fit[1, 3],
+    }
+    for name, result in cases.items():
+        result.save(file)
+        other = load_fit(file)
+        assert repr(other) == repr(result), name
+        for field in ("popt", "pcov", "chi2", "nfev", "status", "n_points", "free", "varies"):
+            assert_array_equal(getattr(other, field), getattr(result, field))
+            assert getattr(other, field).dtype == getattr(result, field).dtype
+        for mine, own in zip(other._data.one(0), result._data.one(0), strict=True):
+            assert_allclose(mine, own, rtol=1e-14) if own is not None else None
+    cases["shipped"].save(file)
+    assert load_fit(file).model is models.GAUSSIAN
+    cases["formula"].save(file)
+    assert_allclose(load_fit(file).model(X, 1, 2), X + 2)
+    with pytest.raises(ValueError, match="saved or pickled cannot evaluate or refit"):
+        load_fit(file).conf_int()
+    curve_fit(line, X, values, [1, 1]).save(file)
+    load_fit(file).save(file)
+    with pytest.raises(TypeError, match="The function of `line` is not there"):
+        load_fit(file).model(X, 1, 2)
+
+
+def test_files_that_hold_no_fit_are_refused(fit, tmp_path):
+    file = tmp_path / "fit.npz"
+    fit.save(file)
+    with pytest.raises(ValueError, match=r"kind 'fit': read it with nbadam\.load_fit"):
+        archives.read(file, "run")
+    header, arrays = archives.read(file, "fit")
+    hostile = {
+        "no popt": (header, {name: array for name, array in arrays.items() if name != "popt"}),
+        "more": (header, arrays | {"other": arrays["popt"]}),
+        "shape": (header, arrays | {"_pcov": arrays["_pcov"][..., :1]}),
+        "model": (header | {"model": {"name": "x", "variables": ["x"], "constant": "__doc__"}}, arrays),
+        "formula": (
+            header | {"model": {"name": "x", "variables": ["x"], "formula": "__import__('os')"}},
+            arrays,
+        ),
+        "data": (header | {"data": "FitResult"}, arrays),
+    }
+    for name, content in hostile.items():
+        archives.write(file, "fit", *content)
+        with pytest.raises(ValueError, match=r"fit\.npz' is no saved state"):
+            load_fit(file)
+            pytest.fail(name)

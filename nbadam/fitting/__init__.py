@@ -4,6 +4,6 @@ from .bootstrap import Bootstrap
 from .comparison import Comparison, compare
 from .fit import curve_fit
 from .model import Model
-from .result import FitResult
+from .result import FitResult, load_fit
 
-__all__ = ["Bootstrap", "Comparison", "FitResult", "Model", "compare", "curve_fit"]
+__all__ = ["Bootstrap", "Comparison", "FitResult", "Model", "compare", "curve_fit", "load_fit"]

@@ -177,18 +177,22 @@ def _cholesky(covariance: np.ndarray) -> np.ndarray:
 
 
 class RaggedSets:
-    """Data sets of different lengths, each with its own x; short ones are filled up with weight 0.
+    """Data sets of different lengths, one after the other; short ones are filled up with weight 0.
 
     Parameters
     ----------
-    x : list of ndarray, shape (n_variables, m_i)
-    y, sigma, mask : list of ndarray, shape (m_i,); the latter two may be None
+    x : ndarray, shape (n_variables, m)
+        The variables of all points.
+    y, sigma, mask : ndarray, shape (m,)
+        The latter two may be None.
+    lengths : ndarray of int, shape (fits,)
+        How many points each data set has.
     """
 
-    def __init__(self, x: list, y: list, sigma: list | None, mask: list | None) -> None:
-        self.x, self.y, self.sigma, self.mask = x, y, sigma, mask
-        self.fits = len(y)
-        self.lengths = np.array([part.size for part in y])
+    def __init__(self, x: np.ndarray, y: np.ndarray, sigma, mask, lengths: np.ndarray) -> None:
+        self.x, self.y, self.sigma, self.mask, self.lengths = x, y, sigma, mask, lengths
+        self.fits = len(lengths)
+        self._first = np.cumsum(lengths) - lengths
 
     def order(self) -> np.ndarray:
         """Return the numbers of the data sets by length: neighbours then need the least filling."""
@@ -211,26 +215,21 @@ class RaggedSets:
 
     def block(self, chosen: np.ndarray, dtype) -> Block:
         """Prepare the data sets with the given numbers."""
-        m = int(self.lengths[chosen].max())
-        x = np.zeros((len(chosen), self.x[0].shape[0], m))
-        y = np.full((len(chosen), m), np.nan)
-        sigma = None if self.sigma is None else np.ones_like(y)
-        mask = None if self.mask is None else np.zeros(y.shape, bool)
-        for k, i in enumerate(chosen):
-            length = self.lengths[i]
-            x[k, :, :length], y[k, :length] = self.x[i], self.y[i]
-            if length:
-                x[k, :, length:] = x[k, :, length - 1 : length]
-            if sigma is not None:
-                sigma[k, :length] = self.sigma[i]  # type: ignore[index]
-            if mask is not None:
-                mask[k, :length] = self.mask[i]  # type: ignore[index]
+        lengths = self.lengths[chosen][:, None]
+        column = np.arange(lengths.max())
+        is_filling = column >= lengths
+        at = self._first[chosen][:, None] + np.minimum(column, np.maximum(lengths - 1, 0))
+        at = np.minimum(at, max(self.y.size - 1, 0))  # an empty data set may come last
+        x = np.moveaxis(self.x[:, at], 0, 1)
+        y = np.where(is_filling, np.nan, self.y[at])
+        sigma, mask = (None if part is None else part[at] for part in (self.sigma, self.mask))
         return DataSets(x, y, sigma, mask).block(np.arange(len(chosen)), dtype)
 
     def one(self, i: int, copy: bool = True) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
         """Return x, y and sigma of one data set, without the points that are left out."""
-        sigma, mask = (None if part is None else np.array([part[i]]) for part in (self.sigma, self.mask))
-        return DataSets(self.x[i][None], self.y[i][None], sigma, mask).one(0, copy)
+        own = slice(self._first[i], self._first[i] + self.lengths[i])
+        sigma, mask = (None if part is None else part[None, own] for part in (self.sigma, self.mask))
+        return DataSets(self.x[None, :, own], self.y[None, own], sigma, mask).one(0, copy)
 
 
 def as_slice(chosen: np.ndarray):

@@ -17,11 +17,15 @@ ONE_SET_ONLY = (
 def parse_data(f, p0, xdata, ydata, sigma, mask):
     """Return the data sets, the shape of the batch, and the number of variables.
 
+    Data sets that are prepared already come as `ydata`, without the others.
+
     Raises
     ------
     ValueError
         If shapes do not fit each other, or the data are no real numbers.
     """
+    if isinstance(ydata, RaggedSets):
+        return ydata, (ydata.fits,), len(ydata.x)
     if _is_ragged(xdata, ydata):
         return _parse_ragged(xdata, ydata, sigma, mask, count_variables(f))
     left_out = mask_of(ydata)
@@ -153,7 +157,10 @@ def _parse_ragged(xdata: Sequence, ydata: Sequence, sigma, mask, n_variables: in
                 raise ValueError(f"{ONE_SET_ONLY}; there are lists of them.")
         return [_broadcast(name, array, y.shape) for array, y in zip(arrays, ys, strict=True)]
 
-    sets = RaggedSets(xs, ys, parts("sigma", sigma, floats), parts("mask", mask, booleans))
+    lengths = np.array([y.size for y in ys])
+    arrays = parts("sigma", sigma, floats), parts("mask", mask, booleans)
+    sigma, mask = (None if array is None else np.concatenate(array) for array in arrays)
+    sets = RaggedSets(np.concatenate(xs, axis=1), np.concatenate(ys), sigma, mask, lengths)
     return sets, (len(ys),), n_variables
 
 

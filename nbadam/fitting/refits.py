@@ -47,11 +47,11 @@ def plan_of(fit) -> Plan:
     Raises
     ------
     ValueError
-        If the result comes from another process, which could not send it.
+        If the result comes from a file or another process, which could not send it.
     """
     if fit._plan is None:
         raise ValueError(
-            "A result that was pickled cannot evaluate or refit its model: call `curve_fit` again."
+            "A result that was saved or pickled cannot evaluate or refit its model: call `curve_fit` again."
         )
     return fit._plan
 

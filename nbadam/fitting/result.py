@@ -1,6 +1,7 @@
 """Results of fits."""
 
 import copy
+import os
 import pickle
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
@@ -8,12 +9,14 @@ from typing import Any
 
 import numpy as np
 
+from .. import archives
 from ..extras import extra
 from ..status import Status
-from . import plots, report
+from . import plots, report, saved
 from .covariance import factors_kernel
 from .finish import look_again
 from .inference import Inference
+from .saved import LostModel
 
 # Advice by status, added to the status's message.
 ADVICE = {
@@ -289,6 +292,30 @@ class FitResult(Inference):
             columns[name] = np.asarray(getattr(self, name))
         return columns
 
+    def save(self, path) -> None:
+        """Write the result to one file, NumPy's npz with a header, which holds no code.
+
+        It keeps the data and all arrays, `pcov` among them; of the model a formula or the name of one that
+        ships.  Functions are not kept, nor is what refits need.
+
+        Parameters
+        ----------
+        path : path-like
+            The file, whatever its suffix.  It is replaced whole or not at all.
+
+        Raises
+        ------
+        ValueError
+            If `path` is a directory, a device or a pipe.
+        OSError
+            If the file cannot be written.
+
+        See Also
+        --------
+        load_fit : Reads the file.
+        """
+        saved.save(path, self.__getstate__())
+
     def plot(self, index=(), ax=None):
         """Plot one fit: its data, and the model with its parameters (extra ``plot``).
 
@@ -349,16 +376,44 @@ class FitResult(Inference):
         return state
 
 
-@dataclass(frozen=True)
-class LostModel:
-    """Stand-in for a model whose function could not be pickled."""
+def load_fit(path: str | os.PathLike) -> FitResult:
+    """Read a result that `FitResult.save` wrote.
 
-    name: str
-    variables: tuple[str, ...]
+    Parameters
+    ----------
+    path : path-like
+        The file, which may come from anywhere: no code of it is run.
 
-    def __call__(self, x, *parameters):
-        """Raise an error that says why there is no function."""
-        raise TypeError(
-            f"The function of `{self.name}` could not be pickled with the result of its fit. Functions "
-            "defined in a module can be, and formulas."
-        )
+    Returns
+    -------
+    FitResult
+        With all its arrays, `pcov` among them.  Formulas and the models that ship can be evaluated; of other
+        functions only the name is kept, so that `model` and `plot` are lost.
+
+    Raises
+    ------
+    ValueError
+        If the file is none of a result, or is damaged.
+    OSError
+        If it cannot be opened.
+
+    See Also
+    --------
+    FitResult.save : Writes the file.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import nbadam
+    >>> x = np.arange(5.0)
+    >>> fit = nbadam.curve_fit("a * x + b", x, [2 * x, 3 * x + 1], p0=[1, 0])
+    >>> import os, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     fit.save(os.path.join(folder, "lines.npz"))
+    ...     again = nbadam.load_fit(os.path.join(folder, "lines.npz"))
+    >>> again["a"].round(6)
+    array([2., 3.])
+    """
+    state = saved.load(path)
+    with archives.refusals(path):
+        return FitResult(**state)
