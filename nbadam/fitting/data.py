@@ -107,6 +107,7 @@ class DataSets:
             data = np.ascontiguousarray(parts[0], dtype=dtype)
         else:
             data = np.concatenate(parts, axis=1, dtype=dtype, casting="unsafe")
+            data = np.ascontiguousarray(data)  # its layout may be that of a transposed x
         shared = np.empty((x.shape[-2], 0)) if self.own_x else x
         points = np.full(len(y), self.m) if complete else used.sum(axis=1)
         return Block(np.ascontiguousarray(shared, dtype=dtype), data, weight is not None, self.own_x, points)
