@@ -1,15 +1,14 @@
-"""The main jobs: a Poisson regression and a batch of fits on the data that ship with the package."""
+"""The demo: a Poisson regression and a batch of fits on the data that ship with the package."""
 
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import numba
 import numpy as np
 import pytest
 
-from nbadam import __main__ as job
+from nbadam import demo as job
 
 
 def test_reference_is_the_exact_estimate():
@@ -39,7 +38,7 @@ def test_command_agrees_with_the_reference():
     # Compiled in any case: plain Python takes minutes for all the voxels.
     environment = {key: value for key, value in os.environ.items() if key != "NUMBA_DISABLE_JIT"}
     done = subprocess.run(
-        [sys.executable, "-m", "nbadam"], capture_output=True, text=True, timeout=120, env=environment
+        [sys.executable, "-m", "nbadam", "demo"], capture_output=True, text=True, timeout=120, env=environment
     )
     assert done.returncode == 0, done.stderr
     assert "agrees with the reference" in done.stdout
@@ -84,15 +83,3 @@ def test_names_are_the_columns_of_the_file(name):
     path = os.path.join(os.path.dirname(job.__file__), "data", "randhie.csv")
     with open(path) as lines:
         assert name == "const" or name in next(lines).strip().split(",")
-
-
-@pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="kernels of plain Python have one lane")
-@pytest.mark.parametrize("name", ["fits", "points"])
-def test_kernel_prints_the_text_that_is_compiled(name, capsys):
-    """Beside the picture of it: a change of the text is seen, and may be wanted."""
-    options = ["--long", "--dtype", "float32"] if name == "points" else []
-    assert job.main(["kernel", "MICHAELIS_MENTEN", *options]) == 0
-    text = capsys.readouterr().out
-    compile(text, "kernel", "exec")
-    evaluation = text[: text.index("def judge")]  # the algorithm's text has tests of its own
-    assert evaluation == (Path(__file__).parent / "data" / f"kernel_over_{name}.txt").read_text()
