@@ -4,7 +4,7 @@ import numba
 import numpy as np
 import pytest
 from numba import njit
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 from scipy.optimize import least_squares
 from scipy.special import voigt_profile, wofz
 
@@ -169,6 +169,22 @@ def test_guesses_reach_the_best_fit(name):
         costs = [least_squares(residuals, p, x_scale="jac", max_nfev=3000).cost for p in (guess, parameters)]
         reached.append(costs[0] <= costs[1] * (1 + 1e-6))
     assert np.mean(reached) >= (SHARES.get(name, 1.0) if JIT else 0.75)
+
+
+@pytest.mark.parametrize("name", GUESSED or CASES)
+def test_guesses_do_not_depend_on_the_company(name):
+    guess, x = getattr(models, name).guess, CASES[name][1]
+    truth, rng = drawn(name, 7)
+    y = np.stack([CASES[name][0](x, *parameters) for parameters in truth])
+    y += 0.05 * np.ptp(y, axis=1, keepdims=True) * rng.standard_normal(y.shape)
+    used = np.ones(y.shape, bool)
+    used[2], used[4:6] = False, rng.random((2, y.shape[1])) > 0.3
+    shared = x.reshape(1, guess.variables, -1)
+    for points in (shared, shared * rng.uniform(0.5, 2, (7, 1, 1))):
+        together = guess.of_all(points, y, used)
+        for f in range(7):
+            own = points[f : f + 1] if len(points) > 1 else points
+            assert_array_equal(together[f], guess.of_all(own, y[f : f + 1], used[f : f + 1])[0])
 
 
 @pytest.mark.parametrize("name", GUESSED or CASES)

@@ -98,9 +98,9 @@ def voigt_jacobian(x, area, center, sigma, gamma, offset):
     return unit * re, -area * unit * by_u / width, by_sigma, by_gamma if gamma >= 0 else -by_gamma, ONE
 
 
-def voigt_guess(x, y):
+def voigt_guess(x, y, memory):
     """Guess a Gaussian, and give both parts the width that makes their profile as wide."""
-    height, center, width, offset = gaussian_search(x, y)
+    height, center, width, offset = gaussian_search(x, y, memory)
     sigma = 0.654 * width  # with gamma = sigma, the profile is 3.6 sigma wide
     return np.array([height * width * ROOT_2_PI * 1.2, center, sigma, sigma, offset])
 
@@ -171,9 +171,9 @@ def exponential_jacobian(x, amplitude, rate, offset):
     return e, -amplitude * x * e, ONE
 
 
-def exponential_guess(x, y):
+def exponential_guess(x, y, memory):
     """Guess the amplitude at the lowest x, where it is not extrapolated."""
-    amplitude, rate, low, offset = exponential_search(x, y)
+    amplitude, rate, low, offset = exponential_search(x, y, memory)
     return np.array([amplitude * exp_of(rate * low), rate, offset])
 
 
@@ -268,9 +268,9 @@ def dose_response_jacobian(x, bottom, top, ec50, hill):
     return ONE - share, share, -slope * hill / ec50, slope * logarithm if x > ZERO else ZERO * x
 
 
-def dose_response_guess(x, y):
+def dose_response_guess(x, y, memory):
     """Guess with a slope above 0; the bottom is then the response to no dose."""
-    amplitude, ec50, hill, bottom = dose_response_search(x, y)
+    amplitude, ec50, hill, bottom = dose_response_search(x, y, memory)
     return np.array([bottom, bottom + amplitude, ec50, hill])
 
 
@@ -304,9 +304,9 @@ def power_law_jacobian(x, amplitude, exponent):
     return power, amplitude * power * logarithm if x > ZERO else ZERO * x
 
 
-def power_law_guess(x, y):
+def power_law_guess(x, y, memory):
     """Guess in units of a middle x, in which no power is out of range."""
-    amplitude, exponent, unit = power_law_search(x, y)
+    amplitude, exponent, unit = power_law_search(x, y, memory)
     return np.array([amplitude * unit**-exponent, exponent])
 
 

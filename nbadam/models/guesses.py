@@ -3,6 +3,8 @@
 The models that ship are linear in some parameters.  Given the others, which lie on a small grid that
 depends on the data, their best values follow from a linear regression.  The guess is the point of
 the grid with the least sum of squares.
+
+Data sets that share their points share the shapes on the grid, too: they are computed once.
 """
 
 from collections.abc import Callable
@@ -16,6 +18,8 @@ from .._jit import compile_kernel
 from ..vector_math import cos, sin
 
 LANES = 8  # number of sums side by side
+WIDTHS = 8  # of peaks at each center
+KEPT = 1 << 20  # numbers in the shapes that are kept for the next data set
 WHOLE = 8  # number of frequencies up to one period in the extent
 PEAKS = 10  # peaks of the periodogram that are compared
 _plain = register_jitable(error_model="numpy")
@@ -39,8 +43,8 @@ class Guess:
     Parameters
     ----------
     kernel : function
-        ``kernel(x, y)`` of the points of one data set that take part, for Numba to compile.  A single
-        variable comes in order, several are the rows of `x`.
+        ``kernel(x, y, memory)`` of the points of one data set that take part, for Numba to compile.  A single
+        variable comes in order, several are the rows of `x`.  For the `memory` see `searched`.
     n : int
         Numbers that it returns.
     variables : int
@@ -87,22 +91,31 @@ class Guess:
         points = first_row if variables == 1 else all_rows
 
         def of_all(x, y, used, found):
-            for f in range(y.shape[0]):
+            fits, m = y.shape
+            rows = min(WIDTHS * m, KEPT // m) if fits > 1 else 0
+            memory = np.zeros(rows + 1, np.bool_), np.empty((rows + 1, 2)), np.empty((rows + 1, m))
+            kept, values = np.empty((variables, 0)), np.empty(m)
+            is_shared = False
+            for f in range(fits):
                 count = 0
-                for i in range(y.shape[1]):
-                    count += used[f, i]
+                for i in range(m):
+                    if used[f, i]:
+                        values[count] = y[f, i]
+                        count += 1
                 if count == 0:
                     continue
-                kept, values = np.empty((variables, count)), np.empty(count)
-                own = f if x.shape[0] > 1 else 0
-                at = 0
-                for i in range(y.shape[1]):
-                    if used[f, i]:
-                        values[at] = y[f, i]
-                        for v in range(variables):
-                            kept[v, at] = x[own, v, i]
-                        at += 1
-                guess = function(points(kept), values)
+                is_known, is_shared = is_shared, x.shape[0] == 1 and count == m
+                if not (is_known and is_shared):  # other points than those of the data set before
+                    memory[0][:] = False
+                    kept = np.empty((variables, count))
+                    own = f if x.shape[0] > 1 else 0
+                    at = 0
+                    for i in range(m):
+                        if used[f, i]:
+                            for v in range(variables):
+                                kept[v, at] = x[own, v, i]
+                            at += 1
+                guess = function(points(kept), values[:count], memory)
                 for j in range(found.shape[1]):
                     found[f, j] = guess[j]
 
@@ -133,6 +146,12 @@ def product(a, b):
 
 
 @_plain
+def numbered(rows):
+    """Return rows that depend on x alone, and their numbers."""
+    return rows, np.arange(rows.shape[0])
+
+
+@_plain
 def spacing(x):
     """Return lowest value, extent and typical distance of neighbours."""
     low, high = x.min(), x.max()
@@ -150,35 +169,20 @@ def smallest_positive(x):
 
 
 @_plain
-def regression(b, y, offset):
-    """Return best amplitude and offset (or 0) of ``amplitude * b + offset``, and sum of squares.
-
-    Parameters
-    ----------
-    b, y : arrays of shape (m,)
-        `y` less its mean, if there is an offset.
-    """
-    sums = np.zeros((3, LANES))  # side by side: one sum would wait for each of its additions
-    whole = y.size // LANES * LANES
+def dot(a, b, sums):
+    """Return the scalar product, as `LANES` sums: each addition to one sum would wait for that before."""
+    whole = a.size // LANES * LANES
+    for lane in range(LANES):
+        sums[lane] = 0.0
     for i in range(0, whole, LANES):
         for lane in range(LANES):
-            value = b[i + lane]
-            sums[0, lane] += value
-            sums[1, lane] += value * value
-            sums[2, lane] += value * y[i + lane]
-    for i in range(whole, y.size):
-        sums[0, 0] += b[i]
-        sums[1, 0] += b[i] * b[i]
-        sums[2, 0] += b[i] * y[i]
-    total = square = by = 0.0
+            sums[lane] += a[i + lane] * b[i + lane]
+    total = 0.0
     for lane in range(LANES):
-        total += sums[0, lane]
-        square += sums[1, lane]
-        by += sums[2, lane]
-    mean = total / y.size if offset else 0.0
-    bb = square - mean * total
-    amplitude = by / bb if bb > 1e-13 * square else 0.0
-    return amplitude, -amplitude * mean, -amplitude * by
+        total += sums[lane]
+    for i in range(whole, a.size):
+        total += a[i] * b[i]
+    return total
 
 
 @_plain
@@ -215,35 +219,47 @@ def pair_at(x, i):
 
 
 def searched(shape: Callable, candidates: Callable, *, offset: bool = True, variables: int = 1) -> Callable:
-    """Build a search of ``amplitude * shape(x, row) + offset`` over the rows of ``candidates(x, y)``.
+    """Build a search of ``amplitude * shape(x, row) + offset`` over the rows that are candidates.
 
-    It returns the amplitude, the best row and, if there is one, the offset.
+    It returns the amplitude, the best row and, if there is one, the offset.  ``candidates(x, y)`` returns the
+    rows and their numbers: with the same x, rows of one number are equal, or it is negative.  The memory
+    holds for each number whether its shape is known for the present x, the shape's mean and the sum of its
+    squares about the mean (about 0 without an offset), and the shape itself; at the end is room for others.
     """
     shape = register_jitable(error_model="numpy", forceinline=True)(shape)  # else its loop is no SIMD code
     candidates = _plain(candidates)
     at = number_at if variables == 1 else pair_at
 
-    def search(x, y):
-        rows = candidates(x, y)
-        n = rows.shape[1]
+    def search(x, y, memory):
+        rows, numbers = candidates(x, y)
+        known, moments, shapes = memory
+        n, others = rows.shape[1], known.size - 1
         found = np.zeros(n + 2 if offset else n + 1)
         for j in range(n):
             found[1 + j] = rows[0, j]
-        b = np.empty(y.size)
         centre = y.mean() if offset else 0.0
-        rest = y - centre
+        rest, sums = y - centre, np.empty(LANES)
         least = inf
         for k in range(rows.shape[0]):
-            for i in range(y.size):
-                b[i] = shape(at(x, i), rows[k])
-            amplitude, constant, squares = regression(b, rest, offset)
-            if squares < least:
-                least = squares
+            number = numbers[k] if 0 <= numbers[k] < others else others
+            b = shapes[number, : y.size]
+            if not known[number]:
+                for i in range(y.size):
+                    b[i] = shape(at(x, i), rows[k])
+                mean = b.mean() if offset else 0.0
+                square = dot(b, b, sums)
+                bb = square - mean * mean * y.size
+                moments[number, 0], moments[number, 1] = mean, bb if bb > 1e-13 * square else 0.0
+                known[number] = number < others
+            by, bb = dot(b, rest, sums), moments[number, 1]
+            amplitude = by / bb if bb > 0 else 0.0
+            if -amplitude * by < least:
+                least = -amplitude * by
                 found[0] = amplitude
                 for j in range(n):  # an assignment of slices takes Numba seconds to compile
                     found[1 + j] = rows[k, j]
                 if offset:
-                    found[n + 1] = centre + constant
+                    found[n + 1] = centre - amplitude * moments[number, 0]
         return found
 
     return _plain(search)
@@ -255,20 +271,30 @@ def searched(shape: Callable, candidates: Callable, *, offset: bool = True, vari
 @_plain
 def peak_candidates(x, y):
     """Return centres where the data are highest and lowest, smoothed by two lengths, and widths."""
-    low, span, step = spacing(x)
-    centers = np.empty(4)
+    _, span, step = spacing(x)
+    places, count = np.zeros(4, np.int64), 0
     for k in range(2):
         reach = min(1 + 3 * k, max(0, (y.size - 1) // 4))
         highest, lowest = -inf, inf
-        centers[2 * k] = centers[2 * k + 1] = low
+        top = bottom = 0
         for i in range(y.size):
             first, last = max(0, i - reach), min(y.size, i + reach + 1)
-            mean = y[first:last].mean()
+            mean = 0.0
+            for j in range(first, last):
+                mean += y[j]
+            mean /= last - first
             if mean > highest:
-                highest, centers[2 * k] = mean, x[i]
+                highest, top = mean, i
             if mean < lowest:
-                lowest, centers[2 * k + 1] = mean, x[i]
-    return product(centers, geometric(0.5 * step, 0.5 * span, 8))
+                lowest, bottom = mean, i
+        for place in (top, bottom):
+            if not (places[:count] == place).any():
+                places[count] = place
+                count += 1
+    numbers = np.empty(count * WIDTHS, np.int64)
+    for k in range(numbers.size):
+        numbers[k] = places[k // WIDTHS] * WIDTHS + k % WIDTHS
+    return product(x[places[:count]], geometric(0.5 * step, 0.5 * span, WIDTHS)), numbers
 
 
 @_plain
@@ -299,7 +325,7 @@ def image_candidates(x, y):
                     rows[k, 0], rows[k, 1] = x[0, bright if c < 2 else dark], x[1, bright if c < 2 else dark]
                 rows[k, 2], rows[k, 3] = min(a * reach[0], span[0]), min(b * reach[1], span[1])
                 k += 1
-    return rows
+    return rows, np.full(k, -1)
 
 
 # --- Decays ---------------------------------------------------------------------------------------
@@ -321,10 +347,10 @@ def rate_candidates(x, y):
     for k in range(rows.shape[0]):
         rows[k, 0] = falling[k] if k < falling.size else -growing[k - falling.size]
         rows[k, 1] = x.min()
-    return rows
+    return numbered(rows)
 
 
-def two_rates(x, y):
+def two_rates(x, y, memory):
     """Guess two decays, the faster one first."""
     low, k = x.min(), rates(x)
     shapes = np.empty((k.size, y.size))
@@ -347,7 +373,7 @@ def two_rates(x, y):
 def stretched_candidates(x, y):
     """Return times, and exponents around 1."""
     _, span, step = spacing(x)
-    return product(geometric(step, 3.0 * span, 10), np.array([0.4, 0.6, 0.8, 1.0, 1.4, 2.0, 3.0]))
+    return numbered(product(geometric(step, 3.0 * span, 10), np.array([0.4, 0.6, 0.8, 1.0, 1.4, 2.0, 3.0])))
 
 
 # --- Curves that saturate, and powers ---------------------------------------------------------------
@@ -356,15 +382,16 @@ def stretched_candidates(x, y):
 @_plain
 def dose_candidates(x, y):
     """Return half-way doses within the data, and slopes."""
-    return product(geometric(smallest_positive(x), max(x.max(), 2 * smallest_positive(x)), 14),
-                   np.array([0.5, 1.0, 1.7, 3.0, 6.0]))  # fmt: skip
+    low = smallest_positive(x)
+    doses = geometric(low, max(x.max(), 2 * low), 14)
+    return numbered(product(doses, np.array([0.5, 1.0, 1.7, 3.0, 6.0])))
 
 
 @_plain
 def michaelis_candidates(x, y):
     """Return constants from below the lowest concentration to above the highest."""
     low = smallest_positive(x)
-    return geometric(0.3 * low, 10 * max(x.max(), 2 * low), 24).reshape(-1, 1)
+    return numbered(geometric(0.3 * low, 10 * max(x.max(), 2 * low), 24).reshape(-1, 1))
 
 
 @_plain
@@ -376,7 +403,7 @@ def exponent_candidates(x, y):
     rows = np.empty((49, 2))
     for k in range(49):
         rows[k, 0], rows[k, 1] = -6 + 0.25 * k, exp(middle / x.size)
-    return rows
+    return numbered(rows)
 
 
 # --- Sine -----------------------------------------------------------------------------------------
@@ -451,7 +478,7 @@ def with_frequency(x, y, frequency, found, least):
     return squares
 
 
-def sine_guess(x, y):
+def sine_guess(x, y, memory):
     """Guess from a periodogram: frequencies up to that of the typical distance of two points.
 
     Its time grows as ``m * log(m)``: only frequencies of less than a period, and those around the
