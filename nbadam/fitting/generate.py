@@ -188,14 +188,15 @@ def _over_points(text: Text, model: Pointwise) -> list[str]:
     results = shape.results
     inputs = shape.block_rows[: -len(results)]
     column = 0
-    copies, body = [], []
+    copies, filled, body = [], [], []
     for name in inputs:
         if name.startswith("x") and not shape.own_x:
-            source = f"x[{name[1:]}, point]"
+            source = f"x[np.uint64({name[1:]}), point]"
         else:
-            source = f"S[{rows['end']} + {column} * m + point]"
+            source = f"S[np.uint64({rows['end']} + {column} * m) + point]"
             column += 1
         copies.append(f"{at[name]} = {source}")
+        filled.append(f"{at[name]} = S[{rows[name]} + count - 1]")
         if name.startswith("x"):
             body.append(f"{name} = {at[name]}")
     body += _residual(shape, model, at["y"], at.get("weight"))
@@ -212,9 +213,12 @@ def _over_points(text: Text, model: Pointwise) -> list[str]:
         f"    for i in range({shape.sums}):",
         f"        S[{rows['chi2_trial']} + i] = S[{rows['lost']} + i] = T(0.0)",
         f"for k in range(begin, end, {BLOCK}):",
-        f"    for l in range({BLOCK}):",
-        "        point = min(k + l, end - 1)",
+        f"    start, count = np.uint64(k), min({BLOCK}, end - k)",
+        "    for l in range(count):",
+        "        point = start + np.uint64(l)",
         *indented(indented(copies)),
+        f"    for l in range(count, {BLOCK}):",
+        *indented(indented(filled)),
         f"    for l in range({BLOCK}):",
         *indented(indented(body)),
         f"    add(S, {shape.parameters}, {arguments}, end - k)",
