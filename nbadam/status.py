@@ -44,6 +44,14 @@ class Status(CodedEnum):
     RUNAWAY = 15, "Ran away: parameters diverge while chi2 hardly falls. Try another `p0`, or bounds."
     CALLBACK = 99, "`callback` raised `StopIteration`."
 
+    @classmethod
+    def flags(cls) -> dict[str, object]:
+        """Return the attributes by which netCDF files explain codes, by the CF conventions."""
+        return {
+            "flag_values": [int(status) for status in cls],
+            "flag_meanings": " ".join(status.name for status in cls),
+        }
+
     @property
     def success(self) -> bool:
         """Whether the run, problem or fit converged, or ended as planned."""

@@ -28,6 +28,7 @@ def parse_data(f, p0, xdata, ydata, sigma, mask):
         return ydata, (ydata.fits,), len(ydata.x)
     if _is_ragged(xdata, ydata):
         return _parse_ragged(xdata, ydata, sigma, mask, count_variables(f))
+    _check_dimensions(xdata, ydata)
     left_out = mask_of(ydata)
     x, y = floats("xdata", xdata), real("ydata", ydata)
     sigma = None if sigma is None else floats("sigma", sigma)
@@ -59,6 +60,16 @@ def parse_data(f, p0, xdata, ydata, sigma, mask):
     if mask is not None:
         mask = _rows("mask", mask, y.shape, fits)
     return DataSets(x, y.reshape(fits, m), sigma, mask), batch, n_variables
+
+
+def _check_dimensions(xdata, ydata) -> None:
+    """Raise if arrays with names of dimensions, as xarray has them, would be fitted along another one."""
+    own, others = (getattr(data, "dims", None) for data in (xdata, ydata))
+    if own and others and len(own) == 1 and own[0] in others and own[0] != others[-1]:
+        raise ValueError(
+            f"`ydata` has the dimension {own[0]!r} of `xdata` on axis {list(others).index(own[0])}, which is "
+            f"not the last: pass `ydata.transpose(..., {own[0]!r})`, or use `nbadam.xarray.curvefit`."
+        )
 
 
 def _without_columns(x: np.ndarray, y: np.ndarray, *others):

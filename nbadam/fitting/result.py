@@ -275,11 +275,7 @@ class FitResult(Inference):
         dims = [f"dim_{i}" for i in range(self.chi2.ndim)] if dims is None else list(dims)
         variables = {name: (dims, column) for name, column in self._columns().items()}
         dataset = xarray.Dataset(variables, coords)
-        flags = {
-            "flag_values": [int(s) for s in Status],
-            "flag_meanings": " ".join(s.name for s in Status),
-        }
-        dataset["status"].attrs.update(flags)  # the convention of netCDF files
+        dataset["status"].attrs.update(Status.flags())
         return dataset
 
     def _columns(self) -> dict[str, np.ndarray]:
