@@ -16,7 +16,7 @@ from .status import Status
 
 xarray = extra("xarray", "xarray", "`nbadam.xarray`")
 
-NUMBERS = ("chi2", "nfev", "status")  # of each fit
+NUMBERS = ("chi2", "nfev", "status")  # results that are one number for each fit
 PARAMETERS, ROWS, COLUMNS = "param", "cov_i", "cov_j"  # the names of xarray
 CONFLICTS = "xdata", "ydata", "check_finite", "nan_policy"
 
@@ -135,7 +135,7 @@ def curvefit(
 
 
 class _Given:
-    """What is given for each parameter or point, numbers and arrays with names.
+    """Arguments for each parameter or point, numbers and arrays with names.
 
     Parameters
     ----------

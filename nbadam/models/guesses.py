@@ -18,7 +18,7 @@ from .._jit import compile_kernel
 from ..vector_math import cos, sin
 
 LANES = 8  # number of sums side by side
-WIDTHS = 8  # of peaks at each center
+WIDTHS = 8  # number of widths that are tried at each center
 KEPT = 1 << 20  # numbers in the shapes that are kept for the next data set
 WHOLE = 8  # number of frequencies up to one period in the extent
 PEAKS = 10  # peaks of the periodogram that are compared
@@ -223,8 +223,8 @@ def searched(shape: Callable, candidates: Callable, *, offset: bool = True, vari
 
     It returns the amplitude, the best row and, if there is one, the offset.  ``candidates(x, y)`` returns the
     rows and their numbers: with the same x, rows of one number are equal, or it is negative.  The memory
-    holds for each number whether its shape is known for the present x, the shape's mean and the sum of its
-    squares about the mean (about 0 without an offset), and the shape itself; at the end is room for others.
+    holds for each number whether its shape is known for the present x, and the shape.  With it come the shape's
+    mean and the sum of its squares about the mean (about 0 without an offset); at the end is room for others.
     """
     shape = register_jitable(error_model="numpy", forceinline=True)(shape)  # else its loop is no SIMD code
     candidates = _plain(candidates)
