@@ -223,8 +223,9 @@ def searched(shape: Callable, candidates: Callable, *, offset: bool = True, vari
 
     It returns the amplitude, the best row and, if there is one, the offset.  ``candidates(x, y)`` returns the
     rows and their numbers: with the same x, rows of one number are equal, or it is negative.  The memory
-    holds for each number whether its shape is known for the present x, and the shape.  With it come the shape's
-    mean and the sum of its squares about the mean (about 0 without an offset); at the end is room for others.
+    holds for each number whether its shape is known for the present x, and the shape itself.  Beside it are
+    its mean and the sum of its squares about the mean (about 0 without an offset).  The last place is for
+    the rows of negative numbers.
     """
     shape = register_jitable(error_model="numpy", forceinline=True)(shape)  # else its loop is no SIMD code
     candidates = _plain(candidates)
