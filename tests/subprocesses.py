@@ -53,6 +53,15 @@ def start(program: str, folder: Path, *, package=PACKAGE, **variables: str | Non
     )
 
 
+def share_cache(folder: Path) -> Path:
+    """Let programs that `start` runs in a folder use the kernels of this process, if it was told where."""
+    shared = os.environ.get("NUMBA_CACHE_DIR")
+    if shared:
+        Path(shared).mkdir(parents=True, exist_ok=True)
+        (folder / "cache").symlink_to(Path(shared).absolute())
+    return folder
+
+
 def finish(process: subprocess.Popen, timeout: float = TIMEOUT) -> dict:
     """Wait for the end of a process and return what it has said."""
     try:

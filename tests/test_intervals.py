@@ -4,12 +4,14 @@ import pickle
 
 import numpy as np
 import pytest
+from numba import config
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import stats
 from scipy.optimize import OptimizeWarning
 
 from nbadam import curve_fit
 
+PLAIN = bool(config.DISABLE_JIT)
 DECAY = "a * exp(-k * x) + c"
 X = np.arange(8.0)
 Y = np.array([3.1, 1.6, 1.2, 0.6, 0.9, 0.4, 0.7, 0.5])
@@ -149,17 +151,18 @@ def test_a_lower_minimum_is_told():
     assert np.isnan(ends).any()
 
 
-@pytest.mark.parametrize("kind", ["residuals", "parametric", "points"])
+@pytest.mark.parametrize("kind", ["points"] if PLAIN else ["residuals", "parametric", "points"])
 def test_bootstrap_of_a_line_has_its_standard_errors(kind):
     x = np.linspace(0, 1, 60)
     y = 2 * x + 1 + 0.1 * np.random.default_rng(0).standard_normal(60)
     fit = curve_fit("a * x + b", x, y, [1, 1])
-    sample = fit.bootstrap(4000, kind=kind, rng=0)
+    n = 500 if PLAIN else 4000
+    sample = fit.bootstrap(n, kind=kind, rng=0)
     assert sample.success.all()
     tolerance = 0.15 if kind == "points" else 0.05  # whose errors do not suppose equal ones
     assert_allclose(sample.perr, fit.perr, rtol=tolerance)
     assert_allclose(sample.conf_int(), np.quantile(sample.popt, [0.158655, 0.841345], axis=0).T, rtol=1e-6)
-    assert_allclose(fit.conf_int(method="bootstrap", n=4000, kind=kind, rng=0), sample.conf_int())
+    assert_allclose(fit.conf_int(method="bootstrap", n=n, kind=kind, rng=0), sample.conf_int())
 
 
 @pytest.mark.parametrize("kind", ["residuals", "points", "parametric"])

@@ -17,7 +17,7 @@ import nbadam
 
 METHODS = {"adam": nbadam.rules.ADAM, "sgd": nbadam.rules.SGD_MOMENTUM}
 # Tables of each kind of record, of which there are five; many more by `NBADAM_TABLES=2000 pytest ...`.
-TABLES = int(os.environ.get("NBADAM_TABLES", "40" if not config.DISABLE_JIT else "3"))
+TABLES = int(os.environ.get("NBADAM_TABLES", "40" if not config.DISABLE_JIT else "1"))
 SPECIAL = np.array([np.nan, np.inf, -np.inf, 0.0, -0.0, 1e308, -1e308, 1e-308, 5e-324])
 
 

@@ -14,6 +14,7 @@ import pytest
 from numba import config, njit
 from numpy.testing import assert_array_equal
 from runs import assert_same
+from subprocesses import needs_ordinary_kernels
 
 import nbadam
 
@@ -213,6 +214,7 @@ def test_an_error_that_cannot_be_sent_comes_as_another():
     assert str(result.results[0].error) == "Unsendable: of its own kind"
 
 
+@needs_ordinary_kernels
 def test_a_worker_that_is_killed_takes_no_finished_run_with_it(tmp_path):
     def deadly(x, depth):
         if x[0] > 2 and multiprocessing.current_process().name != "MainProcess":
@@ -287,12 +289,11 @@ if __name__ == "__main__":
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+@needs_ordinary_kernels
 @pytest.mark.parametrize(
     ("kind", "joblib", "workers"),
     [
-        pytest.param(
-            "compiled", "joblib", 2, marks=pytest.mark.skipif(config.DISABLE_JIT, reason="no threads")
-        ),
+        ("compiled", "joblib", 2),
         ("python", "joblib", 1),
         ("python", "joblib", 2),
         ("python", "alone", 2),

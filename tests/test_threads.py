@@ -6,7 +6,7 @@ import sys
 import threading
 
 import pytest
-from subprocesses import finish, needs_ordinary_kernels, run, start
+from subprocesses import finish, needs_ordinary_kernels, run, share_cache, start
 
 from nbadam import _threads
 
@@ -17,7 +17,7 @@ needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system doe
 @pytest.fixture(scope="module")
 def warm(tmp_path_factory):
     """Folder with a cache that holds every kernel, and what one thread makes of the work."""
-    folder = tmp_path_factory.mktemp("warm")
+    folder = share_cache(tmp_path_factory.mktemp("warm"))
     program = "from probes import say, work; say(result=work())"
     serial = run(program, folder, NUMBA_NUM_THREADS="1")["result"]
     assert run(program, folder)["result"] == serial

@@ -76,7 +76,7 @@ def test_units_change_exponents_only(name):
         {"loss": "huber"},
         {"method": "adam", "max_nfev": 50},
         {"search": "all"},
-    ],
+    ][: 3 if PLAIN else None],
     ids=str,
 )
 def test_units_with_bounds_losses_and_methods(options):
@@ -223,10 +223,11 @@ def test_starts_where_derivatives_are_of_another_size(truth, p0, is_found):
 
 
 def test_dead_pixels_are_no_success():
-    y = np.stack([0 * X, 0 * X + 3, 2 * np.exp(-X)])
+    x = X[:: 8 if PLAIN else 1]
+    y = np.stack([0 * x, 0 * x + 3, 2 * np.exp(-x)])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        fit = curve_fit(decay, X, y, [3, 1, 0.5])
+        fit = curve_fit(decay, x, y, [3, 1, 0.5])
     assert_array_equal(fit.status, [Status.UNDETERMINED, Status.UNDETERMINED, Status.SUCCESS])
 
 
@@ -252,7 +253,7 @@ def picky(x, a, b):
 
 @pytest.mark.parametrize("options", [{}, {"method": "adam", "max_nfev": 20}, {"search": "all"}], ids=str)
 def test_lanes_without_a_fit_stay_within_the_bounds(options):
-    for fits in (1, 31, 33):
+    for fits in (1, 2) if PLAIN else (1, 31, 33):  # one lane, and 32
         y = np.stack([2 * X + 1] * fits)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -3,7 +3,7 @@
 import os
 
 import pytest
-from subprocesses import needs_ordinary_kernels, run
+from subprocesses import needs_ordinary_kernels, run, share_cache
 
 pytestmark = [
     needs_ordinary_kernels,
@@ -63,7 +63,7 @@ def test_forks_while_a_thread_works(tmp_path):
         forks(first_step, 20, 0.001)
         forks(new_function, 2, 0.3)
     """
-    assert run(program, tmp_path) == {"covariance": [0], "first_step": [0], "new_function": [0]}
+    assert run(program, share_cache(tmp_path)) == {"covariance": [0], "first_step": [0], "new_function": [0]}
 
 
 def test_a_fork_during_the_first_import(tmp_path):
@@ -87,4 +87,4 @@ def test_a_fork_during_the_first_import(tmp_path):
             grandchildren.append(os.waitpid(child, 0)[1])
         print(json.dumps({"ended": grandchildren}))
     """
-    assert run(program, tmp_path) == {"ended": [0] * 6}
+    assert run(program, share_cache(tmp_path)) == {"ended": [0] * 6}

@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from subprocesses import needs_ordinary_kernels, run, start
+from subprocesses import needs_ordinary_kernels, run, share_cache, start
 
 pytestmark = needs_ordinary_kernels
 
@@ -30,7 +30,7 @@ def fit():
 @pytest.fixture(scope="module")
 def warm(tmp_path_factory):
     """Folder with a cache that holds what `FIT` needs."""
-    folder = tmp_path_factory.mktemp("warm")
+    folder = share_cache(tmp_path_factory.mktemp("warm"))
     assert run(FIT + "from probes import say; say(result=fit())", folder) == {"result": [3.0, 1.0]}
     return folder
 
@@ -132,8 +132,9 @@ def test_a_notebook_runs_twice(tmp_path):
         NotebookClient(book, kernel_name="python3", timeout=100).execute()
         print(json.dumps({{"out": [output.text for cell in book.cells for output in cell.outputs]}}))
     """
+    folder = share_cache(tmp_path)
     for _ in range(2):
-        assert run(program, tmp_path)["out"] == ["[6.]\n", "[4.]\n", "[3.]\n"]
+        assert run(program, folder)["out"] == ["[6.]\n", "[4.]\n", "[3.]\n"]
 
 
 def test_odd_characters_in_the_names_of_files(tmp_path):
@@ -190,6 +191,7 @@ for _ in range(50):
 facts["adam"] = float(v[0])
 say(flushed=flushed, **facts)
 """
+    share_cache(tmp_path)
     plain = run(FIT + program, tmp_path)
     fast = run(FIT + program, tmp_path, FAST="1")
     if not fast.pop("flushed"):

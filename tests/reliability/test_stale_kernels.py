@@ -3,7 +3,7 @@
 import os
 import random
 
-from subprocesses import needs_ordinary_kernels, run
+from subprocesses import needs_ordinary_kernels, run, share_cache
 
 EDITS = int(os.environ.get("NBADAM_EDITS", 3))  # in each of two processes
 
@@ -104,6 +104,7 @@ say(wrong=wrong)
 
 
 def test_edits_of_all_that_a_model_refers_to(tmp_path):
+    share_cache(tmp_path)
     seed = random.randrange(2**32)  # another one each time
     draw = random.Random(seed)
     numbers = [str(n) for n in draw.sample(range(1, 50), 12)]
