@@ -3,9 +3,11 @@
 import contextlib
 import hashlib
 import linecache
-from collections import OrderedDict
+import warnings
+from collections import Counter, OrderedDict
 from functools import cache, lru_cache
 from time import thread_time
+from types import CodeType
 from typing import Any
 
 import numba
@@ -24,6 +26,7 @@ from .pointwise import candidates, inlined
 
 KEPT_BYTES = 1 << 28  # of kernels in memory
 KERNEL_BYTES = 1 << 21  # what the kernels of a model take, beside the arrays in it
+MANY_MODELS = 100  # kernels of one function, each with other numbers in it, after which a warning follows
 LANES = 32  # fits in step: so many keep the vector units busy while divisions are under way
 LONG = 500  # points of a data set from which on the loop over them is vectorised, not that over fits
 MANY = 10  # parameters from which on it is so for all data sets
@@ -154,6 +157,7 @@ class Kernels:
 
 
 _kept: OrderedDict[tuple, tuple[Kernels, Pointwise, int]] = OrderedDict()  # the last used at the end
+_models_of: Counter[CodeType] = Counter()  # kernels compiled for a function's code
 _refused: dict[str, int] = {}  # first ways that Numba could not compile, by the digest of the model
 
 
@@ -177,6 +181,7 @@ def kernels(
     found = _kept.get(key)
     if found is None:
         found = *_compiled_for(model, digest, *key[1:]), KERNEL_BYTES + nbytes
+        _count(model)
         if digest != _identify(model)[0]:  # another thread has changed what the model refers to
             return found[0]
         while sum(size for *_, size in list(_kept.values())) + found[2] > KEPT_BYTES and _kept:
@@ -224,6 +229,22 @@ def _compiled_for(
             else:
                 raise
     raise AssertionError("a model has at least one way to be computed")
+
+
+def _count(model: Model) -> None:
+    """Warn where a function is compiled again and again, as a closure over another number each time is."""
+    if model.formula is not None or numba.config.DISABLE_JIT:
+        return
+    code = getattr(model.function, "py_func", model.function).__code__
+    _models_of[code] += 1
+    if _models_of[code] == MANY_MODELS:
+        warnings.warn(
+            f"The model `{model.name}` was compiled {MANY_MODELS} times, each time with other values of the "
+            "objects it refers to. Each takes a second and 4 MB that stay in use: pass numbers that change "
+            "as parameters, with `fixed={name: value}`.",
+            RuntimeWarning,
+            stacklevel=2,
+        )
 
 
 def _layout(

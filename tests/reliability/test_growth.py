@@ -1,0 +1,82 @@
+"""Memory of long jobs: what ends leaves nothing behind."""
+
+import gc
+import os
+import sys
+import warnings
+
+import numpy as np
+import pytest
+from scipy.optimize import minimize
+
+import nbadam
+from nbadam.fitting import compile as compilation
+
+OBJECTIVES = int(os.environ.get("NBADAM_OBJECTIVES", 1000))  # 100 steps of a class and of a run for each
+ROOM = 3.0  # MB that the allocator of a process may take and keep
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads the memory of a process from /proc")
+
+
+def resident() -> float:
+    """Memory of this process in MB."""
+    gc.collect()
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def growth(work, count: int, first: int = 200) -> float:
+    """MB by which memory has grown after `work` was done `count` times, beyond the `first` times."""
+    for number in range(first):
+        work(number)
+    before = resident()
+    for number in range(count):
+        work(first + number)
+    return resident() - before
+
+
+def run(k: float, steps: int = 3) -> None:
+    options = {"steps": steps, "learning_rate": 0.1, "gtol": 0}
+    minimize(
+        lambda x: (k * float(x @ x), 2 * k * x), np.ones(3), jac=True, method=nbadam.adam, options=options
+    )
+
+
+def test_distinct_objectives():
+    assert growth(lambda number: run(number + 0.5), OBJECTIVES) < ROOM
+
+
+def test_steps_of_one_run():
+    assert growth(lambda _: run(1.0, 50 * OBJECTIVES), 2, first=1) < ROOM
+
+
+def test_steps_of_a_class():
+    opt, variable, gradient = nbadam.Adam(), np.zeros(3), np.ones(3)
+    assert growth(lambda _: opt.apply_gradients([(gradient, variable)]), 100 * OBJECTIVES) < ROOM
+
+
+def test_fits_of_one_model_with_other_data():
+    x = np.linspace(0, 1, 20)
+
+    def fit(number):
+        nbadam.curve_fit("a * x + b", x, number * x + 1, [1, 1])
+
+    assert growth(fit, OBJECTIVES) < ROOM
+
+
+def test_a_function_that_is_compiled_again_and_again_is_told(monkeypatch):
+    """Kernels of closures over different numbers are different kernels, whose memory Numba never frees."""
+    monkeypatch.setattr(compilation, "MANY_MODELS", 3)
+    x = np.linspace(1, 2, 9)
+    told = []
+    for k in (2.0, 3.0, 4.0, 3.0):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            fit = nbadam.curve_fit(lambda x, a, k: k * a * x, x, 12 * x, [1, 1], fixed={"k": k})
+            assert fit.popt[0] == pytest.approx(12 / k)
+            assert not caught
+            fit = nbadam.curve_fit(lambda x, a: k * a * x, x, 12 * x, [1])  # noqa: B023
+        assert fit.popt[0] == pytest.approx(12 / k)
+        told.append([str(warning.message) for warning in caught if "was compiled" in str(warning.message)])
+    assert [len(messages) for messages in told] == [0, 0, 1, 0]
+    assert "`fixed={name: value}`" in told[2][0]
