@@ -181,7 +181,7 @@ def test_args_come_after_the_batch():
     reference = nbadam.Minibatch(plain_loss, (A, B), batch_size=60, rng=0)
     assert objective(np.ones(3), 2.0)[0] == 2 * reference(np.ones(3))[0]
     result = minimize(
-        objective, np.zeros(3), args=(2.0,), jac=True, method=nbadam.adam, options={"epochs": 2}
+        objective, np.zeros(3), args=(2.0,), jac=True, method=nbadam.adam, options={"epochs": 20}
     )
     assert result.fun == objective.full(result.x, 2.0)[0]
 
@@ -298,7 +298,7 @@ def test_bad_arguments(arguments, message):
 
 def test_a_minibatch_has_its_gradient():
     objective = nbadam.Minibatch(plain_loss, (A, B), batch_size=100, rng=0)
-    options = {"epochs": 2}
+    options = {"epochs": 20}
     without = minimize(objective, np.zeros(3), method=nbadam.adam, options=options)
     assert_same(without, minimize(objective, np.zeros(3), jac=True, method=nbadam.adam, options=options))
     with pytest.raises(ValueError, match="`jac` must be True for a Minibatch"):

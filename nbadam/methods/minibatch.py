@@ -74,7 +74,7 @@ class Minibatch:
         self.shuffle = flag("shuffle", shuffle)
         self.drop_last = flag("drop_last", drop_last)
         self.seed = seed_numbers(rng)
-        self._size_of(0)
+        self.size_of(0)
         self._sampler = Sampler(self)
 
     def __call__(self, x, *args) -> tuple[float, np.ndarray]:
@@ -168,7 +168,7 @@ class Minibatch:
         function = getattr(self.fun, "__name__", type(self.fun).__name__)
         return f"<Minibatch: {function} on {arrays}, batch_size={self.batch_size}, shuffle={self.shuffle}>"
 
-    def _size_of(self, epoch: int) -> int:
+    def size_of(self, epoch: int) -> int:
         """Return the samples in a batch of an epoch, no more than there are."""
         if callable(self.batch_size):
             size = integer(1)(f"batch_size({epoch})", self.batch_size(epoch))
@@ -177,7 +177,7 @@ class Minibatch:
         return min(size, self.n_samples)
 
     def _batches_in(self, epoch: int) -> int:
-        size = self._size_of(epoch)
+        size = self.size_of(epoch)
         return self.n_samples // size if self.drop_last else -(-self.n_samples // size)
 
 
@@ -237,7 +237,7 @@ class Sampler:
         parts, starts = [], [np.zeros(1, np.int64)]
         samples = 0
         while count and samples < most:
-            size, batches = self.minibatch._size_of(self.epoch), self.minibatch._batches_in(self.epoch)
+            size, batches = self.minibatch.size_of(self.epoch), self.minibatch._batches_in(self.epoch)
             taken = min(count, batches - self.number, max(1, (most - samples) // size))
             ends = np.arange(self.number, self.number + taken + 1) * size
             ends[-1] = min(ends[-1], self.minibatch.n_samples)
@@ -257,7 +257,7 @@ class Sampler:
             "epoch": self.epoch,
             "number": self.number,
             "n_samples": whole.n_samples,
-            "batch_size": whole._size_of(self.epoch),
+            "batch_size": whole.size_of(self.epoch),
             "shuffle": whole.shuffle,
             "drop_last": whole.drop_last,
         }
@@ -278,7 +278,7 @@ class Sampler:
             self.epoch += 1
 
     def _span(self, number: int) -> tuple[int, int]:
-        size = self.minibatch._size_of(self.epoch)
+        size = self.minibatch.size_of(self.epoch)
         return number * size, min((number + 1) * size, self.minibatch.n_samples)
 
     def _rows(self, first: int, last: int) -> np.ndarray:

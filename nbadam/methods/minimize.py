@@ -1,6 +1,7 @@
 """One call of a method: what the user gave is checked, and made into an objective, a plan and a run."""
 
 from collections.abc import Callable, Collection
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from .plan import plan_from
 if TYPE_CHECKING:
     from scipy.optimize import OptimizeResult
 
+PASSES = 5  # epochs for which there may be one more pass over all the data at the end
 PATIENCE = 300  # steps, where values turn out to be noisy and nothing is said about the end
 # Options by which a user says when to end, and which differences to take.
 PLANS = {"steps", "epochs", "patience", "tol", "gtol", "ftol", "xtol"}
@@ -89,6 +91,8 @@ def minimize(
     if is_automatic(settings) and "epsilon" not in given:
         settings["epsilon"] = 0.0  # no unit of the gradient is special
     plan = plan_from(rule, settings, x0.size, lower, upper, initial, objective.minibatch)
+    if only_epochs and plan.average == "tail" and not plan.weight_decay:
+        plan.passes = ceil(settings["epochs"] / PASSES)
     if only_epochs and resumed is None:
         known = plan.x_scale if "x_scale" in given else None
         plan.x_scale, radius = first_look(objective, start, known, (lower, upper))

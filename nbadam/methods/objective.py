@@ -138,6 +138,11 @@ class Objective:
         parts = [rows[start:stop] for start, stop in pairwise(starts)]
         return [self.minibatch.rows(part) for part in parts if part.size == parts[0].size], parts[0].size
 
+    def on_rows(self, x: np.ndarray, rows: np.ndarray) -> tuple[float, np.ndarray]:
+        """Return value and gradient on some rows of the data."""
+        assert self.minibatch is not None
+        return self.on_batch(x, self.minibatch.rows(rows))
+
     def on_batch(self, x: np.ndarray, batch: tuple) -> tuple[float, np.ndarray]:
         """Return value and gradient on a batch."""
         assert self.minibatch is not None

@@ -48,6 +48,7 @@ class Plan:
     checkpoint: str | None = None  # path of a file
     checkpoint_every: int | None = None  # steps
     progress: bool = False  # whether to show a bar
+    passes: int | None = None  # over all the data at the end, at most; None if the last point is left alone
     radius: float | None = None  # where automatic rates begin, if a first look has told
 
     @property

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .history import History
+from .options import warn
+from .refine import Refined, refine
 from .run import Run
 from .state import RunState
 from .stopping import WINDOW, Stop
@@ -16,6 +18,12 @@ if TYPE_CHECKING:
 
 SAMPLES = 20  # values at most that are averaged at the end, if the objective is noisy
 SIGNIFICANT = 3.0  # standard deviations
+TOO_FAR = 1.0  # standard errors of the minimum at which the distance from it is worth a warning
+FAR = (
+    "The point is up to {:.2g} standard errors (of the answer, with so few data) away from the minimum over "
+    "all the data: give more `epochs`. If that does not help, there may be no minimum, as with separable "
+    "classes, or more variables than the data determine."
+)
 # Ends at which time is short: nothing is evaluated that need not be.
 QUICK = (Stop.INTERRUPTED, Stop.MAX_TIME, Stop.MAXFUN)
 
@@ -29,6 +37,7 @@ class _End:
     g: np.ndarray
     error: float | None = None  # standard error of the value; None if it is not noisy, or not known
     deviation: float = 0.0  # standard deviation of one value
+    refined: Refined | None = None  # after the last passes over the data
 
 
 def result_of(run: Run, stop: Stop, snapshot: RunState) -> "OptimizeResult":
@@ -67,6 +76,12 @@ def result_of(run: Run, stop: Stop, snapshot: RunState) -> "OptimizeResult":
     )
     if end.error is not None:
         result.fun_stderr = end.error
+    if end.refined is not None:
+        result.x_stderr = end.refined.stderr
+        if end.refined.distance > TOO_FAR and not end.refined.is_negligible:
+            far = FAR.format(end.refined.distance)
+            result.message += " " + far
+            warn(far)
     differences = run.objective.differences
     if differences is not None and differences.noise is not None:
         result.fun_noise = differences.noise
@@ -81,6 +96,10 @@ def _evaluated(run: Run, stop: Stop) -> _End:
     if stop is Stop.INTERRUPTED:  # nothing is evaluated any more
         return _End(x, nan if f is None else f, np.full(x.size, nan) if g is None else g)
     if objective.sampler is not None and objective.sampler.is_past_an_epoch and stop not in QUICK:
+        if plan.passes is not None and stop.status.success:
+            refined = refine(objective, x, run.x_start, plan.lower, plan.upper, plan.passes)
+            if refined is not None:
+                return _End(refined.x, refined.f, refined.g * plan.x_scale, 0.0, refined=refined)
         f, g = objective.full(x)
         return _End(x, f, g * plan.x_scale, 0.0)
     if f is None and g is not None:

@@ -1,0 +1,240 @@
+"""The last passes over the data of a run that is told the number of epochs and nothing more.
+
+Gradients on small blocks of the data give the covariance G of the gradients of single samples, and all of
+them the gradient g of the mean.  In variables u with ``x = W u`` and ``W' G W = 1``, the length of the
+gradient times the root of the number of samples is the score statistic: it bounds the distance from the
+minimum in standard errors, of any combination of the variables and whatever the curvature (C. R. Rao, 1948).
+For a likelihood the curvature in u is 1, too, so steps of BFGS from there are as good as those of Newton's
+method with outer products of gradients (E. Berndt, B. Hall, R. Hall and J. Hausman, Annals of Economic and
+Social Measurement 3, 1974).  Neither units nor correlations of the variables matter.
+"""
+
+from dataclasses import dataclass
+from math import sqrt
+
+import numpy as np
+
+from .objective import Objective
+from .orders import order_of
+
+LARGEST = 300  # variables: the arithmetic grows with the cube of their number
+BLOCKS = 16  # blocks of the data for each variable
+PROBED = 16  # one of so many blocks is evaluated again for the first estimate of the curvature
+TARGET = 0.01  # standard errors at which to end
+STALE = 1.0  # standard errors from the end at which the covariance may be that of another place
+RANK = 1e-13  # relative size of the singular values that count as 0
+NEGLIGIBLE = 1e-6  # distance from the minimum, as a fraction of that from the start, that is worth none
+SUFFICIENT = 1e-4  # fraction of the predicted fall of the value that a step must reach
+MARGIN = 1.25  # factor of reported distances, so that they cover 95 % of the true ones: docs/minibatches.rst
+LAST_EPOCH = 2**31  # number of the order of the blocks: no epoch of a run has it
+
+
+@dataclass
+class Refined:
+    """The point of a run after its last passes.
+
+    Attributes
+    ----------
+    x, f, g : ndarray of shape (n,), float, ndarray of shape (n,)
+        Point, mean value over all the data, and its gradient.
+    stderr : ndarray, shape (n,)
+        Estimate of the distance from the minimum, for each variable.
+    distance : float
+        Estimate of the largest distance in standard errors: those with which the data determine the minimum.
+    is_negligible : bool
+        Whether the distance is next to nothing beside the way from the start, as where there is no noise.
+    """
+
+    x: np.ndarray
+    f: float
+    g: np.ndarray
+    stderr: np.ndarray
+    distance: float
+    is_negligible: bool
+
+
+def refine(
+    objective: Objective,
+    x: np.ndarray,
+    x_start: np.ndarray,
+    lower: np.ndarray,
+    upper: np.ndarray,
+    passes: int,
+) -> Refined | None:
+    """Go from a point near the minimum further towards it, by passes over all the data of a `Minibatch`.
+
+    Parameters
+    ----------
+    objective : Objective
+        Of a Minibatch.
+    x, x_start : ndarray, shape (n,)
+        Point, and where the run started.
+    lower, upper : ndarray, shape (n,)
+        Bounds.
+    passes : int
+        Largest number of passes, but for the one at `x`.
+
+    Returns
+    -------
+    Refined or None
+        None where there are too many variables, too few samples, or gradients that are not finite.
+    """
+    assert objective.minibatch is not None
+    if x.size > LARGEST or objective.minibatch.n_samples < BLOCKS * x.size:
+        return None
+    with np.errstate(all="ignore"):
+        blocks = _Blocks(objective, x.size)
+        f, g, deviations = blocks.evaluate(x)
+        if not (np.isfinite(f) and np.isfinite(deviations).all()):
+            return None
+        descent = _Descent(objective, x, f, g, deviations, lower, upper)
+        if not descent.slope.size:
+            return None
+        descent.probe(blocks)
+        while passes > 0 and descent.distance > TARGET:
+            is_far = descent.distance > STALE and passes > 1
+            passes = descent.go_down(passes - is_far)
+            if is_far:
+                passes = passes if descent.renew(*blocks.evaluate(descent.x)) else 0
+        return descent.refined(x_start)
+
+
+class _Blocks:
+    """All the data in blocks no larger than a batch, in a random order if the batches have one."""
+
+    def __init__(self, objective: Objective, n: int) -> None:
+        minibatch, sampler = objective.minibatch, objective.sampler
+        assert minibatch is not None and sampler is not None
+        samples = minibatch.n_samples
+        size = max(1, min(minibatch.size_of(0), samples // (BLOCKS * n)))
+        order = order_of(sampler.seed, LAST_EPOCH, samples) if minibatch.shuffle else np.arange(samples)
+        self.objective = objective
+        self.rows = np.array_split(order, -(-samples // size))
+        self.shares = np.array([rows.size for rows in self.rows]) / samples
+        self.gradients = np.zeros((len(self.rows), n))
+
+    def evaluate(self, x: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+        """Return value, gradient, and a matrix with ``M.T @ M`` the covariance of samples' gradients."""
+        values, gradients = zip(*(self.objective.on_rows(x, rows) for rows in self.rows), strict=True)
+        self.gradients = np.array(gradients)
+        f, g = float(self.shares @ np.array(values)), self.shares @ self.gradients
+        samples = sum(rows.size for rows in self.rows)
+        weights = np.sqrt(self.shares * (samples / (len(self.rows) - 1)))
+        return f, g, weights[:, None] * (self.gradients - g)
+
+    def change(self, x: np.ndarray) -> np.ndarray:
+        """Return how the mean gradient over some blocks changes from the last point to `x`."""
+        probed = range(0, len(self.rows), PROBED)
+        changes = [self.objective.on_rows(x, self.rows[k])[1] - self.gradients[k] for k in probed]
+        return self.shares[::PROBED] @ np.array(changes) / self.shares[::PROBED].sum()
+
+
+class _Descent:
+    """Steps of BFGS in whitened variables, within bounds."""
+
+    def __init__(self, objective: Objective, x, f, g, deviations, lower, upper) -> None:
+        self.objective, self.lower, self.upper = objective, lower, upper
+        assert objective.minibatch is not None
+        self.root = sqrt(objective.minibatch.n_samples)
+        self.deviations, self.curvature, self.shortening = deviations, 1.0, 1.0
+        self.slope, self.inverse, self.to_x = np.zeros(0), np.zeros((0, 0)), np.zeros((x.size, 0))
+        self._arrive(x, f, g)
+        self._whiten()
+
+    @property
+    def distance(self) -> float:
+        """The score statistic."""
+        return self.root * float(np.linalg.norm(self.slope))
+
+    def probe(self, blocks: _Blocks) -> None:
+        """Estimate the curvature by some blocks of the data, over about a standard error."""
+        for _ in range(3):  # the first time over any length, if the value is no likelihood
+            length = self.curvature * self.root * float(np.linalg.norm(self.slope))
+            near = np.clip(self.x - self.to_x @ self.slope / length, self.lower, self.upper)
+            moved = near - self.x
+            found = float(moved @ blocks.change(near)) * (self.curvature * self.root) ** 2
+            if not 0 < found < np.inf:
+                return
+            self.curvature = found
+            self.inverse = np.eye(self.slope.size) / found
+
+    def go_down(self, passes: int) -> int:
+        """Make up to so many passes, until the target is met; return how many are left that make sense."""
+        while passes > 0 and self.distance > TARGET:
+            passes = passes - 1 if self._go_on() else 0
+        return passes
+
+    def _go_on(self) -> bool:
+        """Make a step and a pass over the data at its end; return whether another one makes sense."""
+        step = -self.shortening * (self.inverse @ self.slope)
+        move = self.to_x @ step
+        room = np.where(move > 0, self.upper - self.x, self.lower - self.x)
+        fits = float(np.min(np.where(move != 0, room / move, 1.0), initial=1.0))
+        step *= fits
+        point = np.clip(self.x + fits * move, self.lower, self.upper)
+        predicted = float(self.slope @ step)
+        if not predicted < 0 or np.array_equal(point, self.x):
+            return False
+        f, g = self.objective.full(point)
+        slope = self.to_x.T @ g
+        if not np.isfinite(slope).all():
+            f = np.inf
+        elif step @ (slope - self.slope) > 0:
+            self._update(step, slope - self.slope)
+        is_flatter = np.linalg.norm(slope) < np.linalg.norm(self.slope)
+        within_rounding = abs(f - self.f) <= 1e-14 * max(abs(f), abs(self.f))
+        if not (f - self.f <= SUFFICIENT * predicted or (within_rounding and is_flatter)):
+            self.shortening *= 0.25
+            return self.shortening > 1e-3
+        self.shortening, free = 1.0, self.free
+        self._arrive(point, f, g)
+        if np.array_equal(free, self.free):
+            self.slope = slope
+        else:
+            self._whiten()
+        return self.slope.size > 0
+
+    def renew(self, f: float, g: np.ndarray, deviations: np.ndarray) -> bool:
+        """Take in value, gradient and covariance where the descent is; return whether it may go on."""
+        if not np.isfinite(deviations).all():
+            return False
+        inverse = self.to_x @ self.inverse @ self.to_x.T
+        self.deviations = deviations
+        self._arrive(self.x, f, g)
+        self._whiten()
+        to_u = np.linalg.pinv(self.to_x)
+        self.inverse = to_u @ inverse @ to_u.T
+        return self.slope.size > 0
+
+    def refined(self, x_start: np.ndarray) -> Refined:
+        """Return the point, and how far it is from the minimum."""
+        errors = np.sqrt(((self.to_x @ self.inverse) ** 2).sum(axis=1)) / self.root
+        distance = MARGIN * self.distance
+        left = np.linalg.norm(self.inverse @ self.slope)
+        come = np.linalg.norm(np.linalg.pinv(self.to_x) @ (self.x - x_start))
+        return Refined(self.x, self.f, self.g, distance * errors, distance, bool(left <= NEGLIGIBLE * come))
+
+    def _arrive(self, x: np.ndarray, f: float, g: np.ndarray) -> None:
+        """Take in a point; variables whose bound the descent would cross are not free there."""
+        self.x, self.f, self.g = x, f, g
+        is_held = (x <= self.lower) & (g > 0) | (x >= self.upper) & (g < 0)
+        self.free = ~is_held & (self.lower < self.upper)
+
+    def _whiten(self) -> None:
+        """Find the variables u of the free ones, and forget the curvature."""
+        scale = np.sqrt((self.deviations**2).sum(axis=0))
+        known = self.free & (scale > 0)
+        self.to_x = np.zeros((scale.size, 0))
+        if known.any():
+            _, values, vectors = np.linalg.svd(self.deviations[:, known] / scale[known], full_matrices=False)
+            kept = values > RANK * values[0]
+            self.to_x = np.zeros((scale.size, int(kept.sum())))
+            self.to_x[known] = vectors[kept].T / values[kept] / scale[known, None]
+        self.slope = self.to_x.T @ self.g
+        self.inverse = np.eye(self.slope.size) / self.curvature
+
+    def _update(self, step: np.ndarray, change: np.ndarray) -> None:
+        """Update the inverse of the curvature (Broyden, Fletcher, Goldfarb and Shanno)."""
+        bent = float(step @ change)
+        turn = np.eye(step.size) - np.outer(step, change) / bent
+        self.inverse = turn @ self.inverse @ turn.T + np.outer(step, step) / bent

@@ -1,0 +1,166 @@
+"""Epochs and nothing else: the last passes over the data, and the distance from their minimum."""
+
+import warnings
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy.optimize import OptimizeWarning, minimize
+
+import nbadam
+
+
+def squares(p, z, y):
+    slope = z @ p - y
+    return slope @ slope / 2 / y.size, slope @ z / y.size
+
+
+def logistic(p, z, y):
+    u = z @ p
+    return np.mean(np.logaddexp(0, u) - y * u), (1 / (1 + np.exp(-u)) - y) @ z / y.size
+
+
+def poisson(p, z, y):
+    u = z @ p
+    return np.mean(np.exp(u) - y * u), (np.exp(u) - y) @ z / y.size
+
+
+def data(loss, n=800, p=(0.2, 0.5, -0.4)):
+    """Return covariates with a constant, and responses of a regression."""
+    rng = np.random.default_rng(11)
+    z = np.column_stack([np.ones(n), rng.standard_normal((n, len(p) - 1))])
+    u = z @ p
+    if loss is squares:
+        return z, u + rng.standard_normal(n)
+    if loss is poisson:
+        return z, rng.poisson(np.exp(u)).astype(float)
+    return z, (rng.random(n) < 1 / (1 + np.exp(-u))).astype(float)
+
+
+def newton(loss, z, y):
+    """Return the exact answer and its standard errors."""
+    p = np.zeros(z.shape[1])
+    for _ in range(25):
+        u = z @ p
+        mean = {squares: u, logistic: 1 / (1 + np.exp(-u)), poisson: np.exp(u)}[loss]
+        weight = {squares: np.ones_like(u), logistic: mean * (1 - mean), poisson: mean}[loss]
+        information = (z.T * weight) @ z
+        p = p - np.linalg.solve(information, (mean - y) @ z)
+    factor = np.mean((y - z @ p) ** 2) if loss is squares else 1.0
+    return p, np.sqrt(factor * np.diag(np.linalg.inv(information)))
+
+
+def fit(loss, z, y, epochs, seed=0, **options):
+    objective = nbadam.Minibatch(loss, (z, y), batch_size=32, rng=seed)
+    options = {"epochs": epochs} | options
+    start = np.zeros(z.shape[1])
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        result = minimize(objective, start, jac=True, method=nbadam.adam, options=options)
+    return result, [str(warning.message) for warning in caught]
+
+
+# Changes of the columns: none, units, columns far from 0, nearly equal columns.
+CHANGES = {
+    "plain": np.eye(3),
+    "units": np.diag([1.0, 1e6, 1e-4]),
+    "offset": np.array([[1, 1e3, 0], [0, 1, 0], [0, 0, 1]]),
+    "correlated": np.array([[1, 0, 0], [0, 1, 1], [0, 0, 0.01]]),
+}
+
+
+@pytest.mark.parametrize("loss", [squares, logistic, poisson], ids=lambda loss: loss.__name__)
+@pytest.mark.parametrize("change", CHANGES)
+def test_within_a_standard_error_or_a_warning_says_how_far(loss, change):
+    z, y = data(loss)
+    # Without the last passes the errors are up to 5 standard errors for columns far from 0.
+    exact, errors = newton(loss, z, y)
+    transform = CHANGES[change]
+    result, messages = fit(loss, z @ transform, y, 30)
+    assert result.success
+    off = result.x - np.linalg.solve(transform, exact)
+    assert messages or (np.abs(transform @ off) < errors).all()
+    assert (np.abs(off) <= 3 * result.x_stderr + 1e-9 * np.abs(result.x)).all()
+
+
+def test_the_distance_covers_the_error():
+    z, y = data(squares, 320)
+    exact = newton(squares, z, y)[0]
+    inside = []
+    for seed in range(200):
+        result, _ = fit(squares, z, y, 2, seed)
+        inside.append(np.abs(result.x - exact) <= result.x_stderr)
+    assert (np.mean(inside, axis=0) >= 0.93).all()  # 95 % less two standard deviations
+
+
+def test_units_change_nothing_but_rounding():
+    z, y = data(logistic)
+
+    def scaled(p, z, y):
+        f, g = logistic(p, z, y)
+        return 1e5 * f, 1e5 * g
+
+    units = np.array([1e3, 1e-5, 1e6])
+    plain, _ = fit(logistic, z, y, 5)
+    other, _ = fit(scaled, z * units, y, 5)
+    assert_allclose(other.x * units, plain.x, rtol=1e-6)
+    assert_allclose(other.x_stderr * units, plain.x_stderr, rtol=1e-4)
+
+
+def test_separable_classes_have_no_minimum():
+    z, _ = data(squares)
+    result, messages = fit(logistic, z, (z @ [0.3, 1, -1] > 0) * 1.0, 100)
+    assert len(messages) == 1
+    assert "there may be no minimum" in messages[0]
+    assert messages[0] in result.message
+
+
+def test_too_few_epochs_are_noticed():
+    z, y = data(poisson, p=(5.0, 0.5, -0.4))
+    objective = nbadam.Minibatch(poisson, (z, y), batch_size=100, rng=0)
+    with pytest.warns(OptimizeWarning, match="up to .* standard errors .* give more `epochs`"):
+        minimize(objective, np.zeros(3), jac=True, method=nbadam.adam, options={"epochs": 1})
+
+
+def test_data_without_noise_need_no_warning():
+    z, _ = data(squares)
+    exact = np.array([1.0, -2.0, 3.0])
+    result, messages = fit(squares, z, z @ exact, 100)
+    assert messages == []
+    assert_allclose(result.x, exact, rtol=1e-9)
+
+
+def test_bounds_hold():
+    z, y = data(squares)
+    exact = newton(squares, z, y)[0]
+    objective = nbadam.Minibatch(squares, (z, y), batch_size=32, rng=0)
+    bounds = [(-10, 10), (-10, exact[1] - 0.3), (-10, 10)]
+    result = minimize(
+        objective, np.zeros(3), jac=True, bounds=bounds, method=nbadam.adam, options={"epochs": 40}
+    )
+    assert result.x[1] == bounds[1][1]
+    assert result.jac[1] < 0
+    _, errors = newton(squares, z, y)
+    assert_allclose(result.jac[[0, 2]], 0, atol=4e-4)  # a hundredth of its standard error: 0.01 / sqrt(800)
+    assert result.x_stderr[1] == 0
+    assert (result.x_stderr[[0, 2]] < errors[[0, 2]]).all()
+
+
+def test_where_nothing_can_be_told():
+    z, y = data(squares, 40)  # 16 blocks a variable are more than there are samples
+    result, messages = fit(squares, z, y, 10)
+    assert "x_stderr" not in result
+    assert messages == []
+    z, y = data(squares)
+    for options in ({"learning_rate": 0.01}, {"average": "last"}, {"weight_decay": 0.1}):
+        assert "x_stderr" not in fit(squares, z, y, 2, **options)[0]
+
+
+def test_a_whole_run_is_its_two_halves():
+    z, y = data(squares)
+    whole, _ = fit(squares, z, y, 9)
+    half, _ = fit(squares, z, y, 9, maxiter=100)
+    rest, _ = fit(squares, z, y, 9, state=half.state)
+    assert half.status == nbadam.Status.MAXITER
+    assert_array_equal(rest.x, whole.x)
+    assert_array_equal(rest.x_stderr, whole.x_stderr)
