@@ -1,6 +1,6 @@
 """Learning rates that nobody tuned, against the best of nine that were.
 
-python benchmarks/robustness.py [--steps 2000] [--default] [--quick] [--out results]
+python benchmarks/robustness.py [--steps 2000] [--more] [--seeds 5] [--default] [--quick] [--out results]
 
 Every problem of `problems.py` is run for a number of steps with each of nine constant learning rates,
 1e-4 to 1 by half decades, and with ``learning_rate="auto"``; with noise five times, and the excess below
@@ -12,7 +12,11 @@ below 1e-8 of that of the start count as 1e-8: eight digits are enough, and comp
 nothing.  (More and Wild, "Benchmarking derivative-free optimization algorithms", SIAM J. Optim. 20, 2009,
 use 1e-1 to 1e-7.)  The least value is that of the best minimum known, also where a run ends in another one.
 
-The constants of "auto" were chosen on two of every three problems; every third one was held back.
+The constants of "auto" were chosen on the first two thirds of the problems; the last one was held back.
+
+With `--more` the problems are those of `more_problems.py`, in thirds: the first was looked at while constants were
+chosen, the second between, and the third not before the figures were written down.  With noise they are compared
+with eleven rates, 1e-4 to 10, that fall by a cosine, too.
 
 With `--default` the runs have all defaults but the learning rate, 0.001 or "auto": up to 50,000 steps, and
 the tolerances.  A problem is solved where the excess fell below the given fraction of that of the start.
@@ -22,6 +26,7 @@ import argparse
 import time
 from pathlib import Path
 
+import more_problems
 import numpy as np
 import problems
 from numba import njit
@@ -30,6 +35,7 @@ from timing import markdown, save
 import nbadam
 
 RATES = np.geomspace(1e-4, 1, 9)
+COSINE_RATES = np.geomspace(1e-4, 10, 11)
 SEEDS = 5
 FLOOR = 1e-8
 FRACTIONS = 1e-2, 1e-4, 1e-6
@@ -43,8 +49,8 @@ def seed(number):
 class Case:
     """A problem, ready to be run."""
 
-    def __init__(self, problem, *, is_held_back):
-        self.problem, self.is_held_back = problem, is_held_back
+    def __init__(self, problem, *, third):
+        self.problem, self.third = problem, third
         self.scale = np.resize(problem.scale, problem.x0.size)
         self.start = problem.x0 / self.scale
         self.first = self.value(self.start) - problem.optimum
@@ -66,10 +72,11 @@ class Case:
         return float(np.mean([self.run(number, **options)[1] for number in numbers]))
 
 
-def cases():
-    """Return all problems; every third one, with its rescaled twin, was held back."""
-    found = problems.all_problems()
-    return [Case(problem, is_held_back=k // 2 % 3 == 2) for k, problem in enumerate(found)]
+def cases(more):
+    """Return all problems of one of the sets, by thirds."""
+    if more:
+        return [Case(problem, third=k % 3) for k, problem in enumerate(more_problems.more_problems())]
+    return [Case(problem, third=k // 2 % 3) for k, problem in enumerate(problems.all_problems())]
 
 
 def against_the_grid(case, steps, seeds):
@@ -78,9 +85,14 @@ def against_the_grid(case, steps, seeds):
     best = int(np.nanargmin(grid))
     auto = case.excess(seeds, learning_rate="auto", steps=steps)
     floor = FLOOR * case.first
+    cosines = [
+        case.excess(seeds, learning_rate=nbadam.schedules.CosineDecay(rate, steps), steps=steps)
+        for rate in (COSINE_RATES if case.problem.noisy else ())
+    ]
+    best_cosine = np.nanmin(cosines) if cosines else np.nan
     return {
         "problem": case.problem.name,
-        "held back": case.is_held_back,
+        "third": case.third,
         "noisy": case.problem.noisy,
         "rescaled": case.problem.name.endswith("rescaled"),
         "start": case.first,
@@ -88,6 +100,8 @@ def against_the_grid(case, steps, seeds):
         "best": grid[best],
         "rate": RATES[best],
         "auto": auto,
+        "cosine": best_cosine,
+        "ratio to cosine": max(auto, floor) / max(best_cosine, floor),
         "ratio": max(auto, floor) / max(grid[best], floor),
     }
 
@@ -95,19 +109,26 @@ def against_the_grid(case, steps, seeds):
 def report_grid(results):
     rows = [
         [
-            f"{r['problem']}{' *' if r['held back'] else ''}",
+            f"{r['problem']}{('', ' +', ' *')[r['third']]}",
             f"{r['start']:.1e}",
             f"{r['best']:.1e} ({r['rate']:.0e})",
             f"{r['auto']:.1e}",
             f"{r['ratio']:.2g}",
+            f"{r['cosine']:.1e}",
+            f"{r['ratio to cosine']:.2g}",
         ]
         for r in results
     ]
-    print(markdown(["problem (* held back)", "start", "best of 9 (rate)", "auto", "ratio"], rows))
+    print(
+        markdown(
+            ["problem", "start", "best of 9 (rate)", "auto", "ratio", "best of 11 cosines", "ratio"], rows
+        )
+    )
     groups = {
         "all": lambda r: True,
-        "chosen on": lambda r: not r["held back"],
-        "held back": lambda r: r["held back"],
+        "first third": lambda r: r["third"] == 0,
+        "second third (+)": lambda r: r["third"] == 1,
+        "last third (*)": lambda r: r["third"] == 2,
         "without noise": lambda r: not r["noisy"] and not r["rescaled"],
         "without noise, rescaled": lambda r: not r["noisy"] and r["rescaled"],
         "noisy": lambda r: r["noisy"] and not r["rescaled"],
@@ -115,10 +136,15 @@ def report_grid(results):
     }
     rows = []
     for name, belongs in groups.items():
-        ratios = np.array([r["ratio"] for r in results if belongs(r)])
-        middle = np.exp(np.mean(np.log(ratios)))
-        rows.append([name, str(ratios.size), f"{np.mean(ratios <= 2):.0%}", f"{middle:.2g}"])
-    print("\n" + markdown(["problems", "number", "within 2x", "geometric mean of the ratios"], rows))
+        for kind in ("ratio", "ratio to cosine"):
+            ratios = np.array([r[kind] for r in results if belongs(r) and not np.isnan(r[kind])])
+            if ratios.size:
+                middle = np.exp(np.mean(np.log(ratios)))
+                against = "9 rates" if kind == "ratio" else "11 with a cosine"
+                rows.append([name, against, str(ratios.size), f"{np.mean(ratios <= 2):.0%}", f"{middle:.2g}"])
+    print(
+        "\n" + markdown(["problems", "best of", "number", "within 2x", "geometric mean of the ratios"], rows)
+    )
 
 
 def report_default(chosen, results):
@@ -148,16 +174,18 @@ def report_default(chosen, results):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--steps", type=int, default=2000, help="budget of each run (2000)")
+    parser.add_argument("--more", action="store_true", help="the problems of more_problems.py")
+    parser.add_argument("--seeds", type=int, default=SEEDS, help="runs of each noisy problem (5)")
     parser.add_argument("--default", action="store_true", help="compare 0.001 and auto with all defaults")
     parser.add_argument("--quick", action="store_true", help="one run with noise, and every fifth problem")
     parser.add_argument("--out", type=Path, default=Path("."), help="directory of robustness.json")
     options = parser.parse_args()
-    chosen = cases()[:: 5 if options.quick else 1]
+    chosen = cases(options.more)[:: 5 if options.quick else 1]
     results: list[dict] = []
     if options.default:
         report_default(chosen, results)
     else:
-        seeds = 1 if options.quick else SEEDS
+        seeds = 1 if options.quick else options.seeds
         results += [against_the_grid(case, options.steps, seeds) for case in chosen]
         report_grid(results)
     options.out.mkdir(parents=True, exist_ok=True)

@@ -48,7 +48,8 @@ TEMPLATE = """Minimize a function with {title} [1]_, as a method of `scipy.optim
     epochs : int, optional
         Planned number of passes over the data of a Minibatch, whose end is a success.  The
         tolerances are then off unless given.  Unless they are given, adam and adamw then take "auto" for
-        `learning_rate`, "tail" for `average`, and for `x_scale` what a first look at up to 16 batches tells.
+        `learning_rate`, "tail" for `average`, and for `x_scale` what a first look at up to 16 batches tells,
+        and end with up to ``ceil(epochs / 5)`` more passes of BFGS over all the data, for up to 300 variables.
     maxiter : int, default 50000
         Largest number of iterations, whose end is a failure (status 1).
     maxfun, maxfev : int, optional
@@ -114,7 +115,8 @@ TEMPLATE = """Minimize a function with {title} [1]_, as a method of `scipy.optim
         worse than the start, by more than noise explains, or not finite.  `fun` and `jac` of a Minibatch are
         those over all data, once it has seen an epoch.  Other noisy objectives are evaluated up to 20 times
         there, but no more than a tenth of the run's evaluations; `fun` is the mean, and `fun_stderr` its
-        standard error.
+        standard error (19 degrees of freedom: the quantile of 95 % is 2.09, not 1.96).  With `epochs` alone,
+        `x_stderr` estimates the distance of each variable from the minimum over all the data.
         `status` is a number of nbadam.Status: 0 for success, 1 for `maxiter`, 2 for `maxfun`,
         3 for a value, gradient or point that is not finite, 5 for a run that ended at its start or higher,
         6 for `max_time`, 7 for Ctrl-C (see Raises), 99 for a callback's StopIteration.
@@ -130,7 +132,8 @@ TEMPLATE = """Minimize a function with {title} [1]_, as a method of `scipy.optim
     Warns
     -----
     OptimizeWarning
-        For an unknown option, or an `x0` outside of the bounds (it is moved into them).
+        For an unknown option, an `x0` outside of the bounds (it is moved into them), or a point of a run of
+        `epochs` alone that may be more than a standard error away from the minimum over all the data.
 
     References
     ----------
