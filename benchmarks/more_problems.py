@@ -1,19 +1,13 @@
 """More problems on which learning rates are compared, of other kinds than those of `problems.py`.
 
-Losses of machine learning and statistics, energies of physics, factorizations, and noise of other kinds than that
-of mini-batches: added to the gradient, in proportion to it, heavy-tailed, or of which coordinate is seen.  All
-of them are in thirds: see `THIRDS`.
+Losses of machine learning and statistics, energies of physics, factorizations, and noise of other kinds than
+that of mini-batches: added to the gradient, in proportion to it, heavy-tailed, or of which coordinate is seen.
 """
 
 # ruff: noqa: NPY002 (Numba's generator is the one that compiled code can draw from without an argument)
 import numpy as np
-from numba import cfunc, njit
-from problems import EVALUATE, Problem, generalized, least, objective
-
-# 0: looked at while constants were chosen; 1: looked at in the end; 2: not looked at before the figures were
-# written down.  By the number of the problem modulo 3.
-THIRDS = 3
-
+from numba import cfunc
+from problems import EVALUATE, Problem, generalized, least
 
 # --- Without noise -------------------------------------------------------------------------------
 
@@ -169,7 +163,7 @@ def geometric_median(x, g, data, batch):
 
 @cfunc(EVALUATE)
 def odd_quadratic(x, g, data, batch):
-    """Half the sum of a_i x_i^2 with noise of a kind: heavy tails, in proportion, or one coordinate at a time.
+    """Half the sum of a_i x_i^2 with noise: heavy tails, in proportion, or one coordinate at a time.
 
     `data` holds a, and the kind.
     """
@@ -364,7 +358,7 @@ def more_problems() -> list[Problem]:
     matrix = rng.standard_normal((8, 2)) @ rng.standard_normal((2, 6)) + 0.1 * rng.standard_normal((8, 6))
     inputs = rng.uniform(-2, 2, (200, 2))
     answers = np.sin(inputs[:, 0]) * inputs[:, 1] + 0.1 * rng.standard_normal(200)
-    points = rng.standard_t(2, (300, 4)) + [1, 5, -3, 0]
+    points = rng.standard_t(2, (300, 4)) + np.array([1, 5, -3, 0])
     start = 0.5 * rng.standard_normal(28)
     weights = 0.7 * rng.standard_normal(25)
     atoms = 1.2 * np.array([0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 1, 1, 1.0]) + 0.05 * rng.standard_normal(15)
@@ -392,5 +386,7 @@ def more_problems() -> list[Problem]:
     ]
     for kind, name in enumerate(kinds):
         x0 = np.full(12, 3.0) if kind % 2 else np.ones(12)
-        found.append(Problem(f"quadratic, {name}", odd_quadratic, x0, 0.0, data + [[0], [kind]], 1, True))
+        found.append(
+            Problem(f"quadratic, {name}", odd_quadratic, x0, 0.0, data + np.array([[0], [kind]]), 1, True)
+        )
     return [*found, *regressions(rng), *nonsmooth(rng)]

@@ -14,9 +14,9 @@ use 1e-1 to 1e-7.)  The least value is that of the best minimum known, also wher
 
 The constants of "auto" were chosen on the first two thirds of the problems; the last one was held back.
 
-With `--more` the problems are those of `more_problems.py`, in thirds: the first was looked at while constants were
-chosen, the second between, and the third not before the figures were written down.  With noise they are compared
-with eleven rates, 1e-4 to 10, that fall by a cosine, too.
+With `--more` the problems are those of `more_problems.py`, in thirds: the first was looked at while constants
+were chosen, the second between, and the third not before the figures were written down.  With noise they are
+compared with eleven rates, 1e-4 to 10, that fall by a cosine, too.
 
 With `--default` the runs have all defaults but the learning rate, 0.001 or "auto": up to 50,000 steps, and
 the tolerances.  A problem is solved where the excess fell below the given fraction of that of the start.
