@@ -1,7 +1,8 @@
 """More problems on which learning rates are compared, of other kinds than those of `problems.py`.
 
-Losses of machine learning and statistics, energies of physics, factorizations, and noise of other kinds than
-that of mini-batches: added to the gradient, in proportion to it, heavy-tailed, or of which coordinate is seen.
+Losses of machine learning and statistics, energies of physics, factorizations, and noise of other kinds
+than that of mini-batches: added to the gradient, in proportion to it, heavy-tailed, or in which coordinate is
+seen.
 """
 
 # ruff: noqa: NPY002 (Numba's generator is the one that compiled code can draw from without an argument)
