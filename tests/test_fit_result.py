@@ -77,26 +77,95 @@ def test_dataset(fit):
     assert names[int(dataset["status"][1, 2])] == "TOO_FEW_POINTS"
 
 
-def test_plots(fit):
+@pytest.fixture
+def pyplot():
     pytest.importorskip("matplotlib").use("Agg")
-    ax = fit.plot((0, 1))
+    from matplotlib import pyplot
+
+    yield pyplot
+    pyplot.close("all")
+
+
+def test_a_plot_shows_data_model_residuals_and_band(fit, pyplot):
+    ax = fit.plot((0, 1), xlabel="time / s", ylabel="signal / mV")
     assert_allclose(ax.lines[-1].get_ydata(), line(ax.lines[-1].get_xdata(), *fit.popt[0, 1]))
     assert "slope = " in ax.get_title()
-    image = fit.plot_map("slope").images[0].get_array()
-    assert image.mask[1, 2] if np.ma.isMaskedArray(image) else np.isnan(image[1, 2])
-    assert fit.plot_map("status").images
+    assert ax.get_ylabel() == "signal / mV"
+    lower = ax.figure.axes[1]
+    assert lower.get_xlabel() == "time / s"
+    assert_allclose(lower.lines[-1].get_ydata(), fit[0, 1].residuals)
+    grid = ax.lines[-1].get_xdata()
+    band = fit[0, 1].band(grid, sigma=2)
+    edge = ax.collections[0].get_paths()[0].vertices
+    assert_allclose([edge[:, 1].min(), edge[:, 1].max()], [band.lower.min(), band.upper.max()])
+    own = pyplot.figure().add_subplot()
+    assert fit.plot((0, 1), own, band=False) is own
+    assert len(own.figure.axes) == 1
+    assert not any("band" in text.get_text() for text in own.get_legend().get_texts())
     with pytest.raises(ValueError, match=r"`index` must name one fit of a batch of shape \(3, 4\)"):
         fit.plot()
+
+
+def test_residuals_are_in_units_of_sigma(pyplot):
+    y = line(X, 1, 2) + np.sin(9 * X)
+    fit = curve_fit(line, X, y, [1, 1], sigma=np.full(X.size, 0.5))
+    lower = fit.plot().figure.axes[1]
+    assert_allclose(lower.lines[-1].get_ydata(), fit.residuals / 0.5)
+    assert lower.get_ylabel() == "residual / sigma"
+
+
+def test_maps(fit, pyplot):
+    ax = fit.plot_map("slope", unit="V/s", extent=(0, 4, 3, 0))
+    image = ax.images[0].get_array()
+    assert image.mask[1, 2] if np.ma.isMaskedArray(image) else np.isnan(image[1, 2])
+    assert ax.figure.axes[1].get_ylabel() == "slope / V/s"
+    assert ax.images[0].get_extent() == [0, 4, 3, 0]
+    assert fit.plot_map("status").images
     with pytest.raises(ValueError, match="`parameter` must be one of slope,"):
         fit.plot_map("width")
     with pytest.raises(ValueError, match="one or two axes"):
         curve_fit(line, X, line(X, 1, 2), [1, 1]).plot_map("slope")
 
 
+def test_a_wild_fit_does_not_wash_out_a_map(pyplot):
+    y = line(X, np.linspace(1, 2, 60)[:, None], 1)
+    y[7] *= 1e6
+    fit = curve_fit(line, X, y, [1, 1])
+    low, high = fit.plot_map("slope").get_ylim()
+    assert 0 < low < 1.1
+    assert 1.9 < high < 4
+    image = curve_fit(line, X, y.reshape(6, 10, -1), [1, 1]).plot_map("slope").images[0]
+    assert image.get_clim()[1] < 3
+
+
+def test_the_worst_fits_are_plotted_first(fit, pyplot):
+    order = np.argsort(-np.where(fit.success, fit.reduced_chi2, -1), axis=None)
+    axes = fit.plot_worst(4, xlabel="t")
+    for ax, number in zip(axes, order, strict=False):
+        assert str([int(i) for i in np.unravel_index(number, (3, 4))]) in ax.get_title()
+        assert ax.get_xlabel() == "t"
+    assert len(fit.plot_worst(100)) == 11  # the twelfth has no parameters
+    with pytest.raises(ValueError, match="No fit has parameters"):
+        fit[1, 2].plot_worst()
+
+
+def test_histograms_and_scatter(fit, pyplot):
+    labels = fit.plot_histogram("status").get_yticklabels()
+    assert [label.get_text() for label in labels] == ["SUCCESS", "TOO_FEW_POINTS"]
+    assert sum(bar.get_height() for bar in fit.plot_histogram("slope", bins=5).patches) >= 8
+    with pytest.raises(ValueError, match="`field` must be one of slope,"):
+        fit.plot_histogram("width")
+    axes = fit.plot_parameters()
+    assert axes.shape == (2, 2)
+    assert_allclose(axes[1, 0].lines[0].get_xdata(), fit["slope"][fit.success])
+    assert axes[1, 1].get_xlabel() == "offset"
+    with pytest.raises(ValueError, match="No fit succeeded"):
+        fit[1, 2:3].plot_parameters()
+
+
 @pytest.mark.parametrize("constant", [True, False])
-def test_a_plot_of_two_variables(constant):
+def test_a_plot_of_two_variables(constant, pyplot):
     """A curve over the one that differs; if both do, data over the model's values."""
-    pytest.importorskip("matplotlib").use("Agg")
 
     def plane(point, a, b):
         return a * point[0] + b * point[1]
@@ -105,7 +174,7 @@ def test_a_plot_of_two_variables(constant):
     fit = curve_fit(Model(plane, variables=["u", "v"]), x, 3 * x[0] + x[1], [1.0, 1.0])
     ax = fit.plot()
     horizontal, vertical = ax.lines[-1].get_data()
-    assert ax.get_xlabel() == ("v" if constant else "model")
+    assert ax.figure.axes[1].get_xlabel() == ("v" if constant else "model")
     assert_allclose(vertical, 6 + horizontal if constant else horizontal)
     assert_allclose(ax.lines[0].get_xdata(), X if constant else 3 * X**2 + X)
 

@@ -12,10 +12,11 @@ import numpy as np
 from .. import archives
 from ..extras import extra
 from ..status import Status
-from . import plots, report, saved
+from . import report, saved
 from .covariance import factors_kernel
 from .finish import look_again
 from .inference import Inference
+from .plots import Plots
 from .saved import LostModel
 
 # Advice by status, added to the status's message.
@@ -28,7 +29,7 @@ FITS = 4096  # covariance matrices at a time
 
 
 @dataclass(repr=False, eq=False)
-class FitResult(Inference):
+class FitResult(Inference, Plots):
     """The fits of a batch; each array has the batch's shape, followed by what its entry adds.
 
     Unpacks into `popt` and `pcov`, as the result of SciPy's `curve_fit` does.  ``result[0]``,
@@ -244,7 +245,7 @@ class FitResult(Inference):
         Its fields are each parameter and its standard error, ``a`` and ``a_err``, then `chi2`,
         `reduced_chi2`, `n_points`, `nfev`, `status` and `success`.
         """
-        columns = self._columns()
+        columns = self.columns()
         table = np.empty(self.chi2.shape, [(name, column.dtype) for name, column in columns.items()])
         for name, column in columns.items():
             table[name] = column
@@ -256,7 +257,7 @@ class FitResult(Inference):
         In a batch of several axes the index has as many levels.
         """
         pandas = extra("pandas", "pandas")
-        columns = {name: column.ravel() for name, column in self._columns().items()}
+        columns = {name: column.ravel() for name, column in self.columns().items()}
         shape = self.chi2.shape
         index = None if len(shape) < 2 else pandas.MultiIndex.from_product([range(size) for size in shape])
         return pandas.DataFrame(columns, index=index)
@@ -273,12 +274,13 @@ class FitResult(Inference):
         """
         xarray = extra("xarray", "xarray")
         dims = [f"dim_{i}" for i in range(self.chi2.ndim)] if dims is None else list(dims)
-        variables = {name: (dims, column) for name, column in self._columns().items()}
+        variables = {name: (dims, column) for name, column in self.columns().items()}
         dataset = xarray.Dataset(variables, coords)
         dataset["status"].attrs.update(Status.flags())
         return dataset
 
-    def _columns(self) -> dict[str, np.ndarray]:
+    def columns(self) -> dict[str, np.ndarray]:
+        """Return the fields of `to_structured` as arrays by name."""
         perr = self.perr
         columns = {}
         for i, name in enumerate(self.parameters):
@@ -311,55 +313,6 @@ class FitResult(Inference):
         load_fit : Reads the file.
         """
         saved.save(path, self.__getstate__())
-
-    def plot(self, index=(), ax=None):
-        """Plot one fit: its data, and the model with its parameters (extra ``plot``).
-
-        Parameters
-        ----------
-        index : int or tuple of int
-            Which fit of the batch.
-        ax : matplotlib Axes, optional
-            Where to draw; by default a new figure.
-
-        Returns
-        -------
-        matplotlib Axes
-            Where only one variable differs between the points, the model is a curve over it; else the
-            data are plotted against the model's values, beside the line on which they would agree.
-        """
-        if np.size(index) != self.chi2.ndim:
-            raise ValueError(
-                f"`index` must name one fit of a batch of shape {self.chi2.shape}, not {index!r}."
-            )
-        chosen = self[index]
-        x, y, sigma = self._data.one(int(chosen._numbers))
-        return plots.plot_fit(chosen, x, y, sigma, ax)
-
-    def plot_map(self, parameter: str, ax=None):
-        """Plot one parameter of all fits: an image for a batch of two axes, else points (extra ``plot``).
-
-        Parameters
-        ----------
-        parameter : str
-            A field of `to_structured`; fits that have not converged are left blank, but for ``"status"``
-            and ``"success"``.
-        ax : matplotlib Axes, optional
-            Where to draw; by default a new figure.
-
-        Returns
-        -------
-        matplotlib Axes
-        """
-        columns = self._columns()
-        if parameter not in columns:
-            raise ValueError(f"`parameter` must be one of {', '.join(columns)}, not {parameter!r}.")
-        if self.chi2.ndim not in (1, 2):
-            raise ValueError(f"A map needs a batch of one or two axes; this one has {self.chi2.ndim}.")
-        values = columns[parameter].astype(float)
-        if parameter not in ("status", "success"):
-            values = np.where(self.success, values, np.nan)
-        return plots.plot_values(parameter, values, ax)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the state for a copy in another process: without what only computes the covariances."""

@@ -80,8 +80,8 @@ def fit_table(frame, model, *, x: str | Sequence[str], y: str, by=(), sigma: str
     table = frame_of(frame)
     by = [by] if isinstance(by, str) else list(by)
     fit, rows = fit_groups(table, model, x=x, y=y, by=by, sigma=sigma, **options)
-    fields = fit.to_structured()
-    return table.results(rows, by, {name: np.ascontiguousarray(fields[name]) for name in fields.dtype.names})
+    columns = {name: np.ascontiguousarray(column) for name, column in fit.columns().items()}
+    return table.results(rows, by, columns)
 
 
 def fit_groups(frame: Frame, model, *, x, y: str, by: list[str], sigma: str | None, **options):
@@ -104,7 +104,7 @@ def fit_groups(frame: Frame, model, *, x, y: str, by: list[str], sigma: str | No
     *own, values = (column[rows] for column in numbers)
     sets = RaggedSets(np.array(own), values, None if errors is None else errors[rows], None, lengths)
     fit = curve_fit(model, None, sets, **options)
-    both = set(by) & set(fit.to_structured().dtype.names or ())
+    both = set(by) & set(fit.columns())
     if both:
         raise ValueError(f"`by`: {shown(sorted(both)[0])} is a column of results, too; rename it.")
     return fit, rows[np.cumsum(lengths) - lengths]
