@@ -18,7 +18,7 @@ from .._fingerprint import identify
 from .._jit import compile_kernel, reason
 from .._pointers import address_of
 from ..blocks import Pace, is_called_off
-from . import adam, generate, lm, minibatch, tape, trust_region
+from . import adam, bordered, generate, lm, minibatch, tape, trust_region
 from .generate import Layout, Pointwise, Shape
 from .losses import Loss
 from .model import Model
@@ -63,8 +63,9 @@ class Kernels:
 
     def __init__(self, normal, layout: Layout) -> None:
         rows = layout.rows
-        self._rows, self._rows_of_adam = (
-            tuple(rows[name] * layout.lanes for name in names) for names in (lm.ROWS, adam.ROWS)
+        self._rows, self._rows_of_adam, self._rows_of_border = (
+            tuple(rows[name] * layout.lanes for name in names)
+            for names in (lm.ROWS, adam.ROWS, bordered.ROWS)
         )
         self._dtype = np.dtype(layout.dtype)
         self._lanes = layout.lanes
@@ -144,6 +145,25 @@ class Kernels:
             )  # fmt: skip
             self._pace.learn(len(some) * each, thread_time() - began, len(some) < len(order))
             done, order = done + len(some), order[len(some) :]
+
+    def evaluate(self, x, data, lower, upper, f_scale, p) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return chi-squares, gradients and normal matrices at `p`: see `bordered.evaluate`."""
+        kernel = bordered.evaluate_kernel(self._dtype.name)
+        n = p.shape[1]
+        out = np.empty(len(p)), np.empty((len(p), n)), np.empty((len(p), n * (n + 1) // 2))
+        scratch = self._scratch(*data.shape[1:])
+        start = 0
+        while start < len(p) and not is_called_off():
+            groups = max(1, self._pace.amount // data.shape[2])
+            some = slice(start, start + groups * self._lanes)
+            began = thread_time()
+            self._call(
+                kernel, self._functions[0], self._lanes, self._rows_of_border, scratch, x, data[some],
+                lower[some], upper[some], f_scale, p[some], *(array[some] for array in out),
+            )  # fmt: skip
+            self._pace.learn(groups * data.shape[2], thread_time() - began, some.stop <= len(p))
+            start = some.stop
+        return out
 
     def _scratch(self, columns: int, points: int) -> np.ndarray:
         return np.zeros(self._rows_of_adam[-1] + columns * points * self._lanes, self._dtype)

@@ -246,7 +246,7 @@ def _finish(sets: DataSets | RaggedSets, plan: Plan, chosen: np.ndarray, fits: F
     if not which.size:
         return
     p = fits.popt[which].astype(float)
-    lower, upper = _bounds(plan, chosen[which], fits.popt[which])
+    lower, upper = bounds_of_fits(plan, chosen[which], fits.popt[which])
     jacobians = Jacobians(sets, plan, chosen[which])
     nfev, status = fits.nfev[which], fits.status[which]
     ftol = max(plan.ftol, 4 * EPSILON)
@@ -267,8 +267,8 @@ def _finish(sets: DataSets | RaggedSets, plan: Plan, chosen: np.ndarray, fits: F
     fits.information[which], fits.is_inverse[which] = inverse[:, rows, columns], True
 
 
-def _bounds(plan: Plan, chosen: np.ndarray, popt: np.ndarray) -> list[np.ndarray]:
-    """Lower and upper bounds of some fits, infinite where there are none."""
+def bounds_of_fits(plan: Plan, chosen: np.ndarray, popt: np.ndarray) -> list[np.ndarray]:
+    """Return lower and upper bounds of some fits, those of fixed parameters their values in `popt`."""
     if not plan.bounded:
         return [np.full(popt.shape, -np.inf), np.full(popt.shape, np.inf)]
     return [bound.astype(float) for bound in box(plan, chosen, popt)]

@@ -24,6 +24,7 @@ from .pointwise import pointwise
 from .problem import Plan
 from .report import counted
 from .result import FitResult
+from .shared import fit_shared
 from .ties import Ties
 
 METHODS = ("lm", "adam")
@@ -58,6 +59,7 @@ def curve_fit(
     batch_size: int | None = None,
     rng=None,
     search: str = "never",
+    shared=None,
     workers: int | None = None,
     progress: bool = False,
     nan_policy: str | None = None,
@@ -221,6 +223,15 @@ def curve_fit(
     method = "lm" if is_of_scipy else choice(*METHODS)("method", method)
     jac = None if isinstance(jac, str) and jac in DIFFERENCES else jac
     choice(*SEARCHES)("search", search)
+    if shared is not None or isinstance(f, list | tuple):
+        result = fit_shared(
+            f, xdata, ydata, p0, sigma, absolute_sigma, bounds, method, jac, shared, loss=loss,
+            f_scale=f_scale, mask=mask, fixed=fixed, tied=tied, dtype=dtype, ftol=ftol, xtol=xtol,
+            max_nfev=max_nfev, batch_size=batch_size, rng=rng, search=search, workers=workers,
+            progress=progress,
+        )  # fmt: skip
+        _warn(result, method)
+        return result
     if search != "never" and method != "lm":
         raise ValueError(f"`search` goes with method='lm', not {method!r}.")
     loss = parse_loss(loss)
