@@ -11,7 +11,7 @@ from ..status import Status
 from .data import CorrelatedSet, DataSets
 from .levels import parse_level
 from .predictions import data_of, linearized, points_of
-from .refits import own, plan_of, refit
+from .refits import own, refit_plan_of, refit
 
 KINDS = ("residuals", "points", "poisson", "parametric")
 NUMBERS = 1 << 21  # data drawn at a time
@@ -94,7 +94,7 @@ def bootstrap(fit, n: int = 1000, kind: str = "residuals", rng=None) -> Bootstra
     """Fit `n` resamples of each data set; see `FitResult.bootstrap`."""
     n = integer(2)("n", n)
     choice(*KINDS)("kind", kind)
-    plan = plan_of(fit)
+    plan = refit_plan_of(fit)
     _check_kind(fit, plan, kind)
     seed = seed_numbers(rng)
     n_params = len(fit.parameters)

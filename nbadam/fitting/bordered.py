@@ -200,7 +200,10 @@ def eliminate_kernel():
     """Return `eliminate`, compiled."""
     line, table, stack = (types.Array(types.float64, axes, "C") for axes in (1, 2, 3))
     return compile_kernel(
-        eliminate, types.void(line, table, table, *_PARAMETERS, stack, table, line), name="eliminate", mode="nogil"
+        eliminate,
+        types.void(line, table, table, *_PARAMETERS, stack, table, line),
+        name="eliminate",
+        mode="nogil",
     )
 
 

@@ -128,6 +128,10 @@ def _checked(fits) -> list[FitResult]:
     for fit in fits:
         if not isinstance(fit, FitResult):
             raise ValueError(f"`fits` must hold results of curve_fit, not {shown(fit)}.")
+        if hasattr(type(fit), "shared"):
+            raise ValueError(
+                "Fits with `shared` parameters are one problem each: compare the `aic` or `bic` of the wholes."
+            )
     first = fits[0]
     for k, fit in enumerate(fits[1:], 1):
         problem = _difference(first, fit)

@@ -11,7 +11,7 @@ from ..hyperparameters import choice, integer
 from .arrays import floats
 from .levels import factors_of, parse_level
 from .problem import Fits, Plan
-from .refits import Selection, bounds_of, own, plan_of, refit
+from .refits import Selection, bounds_of, own, refit_plan_of, refit
 
 TOLERANCE = 1e-6  # of the root of chi-square's rise, relative: of an interval, about the same
 ROUNDS = 60  # of the search of an end, at most
@@ -41,7 +41,7 @@ class Base(NamedTuple):
 def base_of(fit, some: np.ndarray) -> Base:
     """Prepare the given fits of the flat batch."""
     n = len(fit.parameters)
-    plan = replace(plan_of(fit), dtype=np.dtype(float))
+    plan = replace(refit_plan_of(fit), dtype=np.dtype(float))
     popt = own(fit, fit.popt.reshape(-1, n)[some].astype(float))
     pcov = own(fit, np.swapaxes(own(fit, fit.pcov.reshape(-1, n, n)[some]), 1, 2))
     numbers, chi2 = fit._numbers.ravel()[some], fit.chi2.ravel()[some].astype(float)
@@ -156,7 +156,7 @@ def _number_of(fit, parameter: str) -> int:
 
 
 def _bounds(fit) -> tuple[np.ndarray, np.ndarray]:
-    plan = plan_of(fit)
+    plan = refit_plan_of(fit)
     return bounds_of(plan, fit._numbers.ravel(), plan.fixed.size)
 
 

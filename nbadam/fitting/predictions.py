@@ -94,6 +94,7 @@ def pieces(fit, m: int):
 
 def predict(fit, x=None) -> np.ndarray:
     """Return the values of the models, shape (..., m)."""
+    plan_of(fit)
     points = points_of(fit, x)
     values = np.full((fit.chi2.size, points.shape[-1]), np.nan)
     for some in pieces(fit, points.shape[-1]):
@@ -165,7 +166,8 @@ def band(fit, x=None, kind: str = "confidence", level=None, sigma=None) -> Band:
     """Return values and bands of the models; see `FitResult.band`."""
     choice("confidence", "prediction")("kind", kind)
     level = parse_level(level, sigma)
-    if kind == "prediction" and (plan_of(fit).loss.name != "linear" or fit._data.sigma is not None):
+    plan = plan_of(fit)
+    if kind == "prediction" and (plan.loss.name != "linear" or fit._data.sigma is not None):
         raise ValueError(
             "A prediction band needs one normal error at every `x`, so a fit with loss='linear' and without "
             "`sigma`: else add the errors of new points to the confidence band, in quadrature."

@@ -47,13 +47,32 @@ def plan_of(fit) -> Plan:
     Raises
     ------
     ValueError
-        If the result comes from a file or another process, which could not send it.
+        If the result comes from a file or another process, which could not send it; if data sets have
+        different models.
     """
+    if getattr(fit, "_models", None) is not None:
+        raise ValueError("The data sets have different models: take the result of one, such as `result[0]`.")
     if fit._plan is None:
         raise ValueError(
             "A result that was saved or pickled cannot evaluate or refit its model: call `curve_fit` again."
         )
     return fit._plan
+
+
+def refit_plan_of(fit) -> Plan:
+    """Return the plan of a result whose data sets can be fitted again, each by itself.
+
+    Raises
+    ------
+    ValueError
+        If they share parameters; or as `plan_of`.
+    """
+    if hasattr(type(fit), "shared"):
+        raise ValueError(
+            "Data sets with `shared` parameters cannot be fitted again one by one: `conf_int(method='normal')` "
+            "takes `perr`, which is that of the whole."
+        )
+    return plan_of(fit)
 
 
 def own(fit, values: np.ndarray) -> np.ndarray:

@@ -52,15 +52,18 @@ class Regions:
         Tolerances as in `curve_fit`.
     epsilon : float
         Unit of rounding of the sums.
-    rounding : ndarray, shape (problems,)
-        Relative changes of chi-square by rounding.
+    rounding, own_rounding : ndarray, shape (problems,)
+        Relative changes of chi-square, and of the sum of their amounts over the data sets, by rounding.
     dof : ndarray, shape (problems,)
         Degrees of freedom.
     """
 
-    def __init__(self, lower, upper, ftol: float, xtol: float, epsilon: float, rounding, dof) -> None:
+    def __init__(
+        self, lower, upper, ftol: float, xtol: float, epsilon: float, rounding, own_rounding, dof
+    ) -> None:
         self.lower, self.upper, self.ftol, self.xtol = lower, upper, ftol, xtol
-        self.epsilon, self.rounding, self.dof = epsilon, rounding, np.maximum(dof, 1)
+        self.epsilon, self.rounding, self.own_rounding = epsilon, rounding, own_rounding
+        self.dof = np.maximum(dof, 1)
         count = len(lower)
         self.radius, self.scale = np.full(count, np.nan), np.zeros(lower.shape)
         self.code = np.full(count, RUNNING)
@@ -71,13 +74,15 @@ class Regions:
         """Return steps, and end problems that have converged: their `code` is then a status."""
         self.scale = np.maximum(self.scale, at.diagonal)
         self._set_up(at, np.isnan(self.radius))
-        step, full, promised = self._solve(at)
+        step, full, promised = self.solve(at)
         running = self.code == RUNNING
         small = self._is_small(full, at.point)
         with np.errstate(divide="ignore", invalid="ignore"):
             left = np.where(at.chi2 > 0, promised / at.chi2, 0)
+            own_left = np.where(at.chi2 > 0, at.promise / at.chi2, 0)
         hidden = ~self.is_better & (left <= self.rounding)
-        converged = running & ((left <= self.ftol) | small | hidden)
+        settled = own_left <= np.maximum(self.ftol, self.own_rounding)
+        converged = running & settled & ((left <= self.ftol) | small | hidden)
         self.code[converged] = Status.SUCCESS
         stalled = running & ~converged & self._is_small(step, at.point)
         if stalled.any():
@@ -88,7 +93,7 @@ class Regions:
             end = stalled & ~again
             negligible = promised <= STALLED * at.chi2 / self.dof
             self.code[end] = np.where(negligible, Status.SUCCESS, Status.NOT_MOVED)[end]
-            step = self._solve(at)[0]
+            step = self.solve(at)[0]
         self.step = np.where((self.code == RUNNING)[:, None], step, 0)
         self.before = at
         return self.step
@@ -125,8 +130,8 @@ class Regions:
     def _is_small(self, step: np.ndarray, point: np.ndarray) -> np.ndarray:
         return (np.abs(step) <= self.xtol * np.abs(point)).all(axis=1)
 
-    def _solve(self, at: Equations) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return steps within the regions and bounds, the full steps, and what the full ones promise.
+    def solve(self, at: Equations) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return steps within the regions and bounds, the full steps, and what these promise.
 
         Where a step would leave the bounds, the parameter stops there, and the others are solved for again.
         """
@@ -151,7 +156,7 @@ class Regions:
             step = np.einsum("pij,pj->pi", vectors, parts / (values + self.damping[:, None])) * unit + move
             if attempt == 0:
                 full = np.einsum("pij,pj->pi", vectors, parts / values) * unit
-                promised = at.promise + (parts**2 / values).sum(axis=1)
+                promised = (parts**2 / values).sum(axis=1)
             target = at.point + step
             out = free & ((target < low) | (target > high))
             if not out.any():

@@ -21,7 +21,7 @@ from .parsing import parse_data
 from .pointwise import pointwise
 from .problem import Plan
 from .shared_errors import Together
-from .shared_result import SharedResult, SharedValues
+from .shared_result import SharedResult
 from .sharing import Sharing, independent, parse_shared
 from .ties import Ties
 from .whole import Part, Whole
@@ -216,7 +216,9 @@ def _part_of(p0, model: Model, names: tuple[str, ...], columns: list[int], is_on
     return starts[..., columns]
 
 
-def _limits(sharing: Sharing, names: tuple[str, ...], bound, reduce: np.ufunc, unlimited: float) -> np.ndarray:
+def _limits(
+    sharing: Sharing, names: tuple[str, ...], bound, reduce: np.ufunc, unlimited: float
+) -> np.ndarray:
     """Return bounds of the shared values, the tightest of their data sets'."""
     limits = np.full(sharing.count, unlimited)
     if bound is not None:
@@ -272,7 +274,7 @@ def _result(
     origins = {result.derivatives for result in models.results}
     name = "different models" if not is_one else one.model.name
     together = Together(whole)
-    result = SharedResult(
+    return SharedResult(
         popt=popt.reshape(*batch, n),
         chi2=chi2.reshape(batch),
         nfev=nfev.reshape(batch),
@@ -296,15 +298,5 @@ def _result(
         _total_points=together.points,
         _models=None if is_one else models,
         _together=together,
+        _sharing=sharing,
     )
-    errors = together.shared_errors()
-    if not result._is_absolute:
-        with np.errstate(invalid="ignore"):
-            errors = errors * np.sqrt(result.reduced_chi2.flat[0] if together.dof > 0 else np.inf)
-    result.shared = {}
-    for name in sharing.names:
-        labels = sharing.groups[name]
-        first = sharing.first[name]
-        some = first if labels is None else slice(first, first + labels.size)
-        result.shared[name] = SharedValues(labels, whole.values[some], errors[some])
-    return result

@@ -24,6 +24,7 @@ class Together:
 
     def __init__(self, whole: Whole) -> None:
         self.whole = whole
+        self._is_precise = False
         took_part = [whole.has_parameters(k) for k in range(len(whole.parts))]
         pairs = list(zip(whole.parts, whole.states, took_part, strict=True))
         self.chi2 = float(sum(state.chi2[which].sum() for _, state, which in pairs))
@@ -38,10 +39,17 @@ class Together:
         for k, part in enumerate(whole.parts):
             self.which[part.numbers], self.row[part.numbers] = k, np.arange(len(part.numbers))
 
+    def tables(self) -> list[np.ndarray]:
+        """Return roots of the covariances of the shared values, for the problems of each size."""
+        if self.whole.plan.dtype == np.float32 and not self._is_precise:
+            self.whole.make_precise()
+            self._is_precise = True
+        return self.whole.roots
+
     def shared_errors(self) -> np.ndarray:
         """Return standard errors of all shared values for errors of the data as they are given."""
         errors = np.full(self.whole.values.size, np.nan)
-        for members, roots in zip(self.whole.members, self.whole.shared_roots(), strict=True):
+        for members, roots in zip(self.whole.members, self.tables(), strict=True):
             errors[members] = np.linalg.norm(roots, axis=2)
         return errors
 
@@ -62,6 +70,7 @@ class Together:
         k = int(self.which[numbers[0]])
         part, state = self.whole.parts[k], self.whole.states[k]
         rows = self.row[numbers]
+        self.tables()
         n = part.plan.fixed.size
         roots = np.zeros((numbers.size, n, n))
         information = np.ascontiguousarray(state.information[rows])
@@ -86,7 +95,7 @@ class Together:
         distinct, inverse = np.unique(values, axis=0, return_inverse=True)
         whole, k = self.whole, values.shape[1]
         found = np.empty((len(distinct), k, k))
-        tables = whole.shared_roots()
+        tables = self.tables()
         for members, roots in zip(whole.members, tables, strict=True):
             first = whole.problem[members[0, 0]]
             row = whole.problem[distinct[:, 0]] - first

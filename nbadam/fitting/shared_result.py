@@ -40,8 +40,6 @@ class SharedResult(FitResult):
 
     Attributes
     ----------
-    shared : dict of str to SharedValues
-        For each shared parameter a named tuple of `groups` (None for a single one), `values` and `errors`.
     total_chi2 : float
         The minimum, the sum over the data sets that took part; others have a status that is no success.
 
@@ -50,12 +48,31 @@ class SharedResult(FitResult):
     FitResult : What it has in common with the fits of a batch.
     """
 
-    shared: dict[str, SharedValues] | None = None
     total_chi2: float = float("nan")
     _total_dof: int = 0
     _total_points: int = 0
     _models: Any = None
     _together: Any = None
+    _sharing: Any = None
+    _shared: dict[str, SharedValues] | None = None
+
+    @property
+    def shared(self) -> dict[str, SharedValues]:
+        """The shared parameters, by name: named tuples of `groups`, `values` and `errors`.
+
+        `groups` are the labels, shape (n_groups,), or None where all data sets share one value.
+        """
+        if self._shared is None:
+            errors, found = self._together.shared_errors(), {}
+            if not self._is_absolute:
+                scale = self.total_chi2 / self._total_dof if self._total_dof > 0 else np.inf
+                errors = errors * np.sqrt(scale)
+            for name in self._sharing.names:
+                labels, first = self._sharing.groups[name], self._sharing.first[name]
+                some = first if labels is None else slice(first, first + labels.size)
+                found[name] = SharedValues(labels, self._together.whole.values[some], errors[some])
+            self._shared = found
+        return self._shared
 
     @property
     def dof(self) -> np.ndarray:
@@ -127,4 +144,4 @@ class SharedResult(FitResult):
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the state for a copy in another process: without what only computes the covariances."""
-        return super().__getstate__() | {"_together": None}
+        return super().__getstate__() | {"_shared": self.shared, "_together": None, "_sharing": None}

@@ -16,7 +16,8 @@ from ..blocks import Blocks, is_called_off, work_through
 from ..status import Status
 from .bordered import eliminate_kernel, substitute_kernel
 from .compile import LONG, ModelError
-from .finish import bounds_of_fits, finish
+from .factored import refine
+from .finish import LEAST_PIVOT, bounds_of_fits, finish
 from .problem import ENDED, Fits, Plan, Problem
 from .regions import RUNNING, Equations, Regions
 from .trust_region import FIRST_RADIUS
@@ -25,6 +26,7 @@ SETS, NUMBERS = 8192, 1 << 21  # data sets and points of a block, at most: the s
 EVALUATIONS = 20  # of a data set for one step of the shared values, at most
 LOOSE = 1e-3  # share of chi-square that own parameters may still promise when the shared ones move
 STEPS = 1000  # of the shared values
+LAST_STEPS = 3  # after convergence: chi-square hides them, but not its gradient
 
 
 @dataclass
@@ -116,6 +118,9 @@ class Whole:
         self.problem, self.slot, self.members = problem, slot, members
         self.lower, self.upper = lower, upper
         self.errors: dict[int, BaseException | None] = {}
+        self.roots: list[np.ndarray] = [np.full((*m.shape, m.shape[1]), np.inf) for m in members]
+        self.refined: set[int] = set()  # problems whose roots are from QR factors
+        self._inverses: list[dict[int, np.ndarray]] = [{} for _ in parts]
         self.values = np.full(problem.size, np.nan)
         self.states = [State.empty(part) for part in parts]
         self.included = [np.zeros(len(part.numbers), bool) for part in parts]
@@ -152,9 +157,10 @@ class Whole:
 
         def some(start: int, stop: int) -> float:
             began = time.thread_time()
-            for task in tasks[start:stop]:
-                if not is_called_off():
-                    work(*task)
+            with np.errstate(all="ignore"):  # data sets that fail have parameters that are not finite
+                for task in tasks[start:stop]:
+                    if not is_called_off():
+                        work(*task)
             return time.thread_time() - began
 
         if tasks:
@@ -316,6 +322,7 @@ class Whole:
         self.states = self.fitted(starts, everything, min(EVALUATIONS, self.plan.max_nfev), -1)
         for k, (part, state) in enumerate(zip(self.parts, self.states, strict=True)):
             state.status[points[k] == 0] = Status.TOO_FEW_POINTS
+            state.n_points = points[k]
             self.included[k] = np.isin(state.status, ENDED)
         own = [np.full(len(part.numbers), part.own.size, float) for part in self.parts]
         self.points = self.sums([n.astype(float) for n in points])
@@ -334,67 +341,108 @@ class Whole:
 
     def run(self) -> None:
         """Fit; the states are those of the lowest chi-square even where Ctrl-C ends it."""
-        self.begin()
-        eps = float(np.finfo(self.plan.dtype).eps)
+        with np.errstate(all="ignore"):
+            self.begin()
+            regions = self._regions()
+            for _ in range(STEPS):
+                step = np.zeros(self.values.size)
+                self.own_promise = self.sums([state.promise for state in self.states])
+                for index, one in enumerate(regions):
+                    step[self.members[index]] = one.propose(self.equations(index, self.states))
+                if not (self.code == RUNNING).any():
+                    break
+                self._advance(step, regions)
+            self.code[self.code == RUNNING] = Status.MAXITER
+            self._polish(regions)
+            self._settle()
+            self._finish()
+
+    def _regions(self) -> list[Regions]:
+        """Return the trust regions of the problems of each size."""
+        single, double = float(np.finfo(self.plan.dtype).eps), float(np.finfo(float).eps)
         fits = np.maximum(self.members_included, 1)
-        rounding = 4 * eps * np.sqrt(self.points) / fits + 4 * float(np.finfo(float).eps) * np.sqrt(fits)
+        own_rounding = 4 * single * np.sqrt(self.points / fits)
+        rounding = own_rounding / np.sqrt(fits) + 4 * double * np.sqrt(fits)
         regions = []
         for members in self.members:
-            some = slice(self.problem[members[0, 0]], self.problem[members[-1, 0]] + 1)
+            some = self._numbers_of(members)
             one = Regions(
-                self.lower[members], self.upper[members], self.plan.ftol, self.plan.xtol, eps,
-                rounding[some], self.dof[some],
+                self.lower[members], self.upper[members], self.plan.ftol, self.plan.xtol, single,
+                rounding[some], own_rounding[some], self.dof[some],
             )  # fmt: skip
             one.code = self.code[some]  # a view
             regions.append(one)
-        for _ in range(STEPS):
-            step = np.zeros(self.values.size)
-            self.own_promise = self.sums([state.promise for state in self.states])
-            for index, one in enumerate(regions):
-                step[self.members[index]] = one.propose(self.equations(index, self.states))
-            if not (self.code == RUNNING).any():
-                break
-            self._advance(step, regions)
-        self.code[self.code == RUNNING] = Status.MAXITER
-        self._settle()
-        self._finish()
+        return regions
+
+    def _numbers_of(self, members: np.ndarray) -> slice:
+        """Return the numbers of the problems of one size."""
+        return slice(self.problem[members[0, 0]], self.problem[members[-1, 0]] + 1)
 
     def _advance(self, step: np.ndarray, regions: list[Regions]) -> None:
         """Try a step of the shared values, and keep it where chi-square is lower."""
-        before = self.values
-        trial = np.clip(before + step, self.lower, self.upper).astype(self.plan.dtype).astype(float)
-        active = [
-            included & (self.code == RUNNING)[self.problem_of(k)] for k, included in enumerate(self.included)
-        ]
-        starts = []
-        self.values = trial
-        for k, state in enumerate(self.states):
-            starts.append(self._start(k, state.p + self._following(k, (trial - before)[self.parts[k].values])))
-        self.values = before
-        states = self.fitted(starts, active, EVALUATIONS, LOOSE)
-        chi2 = np.where(self.code == RUNNING, self.sums([s.chi2 for s in states]), np.inf)
+        running = self.code == RUNNING
+        trial, states = self._at(step, running, EVALUATIONS)
+        chi2 = np.where(running, self.sums([state.chi2 for state in states]), np.inf)
         better = np.zeros(self.count, bool)
         for members, one in zip(self.members, regions, strict=True):
-            some = slice(self.problem[members[0, 0]], self.problem[members[-1, 0]] + 1)
+            some = self._numbers_of(members)
             better[some] = one.judge(chi2[some])
+        most = self._keep(better, trial, states, chi2)
+        self.code[running & (self.code == RUNNING) & (most >= self.plan.max_nfev)] = Status.MAXITER
+
+    def _at(self, step: np.ndarray, which: np.ndarray, max_nfev: int) -> tuple[np.ndarray, list[State]]:
+        """Let some problems make a step, their own parameters following; return values and states there."""
+        before = self.values
+        trial = np.clip(before + step, self.lower, self.upper).astype(self.plan.dtype).astype(float)
+        active = [included & which[self.problem_of(k)] for k, included in enumerate(self.included)]
+        starts = []
+        for k, (part, state) in enumerate(zip(self.parts, self.states, strict=True)):
+            start = (state.p + self._following(k, (trial - before)[part.values])).astype(part.plan.dtype)
+            start[:, part.shared] = trial[part.values]
+            starts.append(start)
+        return trial, self.fitted(starts, active, max_nfev, LOOSE)
+
+    def _keep(
+        self, better: np.ndarray, trial: np.ndarray, states: list[State], chi2: np.ndarray
+    ) -> np.ndarray:
+        """Take over the problems that are better; return the largest number of evaluations of each."""
         most = np.zeros(self.count, np.int64)
         for k, (state, new) in enumerate(zip(self.states, states, strict=True)):
-            nfev = state.nfev + np.where(active[k], new.nfev, 0)
-            state.take(active[k] & better[self.problem_of(k)], new)
+            nfev = state.nfev + new.nfev
+            state.take(self.included[k] & better[self.problem_of(k)], new)
             state.nfev = nfev
             np.maximum.at(most, self.problem_of(k), nfev)
         self.chi2 = np.where(better, chi2, self.chi2)
-        self.values = np.where(better[self.problem], trial, before)
-        self.code[(self.code == RUNNING) & (most >= self.plan.max_nfev)] = Status.MAXITER
+        self.values = np.where(better[self.problem], trial, self.values)
+        return most
+
+    def _polish(self, regions: list[Regions]) -> None:
+        """Make full steps as long as they promise less and less."""
+        last = np.full(self.count, np.inf)
+        for _ in range(LAST_STEPS):
+            step, promised = np.zeros(self.values.size), np.zeros(self.count)
+            own_promise = self.own_promise = self.sums([state.promise for state in self.states])
+            for index, (members, one) in enumerate(zip(self.members, regions, strict=True)):
+                _, step[members], promised[self._numbers_of(members)] = one.solve(
+                    self.equations(index, self.states)
+                )
+            promised += own_promise
+            goes_on = (self.code == Status.SUCCESS) & (promised > self.plan.ftol**2 * self.chi2)
+            goes_on &= promised < last / 4
+            if not goes_on.any():
+                return
+            last = np.where(goes_on, promised, 0)
+            trial, states = self._at(np.where(goes_on[self.problem], step, 0), goes_on, 1)
+            chi2 = self.sums([state.chi2 for state in states])
+            rounding = np.concatenate([one.rounding for one in regions])
+            self._keep(goes_on & (chi2 <= self.chi2 * (1 + rounding)), trial, states, chi2)
 
     def _following(self, k: int, moves: np.ndarray) -> np.ndarray:
         """Return the steps of own parameters that go with steps of the shared ones, no larger than first ones."""
         part, state = self.parts[k], self.states[k]
         may = self._may_move(part, part.numbers, state.p, state.gradient)
         step, size = np.zeros(state.p.shape), np.empty(len(state.p))
-        substitute_kernel()(
-            state.information, state.gradient, may, part.own, part.shared, moves, step, size
-        )
+        substitute_kernel()(state.information, state.gradient, may, part.own, part.shared, moves, step, size)
         squares = state.information[:, [j * (j + 3) // 2 for j in part.own]]
         length = np.sqrt((squares * state.p[:, part.own].astype(float) ** 2).sum(axis=1))
         with np.errstate(all="ignore"):
@@ -408,7 +456,9 @@ class Whole:
     def _settle(self) -> None:
         """Let own parameters that are not at their minimum take all evaluations that are left."""
         late = [
-            included & (state.promise > self.plan.ftol * state.chi2) & (self.code == Status.SUCCESS)[self.problem_of(k)]
+            included
+            & (state.promise > self.plan.ftol * state.chi2)
+            & (self.code == Status.SUCCESS)[self.problem_of(k)]
             for k, (included, state) in enumerate(zip(self.included, self.states, strict=True))
         ]
         if any(which.any() for which in late):
@@ -424,9 +474,9 @@ class Whole:
             )
         for k, state in enumerate(self.states):
             code = self.code[self.problem_of(k)]
-            state.status = np.where(
-                self.included[k] & (code != Status.SUCCESS), code, state.status
-            ).astype(np.int8)
+            state.status = np.where(self.included[k] & (code != Status.SUCCESS), code, state.status).astype(
+                np.int8
+            )
 
     def has_parameters(self, k: int) -> np.ndarray:
         """Tell which data sets of a part took part and have parameters."""
@@ -441,7 +491,6 @@ class Whole:
 
     def _finish(self) -> None:
         """Look again at own parameters that are ill-conditioned, and at shared ones."""
-        self._inverses: list[dict[int, np.ndarray]] = [{} for _ in self.parts]
 
         def work(k: int, block: slice, number: int) -> None:
             part, state = self.parts[k], self.states[k]
@@ -450,7 +499,11 @@ class Whole:
                 return
             fits = Fits.empty(which.size, state.p.shape[1], part.plan.dtype)
             fits.popt[:], fits.information[:] = state.p[which], state.information[which]
-            fits.chi2[:], fits.nfev[:], fits.status[:] = state.chi2[which], state.nfev[which], state.status[which]
+            fits.chi2[:], fits.nfev[:], fits.status[:] = (
+                state.chi2[which],
+                state.nfev[which],
+                state.status[which],
+            )
             finish(self.sets, part.plan, part.numbers[which], fits, 0)
             state.p[which], state.chi2[which], state.status[which] = fits.popt, fits.chi2, fits.status
             rows, columns = np.triu_indices(state.p.shape[1])
@@ -460,6 +513,7 @@ class Whole:
                 self._inverses[k][int(which[i])] = inverse
 
         self._pass(work, self.included)
+        self._common()
 
     def inverses(self, k: int, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return which of some data sets have known inverses of their own Jacobian's factor, and these."""
@@ -468,23 +522,61 @@ class Whole:
         found = [self._inverses[k][int(rows[i])] for i in known]
         return np.array(known, int), np.array(found).reshape(len(found), n, n)
 
-    def shared_roots(self) -> list[np.ndarray]:
-        """Return roots of the covariances of the shared values, for the problems of each size."""
-        tables = []
+    def _common(self) -> None:
+        """Find the roots of the covariances of the shared values, for the problems of each size."""
+        self.roots = []
         for index, members in enumerate(self.members):
-            at = self.equations(index, self.states)
-            n = members.shape[1]
-            with np.errstate(divide="ignore"):
-                unit = np.where(at.diagonal > 0, 1 / np.sqrt(at.diagonal), 0)
-            matrix = unit[:, :, None] * at.matrix * unit[:, None, :]
-            values, vectors = np.linalg.eigh(matrix)
-            least = values[:, 0]
-            determined = (least > n * float(np.finfo(self.plan.dtype).eps)) & (unit > 0).all(axis=1)
-            with np.errstate(all="ignore"):
-                roots = unit[:, :, None] * vectors / np.sqrt(values)[:, None, :]
-            roots[~determined] = np.inf
-            tables.append(roots)
-        return tables
+            roots, least = of_equations(self.equations(index, self.states))
+            first = self._numbers_of(members).start
+            for row in np.flatnonzero(~(least > LEAST_PIVOT[self.plan.dtype.name])):
+                number = first + int(row)
+                if self.members_included[number] and self.code[number] != Status.TOO_FEW_POINTS:
+                    roots[row] = refine(self, number)
+                    self.refined.add(number)
+                    self._evaluate_again(number)
+                    if np.isinf(roots[row]).any():
+                        self._mark(number, Status.UNDETERMINED)
+            self.roots.append(roots)
+
+    def _mark(self, number: int, status: Status) -> None:
+        for k, state in enumerate(self.states):
+            state.status[self.included[k] & (self.problem_of(k) == number)] = status
+
+    def _evaluate_again(self, number: int) -> None:
+        """Evaluate a problem where `refine` has left it."""
+        which = [included & (self.problem_of(k) == number) for k, included in enumerate(self.included)]
+        states = self.fitted([state.p for state in self.states], which, 1, np.inf)
+        for state, new, some in zip(self.states, states, which, strict=True):
+            new.status, new.nfev = state.status, state.nfev
+            state.take(some & np.isfinite(new.chi2), new)
+
+    def make_precise(self) -> None:
+        """Evaluate fits in single precision again, in double precision, for the sake of the covariances."""
+        with np.errstate(all="ignore"):
+            for k, (part, state) in enumerate(zip(self.parts, self.states, strict=True)):
+                part.plan = replace(part.plan, dtype=np.dtype(float))
+                which = np.flatnonzero(self.included[k])
+                new = State.empty(part)
+                new.p[:] = state.p
+                if which.size:
+                    self._fit_again(k, which, new.p[which], 1, np.inf, new)
+                state.information, state.schur, state.reduced = new.information, new.schur, new.reduced
+            for index, members in enumerate(self.members):
+                roots, _ = of_equations(self.equations(index, self.states))
+                first = self._numbers_of(members).start
+                for row in range(len(members)):
+                    if first + row not in self.refined:
+                        self.roots[index][row] = roots[row]
+
+
+def of_equations(at: Equations) -> tuple[np.ndarray, np.ndarray]:
+    """Return roots of the inverses of the matrices, and their least eigenvalues by the diagonals."""
+    unit = np.where(at.diagonal > 0, 1 / np.sqrt(at.diagonal), 0)
+    values, vectors = np.linalg.eigh(unit[:, :, None] * at.matrix * unit[:, None, :])
+    roots = unit[:, :, None] * vectors / np.sqrt(values)[:, None, :]
+    least = np.where((unit > 0).all(axis=1), values[:, 0], 0)
+    roots[~(least > at.matrix.shape[1] * float(np.finfo(float).eps))] = np.inf
+    return roots, least
 
 
 def _medians(numbers: np.ndarray, values: np.ndarray, count: int) -> np.ndarray:
@@ -493,7 +585,10 @@ def _medians(numbers: np.ndarray, values: np.ndarray, count: int) -> np.ndarray:
     numbers, values = numbers[finite], values[finite].astype(float)
     order = np.lexsort((values, numbers))
     numbers, values = numbers[order], values[order]
-    begin, end = np.searchsorted(numbers, np.arange(count)), np.searchsorted(numbers, np.arange(count), "right")
+    begin, end = (
+        np.searchsorted(numbers, np.arange(count)),
+        np.searchsorted(numbers, np.arange(count), "right"),
+    )
     medians = np.full(count, np.nan)
     some = end > begin
     middle = values[(begin + end - 1)[some] // 2] + values[(begin + end)[some] // 2]
