@@ -1,4 +1,4 @@
-"""`curve_fit` with parameters that data sets share, against SciPy's `least_squares` on the stacked problem."""
+"""`curve_fit` with parameters that data sets share, against SciPy's `least_squares` on all data together."""
 
 import copy
 import pickle
@@ -91,7 +91,7 @@ def assert_same(fit, expected, absolute_sigma=False, rtol=1e-8):
 
 @pytest.mark.parametrize("absolute_sigma", [False, True])
 def test_one_value_for_all(absolute_sigma):
-    truth, y = decays(7)
+    _, y = decays(7)
     sigma = np.linspace(0.03, 0.09, M)
     fit = curve_fit(DECAY, X, y, [1, 1, 0.5], sigma, absolute_sigma, shared=["tau"])
     expected = stacked(y, np.zeros(7), sigma=sigma)
@@ -193,7 +193,7 @@ def test_losses(loss):
 
 
 def test_poisson_counts_have_the_likelihoods_gradient():
-    truth, y = decays(6)
+    truth, _ = decays(6)
     counts = np.random.default_rng(1).poisson(20 * decay(X, *truth.T[:, :, None])).astype(float)
     fit = curve_fit(DECAY, X, counts, [20, 1, 5], loss="poisson", shared=["tau"])
     mean = decay(X, *fit.popt.T[:, :, None])
@@ -271,7 +271,7 @@ def test_single_precision():
 
 
 def test_any_number_of_threads_and_any_order_of_the_parameters():
-    _, y = decays(300)
+    _, y = decays(40 if SLOW else 300)
     one = curve_fit(DECAY, X, y, [1, 1, 0.5], shared=["tau"], workers=1)
     two = curve_fit(DECAY, X, y, [1, 1, 0.5], shared=["tau"], workers=2)
     assert one.popt.tobytes() == two.popt.tobytes() and one.pcov.tobytes() == two.pcov.tobytes()
@@ -335,7 +335,7 @@ def test_what_a_result_can_do():
     assert_allclose(fit.residuals, y - fit.predict())
     assert_allclose((fit.residuals**2).sum(axis=1), fit.chi2)
     slopes = np.stack(np.broadcast_arrays(*decay_jacobian(2.0, *fit.popt.T)), axis=1)
-    values, lower, upper = fit.band(2.0)
+    _, lower, upper = fit.band(2.0)
     error = np.sqrt(np.einsum("fi,fij,fj->f", slopes, fit.pcov, slopes))
     assert_allclose((upper - lower) / (2 * error), (upper - lower)[0] / (2 * error[0]))
     assert 1 < (upper - lower)[0] / (2 * error[0]) < 1.01
@@ -360,14 +360,14 @@ def test_what_a_result_can_do():
 
 
 def test_many_decays_have_the_truth_within_their_errors():
-    fits = 200 if SLOW else 20_000
+    fits = 60 if SLOW else 20_000
     truth, y = decays(fits, seed=2)
     fit = curve_fit(DECAY, X, y, [1, 1, 0.5], shared=["tau"])
     assert fit.success.all()
     pulls = (fit.popt - truth) / fit.perr
     assert abs(pulls[0, 1]) < 4
-    assert abs(pulls[:, 0].std() - 1) < (0.2 if SLOW else 0.02) and abs(pulls[:, 2].std() - 1) < (
-        0.2 if SLOW else 0.02
+    assert abs(pulls[:, 0].std() - 1) < (0.3 if SLOW else 0.02) and abs(pulls[:, 2].std() - 1) < (
+        0.3 if SLOW else 0.02
     )
     assert abs(fit.reduced_chi2[0] / 0.05**2 - 1) < 5 * np.sqrt(2 / fit.dof[0])
 

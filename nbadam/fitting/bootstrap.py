@@ -11,7 +11,7 @@ from ..status import Status
 from .data import CorrelatedSet, DataSets
 from .levels import parse_level
 from .predictions import data_of, linearized, points_of
-from .refits import own, refit_plan_of, refit
+from .refits import own, refit, refit_plan_of
 
 KINDS = ("residuals", "points", "poisson", "parametric")
 NUMBERS = 1 << 21  # data drawn at a time

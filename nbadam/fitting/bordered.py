@@ -102,8 +102,8 @@ def eliminate(chi2, information, gradient, active, own, shared, schur, reduced, 
     schur, reduced : float64 arrays of shape (fits, k, k), (fits, k)
         Written: Schur complements, and what remains of the gradient.
     promise : float64 array of shape (fits,)
-        Written: by how much full steps of the own parameters would lower chi-square; infinite where numbers are
-        not finite, and what is written beside is 0.
+        Written: by how much full steps of the own parameters would lower chi-square; infinite where the sums
+        are not finite, of which nothing is then left.
     """
     count, k = own.size, shared.size
     lower, scale, border = np.empty((count, count)), np.empty(count), np.empty((count, k + 1))

@@ -130,7 +130,7 @@ def _checked(fits) -> list[FitResult]:
             raise ValueError(f"`fits` must hold results of curve_fit, not {shown(fit)}.")
         if hasattr(type(fit), "shared"):
             raise ValueError(
-                "Fits with `shared` parameters are one problem each: compare the `aic` or `bic` of the wholes."
+                "Fits with `shared` parameters are one problem each: compare their `aic` or `bic`."
             )
     first = fits[0]
     for k, fit in enumerate(fits[1:], 1):

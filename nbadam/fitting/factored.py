@@ -4,13 +4,10 @@ As in `finish`, for the Jacobian of the whole: own parameters are eliminated fro
 orthogonal transformation, and the rows that are left have entries in the columns of the shared values only.
 """
 
-from dataclasses import replace
-
 import numpy as np
 
-from ..status import Status
 from .compile import ModelError
-from .finish import LEAST_PIVOT, ROUNDING, SINGULAR, Jacobians
+from .finish import ROUNDING, SINGULAR, Jacobians, triangle_of
 
 STEPS = 10  # at most
 
@@ -27,13 +24,15 @@ class Factors:
 
     def __init__(self, whole, number: int) -> None:
         self.whole, self.number = whole, number
-        self.size = int(np.count_nonzero(whole.problem == number))
         self.rows = [
             np.flatnonzero(included & (whole.problem_of(k) == number))
             for k, included in enumerate(whole.included)
         ]
         self.p = [state.p[rows].astype(float) for state, rows in zip(whole.states, self.rows, strict=True)]
         self.accuracy, self.rounding = 0.0, 0.0
+        members = np.flatnonzero(whole.problem == number)
+        self.members = members[np.argsort(whole.slot[members])]
+        self.used = whole.used[self.members]
 
     def look(self) -> float:
         """Factor the Jacobian at `p`; return chi-square.
@@ -41,7 +40,7 @@ class Factors:
         Sets `own`, for each part the rows of the own parameters, `common`, the factor of the shared ones with
         the residuals as last column, and `lengths`, those of the whole columns of the shared ones.
         """
-        n = self.size
+        n = self.members.size
         total, squares = 0.0, np.zeros(n)
         self.own, common = [], np.empty((0, n + 1))
         for k, rows in enumerate(self.rows):
@@ -59,7 +58,7 @@ class Factors:
                 factor, chi2 = jacobians.of(np.arange(some.size), np.ascontiguousarray(self.p[k][some]))
                 factor = factor[..., columns]
                 triangle = np.zeros((some.size, columns.size, columns.size))
-                reduced = np.linalg.qr(factor, mode="r")
+                reduced = triangle_of(factor)
                 triangle[:, : reduced.shape[1]] = reduced
                 total += chi2.sum()
                 kept[some] = triangle[:, :count]
@@ -69,7 +68,7 @@ class Factors:
                 index = np.broadcast_to(slots[:, None], (some.size, shared, shared))
                 np.put_along_axis(left, index, triangle[:, count : count + shared, count:-1], axis=2)
                 left[..., -1] = triangle[:, count : count + shared, -1]
-                common = np.linalg.qr(np.concatenate([common, left.reshape(-1, n + 1)]), mode="r")
+                common = triangle_of(np.concatenate([common, left.reshape(-1, n + 1)]))
             self.own.append(kept)
         self.common = np.zeros((n, n + 1))
         self.common[: min(n, len(common))] = common[:n]
@@ -80,6 +79,7 @@ class Factors:
         """Return the inverse of the factor of the shared values, and the relative error of its rows."""
         square = self.common[:, :-1].copy()
         diagonal = np.einsum("ii->i", square)
+        diagonal[~self.used] = 1
         diagonal[diagonal == 0] = np.finfo(float).tiny
         with np.errstate(all="ignore"):
             inverse = np.linalg.inv(square)
@@ -115,8 +115,7 @@ def refine(whole, number: int) -> np.ndarray:
     Infinite where the data do not determine them.
     """
     factors = Factors(whole, number)
-    members = np.flatnonzero(whole.problem == number)
-    members = members[np.argsort(whole.slot[members])]
+    members = factors.members
     values = whole.values[members].copy()
     ftol = max(whole.plan.ftol, ROUNDING)
     try:

@@ -65,12 +65,13 @@ class Jacobians:
                 self.rows(self.x, data, p, self.f_scale, first, last, out, chi2)
             except Exception as error:
                 raise ModelError from error
-            factor = _triangle(np.concatenate([factor, out], axis=1))
+            factor = triangle_of(np.concatenate([factor, out], axis=1))
         square = np.concatenate([factor, np.zeros((len(p), n, n + 1))], axis=1)[:, :n]  # also of few points
         return square, chi2
 
 
-def _triangle(matrices: np.ndarray) -> np.ndarray:
+def triangle_of(matrices: np.ndarray) -> np.ndarray:
+    """Return the factors R of matrices."""
     factor = np.linalg.qr(matrices, mode="r")
     assert isinstance(factor, np.ndarray)
     return factor
@@ -83,7 +84,7 @@ def only(factor: np.ndarray, active: np.ndarray) -> np.ndarray:
     fits, n = active.shape
     columns = np.concatenate([active, np.ones((fits, 1), bool)], axis=1)
     others = np.concatenate([np.eye(n) * ~active[:, None], np.zeros((fits, n, 1))], axis=2)
-    return _triangle(np.concatenate([np.where(columns[:, None], factor, 0), others], axis=1))[:, :n]
+    return triangle_of(np.concatenate([np.where(columns[:, None], factor, 0), others], axis=1))[:, :n]
 
 
 def steps(factor: np.ndarray, p, lower, upper) -> tuple[np.ndarray, np.ndarray]:

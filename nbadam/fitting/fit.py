@@ -224,14 +224,14 @@ def curve_fit(
     jac = None if isinstance(jac, str) and jac in DIFFERENCES else jac
     choice(*SEARCHES)("search", search)
     if shared is not None or isinstance(f, list | tuple):
-        result = fit_shared(
+        whole = fit_shared(
             f, xdata, ydata, p0, sigma, absolute_sigma, bounds, method, jac, shared, loss=loss,
             f_scale=f_scale, mask=mask, fixed=fixed, tied=tied, dtype=dtype, ftol=ftol, xtol=xtol,
             max_nfev=max_nfev, batch_size=batch_size, rng=rng, search=search, workers=workers,
             progress=progress,
         )  # fmt: skip
-        _warn(result, method)
-        return result
+        _warn(whole, method)
+        return whole
     if search != "never" and method != "lm":
         raise ValueError(f"`search` goes with method='lm', not {method!r}.")
     loss = parse_loss(loss)

@@ -11,7 +11,7 @@ from ..hyperparameters import choice, integer
 from .arrays import floats
 from .levels import factors_of, parse_level
 from .problem import Fits, Plan
-from .refits import Selection, bounds_of, own, refit_plan_of, refit
+from .refits import Selection, bounds_of, own, refit, refit_plan_of
 
 TOLERANCE = 1e-6  # of the root of chi-square's rise, relative: of an interval, about the same
 ROUNDS = 60  # of the search of an end, at most

@@ -141,11 +141,11 @@ class Problem:
         return part
 
     def bound(self, numbers: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> None:
-        """Give parameters of the given numbers other bounds, shape (fits, len(numbers)); equal ones hold them."""
+        """Give some parameters other bounds, shape (fits, len(numbers)); equal ones hold them."""
         self._box[0][:, numbers], self._box[1][:, numbers] = lower, upper
 
     def evaluated(self, p: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return chi-squares, minus half their gradients, and the normal matrices at `p`, in double precision."""
+        """Return chi-squares, minus half their gradients, and the normal matrices at `p`."""
         return self._kernels.evaluate(*self._data, *self._box, self._f_scale, p)
 
     def _fit(self, part: Fits, which, start: np.ndarray, max_nfev: int, loss: Loss | None) -> None:

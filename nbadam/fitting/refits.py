@@ -69,8 +69,8 @@ def refit_plan_of(fit) -> Plan:
     """
     if hasattr(type(fit), "shared"):
         raise ValueError(
-            "Data sets with `shared` parameters cannot be fitted again one by one: `conf_int(method='normal')` "
-            "takes `perr`, which is that of the whole."
+            "Data sets with `shared` parameters cannot be fitted again one by one; "
+            "`conf_int(method='normal')` takes `perr`, which is that of the whole."
         )
     return plan_of(fit)
 

@@ -1,25 +1,24 @@
 """`curve_fit` where data sets share parameters, or have models of their own."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 
 from ..blocks import default_workers
 from ..checks import number, shown
-from ..hyperparameters import choice, integer
+from ..hyperparameters import integer
 from ..status import Status
-from .arguments import parse_dtype, parse_model, positive
-from .arrays import unmasked
+from .arguments import parse_dtype, positive
 from .data import CorrelatedSet
 from .elementwise import check_elementwise
 from .losses import parse_loss
-from .model import Model
 from .parameters import check_tied, parse_bounds, parse_fixed, parse_start
 from .parsing import parse_data
 from .pointwise import pointwise
 from .problem import Plan
+from .several import Models, SeveralModels, part_of
 from .shared_errors import Together
 from .shared_result import SharedResult
 from .sharing import Sharing, independent, parse_shared
@@ -29,62 +28,9 @@ from .whole import Part, Whole
 MAX_NFEV = 2000
 
 
-@dataclass
-class Models:
-    """The models of the data sets.
-
-    Attributes
-    ----------
-    models : list of Model
-    which : ndarray of int, shape (fits,)
-        The number of each data set's model.
-    parameters : tuple of str
-        Those of all models, in the order in which they first appear.
-    results : list
-        What a result of data sets of each model has beside numbers.
-    """
-
-    models: list[Model]
-    which: np.ndarray
-    parameters: tuple[str, ...]
-    results: list[Any]
-
-    @classmethod
-    def of(cls, f, jac, p0, batch: tuple[int, ...], variables: int) -> "Models":
-        """Take the argument `f` of `curve_fit`, a model or a list of them."""
-        fits = int(np.prod(batch, dtype=int))
-        if not isinstance(f, list | tuple):
-            model = parse_model(f, jac, p0, variables)
-            return cls([model], np.zeros(fits, int), model.parameters, [])
-        if jac is not None:
-            raise ValueError("`jac` goes with one function: a Model in a list has a `jacobian` of its own.")
-        if not batch or len(f) != batch[0]:
-            raise ValueError(
-                "A list of models has one for each data set, or for each along the first axis of a batch; there "
-                f"are {len(f)} for a batch of shape {batch}."
-            )
-        distinct: list = []
-        numbers = []
-        for one in f:
-            same = [k for k, other in enumerate(distinct) if one is other or _is_same_text(one, other)]
-            numbers.append(same[0] if same else len(distinct))
-            distinct += [] if same else [one]
-        models = [parse_model(one, None, None, variables) for one in distinct]
-        names = tuple(dict.fromkeys(name for model in models for name in model.parameters))
-        return cls(models, np.repeat(numbers, fits // max(len(f), 1)), names, [])
-
-    def columns(self, k: int) -> list[int]:
-        """Return where the parameters of model k are among all."""
-        return [self.parameters.index(name) for name in self.models[k].parameters]
-
-
-def _is_same_text(one, other) -> bool:
-    return isinstance(one, str) and isinstance(other, str) and one == other
-
-
 def fit_shared(
-    f, xdata, ydata, p0, sigma, absolute_sigma: bool, bounds, method: str, jac, shared, *, loss, f_scale, mask,
-    fixed, tied, dtype, ftol, xtol, max_nfev, batch_size, rng, search: str, workers, progress: bool,
+    f, xdata, ydata, p0, sigma, absolute_sigma: bool, bounds, method: str, jac, shared, *, loss, f_scale,
+    mask, fixed, tied, dtype, ftol, xtol, max_nfev, batch_size, rng, search: str, workers, progress: bool,
 ) -> SharedResult:  # fmt: skip
     """Fit as `curve_fit` does, with parameters that data sets share.
 
@@ -128,7 +74,7 @@ def fit_shared(
         own_lower, own_upper = (None if bound is None else bound[..., columns] for bound in (lower, upper))
         at = {columns.index(i): value for i, value in fixed_at.items() if i in columns}
         start = parse_start(
-            _part_of(p0, model, names, columns, len(models.models) > 1), model, sets, batch, own_lower,
+            part_of(p0, model, names, columns, len(models.models) > 1), model, sets, batch, own_lower,
             own_upper, is_fixed[columns], at, tied or (),
         )  # fmt: skip
         check_elementwise(model, sets, start)
@@ -145,7 +91,7 @@ def fit_shared(
             loss=loss,
             f_scale=positive("f_scale", f_scale),
             dtype=dtype,
-            start=lambda chosen, start=start, kept=kept: start(chosen)[:, kept],
+            start=_kept(start, kept),
             lower=None if own_lower is None else own_lower[..., kept],
             upper=None if own_upper is None else own_upper[..., kept],
             fixed=is_fixed[columns][kept] | is_shared,
@@ -159,7 +105,7 @@ def fit_shared(
         )
         where = [sharing.names.index(name) for name in common]
         places = np.array([left.parameters.index(name) for name in common])
-        parts.append(Part(plan, numbers, places, sharing.values[np.ix_(numbers, where)]))
+        parts.append(Part(plan, numbers, places, np.ascontiguousarray(sharing.values[numbers][:, where])))
     problem, slot, members = independent(sharing.count, [part.values for part in parts])
     limits = [
         _limits(sharing, names, bound, reduce, unlimited)
@@ -172,18 +118,27 @@ def fit_shared(
             f"{limits[0][crossed[0]]:g} and {limits[1][crossed[0]]:g}."
         )
     whole = Whole(sets, parts, problem, slot, members, *limits)
+    together = Together(whole)
     interrupt = None
     try:
         whole.run()
+        together.finish()
     except KeyboardInterrupt as error:
         whole.interrupt()
         interrupt = error
-    result = _result(sets, batch, models, sharing, whole, ties, is_fixed, keep, absolute_sigma)
+    for part in whole.parts:
+        part.problems.clear()  # they hold copies of the data
+    result = _result(sets, batch, models, sharing, together, ties, is_fixed, keep, absolute_sigma)
     if interrupt is not None:
         interrupt.add_note("The attribute `result` of this exception has the best point so far.")
         interrupt.result = result  # type: ignore[attr-defined]
         raise interrupt
     return result
+
+
+def _kept(start: Callable, kept: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    """Return the function that gives the starts of the parameters that are kept."""
+    return lambda chosen: start(chosen)[:, kept]
 
 
 def _ties(models: Models, tied) -> Ties | None:
@@ -194,26 +149,6 @@ def _ties(models: Models, tied) -> Ties | None:
     if len(models.models) > 1:
         raise ValueError("`tied` does not go with different models: write the formula into the models.")
     return Ties(models.models[0], tied)
-
-
-def _part_of(p0, model: Model, names: tuple[str, ...], columns: list[int], is_one_of_many: bool):
-    """Return the part of `p0` that belongs to one of several models."""
-    if not is_one_of_many or p0 is None:
-        return p0
-    if callable(p0):
-        raise ValueError("`p0` as a function does not go with different models: give each a `guess`.")
-    if isinstance(p0, dict):
-        unknown = [name for name in p0 if name not in names]
-        if unknown:
-            raise ValueError(f"`p0` must list names of {names}, not {shown(unknown[0])}.")
-        return {name: value for name, value in p0.items() if name in model.parameters}
-    starts = unmasked("p0", p0)
-    if starts.ndim == 0 or starts.shape[-1] != len(names):
-        raise ValueError(
-            f"`p0` of shape {starts.shape} must end in the number of parameters of all models, {len(names)}: "
-            f"{names}. A dict by name is another way."
-        )
-    return starts[..., columns]
 
 
 def _limits(
@@ -229,21 +164,11 @@ def _limits(
     return limits
 
 
-@dataclass(frozen=True)
-class SeveralModels:
-    """Stand-in for the model of data sets with different ones."""
-
-    name: str
-    variables: tuple[str, ...]
-
-    def __call__(self, x, *parameters):
-        """Raise an error that says where the models are."""
-        raise TypeError("The data sets have different models: take the result of one, such as `result[0]`.")
-
-
 def _result(
-    sets, batch, models: Models, sharing: Sharing, whole: Whole, ties, is_fixed, keep, absolute_sigma: bool
-) -> SharedResult:
+    sets, batch, models: Models, sharing: Sharing, together: Together, ties, is_fixed, keep,
+    absolute_sigma: bool,
+) -> SharedResult:  # fmt: skip
+    whole = together.whole
     n, fits = len(models.parameters), sets.fits
     dtype = whole.plan.dtype
     popt, chi2 = np.full((fits, n), np.nan, dtype), np.full(fits, np.nan)
@@ -273,7 +198,7 @@ def _result(
     one = models.results[0]
     origins = {result.derivatives for result in models.results}
     name = "different models" if not is_one else one.model.name
-    together = Together(whole)
+    total_chi2, points, dof = together.count()
     return SharedResult(
         popt=popt.reshape(*batch, n),
         chi2=chi2.reshape(batch),
@@ -293,9 +218,9 @@ def _result(
         _plan=one._plan,
         _ties=ties,
         _advice={},
-        total_chi2=together.chi2,
-        _total_dof=together.dof,
-        _total_points=together.points,
+        total_chi2=total_chi2,
+        _total_dof=dof,
+        _total_points=points,
         _models=None if is_one else models,
         _together=together,
         _sharing=sharing,

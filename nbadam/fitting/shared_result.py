@@ -138,9 +138,8 @@ class SharedResult(FitResult):
         return covariance.reshape(*self.chi2.shape, n, n)
 
     def _roots(self, numbers: np.ndarray, popt: np.ndarray, some: slice) -> tuple[np.ndarray, np.ndarray]:
-        """Return roots of the covariances of the parameters that are not tied, and chi-square of the whole."""
-        roots, total = self._together.roots(numbers)
-        return roots, np.full(numbers.size, total)
+        """Return roots of the covariances of parameters that are not tied, and chi-square of the whole."""
+        return self._together.roots_of(numbers), np.full(numbers.size, self.total_chi2)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the state for a copy in another process: without what only computes the covariances."""

@@ -63,8 +63,8 @@ def parse_shared(shared, parameters: tuple[str, ...], batch: tuple[int, ...]) ->
     unknown = [name for name in names if not isinstance(name, str) or name not in parameters]
     if not names or unknown or len(set(names)) < len(names):
         raise ValueError(
-            f"`shared` must list some of the parameters {parameters}, each once, or give the groups of each as "
-            f"{{'{parameters[-1]}': labels}}, not {shown(shared)}."
+            f"`shared` must list some of the parameters {parameters}, each once, or give the groups of each "
+            f"as {{'{parameters[-1]}': labels}}, not {shown(shared)}."
         )
     fits = int(np.prod(batch, dtype=int))
     groups: dict[str, np.ndarray | None] = {}
@@ -132,7 +132,7 @@ def independent(count: int, tables: list[np.ndarray]) -> tuple[np.ndarray, np.nd
     if largest > MOST or (sizes.astype(float) ** 2).sum() > MOST_ENTRIES:
         raise ValueError(
             f"`shared` couples {largest:,} values to each other, {count:,} in all; they are solved for in a "
-            f"dense system, and at most {MOST:,} may be coupled. Use fewer groups, or groups that do not cross."
+            f"dense system, and at most {MOST:,} may be coupled: use fewer groups, or such that do not cross."
         )
     order = np.argsort(sizes, kind="stable")  # problems by size
     rank = np.empty_like(order)
