@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from . import models, rules, schedules, vector_math
     from ._cache import clear_cache
     from .batches import BatchResult, minimize_batch
-    from .fitting import Bootstrap, Comparison, FitResult, Model, compare, curve_fit, load_fit
+    from .fitting import Bootstrap, Comparison, FitResult, Model, SharedResult, compare, curve_fit, load_fit
     from .methods import (
         History,
         Minibatch,
@@ -96,6 +96,7 @@ __all__ = [
     "RAdam",
     "RMSprop",
     "RunState",
+    "SharedResult",
     "ShgoMethod",
     "Status",
     "adadelta",
@@ -136,6 +137,7 @@ _HOMES = {
     "FitResult": "fitting",
     "IndexedSlices": "sparse",
     "Model": "fitting",
+    "SharedResult": "fitting",
     "Status": "status",
     "clear_cache": "_cache",
     "compare": "fitting",

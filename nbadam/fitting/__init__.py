@@ -5,5 +5,15 @@ from .comparison import Comparison, compare
 from .fit import curve_fit
 from .model import Model
 from .result import FitResult, load_fit
+from .shared_result import SharedResult
 
-__all__ = ["Bootstrap", "Comparison", "FitResult", "Model", "compare", "curve_fit", "load_fit"]
+__all__ = [
+    "Bootstrap",
+    "Comparison",
+    "FitResult",
+    "Model",
+    "SharedResult",
+    "compare",
+    "curve_fit",
+    "load_fit",
+]

@@ -12,7 +12,7 @@ from numba import from_dtype, types
 from numba.extending import register_jitable
 
 from .._jit import compile_kernel
-from .lm import signatures
+from .._pointers import call
 
 ROWS = ("trial", "chi2_trial", "gradient_trial", "normal_trial", "lower", "upper", "end")
 EPSILON = float(np.finfo(float).eps)
@@ -45,7 +45,7 @@ def evaluate(normal, lanes, rows, S, x, data, lower, upper, f_scale, p, chi2, gr
                 if lower.size > 0:
                     S[lower_row + j * lanes + lane] = lower[i, j]
                     S[upper_row + j * lanes + lane] = upper[i, j]
-        normal(x, S, points, 0, points, f_scale)
+        call(normal, None, (x, S, points, 0, points, f_scale))
         for lane in range(min(lanes, fits - start)):
             i = start + lane
             chi2[i] = S[chi2_row + lane]
@@ -179,7 +179,7 @@ def evaluate_kernel(dtype: str):
     element, double = from_dtype(np.dtype(dtype)), types.float64
     given = types.Array(element, 2, "C", readonly=True)
     signature = types.void(
-        types.FunctionType(signatures(dtype)["normal"]),
+        types.int64,
         types.int64,
         types.UniTuple(types.int64, len(ROWS)),
         types.Array(element, 1, "C"),

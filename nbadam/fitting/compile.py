@@ -158,7 +158,7 @@ class Kernels:
             some = slice(start, start + groups * self._lanes)
             began = thread_time()
             self._call(
-                kernel, self._functions[0], self._lanes, self._rows_of_border, scratch, x, data[some],
+                kernel, self._addresses[0], self._lanes, self._rows_of_border, scratch, x, data[some],
                 lower[some], upper[some], f_scale, p[some], *(array[some] for array in out),
             )  # fmt: skip
             self._pace.learn(groups * data.shape[2], thread_time() - began, some.stop <= len(p))

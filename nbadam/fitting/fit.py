@@ -76,7 +76,8 @@ def curve_fit(
     f : callable, str or Model
         The model: a function ``f(x, a, b, ...)`` of numbers that Numba can compile, in which `x` is one
         value, or a tuple of them if there are several variables; a formula in `x` such as
-        ``"a * exp(-b * x) + c"``, which is parsed and never evaluated; or a `Model`.
+        ``"a * exp(-b * x) + c"``, which is parsed and never evaluated; or a `Model`.  With `shared`, a list
+        of models has one for each data set, or for each along the first axis of a batch.
     xdata : array, shape (m,), (n_variables, m), (..., m) or (..., n_variables, m)
         The variables: the same for all data sets, or each one's own.  Points that are not finite, or masked,
         are left out.
@@ -144,6 +145,11 @@ def curve_fit(
         Which fits of ``method="lm"`` are tried again from other starting points, to which Adam [2]_ takes
         them: none, those that have not converged or whose `reduced_chi2` is an outlier in the batch
         (all in a batch of fewer than 10), or all.  Each keeps its best `chi2`.
+    shared : sequence of str, or dict of str to array, optional
+        Parameters that data sets have in common: ``["tau"]`` for one value, ``{"tau": labels}`` for one in
+        each group of data sets with equal labels, an array of the batch's shape (None for a single group).
+        All data sets are then one fit, with one chi-square; a value starts at the median of its data
+        sets' `p0`, and its bounds are the tightest of theirs.
     workers : int, optional
         Threads.  By default ``NUMBA_NUM_THREADS``, but one where this is not the main thread.
     progress : bool
@@ -157,7 +163,8 @@ def curve_fit(
     Returns
     -------
     FitResult
-        Arrays with one entry for each data set.  It unpacks into `popt` and `pcov`.
+        Arrays with one entry for each data set.  It unpacks into `popt` and `pcov`.  With `shared`, a
+        `SharedResult`, which has the shared values and their errors, too.
 
     Raises
     ------
@@ -204,6 +211,15 @@ def curve_fit(
     >>> pulls = (fit.popt - truth) / fit.perr
     >>> bool(abs(pulls.std() - 1) < 0.05)
     True
+
+    One rate for all of them, as in global analysis:
+
+    >>> truth[:, 1] = 1.2
+    >>> y = decay(x, *truth.T[:, :, None]) + 0.01 * rng.standard_normal((10_000, 30))
+    >>> fit = nbadam.curve_fit(decay, x, y, p0=[3, 1, 0.5], shared=["k"])
+    >>> groups, values, errors = fit.shared["k"]
+    >>> print(f"{values:.3f} +- {errors:.5f}")
+    1.200 +- 0.00006
 
     One data set, as with SciPy:
 

@@ -128,7 +128,7 @@ class Together:
         roots, border = np.zeros((rows.size, n, n)), np.zeros((rows.size, n, part.shared.size))
         information = np.ascontiguousarray(state.information[rows])
         with np.errstate(all="ignore"):
-            factors_kernel()(information, ~part.plan.fixed, roots)
+            factors_kernel()(information, np.zeros(rows.size, bool), ~part.plan.fixed, roots)
             for i, row in enumerate(rows if self._inverses[k] else ()):
                 roots[i] = self._inverses[k].get(int(row), roots[i])
             for a, j in enumerate(part.shared):

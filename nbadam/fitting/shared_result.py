@@ -141,6 +141,12 @@ class SharedResult(FitResult):
         """Return roots of the covariances of parameters that are not tied, and chi-square of the whole."""
         return self._together.roots_of(numbers), np.full(numbers.size, self.total_chi2)
 
+    def save(self, path) -> None:
+        """Raise an error: files hold the fits of a batch, each by itself.  Results can be pickled."""
+        raise ValueError(
+            "A result with `shared` parameters cannot be saved: pickle it, or use `to_structured()`."
+        )
+
     def __getstate__(self) -> dict[str, Any]:
         """Return the state for a copy in another process: without what only computes the covariances."""
         return super().__getstate__() | {"_shared": self.shared, "_together": None, "_sharing": None}
