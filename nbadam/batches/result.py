@@ -59,7 +59,7 @@ def room_for(size: int, n: int, dtype: np.dtype, out: dict[str, np.ndarray] | No
         if name not in shapes:
             raise ValueError(f"`out` may hold {', '.join(shapes)}, not {name!r}.")
         shape, dtype = shapes[name]
-        fits = isinstance(array, np.ndarray) and array.shape == shape and array.flags.writeable
+        fits = isinstance(array, np.ndarray) and array.shape == shape and array.flags.writeable  # type: ignore[redundant-expr]
         if not fits or array.dtype.kind not in ("f" if dtype.kind == "f" else "iu"):
             kind = "real numbers" if dtype.kind == "f" else "integers"
             raise ValueError(f"`out[{name!r}]` must be a writable array of {kind} of shape {shape}.")

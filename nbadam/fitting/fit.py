@@ -10,7 +10,7 @@ import numpy as np
 from ..blocks import default_workers
 from ..checks import number, shown
 from ..hyperparameters import choice, flag, integer
-from ..methods.minibatch import seed_numbers
+from ..methods.orders import seed_numbers
 from ..status import Status
 from .arguments import check_all_finite, parse_dtype, parse_model, parse_options, positive
 from .batch import fit_all
@@ -42,10 +42,10 @@ def curve_fit(
     p0=None,
     sigma=None,
     absolute_sigma: bool = False,
-    check_finite: bool = False,
+    check_finite: bool | None = False,
     bounds=(-inf, inf),
-    method: str = "lm",
-    jac: Callable | None = None,
+    method: str | None = "lm",
+    jac: Callable | str | None = None,
     *,
     loss="linear",
     f_scale: float = 1.0,

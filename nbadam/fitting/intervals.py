@@ -148,7 +148,7 @@ def own_number(fit, i: int) -> int:
 
 def _number_of(fit, parameter: str) -> int:
     names = [name for name, is_free in zip(fit.parameters, fit.free, strict=True) if is_free]
-    if not isinstance(parameter, str) or parameter not in names:
+    if not isinstance(parameter, str) or parameter not in names:  # type: ignore[redundant-expr]
         raise ValueError(
             f"`parameter` must be one of {', '.join(names)}, which were fitted, not {shown(parameter)}."
         )

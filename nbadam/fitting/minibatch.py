@@ -14,7 +14,7 @@ from numba import from_dtype, types
 from .._jit import cast, compile_kernel
 from .._pointers import call
 from ..blocks import is_called_off
-from ..methods.minibatch import order_of
+from ..methods.orders import order_of
 from ..rules import ADAM
 from .adam import ROWS, mover
 

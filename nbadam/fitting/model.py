@@ -115,7 +115,7 @@ class Model:
             parameters = [
                 name for name in dict.fromkeys(names_in(tree)) if name not in {*self.variables, "pi"}
             ]
-        if parameters is None or not len(parameters):
+        if not len(parameters):
             raise ValueError("`parameters` must name at least one parameter of the model.")
         self.parameters = _names("parameters", parameters)
         if tree is not None:

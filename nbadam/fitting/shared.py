@@ -14,6 +14,7 @@ from .arguments import parse_dtype, positive
 from .data import CorrelatedSet
 from .elementwise import check_elementwise
 from .losses import parse_loss
+from .members import Part
 from .parameters import check_tied, parse_bounds, parse_fixed, parse_start
 from .parsing import parse_data
 from .pointwise import pointwise
@@ -23,7 +24,7 @@ from .shared_errors import Together
 from .shared_result import SharedResult
 from .sharing import Sharing, independent, parse_shared
 from .ties import Ties
-from .whole import Part, Whole
+from .whole import Whole
 
 MAX_NFEV = 2000
 

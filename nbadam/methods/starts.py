@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def multistart(
     fun: Callable,
     x0s=None,
-    args: tuple = (),
+    args=(),
     *,
     bounds=None,
     n_starts: int | None = None,
@@ -109,7 +109,7 @@ def multistart(
     (20, True)
     """
     for name, function in (("fun", fun), ("method", method), ("callback", callback)):
-        if not (callable(function) or (function is None and name == "callback")):
+        if not (callable(function) or (function is None and name == "callback")):  # type: ignore[redundant-expr]
             raise ValueError(f"`{name}` must be callable, not {function!r}.")
     seed = seed_numbers(rng)
     starts = _starts(x0s, bounds, n_starts, seed)

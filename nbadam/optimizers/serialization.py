@@ -51,7 +51,7 @@ def deserialize(config: dict[str, Any], custom_objects: dict[str, type] | None =
     ValueError
         If the keys are missing or no class has the name.
     """
-    if not isinstance(config, dict) or not {"class_name", "config"} <= set(config):
+    if not isinstance(config, dict) or not {"class_name", "config"} <= set(config):  # type: ignore[redundant-expr]
         raise ValueError(f"`config` must be a dict with the keys 'class_name' and 'config', not {config!r}.")
     known: dict[str, Any] = {cls.__name__: cls for cls in CLASSES} | (custom_objects or {})
     by_name = {name.lower(): cls for name, cls in known.items()}

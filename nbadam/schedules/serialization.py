@@ -57,7 +57,7 @@ def deserialize(
         If the keys are missing or no class has the name.
     """
     known = {cls.__name__: cls for cls in CheckedSchedule.__subclasses__()} | (custom_objects or {})
-    if not isinstance(config, dict) or not {"class_name", "config"} <= set(config):
+    if not isinstance(config, dict) or not {"class_name", "config"} <= set(config):  # type: ignore[redundant-expr]
         raise ValueError(f"`config` must be a dict with the keys 'class_name' and 'config', not {config!r}.")
     if config["class_name"] not in known:
         raise ValueError(
