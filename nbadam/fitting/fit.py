@@ -235,7 +235,7 @@ def curve_fit(
     if check_finite or nan_policy == "raise":
         for name, value in (("xdata", xdata), ("ydata", ydata)):
             check_all_finite(name, value)
-    is_of_scipy = method is None or (isinstance(method, str) and method in SCIPY_METHODS)
+    is_of_scipy = method is None or (isinstance(method, str) and method in SCIPY_METHODS)  # type: ignore[redundant-expr]
     method = "lm" if is_of_scipy else choice(*METHODS)("method", method)
     jac = None if isinstance(jac, str) and jac in DIFFERENCES else jac
     choice(*SEARCHES)("search", search)
