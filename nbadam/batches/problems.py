@@ -13,6 +13,7 @@ from numba.extending import is_jitted
 
 from .._jit import reason
 from .._pointers import Stored, address_of
+from ..blocks import Pace, is_called_off
 from ..checks import number
 from ..hyperparameters import choice
 from ..methods.averaging import KINDS
@@ -39,6 +40,8 @@ from .data import as_args, as_data, as_matrix, of_problem, pieces
 from .result import BatchResult
 from .scalars import fill_scalars_kernel
 
+FIRST_EVALUATIONS = 10  # in the first call of a kernel
+TABULATED = 100_000  # steps at a time: Ctrl-C waits for 0.02 s
 LONGEST = 10_000_000  # steps for which the learning rates are tabulated
 
 # The status of a problem by the number of the `Stop` that ended it.
@@ -109,6 +112,7 @@ class Problems:
         default = rule.hyperparameters["learning_rate"]
         self._schedule(default if learning_rate is None else learning_rate, int(maxiter), shape)
         self.bytes_each = 6 * n * self.dtype.itemsize + 16
+        self.pace = Pace(FIRST_EVALUATIONS)  # in evaluations
 
     def _schedule(self, learning_rate, maxiter: int, shape: tuple[int, int]) -> None:
         """Tabulate what a step needs; rates of single problems or variables are left to the kernel."""
@@ -124,7 +128,10 @@ class Problems:
             schedule, _ = learning_rate_from(learning_rate, self.rule, shape[1])
             self.schedule[:] = schedule(np.arange(maxiter))
         self.table = tuple(np.empty(self.schedule.size) for _ in range(self.rule.width))
-        fill_scalars_kernel(self.rule)(self.schedule, self.hyper, self.table)
+        fill = fill_scalars_kernel(self.rule)
+        size = self.schedule.size
+        for first in range(0, size, TABULATED):
+            fill(self.schedule, self.hyper, self.table, first, min(first + TABULATED, size))
 
     def compile(self, result: BatchResult) -> None:
         """Compile the kernel, by a block without problems."""
@@ -166,13 +173,20 @@ class Problems:
             objective,
             block_kernel(end, stored.type, own.type, stored_block.type),
         )
-        codes = np.empty(count, np.int64)
-        array_entry(solve, dtype.name)(
-            *(kernel.address if kernel is objective else address_of(kernel) for kernel in kernels),
-            stored.address, own.address, stored_block.address, objective.context,
-            record.point, record.g, record.numbers, rates, codes,
-        )  # fmt: skip
-        result.x[here], result.fun[here], result.nit[here] = block.x_end, block.f_end, block.nit_end
+        codes, progress = np.empty(count, np.int64), np.zeros(2, np.int64)
+        solver, is_done = array_entry(solve, dtype.name), False
+        while not (is_done or is_called_off()):
+            most, since = self.pace.amount, time.thread_time()
+            is_done = solver(
+                *(kernel.address if kernel is objective else address_of(kernel) for kernel in kernels),
+                stored.address, own.address, stored_block.address, objective.context,
+                record.point, record.g, record.numbers, rates, codes, progress, most,
+            )  # fmt: skip
+            self.pace.learn(most, time.thread_time() - since, not is_done)
+        over = int(progress[0])  # of which the block knows the ends
+        here, codes = slice(start, start + over), codes[:over]
+        result.x[here], result.fun[here] = block.x_end[:over], block.f_end[:over]
+        result.nit[here] = block.nit_end[:over]
         ended = np.abs(codes)
         status = np.where(ended == Stop.MAXITER, self.at_end, STATUS[ended])
         result.status[here] = np.where((codes < 0) & (status == 0), Status.NO_PROGRESS, status)

@@ -9,11 +9,11 @@ from ..rules import Rule
 
 
 def fill_scalars(rule):
-    """Build the loop that forms the scalars of every step."""
+    """Build the loop that forms the scalars of the steps from `first` to before `last`."""
     scalars = rule.scalars
 
-    def kernel(rates, hyper, table):
-        for k in range(rates.size):
+    def kernel(rates, hyper, table, first, last):
+        for k in range(first, last):
             store(table, k, scalars(k + 1.0, rates[k], *hyper))
 
     return kernel
@@ -24,5 +24,5 @@ def fill_scalars_kernel(rule: Rule):
     """Return `fill_scalars`, compiled."""
     array = types.Array(types.float64, 1, "C")
     hyper = types.UniTuple(types.float64, len(rule.hyperparameters) - 1)
-    signature = types.void(array, hyper, types.UniTuple(array, rule.width))
+    signature = types.void(array, hyper, types.UniTuple(array, rule.width), types.int64, types.int64)
     return compile_kernel(fill_scalars(rule), signature, name=f"fill_scalars_{rule.name}", mode="nogil")

@@ -49,21 +49,31 @@ def loop(step, tell, evaluate, record, own, context, point, g, numbers, rates, m
     return go_on(step, tell, evaluate, record, own, context, point, g, numbers[0], rates, 0, 1, most)
 
 
-def solve(begin, step, tell, evaluate, end, record, own, block, context, point, g, numbers, rates, codes):
-    """Run the problems of a block to their ends, and write why each has ended to `codes`.
+def solve(
+    begin, step, tell, evaluate, end, record, own, block, context, point, g, numbers, rates, codes, progress,
+    most,
+):  # fmt: skip
+    """Go on with the problems of a block, and write why each has ended to `codes`; return whether all have.
 
-    `rates` has a row for each problem, or a single one.
+    `rates` has a row for each problem, or a single one.  `progress` holds the number of problems that have
+    ended, and whether the next has begun.  After `most` evaluations the caller has to look for Ctrl-C.
     """
     point, g = borrowed(point), borrowed(g)
-    for p in range(codes.size):
-        call(begin, 0, (record, own, block, p))
-        of_problem = rates[min(p, rates.shape[0] - 1)]
-        go_on(step, tell, evaluate, record, own, context, point, g, numbers[0], of_problem, p, 0, ENDLESS)
+    left = most
+    while progress[0] < codes.size:
+        p = progress[0]
+        if progress[1] == 0:
+            call(begin, 0, (record, own, block, p))
+            progress[1] = 1
+        row = rates[min(p, rates.shape[0] - 1)]
+        row = row[min(numbers[0].nit, row.size - 1) :]
+        left -= go_on(step, tell, evaluate, record, own, context, point, g, numbers[0], row, p, 0, left)
+        if numbers[0].next <= EVALUATE:
+            return False
         call(end, 0, (record, own, block, p))
         codes[p] = numbers[0].next
-
-
-ENDLESS = 1 << 60  # evaluations
+        progress[0], progress[1] = p + 1, 0
+    return True
 
 
 def make_step(step, record, own, rate):
@@ -105,11 +115,11 @@ def array_entry(function, dtype: str):
     """Return `loop`, `solve` or `evaluate_at` in a precision, compiled."""
     real = from_dtype(np.dtype(dtype))
     vector, rates = types.Array(real, 1, "C"), types.Array(REAL, 1, "C")
-    numbers = types.Array(from_dtype(NUMBERS), 1, "C")
+    numbers, count = types.Array(from_dtype(NUMBERS), 1, "C"), types.Array(INTEGER, 1, "C")
     signatures = {
         loop: INTEGER(*(INTEGER,) * 6, vector, vector, numbers, rates, INTEGER),
-        solve: types.void(
-            *(INTEGER,) * 9, vector, vector, numbers, types.Array(REAL, 2, "C"), types.Array(INTEGER, 1, "C")
+        solve: types.boolean(
+            *(INTEGER,) * 9, vector, vector, numbers, types.Array(REAL, 2, "C"), count, count, INTEGER
         ),
         evaluate_at: REAL(INTEGER, INTEGER, vector, vector, INTEGER),
     }

@@ -1,0 +1,157 @@
+"""Ctrl-C at random moments of loops of calls: none is lost, and none waits."""
+
+import os
+
+import pytest
+from subprocesses import finish, needs_ordinary_kernels, share_cache, start
+
+INTERRUPTS = int(os.environ.get("NBADAM_INTERRUPTS", 8))  # for each kind of call
+
+pytestmark = [
+    needs_ordinary_kernels,
+    pytest.mark.skipif(os.name != "posix", reason="signals of POSIX"),
+]
+
+PROGRAM = """
+import json, os, random, signal, threading, time, warnings
+import numpy as np
+from numba import njit
+from scipy.optimize import minimize
+import nbadam
+
+warnings.simplefilter("ignore")
+
+@njit
+def bowl(x):
+    return ((x - 1.0) ** 2).sum(), 2 * (x - 1.0)
+
+@njit
+def slow_bowl(x):
+    s = 0.0
+    for i in range(20_000):
+        s += np.sin(x[0] + i) * 1e-12
+    return ((x - 1.0) ** 2).sum() + s, 2 * (x - 1.0)
+
+@njit
+def rows(p, g, y):
+    g[0] = 2 * (p[0] - y[0])
+    return (p[0] - y[0]) ** 2
+
+def plain(x):
+    return float((x - 1) @ (x - 1)), 2 * (x - 1)
+
+def value(x):
+    return plain(x)[0]
+
+options = {"learning_rate": 1e-3, "gtol": 0}
+x = np.linspace(0, 3, 30)
+y = 2 * np.exp(-x) + 0.05 * np.sin(50 * x)
+fit = nbadam.curve_fit("a * exp(-k * x) + c", x, y, [1, 1, 0.1])
+many = nbadam.curve_fit("a * exp(-k * x) + c", x, np.tile(y, (200, 1)), [1, 1, 0.1])
+
+def method(fun, steps):
+    return minimize(fun, np.zeros(3), jac=True, method=nbadam.adam, options=options | {"steps": steps})
+
+def batch(steps):
+    data = np.random.default_rng(0).random((500, 1))
+    return nbadam.minimize_batch(rows, np.zeros((500, 1)), data=(data,), steps=steps, learning_rate=1e-3)
+
+def starts(fun, steps, workers):
+    many = np.random.default_rng(0).random((6, 3))
+    return nbadam.multistart(fun, many, jac=True, options=options | {"steps": steps}, workers=workers)
+
+calls = {
+    "short runs": lambda: method(plain, 20),
+    "python": lambda: method(plain, 10**9),
+    "compiled": lambda: method(bowl, 10**9),
+    "compiled short": lambda: method(bowl, 50_000),
+    "compiled slow": lambda: method(slow_bowl, 10**9),
+    "values": lambda: minimize(value, np.zeros(3), method=nbadam.adam, options={"steps": 10**9}),
+    "batch": lambda: batch(10**7),
+    "short batches": lambda: batch(100),
+    "starts": lambda: starts(plain, 10**9, 1),
+    "short starts": lambda: starts(plain, 20, 1),
+    "starts in threads": lambda: starts(bowl, 10**9, 2),
+    "bootstrap": lambda: fit.bootstrap(2_000_000, rng=0),
+    "short bootstraps": lambda: fit.bootstrap(100, rng=0),
+    "profiles": lambda: many.conf_int(method="profile"),
+    "short profiles": lambda: fit.conf_int(method="profile"),
+    "formula": lambda: nbadam.curve_fit("a * exp(-k * x) + c", x, y, [1, 1, 0.1]),
+}
+for call in ("short runs", "short batches", "short starts", "short bootstraps", "short profiles", "formula"):
+    calls[call]()  # compiles
+method(bowl, 3), method(slow_bowl, 3), starts(bowl, 3, 2)
+chosen = os.environ["KINDS"].split(",")
+random.seed(int(os.environ["SEED"]))
+signal.signal(signal.SIGINT, signal.default_int_handler)
+cost, lost = {}, {}
+for kind in calls:
+    if chosen != [""] and kind not in chosen:
+        continue
+    cost[kind], lost[kind] = 0.0, 0
+    for _ in range(int(os.environ["COUNT"])):
+        sent = []
+        def send():
+            sent.append((time.process_time(), time.monotonic()))
+            os.kill(os.getpid(), signal.SIGINT)
+        try:
+            threading.Timer(random.uniform(0, 0.2), send).start()
+            while not sent or time.process_time() < sent[0][0] + 2:
+                calls[kind]()
+            lost[kind] += 1
+        except KeyboardInterrupt:
+            cost[kind] = max(cost[kind], time.process_time() - sent[0][0])
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+print(json.dumps({"cost": cost, "lost": lost}))
+"""
+
+
+def test_no_interrupt_is_lost_or_late(tmp_path):
+    """Seconds are those of the processor, which do not depend on what else the machine does."""
+    variables = {
+        "COUNT": str(INTERRUPTS),
+        "SEED": os.environ.get("NBADAM_SEED", str(os.getpid())),
+        "KINDS": os.environ.get("NBADAM_KINDS", ""),
+    }
+    told = finish(start(PROGRAM, share_cache(tmp_path), **variables), timeout=60 + 60 * INTERRUPTS)
+    assert set(told["lost"].values()) == {0}, told
+    assert {kind: cost for kind, cost in told["cost"].items() if cost > 0.5} == {}, told
+
+
+COMPILING = """
+import json, os, random, signal, threading, time, warnings
+import numpy as np
+import nbadam
+
+warnings.simplefilter("ignore")
+x = np.linspace(0, 3, 30)
+nbadam.curve_fit(lambda x, a: a * x, x, x, [1.0])
+signal.signal(signal.SIGINT, signal.default_int_handler)
+cost, lost = 0.0, 0
+for k in range(int(os.environ["COUNT"])):
+    sent = []
+    def send():
+        sent.append(time.process_time())
+        os.kill(os.getpid(), signal.SIGINT)
+    number = random.random()
+    try:
+        threading.Timer(random.uniform(0, 0.5), send).start()
+        while not sent or time.process_time() < sent[0] + 8:
+            number += 1e-3
+            nbadam.curve_fit(lambda x, a, b: a * x + number * b, x, x, [1.0, 1.0])
+        lost += 1
+    except KeyboardInterrupt:
+        cost = max(cost, time.process_time() - sent[0])
+    # What was interrupted leaves nothing that is half done.
+    fit = nbadam.curve_fit(lambda x, a, b: a * x + number * b, x, 2 * x + number, [1.0, 1.0])
+    assert abs(fit.popt - [2, 1]).max() < 1e-6, fit.popt
+print(json.dumps({"cost": cost, "lost": lost}))
+"""
+
+
+def test_an_interrupt_of_a_compilation_leaves_nothing_half_done(tmp_path):
+    """It may wait until the function is compiled."""
+    count = max(3, INTERRUPTS // 3)
+    told = finish(start(COMPILING, share_cache(tmp_path), COUNT=str(count)), timeout=60 + 60 * count)
+    assert told["lost"] == 0, told
+    assert told["cost"] < 4, told
