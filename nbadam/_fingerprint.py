@@ -144,7 +144,7 @@ class Digest:
         if type(value) is CodeType:
             self._put("code", _of_code(value))
             return
-        if self._named(value):
+        if not isinstance(value, ModuleType) and self._named(value):
             return
         key = (id(value), attributes) if isinstance(value, ModuleType) else id(value)
         if key in self._seen:

@@ -17,6 +17,8 @@ PAIR = "a pair of lower and upper bounds, or a dict of such pairs by name"
 
 def parse_fixed(fixed, parameters: tuple[str, ...]) -> tuple[np.ndarray, dict[int, np.ndarray]]:
     """Return which parameters are fixed, shape (n,), and the values of those that do not stay at p0."""
+    if isinstance(fixed, tuple) and not fixed:
+        return np.zeros(len(parameters), bool), {}
     given = fixed if isinstance(fixed, dict) else {}
     listed = _listed(fixed)
     names = [fixed] if listed is None else listed
@@ -114,6 +116,8 @@ def _stacked(name: str, columns: list[np.ndarray]) -> np.ndarray:
 
 def _per_fit(name: str, array: np.ndarray, batch: tuple[int, ...], n: int) -> np.ndarray:
     """Broadcast to shape (n,), or, if there is more than one row, to (fits, n)."""
+    if array.shape == (n,):
+        return array
     try:
         if array.ndim < 2:
             return np.broadcast_to(array, (n,))
