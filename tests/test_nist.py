@@ -18,6 +18,9 @@ PROBLEMS = {
 # Kernels that check indices take as long to compile as others, and plain Python takes long for many sines and
 # steps: there a few problems, or all but two, must do.
 SLOW = {"ENSO", "Bennett5"} if numba.config.DISABLE_JIT else {}
+KINDS = [("formula", "never")]
+if not (numba.config.DISABLE_JIT or numba.config.BOUNDSCHECK):
+    KINDS += [("formula", "failed"), ("function", "never")]
 NAMES = ["Misra1a", "BoxBOD", "MGH10"] if numba.config.BOUNDSCHECK else [n for n in PROBLEMS if n not in SLOW]
 
 
@@ -27,19 +30,21 @@ def digits(values, certified):
     return -np.log10(np.maximum(error, 1e-15).max(axis=-1))
 
 
-def fitted(problem, **options):
+def fitted(problem, kind="formula", **options):
     model = nbadam.Model(problem["formula"], problem["param_names"], problem["x_names"])
+    if kind == "function":  # differentiated by dual numbers
+        model = nbadam.Model(model.function, model.parameters, model.variables)
     y = problem["y_fit"] if problem["y_transform"] else problem["y"]
     starts = [problem["start1"], problem["start2"]]
     return nbadam.curve_fit(model, problem["x"], np.array([y, y]), starts, **options)
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("search", ["never"] if numba.config.DISABLE_JIT else ["never", "failed"])
-def test_certified_values(name, search):
-    problem = PROBLEMS[name]
-    fit = fitted(problem, search=search)
-    assert fit.success.all()
+@pytest.mark.parametrize("kind", KINDS)
+def test_certified_values(name, kind):
+    problem, (text, search) = PROBLEMS[name], kind
+    fit = fitted(problem, text, search=search)
+    assert fit.success.all() and fit.derivatives == "exact"
     assert digits(fit.popt, np.array(problem["certified_params"])).min() >= 6
     if name == "Lanczos1":  # a residual sum of squares of 1e-25: the data have fewer digits
         return

@@ -5,9 +5,14 @@ from math import inf, sqrt
 
 import numpy as np
 from numba import from_dtype, types
+from numba.extending import register_jitable
 
 from .._jit import compile_kernel
+from ..status import Status
 
+SUCCESS, MAXITER, RUNAWAY, UNDETERMINED = map(
+    int, (Status.SUCCESS, Status.MAXITER, Status.RUNAWAY, Status.UNDETERMINED)
+)
 EPSILON = float(np.finfo(float).eps)
 LANES = 32  # decompositions side by side: the inner loops become vector instructions
 
@@ -69,6 +74,7 @@ def factors(information, is_inverse, free, roots):
                     roots[f, j, i] = lower[i, j] * scale[j] if determined else inf
 
 
+@register_jitable(error_model="numpy")
 def least_pivots(information, free, least):
     """Find how much of a parameter's effect on the model no other parameters could have, at the least.
 
@@ -117,16 +123,49 @@ def least_pivots(information, free, least):
                             lower[row + j, lane] -= lower[row + k, lane] * row_of_l[k, lane]
 
 
+def unsure(information, popt, chi2, status, nfev, free, limits, max_nfev, found):
+    """Find the fits that `finish` has to look at again.
+
+    Parameters
+    ----------
+    information, popt, chi2, status, nfev : arrays of shape (fits, ...)
+        Results, see `problem.Fits`.
+    free : bool array of shape (n,)
+        The parameters that were fitted.
+    limits : float64 array of shape (2,)
+        Least pivot of well-conditioned fits, and chi-square next to none, as a share of the squares of the
+        model's terms.
+    max_nfev : int
+        Evaluations that a fit may have had.
+    found : bool array of shape (fits,)
+        Written.
+    """
+    least = np.empty(status.size)
+    least_pivots(information, free, least)
+    for f in range(status.size):
+        converged = status[f] == SUCCESS or status[f] == UNDETERMINED
+        ran_out = status[f] == MAXITER or status[f] == RUNAWAY
+        terms = 0.0
+        for j in range(free.size):
+            p = np.float64(popt[f, j])
+            terms += p * information[f, j * (j + 3) // 2] * p
+        found[f] = (
+            ((converged or ran_out) and not least[f] > limits[0])
+            or (converged and chi2[f] <= limits[1] * terms)
+            or status[f] == UNDETERMINED
+            or (ran_out and nfev[f] < max_nfev)
+        )
+
+
 @cache
-def least_pivots_kernel(dtype: str):
-    """Return `least_pivots`, compiled."""
-    double = types.float64
-    signature = types.void(
-        types.Array(from_dtype(np.dtype(dtype)), 2, "C"),
-        types.Array(types.boolean, 1, "C"),
-        types.Array(double, 1, "C"),
-    )
-    return compile_kernel(least_pivots, signature, name=f"least_pivots_{dtype}", mode="nogil")
+def unsure_kernel(dtype: str):
+    """Return `unsure`, compiled."""
+    element = from_dtype(np.dtype(dtype))
+    table, line = types.Array(element, 2, "C"), types.Array(element, 1, "C")
+    flags, double = types.Array(types.boolean, 1, "C"), types.Array(types.float64, 1, "C")
+    status, nfev = types.Array(types.int8, 1, "C"), types.Array(types.int32, 1, "C")
+    signature = types.void(table, table, line, status, nfev, flags, double, types.int64, flags)
+    return compile_kernel(unsure, signature, name=f"unsure_{dtype}", mode="nogil")
 
 
 @cache

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..status import Status
 from .compile import ModelError
-from .covariance import least_pivots_kernel
+from .covariance import unsure_kernel
 from .data import DataSets, RaggedSets
 from .lm import DIVERGED
 from .pointwise import pointwise
@@ -235,15 +235,12 @@ def finish(sets: DataSets | RaggedSets, plan: Plan, chosen: np.ndarray, fits: Fi
 
 
 def _finish(sets: DataSets | RaggedSets, plan: Plan, chosen: np.ndarray, fits: Fits, max_nfev: int) -> None:
-    least = np.empty(len(chosen))
-    least_pivots_kernel(plan.dtype.name)(fits.information, ~plan.fixed, least)
-    converged = fits.status == Status.SUCCESS
-    ran_out = (fits.status == Status.MAXITER) | (fits.status == Status.RUNAWAY)
-    unsure = (converged | ran_out) & ~(least > LEAST_PIVOT[plan.dtype.name])
-    diagonal = fits.information[:, [j * (j + 3) // 2 for j in range(plan.fixed.size)]]
-    exact = (EXACT * np.finfo(plan.dtype).eps) ** 2
-    unsure |= converged & (fits.chi2 <= exact * (fits.popt.astype(float) ** 2 * diagonal).sum(axis=1))
-    which = np.flatnonzero(unsure | (ran_out & (fits.nfev < max_nfev)))
+    limits = np.array([LEAST_PIVOT[plan.dtype.name], (EXACT * np.finfo(plan.dtype).eps) ** 2])
+    found = np.empty(len(chosen), bool)
+    unsure_kernel(plan.dtype.name)(
+        fits.information, fits.popt, fits.chi2, fits.status, fits.nfev, ~plan.fixed, limits, max_nfev, found
+    )
+    which = np.flatnonzero(found)
     if not which.size:
         return
     p = fits.popt[which].astype(float)
@@ -254,8 +251,8 @@ def _finish(sets: DataSets | RaggedSets, plan: Plan, chosen: np.ndarray, fits: F
     factor, inverse, chi2, ended = improve(jacobians, p, lower, upper, nfev, ftol, max_nfev)
     if max_nfev:
         status = np.where(ended, Status.SUCCESS, np.where(status == Status.SUCCESS, Status.MAXITER, status))
-    found = jacobians, plan, p, factor, chi2, inverse
-    inverse[vanishing(*found) | shaky(*found)] = np.inf
+    state = jacobians, plan, p, factor, chi2, inverse
+    inverse[vanishing(*state) | shaky(*state)] = np.inf
     undetermined = np.isinf(inverse).any(axis=(1, 2))
     status = np.where(undetermined, Status.UNDETERMINED, status)
     # Two parameters far less than their standard errors run away together.
