@@ -67,6 +67,21 @@ def of_cma(fun, x0, evaluations, seed):
     return strategy.result.xfavorite
 
 
+def of_cma_with_noise_handling(fun, x0, evaluations, seed):
+    import cma
+
+    strategy = cma.CMAEvolutionStrategy(x0, 0.5, {"verbose": -9, "seed": seed + 1})
+    handler = cma.NoiseHandler(x0.size, maxevals=[1, 1, 30])
+    made = 0
+    while not strategy.stop() and made + (strategy.popsize + 2) * handler.evaluations <= evaluations:
+        points, values = strategy.ask_and_eval(fun, evaluations=handler.evaluations)
+        made += strategy.popsize * int(handler.evaluations)
+        strategy.tell(points, values)
+        strategy.sigma *= handler(points, values, fun, strategy.ask)
+        made += handler.evaluations_just_done
+    return strategy.result.xfavorite
+
+
 def of_qiskit(fun, x0, evaluations, seed):
     from qiskit_algorithms.optimizers import SPSA
     from qiskit_algorithms.utils import algorithm_globals
@@ -82,6 +97,28 @@ def of_noisyopt(fun, x0, evaluations, seed):
     return noisyopt.minimizeSPSA(fun, x0, niter=evaluations // 2 - 1, paired=False).x
 
 
+def of_noisyopt_compass(fun, x0, evaluations, seed):
+    import noisyopt
+
+    np.random.seed(seed)  # noqa: NPY002 (its own generator)
+    best, left = x0.copy(), evaluations
+
+    def limited(x):
+        nonlocal left
+        if left == 0:
+            raise Spent
+        left -= 1
+        return fun(x)
+
+    def keep(x):
+        best[:] = x
+
+    try:
+        return noisyopt.minimizeCompass(limited, x0, paired=False, callback=keep).x
+    except Spent:
+        return best
+
+
 def of_bobyqa(fun, x0, evaluations, seed):
     import pybobyqa
 
@@ -95,8 +132,10 @@ METHODS = {
     "nbadam": (of_nbadam, "nbadam"),
     "nbadam, spsa": (of_nbadam_spsa, "nbadam"),
     "qiskit's SPSA": (of_qiskit, "qiskit_algorithms"),
-    "noisyopt": (of_noisyopt, "noisyopt"),
+    "noisyopt's SPSA": (of_noisyopt, "noisyopt"),
+    "noisyopt's compass": (of_noisyopt_compass, "noisyopt"),
     "CMA-ES": (of_cma, "cma"),
+    "CMA-ES, noise handling": (of_cma_with_noise_handling, "cma"),
     "Py-BOBYQA": (of_bobyqa, "pybobyqa"),
     "Nelder-Mead": (of_nelder_mead, "scipy"),
 }

@@ -94,7 +94,9 @@ class Problems:
                 maxiter, self.at_end = steps, Status.SUCCESS
         if maxiter > LONGEST:
             raise ValueError(f"`maxiter` and `steps` must be at most {LONGEST:,}, not {maxiter:g}.")
-        gtol, ftol, xtol, part = tolerances_from(settings)
+        gtol, ftol, xtol, part = tolerances_from(
+            settings | {"learning_rate": "auto" if self.is_auto else 0.0}
+        )
         self.limits = {
             "maxiter": float(int(maxiter)),
             "horizon": horizon,

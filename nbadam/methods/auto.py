@@ -11,10 +11,11 @@ where the gradient is not as foreseen.  The last part of the budget is for the r
 straight line; it is the longer the noisier the gradients are.
 
 Every quantity is relative: to the radius, or to the root mean square of the gradient.  Another unit of
-the value, or of a variable that does not start at 0, changes nothing but rounding.
+the value, a constant added to it, or another unit of a variable that does not start at 0 changes nothing
+but rounding.
 """
 
-from math import inf, sqrt
+from math import sqrt
 
 import numpy as np
 from numba.extending import register_jitable
@@ -33,32 +34,51 @@ SHORTEST_FALL = 0.1  # least part of the budget in which the rates fall
 
 
 @register_jitable
-def begin(x, f, g, start, radius):
-    """Set the radii where a run begins.
+def begin(x, first, start, radius):
+    """Set the radii where a run begins; return whether they are known.
 
     Parameters
     ----------
-    x, f, g : ndarray of shape (n,), float, ndarray of shape (n,)
-        First point, value and gradient.
+    x : ndarray of shape (n,)
+        First point.
+    first : float
+        First radius of all variables, or 0: a part of where each of them starts.  A variable that starts at
+        0 has no size, and its radius is left at 0.
     start, radius : float64 arrays of shape (n,)
-        Written.  A variable that starts at 0 has no size: for it, the step that would bring the value to
-        0 takes its place, on a straight line and shared by all variables.
+        Written.
     """
-    largest = 0.0
+    is_known = True
     for i in range(x.size):
         start[i] = x[i]
-        largest = max(largest, abs(g[i]))
-    if not (largest > 0 and abs(f) < inf and largest < inf):  # the run will not begin
-        return
-    total = 0.0
-    for i in range(x.size):
-        total += abs(g[i]) / largest  # the sum of gradients might overflow
-    for i in range(x.size):
         size = float(abs(x[i]))
-        if size == 0:
-            polyak = abs(f) / largest / max(x.size * (abs(g[i]) / largest), 0.01 * total)
-            size = polyak if polyak > 0 else 1.0
-        radius[i] = FIRST_RADIUS * min(max(size, SMALLEST), LARGEST)
+        radius[i] = first if first > 0 else radius_of(size)
+        if first <= 0 and size == 0:
+            radius[i] = 0.0
+            is_known = False
+    return is_known
+
+
+@register_jitable
+def radius_of(size):
+    """Return the first radius of a variable of a size."""
+    return FIRST_RADIUS * min(max(size, SMALLEST), LARGEST)
+
+
+@register_jitable
+def mean_size(g):
+    """Return the mean size of the entries of a gradient, which must be finite."""
+    largest = mean = 0.0
+    for i in range(g.size):
+        largest = max(largest, float(abs(g[i])))
+    for i in range(g.size):
+        mean += abs(g[i]) / largest / g.size  # the sum of gradients might overflow
+    return largest * mean
+
+
+@register_jitable
+def share(g, mean):
+    """Return how far a variable moves, beside others, so that all of them lower the value by as much."""
+    return mean / max(float(abs(g)), 0.01 * mean)
 
 
 @register_jitable

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from .noise import FAINT, FAINT_ROUNDING, calibrate, noise_near
+
 SCHEMES = ("2-point", "3-point", "noise", "spsa")
 
-POINTS = 8  # on a line, for the estimate of the noise
-SPACINGS = 1e-6, 1e-8, 1e-4, 1e-10, 1e-2  # tried in turn, relative to max(x_scale, abs(x))
 DOMINANT = 100.0  # a second difference of so many times the noise shows the curvature
 VISIBLE = 100.0  # an ordinary difference of so many times the noise is a good one
 PERTURBATION = 0.01  # first one of simultaneous perturbation, relative to x_scale
@@ -50,25 +50,38 @@ class Differences:
         self.noise: float | None = None
         self.is_random = False
 
-    def notice(self, value: Callable, x: np.ndarray) -> None:
-        """Become the scheme "noise" if the values near `x` need it."""
+    def notice(self, value: Callable, x: np.ndarray, seed: tuple[int, ...]) -> "Differences | Perturbations":
+        """Return the gradient estimate that the values near `x` need: this one, if they are smooth."""
         f = value(x)
         if not isfinite(f):
-            return
-        self.is_random = value(x) != f
+            return self
+        again = value(x)
+        self.is_random = again != f
+        noise = 0.0
         if not self.is_random:
-            ahead = np.clip(x + self._steps(x), self.lower, self.upper)
-            change = abs(value(ahead) - f)
-            if change > VISIBLE * self._noise(value, x, f, np.maximum(self.x_scale, np.abs(x))):
-                return
+            change = abs(value(np.clip(x + self._steps(x), self.lower, self.upper)) - f)
+            noise = self._noise(value, x, f)
+            if change > VISIBLE * noise:
+                return self
+        else:
+            f = 0.5 * (f + again)
+            noise = self._noise(value, x, f)
+        scale = np.broadcast_to(self.x_scale, x.shape)
+        size, change = calibrate(value, x, f, noise, scale, self.lower, self.upper, seed)
+        if noise > (FAINT if self.is_random else FAINT_ROUNDING) * change:
+            return Perturbations(self.lower, self.upper, size * scale, seed, noise)
         self.scheme, self.is_adapted = "noise", True
-        self.noise, self.absolute = self._adapted(value, x, f)
+        self.noise, self.absolute = self._adapted(value, x, f, noise)
+        return self
+
+    def _noise(self, value: Callable, x: np.ndarray, f: float) -> float:
+        return noise_near(value, x, f, np.maximum(self.x_scale, np.abs(x)), self.lower, self.upper)
 
     def value_and_gradient(self, value: Callable, x: np.ndarray) -> tuple[float, np.ndarray]:
         """Return `value` at `x`, and its gradient."""
         f = value(x)
         if not self.is_adapted and isfinite(f):
-            self.noise, self.absolute = self._adapted(value, x, f)
+            self.noise, self.absolute = self._adapted(value, x, f, self._noise(value, x, f))
             self.is_adapted = True
         return f, self.gradient(value, x, f)
 
@@ -88,6 +101,15 @@ class Differences:
                 g[i] = (value(point) - f) / (point[i] - x[i])
         return g
 
+    def is_blind(self, value: Callable, x: np.ndarray, f: float) -> bool:
+        """Whether a step of all variables leaves the value exactly as it is."""
+        return value(np.clip(x + self._steps(x), self.lower, self.upper)) == f
+
+    @property
+    def evaluations(self) -> int:
+        """Evaluations that a gradient costs, with the value."""
+        return 1 + self.lower.size * (2 if self.central else 1)
+
     def _steps(self, x: np.ndarray) -> np.ndarray:
         if self.absolute is not None:
             return np.broadcast_to(self.absolute, x.shape)
@@ -104,14 +126,13 @@ class Differences:
         point[i] = min(max(x[i] + step, self.lower[i]), self.upper[i])
         return point
 
-    def _adapted(self, value: Callable, x: np.ndarray, f: float) -> tuple[float, np.ndarray]:
+    def _adapted(self, value: Callable, x: np.ndarray, f: float, noise: float) -> tuple[float, np.ndarray]:
         """Return the noise of a value near `x`, and the step that suits it for each variable.
 
         The error of a forward difference is about ``2 noise / step`` and ``curvature * step / 2``: the
         step is ``8**(1/4) * sqrt(noise / curvature)`` (Moré and Wild 2012, ACM TOMS 38, no. 3).
         """
         unit = np.maximum(self.x_scale, np.abs(x))
-        noise = self._noise(value, x, f, unit)
         trial = unit * min(1.0, (noise / max(abs(f), noise)) ** 0.25)
         steps = np.zeros_like(x)
         for i in range(x.size):
@@ -126,25 +147,6 @@ class Differences:
 
     def _inward(self, x: np.ndarray, i: int, step: float) -> np.ndarray:
         return self._moved(x, i, step if step <= self.upper[i] - x[i] else -step)
-
-    def _noise(self, value: Callable, x: np.ndarray, f: float, unit: np.ndarray) -> float:
-        """Return the noise along the diagonal, into the box, for the first spacing that shows it."""
-        is_up = self.upper - x >= x - self.lower
-        room = np.where(is_up, self.upper - x, x - self.lower)
-        smallest = np.inf  # difference other than 0
-        for spacing in SPACINGS:
-            steps = np.where(is_up, 1, -1) * np.minimum(spacing * unit, room / POINTS)
-            line = (np.clip(x + k * steps, self.lower, self.upper) for k in range(1, POINTS))
-            values = np.array([f, *map(value, line)])
-            noise = noise_of(values)
-            if noise is not None:
-                return noise
-            changes = np.abs(np.diff(values))
-            if np.count_nonzero(changes == 0) >= POINTS / 2 and changes.any():
-                smallest = min(smallest, float(changes[changes > 0].min()))
-        if smallest < np.inf:  # rounded values
-            return smallest / sqrt(12)
-        return float(np.finfo(float).eps * max(abs(f), np.finfo(float).tiny))
 
     def _curvature(
         self, value: Callable, x: np.ndarray, i: int, f: float, noise: float, step: float, largest: float
@@ -183,7 +185,9 @@ class Perturbations:
     """Gradients from two values, whatever the number of variables: simultaneous perturbation (SPSA).
 
     All variables move at once by ``size / k**0.101`` up or down at random, and the other way, at the k-th
-    gradient; within the bounds.  The value at the point is the mean of the two.
+    gradient, with k rounded down to a power of 4; within the bounds.  The value at the point is the mean of
+    the two.  The signs of successive gradients are orthogonal: rows of a Hadamard matrix, in random order
+    with random columns and signs.
 
     Parameters
     ----------
@@ -193,6 +197,8 @@ class Perturbations:
         First perturbation of each variable.
     seed : sequence of int
         What the signs depend on, with the number of the gradient.
+    noise : float, optional
+        Standard deviation of a value, where it was noticed.
 
     References
     ----------
@@ -204,17 +210,20 @@ class Perturbations:
 
     scheme = "spsa"
     value_is_estimate = True
-    noise = None
+    evaluations = 2  # a gradient
 
-    def __init__(self, lower, upper, size: np.ndarray, seed) -> None:
-        self.lower, self.upper, self.size, self.seed = lower, upper, size, seed
+    def __init__(self, lower, upper, size: np.ndarray, seed, noise: float | None = None) -> None:
+        self.lower, self.upper, self.size, self.seed, self.noise = lower, upper, size, seed, noise
         self.count = 0
+        self._order: tuple | None = None  # of the signs: block, rows, columns, flips
 
     def value_and_gradient(self, value: Callable, x: np.ndarray) -> tuple[float, np.ndarray]:
         """Return the estimates of `value` and its gradient at `x`."""
-        rng = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(self.count,)))
+        signs = self._signs(x.size)
         self.count += 1
-        move = self.size / self.count**DECAY * rng.choice([-1.0, 1.0], x.size)
+        # In steps, so that values over `patience` do not fall because the perturbation does.
+        number = 4 ** ((self.count.bit_length() - 1) // 2)
+        move = self.size / number**DECAY * signs
         ahead = np.clip(x + move, self.lower, self.upper)
         behind = np.clip(x - move, self.lower, self.upper)
         f_ahead, f_behind = value(ahead), value(behind)
@@ -222,45 +231,26 @@ class Perturbations:
         gradient = np.divide(f_ahead - f_behind, width, out=np.zeros_like(x), where=width != 0)
         return 0.5 * (f_ahead + f_behind), gradient
 
+    def _signs(self, n: int) -> np.ndarray:
+        """Return the signs of the next gradient: entries of a row of a Hadamard matrix, in random order."""
+        period = 1 << (n - 1).bit_length()
+        block, k = divmod(self.count, period)
+        if self._order is None or self._order[0] != block:
+            rng = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(block,)))
+            rows, columns = rng.permutation(period), rng.permutation(period)[:n]
+            self._order = block, rows, columns, rng.choice([-1.0, 1.0], n)
+        _, rows, columns, flips = self._order
+        common = rows[k] & columns
+        for shift in (32, 16, 8, 4, 2, 1):  # parity of the bits
+            common = common ^ (common >> shift)
+        return flips * (1 - 2 * (common & 1))
+
     def facts(self) -> dict[str, Any]:
         """Return what has changed since the start, as JSON can hold it."""
-        return {"seed": list(self.seed), "count": self.count}
+        facts = {"seed": list(self.seed), "count": self.count, "size": np.asarray(self.size).tolist()}
+        return facts | {"noise": self.noise}
 
     def restore(self, facts: dict[str, Any]) -> None:
         """Bring it to where it was when `facts` was called."""
         self.seed, self.count = tuple(facts["seed"]), facts["count"]
-
-
-def noise_of(values: np.ndarray) -> float | None:
-    """Estimate the standard deviation of the noise of values at equally spaced points.
-
-    Differences of a smooth function shrink with their order, those of noise do not: the estimate is
-    taken from the first of three orders that agree within a factor of 4 (Moré and Wild 2011,
-    "Estimating computational noise", SIAM Journal on Scientific Computing 33).
-
-    Parameters
-    ----------
-    values : ndarray, shape (m,)
-        At least 4 values.
-
-    Returns
-    -------
-    float or None
-        None where the points are too close (half of the values are equal) or too far apart.
-    """
-    if not np.isfinite(values).all():
-        return None
-    levels, has_both_signs = [], []
-    factor, row = 1.0, values
-    for k in range(1, values.size):
-        row = np.diff(row)
-        if k == 1 and np.count_nonzero(row == 0) >= values.size / 2:
-            return None
-        factor *= 0.5 * k / (2 * k - 1)  # (k!)**2 / (2 k)!
-        levels.append(sqrt(factor * np.mean(row**2)))
-        has_both_signs.append(row.min() * row.max() < 0)
-    for k in range(values.size - 3):
-        three = levels[k : k + 3]
-        if max(three) <= 4 * min(three) and has_both_signs[k]:
-            return levels[k]
-    return None
+        self.size, self.noise, self._order = np.array(facts["size"]), facts["noise"], None

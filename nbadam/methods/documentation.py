@@ -57,21 +57,23 @@ TEMPLATE = """Minimize a function with {title} [1]_, as a method of `scipy.optim
         Largest number of evaluations of `fun`, looked at after each iteration (status 2).
     max_time : float, optional
         Seconds after which this call ends (status 6).
-    gtol : float, default 1e-5
+    gtol : float, default 1e-5, or 0 where `learning_rate` is "auto"
         Succeed when no component of the mean gradient over 100 iterations is larger, leaving out
         what points out of the bounds.  At `x0` the gradient itself is looked at.  Where two calls at one
         point agree `fun` counts as free of noise, and then the gradient at the mean point of these
         iterations, or at the last one, has to meet `gtol` as well: a cycle of large steps does not pass.
     ftol : float, default 1e-9
-        Succeed when the mean of the values over 100 iterations differs from that of the 100 before
-        by no more than this fraction (without noise: and the value at the mean point is no lower).
+        Succeed when the mean of the values over 100 iterations differs from that of the 100 before by no more
+        than this fraction of the fall from the first value to the lowest one, or by rounding.  Without noise
+        the value at the mean point must also be no lower; with noise the means must be exact enough.
     xtol : float, default 0
         Succeed when no component of the mean point over 100 iterations differs from that of the
         100 before by more than ``xtol * max(1, abs(x / x_scale))``.
     patience : int, optional
         Succeed when the mean value over so many steps (at least 10) is lower than that over as
         many steps before by no more than the standard error of the difference, as ten parts of each tell it.
-        Default: 300 if `jac` is None, `fun` turns out to be noisy, and no option but a limit tells the end.
+        Default: 300, and 20 for each variable, if two evaluations at `x0` show that `fun` is noisy, no option
+        but a limit tells the end, and `jac` is None or `learning_rate` is "auto".  `average` is then "tail".
     tol : float, optional
         Sets those of `gtol`, `ftol` and `xtol` that are not given.
     finite_diff : {{"2-point", "3-point", "noise", "spsa"}}
@@ -79,10 +81,13 @@ TEMPLATE = """Minimize a function with {title} [1]_, as a method of `scipy.optim
         (2 n); "noise", forward ones whose steps suit the noise of `fun`, which is estimated at `x0` with 7
         to 35 evaluations, and 2 to 8 for each variable [2]_; "spsa", simultaneous perturbation, two
         evaluations a step whatever n is, of which `fun` at the point is the mean [3]_.  By default "2-point",
-        or "noise" where ten or more evaluations near `x0` show that noise or rounding hides its differences.
+        unless ten or more evaluations near `x0` show that noise or rounding hides its differences: then
+        "noise" if they are faint, and otherwise "spsa", whose perturbation and first radius cost 6 to 30
+        evaluations more; `beta_1` is then 0.8 and `beta_2` 0.9, unless they are given.
     finite_diff_rel_step : float or array_like, optional
         Their step relative to ``max(1, abs(x))``; default 1.5e-8 or, for "3-point", 6.1e-6.  For "spsa"
-        the first perturbation relative to `x_scale`, default 0.01; the k-th is less by ``k**0.101``.
+        the first perturbation relative to `x_scale`, default 0.01; the k-th is less by ``k**0.101``, with k
+        rounded down to a power of 4.
     eps : float or array_like, optional
         Their step in units of x; wins over `finite_diff_rel_step`.
     rng : None, int, numpy.random.SeedSequence or numpy.random.Generator, optional

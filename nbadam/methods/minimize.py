@@ -21,12 +21,17 @@ from .objective import Objective
 from .options import AUTOMATIC, is_automatic, parameters, state_from, warn
 from .orders import seed_numbers
 from .plan import plan_from
+from .record import NO, YES
 
 if TYPE_CHECKING:
     from scipy.optimize import OptimizeResult
 
 PASSES = 5  # epochs for which there may be one more pass over all the data at the end
-PATIENCE = 300  # steps, where values turn out to be noisy and nothing is said about the end
+# Steps, and more for each variable, where values turn out to be noisy and nothing is said about the end.
+PATIENCE, PATIENCE_EACH = 300, 20
+# Betas of automatic rates with simultaneous perturbation, whose runs are short: with Keras's betas the first
+# gradients would decide about the steps for too long (benchmarks/blackbox.py).
+BETAS = {"beta_1": 0.8, "beta_2": 0.9}
 # Options by which a user says when to end, and which differences to take.
 PLANS = {"steps", "epochs", "patience", "tol", "gtol", "ftol", "xtol"}
 CHOSEN = {"finite_diff", "finite_diff_rel_step", "eps"}
@@ -84,15 +89,29 @@ def minimize(
         if resumed is None and "average" not in given:
             settings["average"] = "tail"
     start = np.clip(x0, lower, upper)
-    if _notice_noise(objective, start, given, jac, resumed) and not PLANS & set(given):
-        settings["patience"] = PATIENCE
+    if _can_be_compiled(objective):
+        try:
+            objective.compile()
+        except NumbaError as error:
+            warn(f"`fun` cannot be called from compiled code, so Python drives the run: {reason(error)}")
+    is_noticed = _notice_noise(objective, start, given, jac, resumed, settings)
+    if is_noticed and not PLANS & set(given):
+        settings["patience"] = PATIENCE + PATIENCE_EACH * x0.size
         if "average" not in given:
             settings["average"] = "tail"
     if is_automatic(settings) and "epsilon" not in given:
         settings["epsilon"] = 0.0  # no unit of the gradient is special
+    if is_automatic(settings) and isinstance(objective.differences, Perturbations):
+        settings |= {name: beta for name, beta in BETAS.items() if name not in given}
     plan = plan_from(rule, settings, x0.size, lower, upper, initial, objective.minibatch)
     if only_epochs and plan.average == "tail" and not plan.weight_decay:
         plan.passes = ceil(settings["epochs"] / PASSES)
+    if objective.differences is not None:
+        plan.evaluations = objective.differences.evaluations
+    if isinstance(objective.differences, Perturbations) and objective.differences.noise is not None:
+        plan.radius = float(np.max(objective.differences.size / plan.x_scale))
+    if is_noticed and not {"gtol", "tol"} & set(given) and plan.is_auto:
+        plan.tolerances = (-1.0, *plan.tolerances[1:])  # a gradient of 0 may be chance
     if only_epochs and resumed is None:
         known = plan.x_scale if "x_scale" in given else None
         plan.x_scale, radius = first_look(objective, start, known, (lower, upper))
@@ -101,16 +120,10 @@ def minimize(
 
     points = [np.clip(x0, lower, upper)] if settings["return_all"] else None
     look, wants_value = _adapted(callback, points)
-    if _can_be_compiled(objective):
-        try:
-            objective.compile()
-        except NumbaError as error:
-            warn(f"`fun` cannot be called from compiled code, so Python drives the run: {reason(error)}")
     result = run_loop(
         objective, plan, x0, resumed=resumed, callback=look, interval=interval, wants_value=wants_value
     )
-    if "fun_noise" in result:
-        result.message += f" Differences have steps for values with a noise of {result.fun_noise:.2g}."
+    result.message += _remark(objective, plan, result)
     if points is not None:
         result.allvecs = points
     if settings["disp"]:
@@ -118,20 +131,60 @@ def minimize(
     return result
 
 
-def _notice_noise(objective: Objective, start: np.ndarray, given: Collection[str], jac, resumed) -> bool:
-    """Return whether the values are known to be noisy; let differences that nobody chose suit the noise."""
+def _notice_noise(
+    objective: Objective, start: np.ndarray, given: Collection[str], jac, resumed, settings: dict[str, Any]
+) -> bool:
+    """Return whether the values are noisy or rough; take the differences that suit them, unless told."""
     differences = objective.differences
+    if differences is None:
+        is_open = is_automatic(settings) and not PLANS & set(given) and objective.minibatch is None
+        return is_open and _values_differ(objective, start, resumed)
     if not isinstance(differences, Differences) or differences.scheme == "noise":
-        return differences is not None
+        return True
     if isinstance(jac, str) or CHOSEN & set(given):
         return False
+    seed = seed_numbers(settings["rng"] if "rng" in given else 0)
     if resumed is None:
-        differences.notice(objective.value, start)
+        objective.take(differences.notice(objective.value, start, seed))
+    elif resumed.facts["finite_diff"] == "spsa":
+        perturbations = Perturbations(differences.lower, differences.upper, np.ones_like(start), seed)
+        perturbations.restore(resumed.facts["objective"]["differences"])
+        objective.take(perturbations)
     elif resumed.facts["finite_diff"] == "noise":
         differences.scheme = "noise"
         differences.restore(resumed.facts["objective"]["differences"])
-    objective.is_noisy = differences.is_random or None
-    return differences.is_random
+    if objective.differences is differences:
+        objective.is_noisy = differences.is_random or None
+        return differences.noise is not None
+    return True
+
+
+def _values_differ(objective: Objective, start: np.ndarray, resumed) -> bool:
+    """Return whether two evaluations of value and gradient at the start differ; the objective takes note."""
+    if resumed is not None:
+        return bool(resumed.arrays["number is_noisy"][0] == YES)
+    with np.errstate(all="ignore"):
+        (f, g), (again, g_again) = (objective.value_and_gradient(start) for _ in range(2))
+    if np.isfinite(f) and np.isfinite(g).all():
+        objective.is_noisy = f != again or not np.array_equal(g, g_again)
+    return bool(objective.is_noisy)
+
+
+def _remark(objective: Objective, plan, result) -> str:
+    """Return sentences on the values that the run met."""
+    differences = objective.differences
+    if isinstance(differences, Perturbations) and differences.noise is not None:
+        size = float(np.max(differences.size / plan.x_scale))
+        return (
+            f" Values near `x0` have a noise or steps of {differences.noise:.2g}, so gradients come from "
+            f"simultaneous perturbations of {size:.2g}, two evaluations each."
+        )
+    if differences is not None and differences.noise is not None:
+        return f" Differences have steps for values with a noise of {differences.noise:.2g}."
+    is_exact = result.state.arrays["number is_noisy"][0] == NO
+    if is_exact and plan.is_auto and result.success and result.nit and plan.budget == plan.maxiter:
+        return " The values are free of noise: if they are smooth, L-BFGS-B needs fewer evaluations."
+    return ""
 
 
 def _can_be_compiled(objective: Objective) -> bool:

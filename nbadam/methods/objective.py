@@ -55,16 +55,22 @@ class Objective:
         self.minibatch = fun if isinstance(fun, Minibatch) else None
         self.sampler = Sampler(fun) if isinstance(fun, Minibatch) else None
         self.fun = fun.fun if isinstance(fun, Minibatch) else fun
-        self.jac, self.args, self.differences = jac, args, differences
+        self.jac, self.args = jac, args
         self.nfev = self.njev = 0
         self.value_is_free = not callable(jac)
-        self.value_is_estimate = differences is not None and differences.value_is_estimate
-        # Perturbed at random, even a smooth function gives another gradient each time.
-        self.is_noisy: bool | None = self.value_is_estimate or None
+        self.is_noisy: bool | None = None
+        self.take(differences)
         if self.minibatch is not None:
             self.is_noisy = not self.minibatch.is_whole
         self.interrupts = Interrupts()
         self._evaluator: Evaluator | None = None
+
+    def take(self, differences: Differences | Perturbations | None) -> None:
+        """Difference `fun` in this way from now on."""
+        self.differences = differences
+        self.value_is_estimate = differences is not None and differences.value_is_estimate
+        # Perturbed at random, even a smooth function gives another gradient each time.
+        self.is_noisy = self.value_is_estimate or None
 
     @lazy
     def in_place(self) -> bool:

@@ -113,7 +113,8 @@ def limit(name: str, settings: dict, default: float) -> float:
 def tolerances_from(settings: dict) -> tuple[float, float, float, float]:
     """Return `gtol`, `ftol` and `xtol`, and the number of steps in each part of `patience`.
 
-    A tolerance is as given, or `tol`, or off in a planned run, or the default.
+    A tolerance is as given, or `tol`, or off in a planned run, or the default, which for `gtol` is 0 with
+    automatic rates.
     """
     is_planned = settings["steps"] is not None or settings["epochs"] is not None
 
@@ -125,7 +126,8 @@ def tolerances_from(settings: dict) -> tuple[float, float, float, float]:
 
     patience = optional(integer(PARTS))("patience", settings["patience"])
     part = inf if patience is None else float(-(-patience // PARTS))
-    return tolerance("gtol", GTOL), tolerance("ftol", FTOL), tolerance("xtol", XTOL), part
+    gtol = 0.0 if is_automatic(settings) else GTOL  # with automatic rates no unit of the value is special
+    return tolerance("gtol", gtol), tolerance("ftol", FTOL), tolerance("xtol", XTOL), part
 
 
 def learning_rate_from(option, rule: Rule, n: int) -> tuple[Callable, np.ndarray]:

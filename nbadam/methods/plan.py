@@ -50,11 +50,12 @@ class Plan:
     progress: bool = False  # whether to show a bar
     passes: int | None = None  # over all the data at the end, at most; None if the last point is left alone
     radius: float | None = None  # where automatic rates begin, if a first look has told
+    evaluations: int = 1  # that a step costs
 
     @property
     def horizon(self) -> float:
         """Number of steps that a schedule can count on."""
-        return float(min(self.budget, self.maxfun))
+        return float(min(self.budget, max(1.0, self.maxfun / self.evaluations)))
 
 
 def plan_from(

@@ -16,8 +16,8 @@ from .averaging import EMA, KINDS, TAIL
 STEP, EVALUATE = 0, 1
 # What an evaluation is for: the start, a step, a test at the mean point of a window, a second evaluation
 # there that shows noise, the value at the last point if it is not known, the average at the end, a second
-# evaluation of the best point that shows whether a rise was noise.
-AT_START, AT_STEP, AT_MEAN, AT_MEAN_AGAIN, AT_LAST, AT_AVERAGE, AT_BEST_AGAIN = range(7)
+# evaluation of the best point that shows whether a rise was noise, a probe of the size of variables.
+AT_START, AT_STEP, AT_MEAN, AT_MEAN_AGAIN, AT_LAST, AT_AVERAGE, AT_BEST_AGAIN, AT_PROBE = range(8)
 # Whether the objective is noisy.
 UNKNOWN, NO, YES = -1, 0, 1
 
@@ -37,13 +37,15 @@ NUMBERS = _layout(
     "nit next phase found is_noisy is_fresh is_at_mean is_free is_back skipped skipped_now",
     # Values at the last point, the start, the best, the mean and the average point; rate of the last step.
     "f f_start f_best f_at_mean f_at_average rate "
-    # Points and sum of the values of the window so far, and the mean value of the window before.
-    "points f_sum f_mean "
+    # Points and sum of the values of the window so far, and the mean value of the window before; squared
+    # deviations from that, and the standard error of the difference of the last two means.
+    "points f_sum f_mean f_squares f_error "
     # For `patience`: points and sum of the part so far; number, mean and squared deviations of the parts
-    # so far; mean and squared error of the parts before.
-    "part_points part_sum parts parts_mean parts_squares mean_before error_before "
-    # For automatic rates: sum over the steps of the mean noise.
-    "noise_sum "
+    # so far; mean and squared error of the parts before; mean logarithm of the radii then.
+    "part_points part_sum parts parts_mean parts_squares mean_before error_before log_radius "
+    # For automatic rates: sum over the steps of the mean noise; length of the probe of the size of
+    # variables, and the factor by which it changes.
+    "noise_sum probe probe_factor "
     # For the history: sum and number of the values since the last record, steps a record, and records.
     "trace_sum trace_points trace_every trace_rows",
 )

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .differences import Differences
 from .history import History
 from .options import warn
 from .refine import Refined, refine
@@ -56,9 +57,11 @@ def result_of(run: Run, stop: Stop, snapshot: RunState) -> "OptimizeResult":
         end = _End(record.x_at_mean, s.f_at_mean, record.g_at_mean)
     else:
         end = _evaluated(run, stop)
+    if stop is Stop.GTOL and _is_blind(run, end):
+        stop, message = Stop.BLIND, Stop.BLIND.message
     kept = _no_worse_than_the_start(run, stop, end)
     is_start = run.nit > 0 and stop is not Stop.GTOL and np.array_equal(end.x, run.x_start)
-    if stop.status.success and (kept is not end or is_start):
+    if stop.status.success and (kept is not end or is_start or _is_within_noise(run, end)):
         stop, message = Stop.NO_PROGRESS, Stop.NO_PROGRESS.message
     end = kept
     result = OptimizeResult(
@@ -86,6 +89,22 @@ def result_of(run: Run, stop: Stop, snapshot: RunState) -> "OptimizeResult":
     if differences is not None and differences.noise is not None:
         result.fun_noise = differences.noise
     return result
+
+
+def _is_blind(run: Run, end: _End) -> bool:
+    """Whether differences are zero because no value changes."""
+    objective = run.objective
+    if not isinstance(objective.differences, Differences) or end.g.any():
+        return False
+    return objective.differences.is_blind(objective.value, end.x, end.f)
+
+
+def _is_within_noise(run: Run, end: _End) -> bool:
+    """Whether exact values that are rounded or rough have not fallen by more than that explains."""
+    differences = run.objective.differences
+    if not isinstance(differences, Differences) or differences.noise is None or run.nit == 0:
+        return False
+    return not differences.is_random and run.s.f_start - end.f <= SIGNIFICANT * differences.noise
 
 
 def _evaluated(run: Run, stop: Stop) -> _End:

@@ -14,6 +14,7 @@ from .record import (
     AT_LAST,
     AT_MEAN,
     AT_MEAN_AGAIN,
+    AT_PROBE,
     AT_START,
     AT_STEP,
     EVALUATE,
@@ -30,7 +31,7 @@ from .record import (
 from .state import Checkpoints, RunState, generator_states, restore_generators
 from .step import step_kernel
 from .stopping import MAXITER, NONFINITE, STOPS, WINDOW, Stop
-from .tell import begin, block_kernel, tell_kernel
+from .tell import begin, block_kernel, tell_kernel, to_probe
 
 # The fields of the record that a checkpoint holds, beside the slots.
 SAVED = (
@@ -233,6 +234,8 @@ class Run:
         self.s.is_free = is_free
         places = {AT_MEAN: "x_at_mean", AT_MEAN_AGAIN: "x_at_mean", AT_BEST_AGAIN: "x_best"}
         self.record.point[:] = getattr(self.record, places.get(int(self.s.phase), "here"))
+        if self.s.phase == AT_PROBE:
+            to_probe(self.record)
         if self.s.next > EVALUATE and self.s.next != NONFINITE and self.nit:
             self.s.is_at_mean, self.s.next = 0, STEP
         self.objective.restore(facts["objective"])

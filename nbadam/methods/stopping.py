@@ -7,14 +7,18 @@ compares two longer windows of values, as much as their noise allows.
 """
 
 from enum import IntEnum
-from math import sqrt
+from math import log, sqrt
 
+import numpy as np
 from numba.extending import register_jitable
 
 from ..status import Status
+from .record import YES
 
 WINDOW = 100  # steps
 
+ROUNDING = 4 * float(np.finfo(float).eps)  # change of a value, relative to it, that is nothing
+GROWING = 0.1  # growth of the mean logarithm of the radii, over `patience` steps, of a run on its way
 PARTS = 10  # means that a window of `patience` steps is cut into, to see how much they vary
 
 MAXITER_ADVICE = (
@@ -80,6 +84,12 @@ class Stop(IntEnum):
     )
     INTERRUPTED = 13, Status.INTERRUPTED, "Interrupted by the user. The result's `state` continues the run."
     CALLBACK = 14, Status.CALLBACK, "`callback` raised `StopIteration`."
+    BLIND = (
+        16,
+        Status.NO_PROGRESS,
+        "Differences of `fun` are exactly zero where the run ended, which says nothing about a minimum. "
+        "Leave out `finite_diff`, or give a larger `finite_diff_rel_step` or `eps`.",
+    )
     NO_PROGRESS = (
         15,
         Status.NO_PROGRESS,
@@ -107,16 +117,37 @@ def check_convergence(run):
     if s.points >= WINDOW:
         steepest, furthest = close_window(run)
         f_before, f_now = s.f_mean, s.f_sum / WINDOW
-        s.points, s.f_sum, s.f_mean = 0.0, 0.0, f_now
+        variance = max(0.0, s.f_squares / WINDOW - (f_now - f_before) ** 2)
+        s.f_error = sqrt(2.0 * variance / WINDOW)
+        s.points, s.f_sum, s.f_squares, s.f_mean = 0.0, 0.0, 0.0, f_now
         if steepest <= limits.gtol:
             code = GTOL
-        elif limits.ftol >= 0 and abs(f_now - f_before) <= limits.ftol * max(abs(f_before), abs(f_now)):
+        elif abs(f_now - f_before) <= allowed_change(limits.ftol, s, f_before, f_now) and is_sure(
+            s, limits.ftol
+        ):
             code = FTOL
         elif f_before == f_before and furthest <= limits.xtol:  # NaN before the second window
             code = XTOL
-    if s.part_points >= limits.part and close_part(s, limits.part) and code == STEP:
+    if s.part_points >= limits.part and close_part(s, limits.part, run.radius) and code == STEP:
         code = PATIENCE
     return code
+
+
+@register_jitable
+def allowed_change(ftol, s, f, other):
+    """Return the change of a value that counts as none: a part of the fall since the start, or rounding.
+
+    No constant that is added to the values, and no unit of them, makes a difference.
+    """
+    if ftol < 0:
+        return -1.0
+    return max(ftol * (s.f_start - s.f_best), ROUNDING * max(abs(f), abs(other)))
+
+
+@register_jitable
+def is_sure(s, ftol):
+    """Whether the means of noisy values are exact enough for `ftol`: small changes may be chance."""
+    return s.is_noisy != YES or s.f_error <= allowed_change(ftol, s, s.f_mean, s.f_mean)
 
 
 @register_jitable
@@ -139,10 +170,11 @@ def close_window(run):
 
 
 @register_jitable
-def close_part(s, part):
+def close_part(s, part, radius):
     """Take in a part of `patience`; return whether the mean of the last parts fell by less than its error.
 
     Means of parts vary as much as that of all of them, even if neighbouring values resemble each other.
+    While the radii of automatic rates grow, the run is on its way, however little the values tell of it.
     """
     mean = s.part_sum / part
     s.part_points = s.part_sum = 0.0
@@ -156,6 +188,12 @@ def close_part(s, part):
     is_met = s.mean_before - s.parts_mean <= sqrt(error + s.error_before)
     s.mean_before, s.error_before = s.parts_mean, error
     s.parts = s.parts_mean = s.parts_squares = 0.0
+    if radius.size:
+        log_radius = 0.0
+        for i in range(radius.size):
+            log_radius += log(radius[i]) / radius.size
+        is_met &= log_radius - s.log_radius < GROWING
+        s.log_radius = log_radius
     return is_met
 
 

@@ -15,6 +15,7 @@ from .._jit import compile_kernel, store
 from .._pointers import pointer_to
 from ..kernels import norm
 from .auto import begin as begin_auto
+from .auto import mean_size, radius_of, share
 from .averaging import BEST, weight
 from .history import push
 from .record import (
@@ -23,6 +24,7 @@ from .record import (
     AT_LAST,
     AT_MEAN,
     AT_MEAN_AGAIN,
+    AT_PROBE,
     AT_START,
     AT_STEP,
     EVALUATE,
@@ -34,18 +36,25 @@ from .record import (
 from .step import to_user
 from .stopping import (
     FIXED,
+    FTOL,
     GTOL,
     MAXITER,
     NONFINITE,
     PATIENCE,
     WINDOW,
+    allowed_change,
     check_convergence,
+    is_sure,
     meets_gtol,
 )
 
 # A run without noise whose automatic rates let the value rise above the start by more than so many times
 # the fall from the start to the best point goes back to that point.
 HIGHEST = 1.0
+# Probes of the size of variables: length of the first one, in scaled variables; factor from one length to the
+# next, a power of 2, which rounds nothing; part of the slope that is left at the end of a short one; limits.
+FIRST_PROBE, PROBE_FACTOR, PROBED = 1.0, 4.0, 0.5
+SHORTEST_PROBE, LONGEST_PROBE = 1e-30, 1e12
 SHRINKAGE = 0.5  # of the radii then
 FIRST_SHRINKAGE = 0.1  # the same before any point was better than the start
 
@@ -72,6 +81,8 @@ def tell(run, f, is_fresh):
         code = after_step(run, f, is_fresh)
     elif s.phase == AT_START:
         code = after_start(run, f)
+    elif s.phase == AT_PROBE:
+        code = after_probe(run, f)
     else:
         code = after_test(run, f)
     if code == STEP and s.nit >= run.limits[0].maxiter:
@@ -109,6 +120,7 @@ def after_step(run, f, is_fresh):
             x_sum[i] += x[i]
         s.points += 1.0
         s.f_sum += f
+        s.f_squares += (f - s.f_mean) ** 2  # NaN in the first window
         if limits.part < inf:
             s.part_points += 1.0
             s.part_sum += f
@@ -175,14 +187,64 @@ def after_start(run, f):
     for i in range(slope.size):
         run.x_best[i] = run.here[i]
         run.g_best[i] = slope[i]
-    if run.radius.size:
-        begin_auto(run.x, f, slope, run.start, run.radius)
-        if run.limits[0].radius > 0:
-            for i in range(slope.size):
-                run.radius[i] = run.limits[0].radius
     if is_fixed:
         return FIXED
-    return GTOL if meets_gtol(run.x, slope, lower, upper, run.limits[0].gtol) else STEP
+    if meets_gtol(run.x, slope, lower, upper, run.limits[0].gtol):
+        return GTOL
+    if run.radius.size:
+        is_known = begin_auto(run.x, run.limits[0].radius, run.start, run.radius)
+        if not is_known and norm(slope, inf) > 0:
+            s.probe, s.probe_factor = FIRST_PROBE, 0.0
+            return to_probe(run)
+    return STEP
+
+
+@register_jitable
+def to_probe(run):
+    """Go to the next point that tells the size of variables that start at 0."""
+    run.numbers[0].phase = AT_PROBE
+    mean = mean_size(run.slope)
+    for i in range(run.x.size):
+        run.point[i] = min(max(probed(run, i, mean) * run.x_scale[i], run.x_lower[i]), run.x_upper[i])
+    return EVALUATE
+
+
+@register_jitable
+def probed(run, i, mean):
+    """Return a scaled variable at the point of a probe."""
+    length = run.numbers[0].probe * share(run.slope[i], mean)
+    if run.slope[i] == 0:
+        length = 0.0
+    return run.x[i] - length if run.slope[i] > 0 else run.x[i] + length
+
+
+@register_jitable
+def after_probe(run, f):
+    """Find the largest length over which the slope keeps half of its size; begin, or probe again."""
+    s, slope = run.numbers[0], run.slope
+    mean = mean_size(slope)
+    slope_there = slope_here = 0.0
+    is_finite = abs(f) < inf
+    for i in range(slope.size):
+        moved = min(max(probed(run, i, mean), run.lower[i]), run.upper[i]) - run.x[i]
+        if moved != 0:
+            slope_here += slope[i] * moved
+            slope_there += run.g[i] * run.x_scale[i] * moved
+            is_finite &= abs(run.g[i]) < inf
+    is_short = is_finite and slope_there <= PROBED * slope_here  # which are negative
+    if s.probe_factor == 0:
+        s.probe_factor = PROBE_FACTOR if is_short else 1 / PROBE_FACTOR
+    is_growing = s.probe_factor > 1
+    if is_growing == is_short and slope_here != 0 and SHORTEST_PROBE < s.probe < LONGEST_PROBE:
+        s.probe *= s.probe_factor
+        return to_probe(run)
+    if is_growing:  # one step back; without any curvature, to where it began
+        s.probe = s.probe / PROBE_FACTOR if s.probe < LONGEST_PROBE else FIRST_PROBE
+    for i in range(slope.size):
+        if run.radius[i] == 0:
+            run.radius[i] = radius_of(s.probe * share(slope[i], mean))
+    s.phase = AT_STEP
+    return STEP
 
 
 @register_jitable
@@ -233,7 +295,9 @@ def after_test(run, f):
         copy(run.here, run.point)
         return EVALUATE
     s.phase = AT_STEP
-    return s.found if s.is_noisy == YES or converged_at_mean(run) else STEP
+    if s.is_noisy == YES:
+        return s.found if s.found != FTOL or is_sure(s, run.limits[0].ftol) else STEP
+    return s.found if converged_at_mean(run) else STEP
 
 
 @register_jitable
@@ -250,7 +314,7 @@ def converged_at_mean(run):
         mean_is_flat = is_finite and meets_gtol(run.x_mean, run.g_at_mean, lower, upper, limits.gtol)
         s.is_at_mean = mean_is_flat and (is_lower or not is_flat)
         return is_flat or mean_is_flat
-    allowed = max(limits.ftol, 0.0) * max(abs(s.f_at_mean), abs(s.f))
+    allowed = allowed_change(max(limits.ftol, 0.0), s, s.f_at_mean, s.f)
     has_converged = is_finite and s.f - s.f_at_mean <= allowed
     s.is_at_mean = has_converged and is_lower
     return has_converged

@@ -1,0 +1,148 @@
+"""Noise of values, noticed before the first step, and the gradient estimates that suit it."""
+
+from collections.abc import Callable
+from math import isfinite, sqrt
+
+import numpy as np
+
+POINTS = 8  # on a line, for the estimate of the noise
+SPACINGS = 1e-6, 1e-8, 1e-4, 1e-10, 1e-2, 1e-1  # tried in turn, relative to max(x_scale, abs(x))
+# Perturbations in units of x_scale: the first one tried, the factor to the next, the largest one.
+FIRST, FACTOR, LARGEST = 0.1, 2.0, 0.5
+HALVINGS = 20  # of the perturbation, at most
+PAIRS = 3  # of values for each size of the perturbation
+SUDDEN = 5.0  # growth of the response, for twice the perturbation, that no smooth function has
+# Noise relative to the response, below which differences with steps for it are the better choice: random
+# noise, and rounding or steps of the output.
+FAINT, FAINT_ROUNDING = 1e-5, 1e-3
+
+
+def noise_of(values: np.ndarray) -> float | None:
+    """Estimate the standard deviation of the noise of values at equally spaced points.
+
+    Differences of a smooth function shrink with their order, those of noise do not: the estimate is
+    taken from the first of three orders that agree within a factor of 4 (Moré and Wild 2011,
+    "Estimating computational noise", SIAM Journal on Scientific Computing 33).
+
+    Parameters
+    ----------
+    values : ndarray, shape (m,)
+        At least 4 values.
+
+    Returns
+    -------
+    float or None
+        None where the points are too close (half of the values are equal) or too far apart.
+    """
+    if not np.isfinite(values).all():
+        return None
+    levels, has_both_signs = [], []
+    factor, row = 1.0, values
+    for k in range(1, values.size):
+        row = np.diff(row)
+        if k == 1 and np.count_nonzero(row == 0) >= values.size / 2:
+            return None
+        factor *= 0.5 * k / (2 * k - 1)  # (k!)**2 / (2 k)!
+        levels.append(sqrt(factor * np.mean(row**2)))
+        has_both_signs.append(row.min() * row.max() < 0)
+    for k in range(values.size - 3):
+        three = levels[k : k + 3]
+        if max(three) <= 4 * min(three) and has_both_signs[k]:
+            return levels[k]
+    return None
+
+
+def noise_near(
+    value: Callable, x: np.ndarray, f: float, unit: np.ndarray, lower: np.ndarray, upper: np.ndarray
+) -> float:
+    """Return the noise along the diagonal, into the box, for the first spacing that shows it.
+
+    Parameters
+    ----------
+    value : callable
+        Objective.
+    x, f : ndarray of shape (n,), float
+        Point, and the value there.
+    unit, lower, upper : ndarray, shape (n,)
+        Sizes of the variables, and bounds.
+    """
+    is_up = upper - x >= x - lower
+    room = np.where(is_up, upper - x, x - lower)
+    resolution = np.inf  # smallest change of the output that was seen beside changes of 0
+    is_stepped = False
+    rounding = float(np.finfo(float).eps * max(abs(f), np.finfo(float).tiny))
+    for spacing in SPACINGS:
+        if spacing > SPACINGS[4] and not is_stepped:
+            break
+        steps = np.where(is_up, 1, -1) * np.minimum(spacing * unit, room / POINTS)
+        line = (np.clip(x + k * steps, lower, upper) for k in range(1, POINTS))
+        values = np.array([f, *map(value, line)])
+        changes = np.abs(np.diff(values))
+        has_steps = bool(np.count_nonzero(changes == 0) >= POINTS / 2)
+        noise = noise_of(values)
+        if noise is not None and noise > 8 * rounding:
+            return noise
+        is_stepped |= has_steps
+        if is_stepped and changes.any() and np.isfinite(values).all():
+            resolution = min(resolution, _smallest_change(values))
+        elif noise is not None:
+            return noise
+    return rounding if resolution == np.inf else max(resolution / sqrt(12), rounding)
+
+
+def _smallest_change(values: np.ndarray) -> float:
+    """Return the smallest difference, of first or second order, that is more than rounding."""
+    found = np.abs(np.concatenate([np.diff(values), np.diff(values, 2)]))
+    found = found[found > 8 * np.finfo(float).eps * np.abs(values).max()]
+    return float(found.min()) if found.size else np.inf
+
+
+def calibrate(
+    value: Callable, x: np.ndarray, f: float, noise: float, x_scale, lower, upper, seed: tuple[int, ...]
+) -> tuple[float, float]:
+    """Return the size of simultaneous perturbations, in units of `x_scale`, and the change by them.
+
+    The size grows from `FIRST` as long as the change of the value between the two points outweighs the
+    curvature between them, and is finite; otherwise it shrinks.  6 evaluations a size.
+
+    Parameters
+    ----------
+    value : callable
+        Objective.
+    x, f, noise : ndarray of shape (n,), float, float
+        Point, the value there, and its standard deviation.
+    x_scale, lower, upper : ndarray, shape (n,)
+        Units and bounds.
+    seed : tuple of int
+        Seed of the signs.
+    """
+    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(2**32 - 1,)))
+
+    def response(size):
+        changes, bends = [], []
+        for _ in range(PAIRS):
+            move = size * x_scale * rng.choice([-1.0, 1.0], x.size)
+            ahead, behind = (value(np.clip(x + step, lower, upper)) for step in (move, -move))
+            changes.append(ahead - behind)
+            bends.append(ahead + behind - 2 * f)
+        change = sqrt(np.mean(np.square(changes)))
+        bend = abs(np.mean(bends))
+        is_fine = isfinite(bend) and bend <= max(change, 4 * noise)
+        return change, is_fine
+
+    size = FIRST
+    change, is_fine = response(size)
+    if not is_fine:
+        for _ in range(HALVINGS):
+            size /= FACTOR
+            change, is_fine = response(size)
+            if is_fine:
+                break
+        return size, change
+    largest = LARGEST * max(1.0, float(np.median(np.abs(x / x_scale))))
+    while size * FACTOR <= largest:
+        larger, is_fine = response(FACTOR * size)
+        if not is_fine or larger > SUDDEN * max(change, 2 * noise):
+            break
+        size, change = FACTOR * size, larger
+    return size, change

@@ -1,0 +1,177 @@
+"""Values that are noisy, rounded or stepped, with all defaults: noticed before the first step."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy.optimize import minimize
+
+import nbadam
+from nbadam.methods.noise import calibrate, noise_near
+
+LEAST = np.array([1.1, -0.7])
+
+
+def smooth(x):
+    """Quadratic whose minimum is 13.7 / 5 + 1 at `LEAST`."""
+    return float((x[0] - 2) ** 2 + 3 * (x[1] + 1) ** 2 + 0.5 * (x[0] - x[1]) ** 2 + 1)
+
+
+def printed(digits):
+    return lambda x: float(f"{smooth(x):.{digits}g}")
+
+
+def in_float32(x):
+    return float(np.float32(smooth(x.astype(np.float32))))
+
+
+def shots(x):
+    """Counts of draws with a fixed seed: steps without a slope."""
+    p = 1 / (1 + np.exp(-np.array([x[0] - 0.5, x[1] + 1.0])))
+    rng = np.random.default_rng(5)
+    return float(-rng.binomial(1000, 3.99 * p * (1 - p)).sum() / 1000)
+
+
+STEPPED = {
+    "float32": in_float32,
+    "3 digits": printed(3),
+    "4 digits": printed(4),
+    "6 digits": printed(6),
+    "integers": lambda x: int(smooth(x)),
+    "steps of 0.01": lambda x: round(smooth(x) / 0.01) * 0.01,
+    "steps of 5": lambda x: 5.0 * round(smooth(x) / 5),
+}
+START = [-3.0, 4.0]
+
+
+def run(fun, start=START, jac=None, **options):
+    return minimize(fun, start, jac=jac, method=nbadam.adam, options=options)
+
+
+@pytest.mark.parametrize("fun", STEPPED.values(), ids=STEPPED.keys())
+def test_stepped_values_are_minimized_with_all_defaults(fun):
+    result = run(fun)
+    assert result.success
+    assert smooth(result.x) - smooth(LEAST) < 1e-3 * (smooth(START) - smooth(LEAST))
+    assert result.nfev < 20_000
+
+
+def test_simulations_with_a_fixed_seed():
+    result = run(shots)
+    assert result.success
+    assert_allclose(result.x, [0.5, -1.0], atol=0.25)
+
+
+@pytest.mark.parametrize("scheme", ["2-point", "3-point", "noise"])
+@pytest.mark.parametrize("fun", [*STEPPED.values(), shots, lambda x: 1.0])
+def test_no_success_where_it_began(fun, scheme):
+    result = run(fun, finite_diff=scheme, maxiter=600)
+    if result.success:
+        f, f_start = (smooth(x) if fun in STEPPED.values() else fun(x) for x in (result.x, START))
+        assert f < f_start - 0.1 * abs(f_start)
+    else:
+        assert "exactly zero" in result.message or "no lower" in result.message or result.status == 1
+
+
+def test_a_constant_is_no_success():
+    result = run(lambda x: 1.0)
+    assert not result.success
+    assert_array_equal(result.x, START)
+
+
+def test_a_start_at_the_minimum_is_one():
+    assert run(lambda x: float(x @ x), start=[0.0, 0.0], finite_diff="3-point").success
+    assert run(lambda x: (float(x @ x), 2 * x), start=[0.0, 0.0], jac=True).success
+
+
+@pytest.mark.parametrize("digits", [2, 3, 4, 5, 6])
+def test_the_noise_of_rounding_is_its_size(digits):
+    resolution = 10.0 ** (3 - digits)  # of values from 100 to 1000
+    x, ones = np.array([-3.0, 4.0]), np.ones(2)
+    fun = printed(digits)
+    noise = noise_near(fun, x, fun(x), 4 * ones, -np.inf * ones, np.inf * ones)
+    assert resolution / 10 < noise < 2 * resolution
+
+
+@pytest.mark.parametrize("power", [-3, 0, 3])
+def test_perturbations_grow_to_what_the_function_allows(power):
+    scale = np.full(4, 10.0**power)  # units of the variables
+
+    def bowl(x):
+        return float(((x / scale - 1) ** 2).sum())
+
+    x = np.zeros(4)
+    box = np.full(4, -np.inf), np.full(4, np.inf)
+    size, change = calibrate(bowl, x, bowl(x), 0.1, scale, *box, (0,))
+    assert 0.1 <= size <= 0.5
+    assert change > 0.1
+
+
+def test_perturbations_shrink_where_values_are_not_finite_or_bend():
+    def walled(x):
+        return float(x.sum()) if np.abs(x).max() < 0.02 else np.nan
+
+    box = np.full(4, -np.inf), np.full(4, np.inf)
+    assert calibrate(walled, np.zeros(4), 0.0, 0.0, np.ones(4), *box, (0,))[0] < 0.02
+    sharp = calibrate(lambda x: float(1e6 * (x - 1e-2) @ (x - 1e-2)), np.zeros(1), 100.0, 0.0, *_one(), (0,))
+    assert 0.001 < sharp[0] < 0.1
+
+
+def _one():
+    return np.ones(1), np.full(1, -np.inf), np.full(1, np.inf)
+
+
+KINDS = ["bowl", "kinks", "counts", "in proportion", "with gradient"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_noisy_runs_end_by_themselves_near_the_minimum(kind):
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        n = int(rng.integers(1, 6))
+        center, curvature = rng.standard_normal(n), 10.0 ** rng.uniform(-1, 1, n)
+        start = center + rng.choice([-2.0, 2.0], n)
+
+        def exact(x, center=center, curvature=curvature):
+            d = x - center
+            return float((curvature * (np.abs(d) if kind == "kinks" else d * d)).sum())
+
+        def fun(x, rng=rng, exact=exact, center=center, curvature=curvature):
+            f = exact(x)
+            if kind == "counts":
+                return float(rng.poisson(5 + 20 * min(f, 1e9)))
+            if kind == "in proportion":
+                return (f + 0.1) * (1 + 0.1 * rng.standard_normal())
+            if kind == "with gradient":
+                noise = rng.standard_normal(x.size)
+                return f + 0.1 * rng.standard_normal(), 2 * curvature * (x - center) + 0.1 * noise
+            return f + 0.1 * rng.standard_normal()
+
+        result = run(fun, start, jac=kind == "with gradient" or None)
+        assert result.success, (seed, result.message)
+        assert exact(result.x) < 0.05 * exact(start)
+        assert result.nfev < 30_000
+
+
+def test_the_message_tells_what_was_found():
+    rng = np.random.default_rng(0)
+    noisy = run(lambda x: smooth(x) + 0.1 * rng.standard_normal())
+    assert "noise or steps of" in noisy.message
+    assert "simultaneous perturbations" in noisy.message
+    assert 0.02 < noisy.fun_noise < 0.5
+    exact = run(smooth)
+    assert "L-BFGS-B" in exact.message
+    assert "fun_noise" not in exact
+
+
+def test_runs_on_noticed_noise_resume():
+    def noisy(x, rng):
+        return smooth(x) + 0.1 * rng.standard_normal()
+
+    def fit(**options):
+        return nbadam.adam(noisy, START, (np.random.default_rng(3),), None, **options)
+
+    whole, half = fit(steps=80), fit(steps=80, maxiter=30)
+    rest = fit(steps=80, state=half.state)
+    assert_array_equal(rest.x, whole.x)
+    assert rest.fun_noise == whole.fun_noise
+    assert rest.message == whole.message
