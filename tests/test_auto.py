@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from runs import assert_same
 
 import nbadam
-from nbadam.methods.auto import FASTEST, SLOWEST, apply_dog, begin
+from nbadam.methods.auto import FASTEST, SLOWEST, apply_dog, begin, mean_size, share
 from nbadam.methods.record import new_numbers
 
 METHODS = {"adam": nbadam.adam, "adamw": nbadam.adamw}
@@ -196,17 +196,26 @@ def test_bad_starts_end_as_with_any_rate():
 POSITIVE = st.floats(1e-100, 1e100)
 
 
-@given(st.lists(st.floats(-1e100, 1e100), min_size=1, max_size=4), st.floats(-1e100, 1e100), st.data())
-def test_radii_are_positive_and_finite(x, f, data):
+@given(st.lists(st.floats(-1e100, 1e100), min_size=1, max_size=4), st.sampled_from([0.0, 1e-3]))
+def test_radii_are_positive_and_finite_but_for_a_start_at_0(x, first):
     x = np.array(x)
-    g = np.array(data.draw(st.lists(st.floats(-1e100, 1e100), min_size=x.size, max_size=x.size)))
     start, radius = np.zeros((2, x.size))
-    begin(x, f, g, start, radius)
+    assert begin(x, first, start, radius) == (first > 0 or x.all())
     assert_array_equal(start, x)
-    if np.abs(g).max() > 0:
-        assert (np.isfinite(radius) & (radius > 0)).all()
-    else:
-        assert_array_equal(radius, 0)
+    assert np.isfinite(radius).all()
+    assert_array_equal(radius > 0, (first > 0) | (x != 0))
+
+
+@given(st.lists(st.floats(-1e100, 1e100), min_size=1, max_size=4))
+def test_shares_are_positive_and_lower_the_value_as_much(g):
+    g = np.array(g)
+    if g.any():
+        mean = mean_size(g)
+        shares = np.array([share(slope, mean) for slope in g])
+        assert (np.isfinite(shares) & (shares > 0)).all()
+        assert (shares <= 100 * (1 + 1e-9)).all()
+        steep = np.abs(g) >= 0.01 * mean
+        assert_allclose(shares[steep] * np.abs(g[steep]), mean)
 
 
 @given(POSITIVE, POSITIVE, st.floats(-10, 10), st.floats(0, 1e300), st.integers(1, 99))

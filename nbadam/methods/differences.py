@@ -12,7 +12,7 @@ SCHEMES = ("2-point", "3-point", "noise", "spsa")
 
 DOMINANT = 100.0  # a second difference of so many times the noise shows the curvature
 VISIBLE = 100.0  # an ordinary difference of so many times the noise is a good one
-PERTURBATION = 0.01  # first one of simultaneous perturbation, relative to x_scale
+PERTURBATION = 0.01  # first perturbation relative to x_scale, where the value at x0 is not finite
 DECAY = 0.101  # exponent of its decrease in the number of gradients (Spall 1998)
 
 
@@ -67,9 +67,10 @@ class Differences:
             f = 0.5 * (f + again)
             noise = self._noise(value, x, f)
         scale = np.broadcast_to(self.x_scale, x.shape)
-        size, change = calibrate(value, x, f, noise, scale, self.lower, self.upper, seed)
+        perturbations = Perturbations(self.lower, self.upper, scale, seed)
+        change = perturbations.calibrate(value, x, f, noise, scale)
         if noise > (FAINT if self.is_random else FAINT_ROUNDING) * change:
-            return Perturbations(self.lower, self.upper, size * scale, seed, noise)
+            return perturbations
         self.scheme, self.is_adapted = "noise", True
         self.noise, self.absolute = self._adapted(value, x, f, noise)
         return self
@@ -216,6 +217,19 @@ class Perturbations:
         self.lower, self.upper, self.size, self.seed, self.noise = lower, upper, size, seed, noise
         self.count = 0
         self._order: tuple | None = None  # of the signs: block, rows, columns, flips
+
+    def notice(self, value: Callable, x: np.ndarray, x_scale: np.ndarray) -> None:
+        """Find the size that suits the values near `x`."""
+        f = value(x)
+        if isfinite(f):
+            unit = np.maximum(x_scale, np.abs(x))
+            self.calibrate(value, x, f, noise_near(value, x, f, unit, self.lower, self.upper), x_scale)
+
+    def calibrate(self, value: Callable, x: np.ndarray, f: float, noise: float, x_scale: np.ndarray) -> float:
+        """Find the size for values of a known noise; return the change by it."""
+        size, change = calibrate(value, x, f, noise, x_scale, self.lower, self.upper, self.seed)
+        self.size, self.noise = size * x_scale, noise
+        return change
 
     def value_and_gradient(self, value: Callable, x: np.ndarray) -> tuple[float, np.ndarray]:
         """Return the estimates of `value` and its gradient at `x`."""

@@ -86,8 +86,8 @@ TEMPLATE = """Minimize a function with {title} [1]_, as a method of `scipy.optim
         evaluations more; `beta_1` is then 0.8 and `beta_2` 0.9, unless they are given.
     finite_diff_rel_step : float or array_like, optional
         Their step relative to ``max(1, abs(x))``; default 1.5e-8 or, for "3-point", 6.1e-6.  For "spsa"
-        the first perturbation relative to `x_scale`, default 0.01; the k-th is less by ``k**0.101``, with k
-        rounded down to a power of 4.
+        the first perturbation relative to `x_scale`, by default found from the values near `x0`; the k-th is
+        less by ``k**0.101``, with k rounded down to a power of 4.
     eps : float or array_like, optional
         Their step in units of x; wins over `finite_diff_rel_step`.
     rng : None, int, numpy.random.SeedSequence or numpy.random.Generator, optional

@@ -34,7 +34,8 @@ PATIENCE, PATIENCE_EACH = 300, 20
 BETAS = {"beta_1": 0.8, "beta_2": 0.9}
 # Options by which a user says when to end, and which differences to take.
 PLANS = {"steps", "epochs", "patience", "tol", "gtol", "ftol", "xtol"}
-CHOSEN = {"finite_diff", "finite_diff_rel_step", "eps"}
+SIZES = {"finite_diff_rel_step", "eps"}
+CHOSEN = {"finite_diff", *SIZES}
 
 
 def minimize(
@@ -139,6 +140,8 @@ def _notice_noise(
     if differences is None:
         is_open = is_automatic(settings) and not PLANS & set(given) and objective.minibatch is None
         return is_open and _values_differ(objective, start, resumed)
+    if isinstance(differences, Perturbations) and resumed is None and not SIZES & set(given):
+        differences.notice(objective.value, start, positive("x_scale", settings["x_scale"], start.size))
     if not isinstance(differences, Differences) or differences.scheme == "noise":
         return True
     if isinstance(jac, str) or CHOSEN & set(given):

@@ -84,17 +84,17 @@ class Stop(IntEnum):
     )
     INTERRUPTED = 13, Status.INTERRUPTED, "Interrupted by the user. The result's `state` continues the run."
     CALLBACK = 14, Status.CALLBACK, "`callback` raised `StopIteration`."
-    BLIND = (
-        16,
-        Status.NO_PROGRESS,
-        "Differences of `fun` are exactly zero where the run ended, which says nothing about a minimum. "
-        "Leave out `finite_diff`, or give a larger `finite_diff_rel_step` or `eps`.",
-    )
     NO_PROGRESS = (
         15,
         Status.NO_PROGRESS,
         "The run ended no lower than it began, so the best point seen is returned. Try a smaller "
         "`learning_rate` or more steps; check the gradient, and `finite_diff` where there is none.",
+    )
+    BLIND = (
+        16,
+        Status.NO_PROGRESS,
+        "Differences of `fun` are exactly zero where the run ended, which says nothing about a minimum. "
+        "Leave out `finite_diff`, or give a larger `finite_diff_rel_step` or `eps`.",
     )
 
 

@@ -51,9 +51,9 @@ from .stopping import (
 # A run without noise whose automatic rates let the value rise above the start by more than so many times
 # the fall from the start to the best point goes back to that point.
 HIGHEST = 1.0
-# Probes of the size of variables: length of the first one, in scaled variables; factor from one length to the
-# next, a power of 2, which rounds nothing; part of the slope that is left at the end of a short one; limits.
-FIRST_PROBE, PROBE_FACTOR, PROBED = 1.0, 4.0, 0.5
+# Probes of the size of variables: factor from one length to the next, a power of 2, which rounds nothing; part
+# of the slope that is left at the end of a short one; limits of the length, in scaled variables.
+PROBE_FACTOR, PROBED = 4.0, 0.5
 SHORTEST_PROBE, LONGEST_PROBE = 1e-30, 1e12
 SHRINKAGE = 0.5  # of the radii then
 FIRST_SHRINKAGE = 0.1  # the same before any point was better than the start
@@ -194,7 +194,7 @@ def after_start(run, f):
     if run.radius.size:
         is_known = begin_auto(run.x, run.limits[0].radius, run.start, run.radius)
         if not is_known and norm(slope, inf) > 0:
-            s.probe, s.probe_factor = FIRST_PROBE, 0.0
+            s.probe, s.probe_factor = first_length(run), 0.0
             return to_probe(run)
     return STEP
 
@@ -207,6 +207,16 @@ def to_probe(run):
     for i in range(run.x.size):
         run.point[i] = min(max(probed(run, i, mean) * run.x_scale[i], run.x_lower[i]), run.x_upper[i])
     return EVALUATE
+
+
+@register_jitable
+def first_length(run):
+    """Return the length by which a probe moves no variable by more than its size; 1 if all are 0."""
+    mean, length = mean_size(run.slope), inf
+    for i in range(run.x.size):
+        if run.x[i] != 0 and run.slope[i] != 0:
+            length = min(length, abs(run.x[i]) / share(run.slope[i], mean))
+    return min(max(length, SHORTEST_PROBE), LONGEST_PROBE) if length < inf else 1.0
 
 
 @register_jitable
@@ -239,7 +249,7 @@ def after_probe(run, f):
         s.probe *= s.probe_factor
         return to_probe(run)
     if is_growing:  # one step back; without any curvature, to where it began
-        s.probe = s.probe / PROBE_FACTOR if s.probe < LONGEST_PROBE else FIRST_PROBE
+        s.probe = s.probe / PROBE_FACTOR if s.probe < LONGEST_PROBE else first_length(run)
     for i in range(slope.size):
         if run.radius[i] == 0:
             run.radius[i] = radius_of(s.probe * share(slope[i], mean))
