@@ -51,12 +51,12 @@ from .stopping import (
 # A run without noise whose automatic rates let the value rise above the start by more than so many times
 # the fall from the start to the best point goes back to that point.
 HIGHEST = 1.0
-# Probes of the size of variables: factor from one length to the next, a power of 2, which rounds nothing; part
-# of the slope that is left at the end of a short one; limits of the length, in scaled variables.
-PROBE_FACTOR, PROBED = 4.0, 0.5
-SHORTEST_PROBE, LONGEST_PROBE = 1e-30, 1e12
 SHRINKAGE = 0.5  # of the radii then
 FIRST_SHRINKAGE = 0.1  # the same before any point was better than the start
+# Probes of the size of variables: factor from one length to the next, a power of 2, which rounds nothing;
+# part of the slope that is left after a short one; limits of the length, in scaled variables.
+PROBE_FACTOR, PROBED = 4.0, 0.5
+SHORTEST_PROBE, LONGEST_PROBE = 1e-30, 1e12
 
 
 def tell(run, f, is_fresh):
