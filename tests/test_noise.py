@@ -155,7 +155,7 @@ def test_noisy_runs_end_by_themselves_near_the_minimum(kind):
 def test_the_message_tells_what_was_found():
     rng = np.random.default_rng(0)
     noisy = run(lambda x: smooth(x) + 0.1 * rng.standard_normal())
-    assert "noise or steps of" in noisy.message
+    assert "noise of" in noisy.message
     assert "simultaneous perturbations" in noisy.message
     assert 0.02 < noisy.fun_noise < 0.5
     exact = run(smooth)
