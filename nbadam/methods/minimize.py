@@ -179,8 +179,8 @@ def _remark(objective: Objective, plan, result) -> str:
     if isinstance(differences, Perturbations) and differences.noise is not None:
         size = float(np.max(differences.size / plan.x_scale))
         return (
-            f" Values near `x0` have a noise of {differences.noise:.2g}, random or by steps, so gradients come "
-            f"from simultaneous perturbations of {size:.2g}, two evaluations each."
+            f" Values near `x0` have a noise of {differences.noise:.2g}, random or by steps, so gradients "
+            f"come from simultaneous perturbations of {size:.2g}, two evaluations each."
         )
     if differences is not None and differences.noise is not None:
         return f" Differences have steps for values with a noise of {differences.noise:.2g}."
