@@ -11,7 +11,8 @@ def shown(value) -> str:
     try:
         text = " ".join(repr(value).split())
     except ValueError:  # an integer with too many digits
-        text = f"an integer of {value.bit_length()} bits"
+        is_it = isinstance(value, int)
+        text = f"an integer of {value.bit_length()} bits" if is_it else "integers of too many digits"
     return text if len(text) <= 120 else f"{text[:100]} ... {text[-15:]}"
 
 
@@ -41,8 +42,10 @@ def positive(name: str, value, n: int, *, zero: bool = False) -> np.ndarray:
     """Return `value`, a number or an array, as positive floats of shape (n,); zero too if so asked."""
     try:
         array = np.array(np.broadcast_to(np.asarray(value, dtype=float), (n,)))
-    except (TypeError, ValueError):
-        raise ValueError(f"`{name}` must be a number or an array of {n} numbers, not {value!r}.") from None
+    except (TypeError, ValueError, OverflowError):
+        raise ValueError(
+            f"`{name}` must be a number or an array of {n} numbers, not {shown(value)}."
+        ) from None
     if not np.isfinite(array).all() or not (array >= 0 if zero else array > 0).all():
-        raise ValueError(f"`{name}` must be finite and {'>= 0' if zero else '> 0'}, not {value!r}.")
+        raise ValueError(f"`{name}` must be finite and {'>= 0' if zero else '> 0'}, not {shown(value)}.")
     return array

@@ -9,6 +9,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
+from .checks import shown
+
 try:
     import fcntl
 except ModuleNotFoundError:  # Windows, where an open file cannot be removed: it needs no lock
@@ -36,11 +38,11 @@ def checked_target(path: str | os.PathLike, name: str = "path") -> Path:
     except FileNotFoundError:
         mode = stat.S_IFREG
     except (TypeError, ValueError, OSError) as error:
-        raise ValueError(f"`{name}` must be the path of a file, not {path!r}: {error}.") from None
+        raise ValueError(f"`{name}` must be the path of a file, not {shown(path)}: {error}.") from None
     if not stat.S_ISREG(mode):
         raise ValueError(f"`{name}` must be the path of a regular file; {os.fspath(path)!r} is none.")
     if not target.parent.is_dir():
-        raise ValueError(f"`{name}` must be the path of a file in an existing directory, not {path!r}.")
+        raise ValueError(f"`{name}` must be the path of a file in an existing directory, not {shown(path)}.")
     return target
 
 

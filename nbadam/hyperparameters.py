@@ -1,5 +1,6 @@
 """Legal values of the settings of optimizers and schedules, and the attribute that holds one."""
 
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -65,6 +66,8 @@ def integer(low: int) -> Check:
     def check(name: str, value: Any) -> int:
         if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < low:
             raise ValueError(f"`{name}` must be an integer >= {low}, not {shown(value)}.")
+        if value > sys.maxsize:
+            raise ValueError(f"`{name}` must be an integer of 64 bits, not {shown(value)}.")
         return int(value)
 
     return check

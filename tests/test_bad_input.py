@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from numba import config, njit
 from numpy.testing import assert_allclose, assert_array_equal
+from runs import paraboloid
 from scipy.optimize import Bounds, minimize
 
 import nbadam
@@ -322,3 +323,23 @@ def test_infinite_limits():
     assert fit(maxiter=np.inf, maxfun=np.inf, max_time=np.inf).success
     with pytest.raises(ValueError, match="needs a finite `maxiter`"):
         fit(learning_rate="auto", maxiter=np.inf)
+
+
+HUGE = 10**400  # and a number with more digits than Python prints
+
+
+@pytest.mark.parametrize("value", [HUGE, HUGE**20, [HUGE]], ids=["400 digits", "8,000 digits", "in a list"])
+def test_integers_beyond_the_range_of_numbers(value):
+    """They raised OverflowError, or an error about the digits of the message."""
+    with pytest.raises(ValueError, match="`x0`"):
+        minimize(paraboloid, value, jac=True, method=nbadam.adam)
+    for name in ("learning_rate", "x_scale", "patience"):
+        with pytest.raises(ValueError, match=f"`{name}`"):
+            minimize(paraboloid, [1.0], jac=True, method=nbadam.adam, options={name: value})
+
+
+def test_arrays_in_messages_take_one_line():
+    for options in ({"x_scale": np.ones((2, 12))}, {"bounds": np.linspace(0, 1, 30)}):
+        with pytest.raises(ValueError, match="must be") as info:
+            fit(**options)
+        assert "\n" not in str(info.value)

@@ -9,6 +9,7 @@ import numpy as np
 from .. import rules
 from .._threads import must_run_alone
 from ..blocks import Blocks, default_workers, work_through
+from ..checks import shown
 from ..hyperparameters import flag, integer
 from ..rules import Rule
 from ..status import Status
@@ -159,7 +160,7 @@ def minimize_batch(
         },
     )  # fmt: skip
     if callback is not None and not callable(callback):
-        raise ValueError(f"`callback` must be callable, not {callback!r}.")
+        raise ValueError(f"`callback` must be callable, not {shown(callback)}.")
     threads = default_workers() if workers is None else integer(1)("workers", workers)
     if must_run_alone(fun):
         threads = 1

@@ -77,7 +77,7 @@ def as_matrix(
     try:
         array = np.asarray(value, dtype=float)
         broadcast = np.broadcast_to(array, shape)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ValueError(
             f"`{name}` must be a number or an array of shape ({shape[1]},), ({shape[0]}, 1) or {shape}; "
             f"its shape is {np.shape(value)}."

@@ -14,7 +14,7 @@ from numba.extending import is_jitted
 from .._jit import reason
 from .._pointers import Stored, address_of
 from ..blocks import Pace, is_called_off
-from ..checks import number
+from ..checks import number, shown
 from ..hyperparameters import choice
 from ..methods.averaging import KINDS
 from ..methods.bounds import parse_bounds, refuse_nan
@@ -67,7 +67,7 @@ class Problems:
         self, fun, x0, args, data, rule, bounds, x_scale, learning_rate, hyperparameters, settings
     ) -> None:
         if not isinstance(rule, Rule):
-            raise ValueError(f"`rule` must be a Rule, such as nbadam.rules.ADAM, not {rule!r}.")
+            raise ValueError(f"`rule` must be a Rule, such as nbadam.rules.ADAM, not {shown(rule)}.")
         self.rule = rule
         self.x0 = _starts(x0)
         self.n = n = self.x0.shape[-1]
@@ -264,7 +264,7 @@ def _compilable(fun) -> Callable:
     if is_jitted(fun):
         return fun
     if not inspect.isfunction(fun):
-        raise ValueError(f"`fun` must be a function that Numba can compile, not {fun!r}.")
+        raise ValueError(f"`fun` must be a function that Numba can compile, not {shown(fun)}.")
     return _compiled(fun)
 
 

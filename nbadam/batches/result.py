@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..checks import shown
 from ..status import Status
 
 ADVICE = {
@@ -57,7 +58,7 @@ def room_for(size: int, n: int, dtype: np.dtype, out: dict[str, np.ndarray] | No
     out = {} if out is None else dict(out)
     for name, array in out.items():
         if name not in shapes:
-            raise ValueError(f"`out` may hold {', '.join(shapes)}, not {name!r}.")
+            raise ValueError(f"`out` may hold {', '.join(shapes)}, not {shown(name)}.")
         shape, dtype = shapes[name]
         fits = isinstance(array, np.ndarray) and array.shape == shape and array.flags.writeable  # type: ignore[redundant-expr]
         if not fits or array.dtype.kind not in ("f" if dtype.kind == "f" else "iu"):

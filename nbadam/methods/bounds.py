@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from ..checks import shown
+
 
 def parse_bounds(bounds, n: int) -> tuple[np.ndarray, np.ndarray]:
     """Return lower and upper bounds of shape (n,), infinite where there is none.
@@ -34,7 +36,7 @@ def parse_bounds(bounds, n: int) -> tuple[np.ndarray, np.ndarray]:
             lower, upper = np.array(pairs, dtype=float).reshape(-1, 2).T.copy()
         except (TypeError, ValueError):
             raise ValueError(
-                f"`bounds` must be a scipy.optimize.Bounds or (lower, upper) pairs, not {bounds!r}."
+                f"`bounds` must be a scipy.optimize.Bounds or (lower, upper) pairs, not {shown(bounds)}."
             ) from None
         if len(pairs) != n:
             raise ValueError(_wrong_length(n, f"there are {len(pairs)} pairs"))

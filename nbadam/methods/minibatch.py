@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from ..checks import shown
 from ..hyperparameters import flag, integer
 from .evaluator import writes_gradient
 from .orders import order_of, seed_numbers
@@ -66,7 +67,7 @@ class Minibatch:
 
     def __init__(self, fun, data, *, batch_size, shuffle=True, rng=None, drop_last=False) -> None:
         if not callable(fun):
-            raise ValueError(f"`fun` must be callable, not {fun!r}.")
+            raise ValueError(f"`fun` must be callable, not {shown(fun)}.")
         self.fun: Callable = fun
         self.data = as_arrays(data)
         self.n_samples = self.data[0].shape[0]

@@ -9,7 +9,7 @@ from numba.core.errors import NumbaError
 from numba.extending import is_jitted
 
 from .._jit import reason
-from ..checks import positive
+from ..checks import positive, shown
 from ..hyperparameters import integer
 from ..rules import Rule
 from .bounds import parse_bounds
@@ -206,16 +206,16 @@ def _start(x0) -> np.ndarray:
         raise ValueError("`x0` must be real; stack real and imaginary parts into one real vector.")
     try:
         start = np.array(array, dtype=float)
-    except (TypeError, ValueError):
-        raise ValueError(f"`x0` must be an array of real numbers, not {x0!r}.") from None
+    except (TypeError, ValueError, OverflowError):
+        raise ValueError(f"`x0` must be an array of real numbers, not {shown(x0)}.") from None
     if array.dtype.kind in "SU" or not np.isfinite(start).all():
-        raise ValueError(f"`x0` must be finite real numbers, not {x0!r}.")
+        raise ValueError(f"`x0` must be finite real numbers, not {shown(x0)}.")
     return start
 
 
 def _objective(fun, jac, args: tuple, settings: dict, lower: np.ndarray, upper: np.ndarray) -> Objective:
     if not callable(fun):
-        raise ValueError(f"`fun` must be callable, not {fun!r}.")
+        raise ValueError(f"`fun` must be callable, not {shown(fun)}.")
     # minimize(jac=True) hands over a memoizing wrapper, which would make a noisy objective look
     # noiseless and hides a compiled function.
     memoized = getattr(jac, "__self__", None)
@@ -228,10 +228,10 @@ def _objective(fun, jac, args: tuple, settings: dict, lower: np.ndarray, upper: 
     if callable(jac) or jac is True:
         return Objective(fun, jac, args, None)
     if not (jac is None or jac is False or isinstance(jac, str)):
-        raise ValueError(f"`jac` must be True, callable or None, not {jac!r}.")
+        raise ValueError(f"`jac` must be True, callable or None, not {shown(jac)}.")
     scheme = jac if isinstance(jac, str) else settings["finite_diff"]
     if scheme not in SCHEMES:
-        raise ValueError(f"`finite_diff` must be one of {', '.join(SCHEMES)}, not {scheme!r}.")
+        raise ValueError(f"`finite_diff` must be one of {', '.join(SCHEMES)}, not {shown(scheme)}.")
     n = lower.size
     relative, absolute = (
         None if settings[name] is None else positive(name, settings[name], n)
@@ -251,7 +251,7 @@ def _objective(fun, jac, args: tuple, settings: dict, lower: np.ndarray, upper: 
 def _adapted(callback, points: list | None) -> tuple[Callable | None, bool]:
     """Return what to call after each iteration, and whether it needs the value at every point."""
     if callback is not None and not callable(callback):
-        raise ValueError(f"`callback` must be callable, not {callback!r}.")
+        raise ValueError(f"`callback` must be callable, not {shown(callback)}.")
     # SciPy's rule: a single parameter of this very name asks for the new form.
     wants_value = callback is not None and set(parameters(callback)) == {"intermediate_result"}
 

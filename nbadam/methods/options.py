@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..checks import number, positive
+from ..checks import number, positive, shown
 from ..hyperparameters import (
     closed_fraction,
     flag,
@@ -93,7 +93,9 @@ def state_from(option) -> RunState | None:
         return option
     if isinstance(option, str | os.PathLike):
         return RunState.load(option)
-    raise ValueError(f"`state` must be the `state` of a result, or the path of a checkpoint, not {option!r}.")
+    raise ValueError(
+        f"`state` must be the `state` of a result, or the path of a checkpoint, not {shown(option)}."
+    )
 
 
 def hyper_from(rule: Rule, settings: dict[str, Any]) -> tuple[float, ...]:
@@ -151,7 +153,7 @@ def learning_rate_from(option, rule: Rule, n: int) -> tuple[Callable, np.ndarray
         return rate, equal
     if isinstance(option, str):
         legal = "> 0" if divides else ">= 0, or 'auto'"
-        raise ValueError(f"`learning_rate` must be a finite number {legal}, not {option!r}.")
+        raise ValueError(f"`learning_rate` must be a finite number {legal}, not {shown(option)}.")
     if np.ndim(option) == 0 or divides:
         constant = (above_zero if divides else non_negative)("learning_rate", option)
         return lambda steps: constant, equal

@@ -6,6 +6,7 @@ import numpy as np
 from numba import types
 
 from .._jit import compile_kernel
+from ..checks import shown
 
 
 def seed_numbers(rng) -> tuple[int, ...]:
@@ -18,7 +19,7 @@ def seed_numbers(rng) -> tuple[int, ...]:
         sequence = np.random.SeedSequence(rng)
     except (TypeError, ValueError):
         raise ValueError(
-            f"`rng` must be None, a non-negative int, a SeedSequence or a Generator, not {rng!r}."
+            f"`rng` must be None, a non-negative int, a SeedSequence or a Generator, not {shown(rng)}."
         ) from None
     return tuple(int(k) for k in np.atleast_1d(np.asarray(sequence.entropy, dtype=object)))
 

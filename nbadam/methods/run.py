@@ -5,6 +5,7 @@ from math import inf
 import numpy as np
 
 from .._pointers import Stored, address_of
+from ..checks import shown
 from ..engine import PARALLEL_SIZE, mode
 from .loop import array_entry, begin_problem, entry, loop, make_step, tell_value
 from .objective import Objective
@@ -220,7 +221,7 @@ class Run:
         for name, here in self._identity().items():
             if facts[name] != here:
                 raise ValueError(
-                    f"`state` belongs to a run with {name} {facts[name]!r}, not {here!r}: "
+                    f"`state` belongs to a run with {name} {facts[name]!r}, not {shown(here)}: "
                     "give the options of that run."
                 )
         is_free = self.s.is_free

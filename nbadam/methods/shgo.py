@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
+from ..checks import shown
+
 
 class ShgoMethod:
     """A method for `scipy.optimize.shgo`, which takes no plain function.
@@ -33,7 +35,7 @@ class ShgoMethod:
 
     def __init__(self, method: Callable, **options: Any) -> None:
         if not callable(method):
-            raise ValueError(f"`method` must be a method such as nbadam.adam, not {method!r}.")
+            raise ValueError(f"`method` must be a method such as nbadam.adam, not {shown(method)}.")
         self.method = method
         self.options = options
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..checks import shown
 from ..hyperparameters import integer
 from ..status import Status
 from .bounds import parse_bounds
@@ -110,7 +111,7 @@ def multistart(
     """
     for name, function in (("fun", fun), ("method", method), ("callback", callback)):
         if not (callable(function) or (function is None and name == "callback")):  # type: ignore[redundant-expr]
-            raise ValueError(f"`{name}` must be callable, not {function!r}.")
+            raise ValueError(f"`{name}` must be callable, not {shown(function)}.")
     seed = seed_numbers(rng)
     starts = _starts(x0s, bounds, n_starts, seed)
     common = {"jac": jac, "bounds": bounds} | (options or {})

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from ..checks import shown
 from .adam import Adam, Adamax, AdamW, Lion, Nadam, RAdam
 from .descent import SGD, Adadelta, Adagrad, Ftrl, RMSprop
 from .optimizer import Optimizer
@@ -23,7 +24,7 @@ def serialize(optimizer: Optimizer) -> dict[str, Any]:
         With the keys ``"module"``, ``"class_name"``, ``"config"`` and ``"registered_name"``.
     """
     if not isinstance(optimizer, Optimizer):
-        raise ValueError(f"`optimizer` must be an Optimizer, not {optimizer!r}.")
+        raise ValueError(f"`optimizer` must be an Optimizer, not {shown(optimizer)}.")
     return {
         "module": type(optimizer).__module__,
         "class_name": type(optimizer).__name__,
@@ -52,7 +53,9 @@ def deserialize(config: dict[str, Any], custom_objects: dict[str, type] | None =
         If the keys are missing or no class has the name.
     """
     if not isinstance(config, dict) or not {"class_name", "config"} <= set(config):  # type: ignore[redundant-expr]
-        raise ValueError(f"`config` must be a dict with the keys 'class_name' and 'config', not {config!r}.")
+        raise ValueError(
+            f"`config` must be a dict with the keys 'class_name' and 'config', not {shown(config)}."
+        )
     known: dict[str, Any] = {cls.__name__: cls for cls in CLASSES} | (custom_objects or {})
     by_name = {name.lower(): cls for name, cls in known.items()}
     name = config["class_name"]

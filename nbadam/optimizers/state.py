@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from .. import archives
+from ..checks import shown
 from ..hyperparameters import integer
 from .prepared import Step
 from .registry import Registry, describe, read_records
@@ -118,7 +119,7 @@ class Stateful(Settings):
         if variable is None:
             raise ValueError("`var` has no slots: it is none of the variables that were stepped or built.")
         if slot_name not in variable.slots:
-            raise ValueError(f"`slot_name` must be one of {list(variable.slots)}, not {slot_name!r}.")
+            raise ValueError(f"`slot_name` must be one of {list(variable.slots)}, not {shown(slot_name)}.")
         variable.sync()
         return variable.slots[slot_name]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..checks import number
+from ..checks import number, shown
 from ..hyperparameters import Check, choice, closed_fraction, flag, integer, non_negative, optional, positive
 
 
@@ -81,7 +81,7 @@ def _numbers(check: Check) -> Check:
 
     def check_all(name: str, values: Any) -> tuple[float, ...]:
         if not isinstance(values, Sequence | np.ndarray):
-            raise ValueError(f"`{name}` must be a sequence of numbers, not {values!r}.")
+            raise ValueError(f"`{name}` must be a sequence of numbers, not {shown(values)}.")
         return tuple(check(name, value) for value in values)
 
     return check_all
@@ -92,11 +92,11 @@ def _schedules(name: str, values: Any) -> tuple[LearningRateSchedule, ...]:
     from .serialization import deserialize
 
     if not isinstance(values, Sequence):
-        raise ValueError(f"`{name}` must be a sequence of schedules, not {values!r}.")
+        raise ValueError(f"`{name}` must be a sequence of schedules, not {shown(values)}.")
     made = tuple(deserialize(value) if isinstance(value, dict) else value for value in values)
     for value in made:
         if not isinstance(value, LearningRateSchedule):
-            raise ValueError(f"`{name}` must hold instances of LearningRateSchedule, not {value!r}.")
+            raise ValueError(f"`{name}` must hold instances of LearningRateSchedule, not {shown(value)}.")
     return made
 
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from ..checks import shown
 from .schedule import CheckedSchedule, LearningRateSchedule
 
 
@@ -26,7 +27,7 @@ def serialize(schedule: LearningRateSchedule) -> dict[str, Any]:
     True
     """
     if not isinstance(schedule, LearningRateSchedule):
-        raise ValueError(f"`schedule` must be a LearningRateSchedule, not {schedule!r}.")
+        raise ValueError(f"`schedule` must be a LearningRateSchedule, not {shown(schedule)}.")
     return {
         "module": __package__ if isinstance(schedule, CheckedSchedule) else type(schedule).__module__,
         "class_name": type(schedule).__name__,
@@ -58,7 +59,9 @@ def deserialize(
     """
     known = {cls.__name__: cls for cls in CheckedSchedule.__subclasses__()} | (custom_objects or {})
     if not isinstance(config, dict) or not {"class_name", "config"} <= set(config):  # type: ignore[redundant-expr]
-        raise ValueError(f"`config` must be a dict with the keys 'class_name' and 'config', not {config!r}.")
+        raise ValueError(
+            f"`config` must be a dict with the keys 'class_name' and 'config', not {shown(config)}."
+        )
     if config["class_name"] not in known:
         raise ValueError(
             f"`config` names the schedule {config['class_name']!r}; known are {', '.join(sorted(known))}, "

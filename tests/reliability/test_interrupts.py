@@ -114,8 +114,8 @@ def test_no_interrupt_is_lost_or_late(tmp_path):
         "KINDS": os.environ.get("NBADAM_KINDS", ""),
     }
     told = finish(start(PROGRAM, share_cache(tmp_path), **variables), timeout=60 + 60 * INTERRUPTS)
-    assert set(told["lost"].values()) == {0}, told
-    assert {kind: cost for kind, cost in told["cost"].items() if cost > 0.5} == {}, told
+    assert {kind: lost for kind, lost in told["lost"].items() if lost} == {}
+    assert {kind: cost for kind, cost in told["cost"].items() if cost > 0.5} == {}
 
 
 COMPILING = """
