@@ -419,3 +419,76 @@ def test_one_data_set_shares_nothing():
     _, y = decays(1)
     with pytest.raises(ValueError, match="several data sets"):
         curve_fit(DECAY, X, y[0], [1, 1, 0.5], shared=["tau"])
+
+
+def test_ill_conditioned_shared_parameters_have_all_digits():
+    """A common slope over Julian days, whose normal matrix tells nothing about it."""
+    days = 2.46e6 + np.arange(30.0)
+    rng = np.random.default_rng(4)
+    y = rng.uniform(-5, 5, (4, 1)) + 0.02 * (days - 2.46e6) + 0.1 * rng.standard_normal((4, 30))
+    fit = curve_fit("a + b * x", days, y, [0, 0], shared=["b"])
+    centred = days - days.mean()
+    slope = (y @ centred).sum() / (4 * centred @ centred)
+    rest = y - y.mean(axis=1, keepdims=True) - slope * centred
+    assert fit.success.all()
+    assert_allclose(fit.total_chi2, (rest**2).sum(), rtol=1e-6)
+    assert_allclose(fit.shared["b"].values, slope, rtol=1e-6)
+    error = np.sqrt((rest**2).sum() / (120 - 5) / (4 * centred @ centred))
+    assert_allclose(fit.shared["b"].errors, error, rtol=1e-6)
+    assert_allclose(fit.perr[:, 1], error, rtol=1e-6)
+    own = np.hypot(error * days.mean(), np.sqrt((rest**2).sum() / 115 / 30))
+    assert_allclose(fit.perr[:, 0], own, rtol=1e-6)
+
+
+def test_a_group_without_data_harms_no_other():
+    _, y = decays(6)
+    rows, columns = np.divmod(np.arange(6), 3)
+    y[columns == 1] = np.nan
+    fit = curve_fit(DECAY, X, y, [1, 1, 0.5], shared={"tau": rows, "c": columns})
+    rest = columns != 1
+    other = curve_fit(DECAY, X, y[rest], [1, 1, 0.5], shared={"tau": rows[rest], "c": columns[rest]})
+    assert_array_equal(fit.success, rest)
+    assert_allclose(fit.popt[rest], other.popt, rtol=1e-9)
+    assert_allclose(fit.perr[rest], other.perr, rtol=1e-9)
+    assert_array_equal(np.isnan(fit.shared["c"].errors), [False, True, False])
+
+
+def test_too_many_values_that_groups_couple_are_refused():
+    y = np.ones((2001, 3))
+    groups = {"a": np.arange(2001), "b": np.arange(2001) // 2, "c": (np.arange(2001) + 1) // 2}
+    with pytest.raises(ValueError, match="at most 2,000"):
+        curve_fit("a + b * x + c", np.arange(3.0), y, [1, 1, 1], shared=groups)
+
+
+def test_a_table_says_what_is_shared_and_a_file_is_refused(tmp_path):
+    _, y = decays(4)
+    fit = curve_fit(DECAY, X, y, [1, 1, 0.5], shared={"tau": None})
+    assert "tau, shared: 1." in repr(fit) and "of the whole" in repr(fit[0])
+    with pytest.raises(ValueError, match="pickle"):
+        fit.save(tmp_path / "fit.npz")
+
+
+def test_starts_of_a_group_are_its_median():
+    _, y = decays(5)
+    p0 = np.tile([1, 1, 0.5], (5, 1))
+    p0[:, 1] = [0.5, 1, 0.9, 30, 2]
+    assert_array_equal(
+        curve_fit(DECAY, X, y, p0, shared=["tau"]).popt,
+        curve_fit(DECAY, X, y, [1, 1, 0.5], shared=["tau"]).popt,
+    )
+
+
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="there is no machine code to be interrupted")
+def test_interrupted_fits_have_the_best_point_so_far(monkeypatch):
+    from nbadam.fitting.whole import Whole
+
+    def interrupted(self, step, regions):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Whole, "_advance", interrupted)
+    _, y = decays(4)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        curve_fit(DECAY, X, y, [1, 1, 0.5], shared=["tau"])
+    result = caught.value.result
+    assert (result.status == Status.INTERRUPTED).all() and (result["tau"] == 1).all()
+    assert np.isfinite(result.popt).all() and not result.success.any()

@@ -26,9 +26,12 @@ def table(fit) -> tuple[str, list[list[str]], list[str]]:
         ]
         rows.append([name, value, error, ", ".join(strong)])
     free = int(np.count_nonzero(fit.free))
-    remarks = [
+    whole = _whole(fit)
+    remarks = whole or [
         f"chi2 {fit.chi2:.6g} for {int(fit.n_points)} points and {free} free parameters, "
         f"reduced {float(fit.reduced_chi2):.4g}",
+    ]
+    remarks += [
         f"derivatives: {fit.derivatives}; {int(fit.nfev)} evaluations",
         fit.message(),
     ]
@@ -48,8 +51,24 @@ def summary(fit) -> tuple[str, list[list[str]], list[str]]:
             rows.append([name, value, spread, error])
         else:
             rows.append([name, "", "", ""])
-    remarks = ["spread: half of the interval that holds the middle 68 %", *_counts(fit)]
+    remarks = ["spread: half of the interval that holds the middle 68 %", *_whole(fit), *_counts(fit)]
     return f"{fit.chi2.size:,} fits of {fit.model.name}, shape {fit.chi2.shape}", rows, remarks
+
+
+def _whole(fit) -> list[str]:
+    """Say what data sets share, if they do."""
+    if not hasattr(type(fit), "shared"):
+        return []
+    lines = []
+    for name, (_, values, errors) in fit.shared.items():
+        if np.ndim(values):
+            lines.append(f"{name}: {np.size(values):,} shared values")
+        else:
+            value, error = rounded(float(values), float(errors))
+            lines.append(f"{name}, shared: {value}, standard error {error}")
+    reduced = fit.total_chi2 / fit._total_dof if fit._total_dof > 0 else np.nan
+    return [*lines, f"chi2 {fit.total_chi2:.6g} of the whole, {fit._total_dof:,} degrees of freedom, "
+            f"reduced {reduced:.4g}"]  # fmt: skip
 
 
 def _counts(fit) -> list[str]:
