@@ -134,8 +134,8 @@ class Problem:
         if is_called_off():
             part.clear(part.status == Status.NOT_RUN)
         part.n_points[:] = self.points
-        part.status[self._underflow(part.chi2)] = Status.UNDERFLOW
-        part.status[self._too_few] = Status.TOO_FEW_POINTS
+        part.status[self._underflow(part.chi2)] = Status.UNDERFLOW.value
+        part.status[self._too_few] = Status.TOO_FEW_POINTS.value
         failed = ~HAS_ENDED[part.status]
         part.clear(failed)
         return part
