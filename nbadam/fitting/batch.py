@@ -33,8 +33,7 @@ def fit_all(sets: DataSets | RaggedSets, plan: Plan) -> tuple[Fits, BaseExceptio
     try:
         run(plan, sets, sets.order(), lambda chosen: fit_block(sets, plan, fits, chosen, errors), "fit")
         if plan.search != "never":
-            chosen = search.to_retry(fits, plan)
-            run(plan, sets, chosen, lambda chosen: retry_block(sets, plan, fits, chosen), "retry")
+            run(plan, sets, sets.order(), lambda chosen: retry_block(sets, plan, fits, chosen), "retry")
     except KeyboardInterrupt as interrupt:
         fits.clear(fits.status == Status.NOT_RUN)
         done = np.count_nonzero(fits.status != Status.NOT_RUN)
@@ -82,10 +81,12 @@ def fit_block(sets, plan: Plan, fits: Fits, chosen: np.ndarray, errors: dict) ->
 
 
 def retry_block(sets, plan: Plan, fits: Fits, chosen: np.ndarray) -> None:
-    """Try the given fits again, but those for which the model then raises an exception."""
+    """Try fits again that want it, but those for which the model then raises an exception."""
     for part in sets.parted(chosen, LONG):
         try:
-            search.retry_block(sets, plan, fits, part)
+            again = part[search.to_retry(sets, plan, fits, part)]
+            if again.size:
+                search.retry_block(sets, plan, fits, again)
         except ModelError:
             for half in np.array_split(part, 2) if part.size > 1 else ():
                 retry_block(sets, plan, fits, half)

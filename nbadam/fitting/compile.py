@@ -18,7 +18,7 @@ from .._fingerprint import identify
 from .._jit import compile_kernel, reason
 from .._pointers import address_of
 from ..blocks import Pace, is_called_off
-from . import adam, bordered, generate, lm, minibatch, tape, trust_region
+from . import adam, bordered, generate, lm, minibatch, screen, tape, trust_region
 from .generate import Layout, Pointwise, Shape
 from .losses import Loss
 from .model import Model
@@ -63,9 +63,9 @@ class Kernels:
 
     def __init__(self, normal, layout: Layout) -> None:
         rows = layout.rows
-        self._rows, self._rows_of_adam, self._rows_of_border = (
+        self._rows, self._rows_of_adam, self._rows_of_border, self._rows_of_screen = (
             tuple(rows[name] * layout.lanes for name in names)
-            for names in (lm.ROWS, adam.ROWS, bordered.ROWS)
+            for names in (lm.ROWS, adam.ROWS, bordered.ROWS, screen.ROWS)
         )
         self._dtype = np.dtype(layout.dtype)
         self._lanes = layout.lanes
@@ -164,6 +164,28 @@ class Kernels:
             self._pace.learn(groups * data.shape[2], thread_time() - began, some.stop <= len(p))
             start = some.stop
         return out
+
+    def screen(self, x, data, lower, upper, f_scale, trials, linear, kept: int):
+        """Return the best `kept` of the trials of each fit, and their chi-squares: see `screen.screen`."""
+        kernel = screen.screen_kernel(self._dtype.name)
+        fits, columns, points = data.shape
+        best = np.zeros((fits, kept, trials.shape[2]), self._dtype)
+        chi2 = np.full((fits, kept), np.inf, self._dtype)
+        scratch = self._scratch(columns, points)
+        each = points * trials.shape[1]
+        start = 0
+        while start < fits and not is_called_off():
+            groups = max(1, self._pace.amount // each)
+            some = slice(start, start + groups * self._lanes)
+            began = thread_time()
+            self._call(
+                kernel, self._addresses[0], self._lanes, self._rows_of_screen, scratch, x, data[some],
+                lower[some], upper[some], f_scale, trials[some] if len(trials) > 1 else trials, linear,
+                best[some], chi2[some],
+            )  # fmt: skip
+            self._pace.learn(groups * each, thread_time() - began, some.stop <= fits)
+            start = some.stop
+        return best, chi2
 
     def _scratch(self, columns: int, points: int) -> np.ndarray:
         return np.zeros(self._rows_of_adam[-1] + columns * points * self._lanes, self._dtype)

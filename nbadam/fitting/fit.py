@@ -16,6 +16,8 @@ from .arguments import check_all_finite, parse_dtype, parse_model, parse_options
 from .batch import fit_all
 from .data import CorrelatedSet
 from .elementwise import check_elementwise
+from .explore import ENOUGH
+from .library import fit_without_start
 from .losses import parse_loss
 from .model import Model
 from .parameters import check_tied, parse_bounds, parse_fixed, parse_start
@@ -87,7 +89,8 @@ def curve_fit(
     p0 : array, shape (n_params,) or (..., n_params), dict or callable, optional
         Where to start, for all or for each; ``{"a": 1, "b": 2}`` names the parameters.  A function is called
         as ``p0(x, y)`` with one data set after the other, without the points that are left out.  By default
-        the model's `guess`; without one, as in SciPy, 1, or what the bounds leave of it.
+        the model's `guess`; without one, starts are searched for (see the notes), or with
+        ``method="adam"``, as in SciPy, 1, or what the bounds leave of it.
     sigma : array, shape (m,), (..., m) or (m, m), optional
         Standard errors of the data, > 0; a point whose error is NaN, infinite or masked is left out.  For one
         data set it may be the covariance matrix of the data; any `loss` is then that of the whitened
@@ -139,12 +142,13 @@ def curve_fit(
         with `chi2` and `pcov` of all points; it is near the minimum, with the status ``MAXITER``, which
         here raises no error for one data set.
     rng : None, int, array_like of ints, numpy.random.SeedSequence or numpy.random.Generator
-        With `batch_size`, the seed of the order of the points.  A generator is drawn from once; None takes
-        a new seed from the system.
+        With `batch_size`, the seed of the order of the points; None takes a new one from the system.  In a
+        search for starts, their seed; None is always the same one.  A generator is drawn from once.
     search : {"never", "failed", "all"}
         Which fits of ``method="lm"`` are tried again from other starting points, to which Adam [2]_ takes
-        them: none, those that have not converged or whose `reduced_chi2` is an outlier in the batch
-        (all in a batch of fewer than 10), or all.  Each keeps its best `chi2`.
+        them: none, those that have not converged or whose residuals are not random, as neighbouring points
+        have similar ones, or all.  Each keeps its best `chi2`; its own data alone decide.  Where no start is
+        given, ``"all"`` searches for the starts of each data set by its own data alone.
     shared : sequence of str, or dict of str to array, optional
         Parameters that data sets have in common: ``["tau"]`` for one value, ``{"tau": labels}`` for one in
         each group of data sets with equal labels, an array of the batch's shape (None for a single group).
@@ -183,13 +187,32 @@ def curve_fit(
     Warns
     -----
     scipy.optimize.OptimizeWarning
-        For one data set, if the covariance cannot be estimated.
+        For one data set, if the covariance cannot be estimated, or if fewer than two starts of a search led
+        to the best minimum.
+
+    Notes
+    -----
+    With neither `p0` nor a guess, starts are searched for.  Parameters in which the model is linear are
+    found and solved for [3]_; the others are drawn at random among positions, lengths and inverse lengths
+    of `xdata` and plain numbers of all sizes, within the bounds.  1,024 starts or more go side by side,
+    those after the first ones share some parameters with the best solutions so far, until the best was
+    reached twice by starts independent of it.  `max_nfev` is a limit for each start.  The result tells in
+    `n_starts` and `n_reached` how many there were and how many led to the minimum, and in `minima` which
+    others there are.
+    Of solutions with the same `chi2` (mirror images, exchanged terms, aliases of a frequency) the one with
+    the smallest absolute values is returned, in the order of the parameters.
+
+    In a batch of more than 16 data sets some are searched in this way, and their solutions are the
+    starts of the others: which minimum a fit ends in may then depend on the other data sets.  With
+    ``search="all"`` it does not.
 
     References
     ----------
     .. [1] J. J. More, "The Levenberg-Marquardt algorithm: implementation and theory", in Numerical
        Analysis, Lecture Notes in Mathematics 630, Springer, 1978.
     .. [2] D. P. Kingma and J. Ba, "Adam: a method for stochastic optimization", arXiv:1412.6980, 2015.
+    .. [3] G. H. Golub and V. Pereyra, "The differentiation of pseudo-inverses and nonlinear least squares
+       problems whose variables separate", SIAM J. Numer. Anal. 10, 1973.
 
     Examples
     --------
@@ -224,6 +247,12 @@ def curve_fit(
     One data set, as with SciPy:
 
     >>> popt, pcov = nbadam.curve_fit(decay, x, y[0], p0=[3, 1, 0.5])
+
+    Nobody knows where to start:
+
+    >>> fit = nbadam.curve_fit("a * exp(-k * x) + b * sin(w * x + phi)", x, y[0] + np.sin(5 * x + 1))
+    >>> fit["w"].round(1), fit.n_reached >= 2
+    (5.0, True)
     """
     flags = {"absolute_sigma": absolute_sigma, "progress": progress}
     for name, value in (flags if check_finite is None else flags | {"check_finite": check_finite}).items():
@@ -274,8 +303,9 @@ def curve_fit(
             raise ValueError(
                 "`batch_size` does not go with a covariance matrix: it takes all points at once."
             )
-    elif rng is not None:
-        raise ValueError("`rng` goes with `batch_size`: nothing else is random.")
+    is_searched = p0 is None and model.guess is None and method == "lm"
+    if rng is not None and batch_size is None and not is_searched:
+        raise ValueError("`rng` goes with `batch_size`, or a search for starts: nothing else is random.")
     precision = 4 * float(np.finfo(dtype).eps)
     plan = Plan(
         method=method,
@@ -294,15 +324,22 @@ def curve_fit(
         batch_size=batch_size,
         workers=default_workers() if workers is None else integer(1)("workers", workers),
         progress=progress,
-        seed=() if batch_size is None else seed_numbers(rng),  # last: bad input draws nothing
+        seed=_seed(rng, batch_size, is_searched),  # last: bad input draws nothing
     )
-    fits, error = fit_all(sets, plan)
+    minima = None
+    if is_searched:
+        fits, error, minima = fit_without_start(sets, plan)
+    else:
+        fits, error = fit_all(sets, plan)
     result = FitResult(
         popt=(fits.popt if ties is None else ties.all_of(fits.popt)).reshape(*batch, n),
         chi2=fits.chi2.reshape(batch),
         nfev=fits.nfev.reshape(batch),
         status=fits.status.reshape(batch),
         n_points=fits.n_points.reshape(batch),
+        n_starts=fits.n_starts.reshape(batch),
+        n_reached=fits.n_reached.reshape(batch),
+        minima=None if minima is None or batch else minima.of_all(ties),
         parameters=model.parameters,
         free=~is_fixed & keep,
         varies=~is_fixed,
@@ -328,6 +365,13 @@ def curve_fit(
     return result
 
 
+def _seed(rng, batch_size: int | None, is_searched: bool) -> tuple[int, ...]:
+    """Return the numbers of the seed, which do not matter where nothing is random."""
+    if batch_size is None and (rng is None or not is_searched):
+        return (0,)
+    return seed_numbers(rng)
+
+
 def _advice(model: Model) -> dict[Status, str]:
     """Return what to say of fits that start at the model's own guess."""
     hint = getattr(model, "hint", "")
@@ -349,6 +393,11 @@ def _check_single(result: FitResult, is_sampled: bool) -> None:
         message = "Covariance of the parameters could not be estimated"
         if status == Status.UNDETERMINED:
             message += f". {result.message()}"
+        warnings.warn(message, _optimize_warning(), stacklevel=3)
+    if result.n_starts > 1 and result.n_reached < ENOUGH and result.status == Status.SUCCESS:
+        count = result.n_reached or "none"
+        message = f"Of {result.n_starts:,} starts {count} led to the best minimum: there may be a better one."
+        message += " Pass `p0`, or `bounds`."
         warnings.warn(message, _optimize_warning(), stacklevel=3)
 
 

@@ -58,6 +58,8 @@ class Fits:
     nfev: np.ndarray
     status: np.ndarray
     n_points: np.ndarray
+    n_starts: np.ndarray  # of a search; 0 where the start was given
+    n_reached: np.ndarray  # starts that led to the minimum
 
     @classmethod
     def empty(cls, fits: int, n: int, dtype) -> "Fits":
@@ -70,6 +72,8 @@ class Fits:
             nfev=np.zeros(fits, np.int32),
             status=np.full(fits, Status.NOT_RUN.value, np.int8),
             n_points=np.zeros(fits, np.int64),
+            n_starts=np.zeros(fits, np.int32),
+            n_reached=np.zeros(fits, np.int32),
         )
 
     def clear(self, where) -> None:
@@ -92,6 +96,7 @@ class Problem:
     """A block of data sets with all that kernels need to fit them."""
 
     def __init__(self, sets: DataSets | RaggedSets, plan: Plan, chosen: np.ndarray) -> None:
+        self.sets, self.plan = sets, plan
         block = sets.block(chosen, plan.dtype)
         y = block.data[:, 0]
         if plan.loss.is_likelihood and (y < 0).any():
@@ -173,6 +178,11 @@ class Problem:
             underflow[underflow] = counts.any(axis=1) & (size < np.sqrt(least) / limits.eps)
         return underflow
 
+    def screened(self, trials: np.ndarray, linear: np.ndarray, kept: int) -> tuple[np.ndarray, np.ndarray]:
+        """Solve for the linear parameters of each trial by least squares; return the best: see `screen`."""
+        compiled = self._kernels if self._loss.name == "linear" else self._kernels_of(Loss("linear"))
+        return compiled.screen(*self._data, *self._box, self._f_scale, trials, linear, kept)
+
     @lazy
     def _scale(self) -> np.ndarray:
         """Changes of each parameter that would move the model by the residuals, shape (fits, n)."""
@@ -243,7 +253,7 @@ def _inside(start: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
     least = 4 * np.finfo(start.dtype).eps
     with np.errstate(invalid="ignore"):  # of infinite bounds
         half = (high - low) / 2
-    for bound, sign in ((low, 1), (high, -1)):
-        step = np.minimum(np.maximum(INSIDE, least * np.abs(bound)), half)
-        start = np.where(start == bound, bound + sign * step, start).astype(start.dtype)
+        for bound, sign in ((low, 1), (high, -1)):
+            step = np.minimum(np.maximum(INSIDE, least * np.abs(bound)), half)
+            start = np.where(start == bound, bound + sign * step, start).astype(start.dtype)
     return start

@@ -35,6 +35,8 @@ def table(fit) -> tuple[str, list[list[str]], list[str]]:
         f"derivatives: {fit.derivatives}; {int(fit.nfev)} evaluations",
         fit.message(),
     ]
+    if fit.n_starts > 1:
+        remarks.insert(2, f"{int(fit.n_starts):,} starts, of which {int(fit.n_reached):,} led here")
     return f"Fit of {fit.model.name}: {Status(int(fit.status)).name}", rows, remarks
 
 

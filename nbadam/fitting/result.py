@@ -50,6 +50,12 @@ class FitResult(Inference, Plots):
         Members of `nbadam.Status`.
     n_points : ndarray of int, shape (...)
         Points that took part.
+    n_starts : ndarray of int, shape (...)
+        Starts that were searched for, 0 where the start was given.
+    n_reached : ndarray of int, shape (...)
+        Starts that led to the minimum, of those that the search did not give up early, nor made from it.
+    minima : Minima or None
+        Of one data set whose starts were searched for: all minima that were found.
     parameters : tuple of str
         Names of the parameters.
     free : ndarray of bool, shape (n_params,)
@@ -95,6 +101,9 @@ class FitResult(Inference, Plots):
     nfev: np.ndarray
     status: np.ndarray
     n_points: np.ndarray
+    n_starts: np.ndarray
+    n_reached: np.ndarray
+    minima: Any
     parameters: tuple[str, ...]
     free: np.ndarray
     varies: np.ndarray
@@ -134,7 +143,8 @@ class FitResult(Inference, Plots):
             if self.chi2.ndim == 0:
                 raise IndexError(f"This is the result of one fit, which has no [{index!r}].") from None
             raise IndexError(f"[{index!r}] is outside the batch of shape {self.chi2.shape}.") from None
-        names = ["popt", "chi2", "nfev", "status", "n_points", "_information", "_is_inverse"]
+        names = ["popt", "chi2", "nfev", "status", "n_points", "n_starts", "n_reached"]
+        names += ["_information", "_is_inverse"]
         names += ["_pcov"] if self._pcov is not None else []
         chosen = copy.copy(self)
         for name in names:
