@@ -12,7 +12,7 @@ from numba import from_dtype, types
 from numba.extending import register_jitable
 
 from .._jit import compile_kernel
-from .lm import signatures
+from .._pointers import call
 
 ROWS = ("trial", "chi2_trial", "gradient_trial", "normal_trial", "end")
 PIVOT = 1e3  # least pivot, in units of rounding
@@ -53,7 +53,7 @@ def screen(normal, lanes, rows, S, x, data, lower, upper, f_scale, trials, linea
                     )
                 for j in linear:
                     S[trial + j * lanes + lane] = 0
-            normal(x, S, points, 0, points, f_scale)
+            call(normal, None, (x, S, points, 0, points, f_scale))
             for lane in range(min(lanes, fits - begin)):
                 i = begin + lane
                 value = float(S[chi2_row + lane])
@@ -127,7 +127,7 @@ def screen_kernel(dtype: str):
     given = types.Array(element, 2, "C", readonly=True)
     stack = types.Array(element, 3, "C", readonly=True)
     signature = types.void(
-        types.FunctionType(signatures(dtype)["normal"]),
+        types.int64,
         types.int64,
         types.UniTuple(types.int64, len(ROWS)),
         types.Array(element, 1, "C"),
