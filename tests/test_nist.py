@@ -52,6 +52,24 @@ def test_certified_values(name, kind):
     assert digits(fit.chi2[:, None], np.array([problem["certified_rss"]])).min() >= 7
 
 
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="a search takes 50,000 evaluations")
+@pytest.mark.parametrize("name", NAMES)
+def test_certified_values_without_start(name):
+    problem = PROBLEMS[name]
+    model = nbadam.Model(problem["formula"], problem["param_names"], problem["x_names"])
+    y = problem["y_fit"] if problem["y_transform"] else problem["y"]
+    fit = nbadam.curve_fit(model, problem["x"], y)
+    assert fit.success
+    assert fit.n_reached >= 2
+    if name == "Lanczos1":
+        assert fit.chi2 < 1e-20
+        return
+    assert digits(fit.chi2[None], np.array([problem["certified_rss"]])).min() >= 6
+    swapped = {"Lanczos2", "Lanczos3", "Gauss1", "Gauss2", "Gauss3", "MGH17", "ENSO"}  # terms that are alike
+    if name not in swapped:
+        assert digits(fit.popt, np.array(problem["certified_params"])) >= 6
+
+
 def test_the_page_lists_every_problem():
     page = (Path(__file__).parents[1] / "docs/nist.rst").read_text()
     assert [name for name in PROBLEMS if f"* - {name}\n" not in page] == []

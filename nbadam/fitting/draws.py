@@ -14,6 +14,8 @@ def uniform_points(count: int, dimensions: int, seed: tuple[int, ...]) -> np.nda
     """Return points of a Sobol sequence, shifted at random, shape (count, dimensions)."""
     from scipy.stats import qmc  # half a second
 
+    if not dimensions:
+        return np.zeros((count, 0))
     points = qmc.Sobol(dimensions, scramble=False).random(count)
     return (points + np.random.default_rng(seed).random(dimensions)) % 1
 
