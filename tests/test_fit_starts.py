@@ -1,5 +1,6 @@
 """Fits without starting values, and retries: what a fit becomes depends on its own data."""
 
+import pickle
 import warnings
 
 import numba
@@ -130,6 +131,15 @@ def test_a_fit_without_start_is_that_from_the_truth_for_any_seed_and_thread_coun
         assert fit.minima.count(1.0) == 1
     assert known.n_starts == 0
     assert known.minima is None
+
+
+def test_results_of_searches_go_to_files_and_pickles(tmp_path):
+    fit = curve_fit(decay, X, Y[0])
+    fit.save(tmp_path / "fit.npz")
+    for again in (nbadam.load_fit(tmp_path / "fit.npz"), pickle.loads(pickle.dumps(fit))):
+        assert_same_fit(again, fit)
+        assert_array_equal(again.minima.popt, fit.minima.popt)
+        assert_array_equal(again.minima.n_reached, fit.minima.n_reached)
 
 
 @pytest.mark.skipif(numba.config.DISABLE_JIT, reason="too few starts in plain Python")

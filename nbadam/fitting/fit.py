@@ -89,8 +89,8 @@ def curve_fit(
     p0 : array, shape (n_params,) or (..., n_params), dict or callable, optional
         Where to start, for all or for each; ``{"a": 1, "b": 2}`` names the parameters.  A function is called
         as ``p0(x, y)`` with one data set after the other, without the points that are left out.  By default
-        the model's `guess`; without one, starts are searched for (see the notes), or with
-        ``method="adam"``, as in SciPy, 1, or what the bounds leave of it.
+        the model's `guess`; without one, starts are searched for (see the notes); with
+        ``method="adam"`` or `shared` it is 1, as in SciPy, or what the bounds leave of it.
     sigma : array, shape (m,), (..., m) or (m, m), optional
         Standard errors of the data, > 0; a point whose error is NaN, infinite or masked is left out.  For one
         data set it may be the covariance matrix of the data; any `loss` is then that of the whitened
@@ -248,10 +248,10 @@ def curve_fit(
 
     >>> popt, pcov = nbadam.curve_fit(decay, x, y[0], p0=[3, 1, 0.5])
 
-    Nobody knows where to start:
+    Without a start:
 
     >>> fit = nbadam.curve_fit("a * exp(-k * x) + b * sin(w * x + phi)", x, y[0] + np.sin(5 * x + 1))
-    >>> fit["w"].round(1), fit.n_reached >= 2
+    >>> float(fit["w"].round(1)), bool(fit.n_reached >= 2)
     (5.0, True)
     """
     flags = {"absolute_sigma": absolute_sigma, "progress": progress}

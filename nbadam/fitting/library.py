@@ -13,9 +13,10 @@ from ..blocks import is_called_off
 from ..status import Status
 from .batch import fit_all, run
 from .compile import LONG, ModelError
-from .explore import MOST, STARTS, Minima, explore
+from .explore import MOST, STARTS, explore
 from .finish import finish, spare
 from .linear import linear_parameters
+from .minima import Minima
 from .problem import Fits, Plan, Problem
 from .search import keep_better
 from .structure import is_structured

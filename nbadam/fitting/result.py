@@ -16,6 +16,7 @@ from . import report, saved
 from .covariance import factors_kernel
 from .finish import look_again
 from .inference import Inference
+from .minima import Minima
 from .plots import Plots
 from .saved import LostModel
 
@@ -103,7 +104,7 @@ class FitResult(Inference, Plots):
     n_points: np.ndarray
     n_starts: np.ndarray
     n_reached: np.ndarray
-    minima: Any
+    minima: Minima | None
     parameters: tuple[str, ...]
     free: np.ndarray
     varies: np.ndarray

@@ -9,9 +9,10 @@ import numpy as np
 from .. import archives
 from ..status import Status
 from .data import CorrelatedSet, DataSets, RaggedSets
+from .minima import Minima
 from .model import Model
 
-DATA = "data."  # begins the names of arrays that belong to the data sets
+DATA, MINIMA = "data.", "minima."  # begin the names of arrays that belong to the data sets, or to the minima
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,8 @@ def save(path: str | os.PathLike, state: dict[str, Any]) -> None:
     }
     arrays = {name: value for name, value in state.items() if isinstance(value, np.ndarray)}
     arrays |= {DATA + name: value for name, value in _parts(state["_data"]).items() if value is not None}
+    if state["minima"] is not None:
+        arrays |= {MINIMA + name: value for name, value in vars(state["minima"]).items()}
     archives.write(path, "fit", header, arrays)
 
 
@@ -48,7 +51,10 @@ def load(path: str | os.PathLike) -> dict[str, Any]:
     """Return the fields of the result that a file holds."""
     header, arrays = archives.read(path, "fit")
     with archives.refusals(path):
-        data = {name.removeprefix(DATA): arrays.pop(name) for name in [*arrays] if name.startswith(DATA)}
+        data, minima = (
+            {name.removeprefix(part): arrays.pop(name) for name in [*arrays] if name.startswith(part)}
+            for part in (DATA, MINIMA)
+        )
         n = len(header["parameters"])
         if arrays["popt"].shape[-1:] != (n,) or arrays["_pcov"].shape != (*arrays["popt"].shape, n):
             raise ValueError("its arrays do not belong together")
@@ -61,6 +67,7 @@ def load(path: str | os.PathLike) -> dict[str, Any]:
             "_data": _data(header["data"], data),
             "_plan": None,
             "_ties": None,
+            "minima": Minima(**minima) if minima else None,
         }
 
 
