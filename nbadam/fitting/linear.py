@@ -43,10 +43,13 @@ def linear_parameters(sets, plan: Plan, number: int) -> np.ndarray:
     before, after = squares[:, :1], squares[:, 1:]
     with np.errstate(all="ignore"):
         known = np.isfinite(before) & np.isfinite(after) & (before > 0) & (after > 0)
-        change = np.where(known, np.abs(after / before - 1), 0).max(axis=0)
-    exact = pointwise(plan.model).derivatives != "differences"
+        changes = np.where(known, np.abs(after / before - 1), np.nan)
+    changes[0, ~known.any(axis=0)] = np.inf
     limit = np.sqrt(np.finfo(plan.dtype).eps)
-    depends = ~known.any(axis=0) | (change > (limit if exact else max(limit, OF_DIFFERENCES)))
+    if pointwise(plan.model).derivatives == "differences":  # where another term is huge, they are anything
+        depends = np.nanmedian(changes, axis=0) > max(limit, OF_DIFFERENCES)
+    else:
+        depends = np.nanmax(changes, axis=0) > limit
     return independent(depends | depends.T, ~plan.fixed & ~np.diagonal(depends))
 
 
