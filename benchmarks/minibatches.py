@@ -45,7 +45,7 @@ def compiled_poisson():
 
 def objective_alone(batch):
     """All the data in one call: what the samples cost without gathering and stepping."""
-    from nbadam.__main__ import load
+    from nbadam.demo import load
 
     z, y = load()
     poisson, p, gradient = compiled_poisson(), np.zeros(10), np.empty(10)
@@ -62,7 +62,7 @@ def nbadam_compiled(batch):
 
 
 def nbadam_numpy(batch):
-    from nbadam.__main__ import poisson
+    from nbadam.demo import poisson
 
     return _nbadam(poisson, batch)
 
@@ -71,7 +71,7 @@ def _nbadam(fun, batch):
     from scipy.optimize import minimize
 
     import nbadam
-    from nbadam.__main__ import load
+    from nbadam.demo import load
 
     z, y = load()
     objective = nbadam.Minibatch(fun, (z, y), batch_size=batch, rng=0)
@@ -88,7 +88,7 @@ def torch_loop(batch):
     """The usual loop over a permutation, with the gradient in closed form."""
     import torch
 
-    from nbadam.__main__ import load
+    from nbadam.demo import load
 
     torch.set_num_threads(1)
     z, y = (torch.from_numpy(array) for array in load())
@@ -121,7 +121,7 @@ def errors(batch, epochs):
     from scipy.optimize import minimize
 
     import nbadam
-    from nbadam.__main__ import REFERENCE, load, poisson
+    from nbadam.demo import REFERENCE, load, poisson
 
     data = load()
     exact, standard_errors = np.array(list(REFERENCE.values())).T

@@ -262,7 +262,7 @@ def _(rng):
 
 @table("RAND: visits, Poisson", 1)
 def _(rng):
-    from nbadam.__main__ import load
+    from nbadam.demo import load
 
     z, y = load()
     return POISSON, z[:, 1:], y
@@ -273,7 +273,7 @@ def _(rng):
 
 @table("RAND: any visit, logistic *", 2)
 def _(rng):
-    from nbadam.__main__ import load
+    from nbadam.demo import load
 
     z, y = load()
     return LOGISTIC, z[:, 1:], y > 0

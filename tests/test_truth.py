@@ -6,7 +6,7 @@ import pytest
 from scipy.optimize import curve_fit as scipy_curve_fit
 
 from nbadam import curve_fit, models
-from nbadam.__main__ import kurtosis, kurtosis_guess, load_voxels
+from nbadam.demo import kurtosis, kurtosis_guess, load_voxels
 
 # Fits from poor starts that end without success are counted here.
 pytestmark = pytest.mark.filterwarnings("ignore:.* without success:scipy.optimize.OptimizeWarning")
