@@ -44,12 +44,7 @@ def counted(box, seed, evaluations):
 
 def of_nbadam(fun, x0, evaluations, seed):
     """All defaults; the point of a run that spends its evaluations is that of its result."""
-    return minimize(fun, x0, method=nbadam.adam, options={"maxfun": evaluations - x0.size - 1}).x
-
-
-def of_nbadam_spsa(fun, x0, evaluations, seed):
-    options = {"finite_diff": "spsa", "rng": seed, "steps": (evaluations - 4) // 2 - 1}
-    return minimize(fun, x0, method=nbadam.adam, options=options).x
+    return minimize(fun, x0, method=nbadam.adam, options={"maxfun": evaluations - 2}).x
 
 
 def of_nelder_mead(fun, x0, evaluations, seed):
@@ -130,7 +125,6 @@ SLACK = 1.2  # evaluations that a method may make beside its budget: it has to f
 
 METHODS = {
     "nbadam": (of_nbadam, "nbadam"),
-    "nbadam, spsa": (of_nbadam_spsa, "nbadam"),
     "qiskit's SPSA": (of_qiskit, "qiskit_algorithms"),
     "noisyopt's SPSA": (of_noisyopt, "noisyopt"),
     "noisyopt's compass": (of_noisyopt_compass, "noisyopt"),
