@@ -434,7 +434,8 @@ def _read_code(code: CodeType) -> tuple[weakref.ref, bytes, Names]:
     known = _codes.get(id(code))
     if known is None or known[0]() is not code:
         key = id(code)
-        reference = weakref.ref(code, lambda _: _codes.pop(key, None))
+        # No Python function: Ctrl-C during its call would be lost.
+        reference = weakref.ref(code, functools.partial(_codes.pop, key))
         known = _codes[key] = reference, _digest_of_code(code), _names_in(code)
     return known
 

@@ -6,6 +6,7 @@ or the function itself stands for its address.
 """
 
 import hashlib
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -48,7 +49,7 @@ class Stored:
         self.value = value  # whose arrays must live as long as their addresses are in use
         self.address: Any = value
         self.type: Any = None  # with Numba disabled
-        self._release = None
+        self._references: _References | None = None
         if numba.config.DISABLE_JIT:
             return
         self.type = numba.typeof(value)
@@ -58,13 +59,23 @@ class Stored:
         self.address = self._memory.ctypes.data
         if not is_unmanaged(self.type):
             # Not the dispatcher: that of Numba 0.60 does not always know the type of a named tuple again.
-            self._release = entry_point(store_kernel(self.type, True))
+            release = entry_point(store_kernel(self.type, True))
+            self._references = _References(release, value, self._memory)
         entry_point(store_kernel(self.type, False))(value, self.address)
 
+
+class _References:
+    """The references that a value in memory holds, given up at the end.
+
+    Only values that hold some have one: Python ignores a KeyboardInterrupt in `__del__`, so Ctrl-C is lost.
+    """
+
+    def __init__(self, release: Callable, value: Any, memory: np.ndarray) -> None:
+        self.release, self.value, self.memory = release, value, memory
+
     def __del__(self) -> None:
-        """Give up the references that the memory holds."""
-        if self._release is not None:
-            self._release(self.value, self.address)
+        """Give them up."""
+        self.release(self.value, self.memory.ctypes.data)
 
 
 class Pointer(types.CPointer):
