@@ -262,7 +262,7 @@ def test_different_models():
 
 
 def test_single_precision():
-    _, y = decays(40)
+    _, y = decays(12 if SLOW else 40)
     double = curve_fit(DECAY, X, y, [1, 1, 0.5], shared=["tau"])
     single = curve_fit(DECAY, X, y, [1, 1, 0.5], shared=["tau"], dtype=np.float32)
     assert single.success.all() and single.popt.dtype == np.float32
@@ -271,7 +271,7 @@ def test_single_precision():
 
 
 def test_any_number_of_threads_and_any_order_of_the_parameters():
-    _, y = decays(40 if SLOW else 300)
+    _, y = decays(10 if SLOW else 300)
     one = curve_fit(DECAY, X, y, [1, 1, 0.5], shared=["tau"], workers=1)
     two = curve_fit(DECAY, X, y, [1, 1, 0.5], shared=["tau"], workers=2)
     assert one.popt.tobytes() == two.popt.tobytes() and one.pcov.tobytes() == two.pcov.tobytes()
@@ -360,14 +360,14 @@ def test_what_a_result_can_do():
 
 
 def test_many_decays_have_the_truth_within_their_errors():
-    fits = 60 if SLOW else 20_000
+    fits = 30 if SLOW else 20_000
     truth, y = decays(fits, seed=2)
     fit = curve_fit(DECAY, X, y, [1, 1, 0.5], shared=["tau"])
     assert fit.success.all()
     pulls = (fit.popt - truth) / fit.perr
     assert abs(pulls[0, 1]) < 4
-    assert abs(pulls[:, 0].std() - 1) < (0.3 if SLOW else 0.02) and abs(pulls[:, 2].std() - 1) < (
-        0.3 if SLOW else 0.02
+    assert abs(pulls[:, 0].std() - 1) < (0.4 if SLOW else 0.02) and abs(pulls[:, 2].std() - 1) < (
+        0.4 if SLOW else 0.02
     )
     assert abs(fit.reduced_chi2[0] / 0.05**2 - 1) < 5 * np.sqrt(2 / fit.dof[0])
 
