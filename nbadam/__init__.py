@@ -10,50 +10,26 @@ from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from .algorithms import METHODS, OPTIMIZERS
+
 if TYPE_CHECKING:
-    from . import models, rules, schedules, vector_math
-    from ._cache import clear_cache
-    from .batches import BatchResult, minimize_batch
-    from .fitting import Bootstrap, Comparison, FitResult, Model, SharedResult, compare, curve_fit, load_fit
-    from .methods import (
-        History,
-        Minibatch,
-        RunState,
-        ShgoMethod,
-        adadelta,
-        adagrad,
-        adam,
-        adamax,
-        adamw,
-        ftrl,
-        lion,
-        multistart,
-        nadam,
-        plot_history,
-        radam,
-        rmsprop,
-        sgd,
-    )
-    from .optimizers import (
-        SGD,
-        Adadelta,
-        Adagrad,
-        Adam,
-        Adamax,
-        AdamW,
-        Ftrl,
-        Lion,
-        Nadam,
-        Optimizer,
-        RAdam,
-        RMSprop,
-        deserialize,
-        get,
-        serialize,
-    )
-    from .sparse import IndexedSlices
-    from .status import Status
-    from .tables import fit_table
+    from . import models as models
+    from . import rules as rules
+    from . import schedules as schedules
+    from . import vector_math as vector_math
+    from ._cache import clear_cache as clear_cache
+    from .batches import *  # noqa: F403
+    from .fitting import *  # noqa: F403
+    from .methods import *  # noqa: F403
+    from .optimizers import Optimizer as Optimizer
+    from .optimizers import deserialize as deserialize
+    from .optimizers import get as get
+    from .optimizers import serialize as serialize
+    from .optimizers.adam import *  # noqa: F403
+    from .optimizers.descent import *  # noqa: F403
+    from .sparse import *  # noqa: F403
+    from .status import Status as Status
+    from .tables import fit_table as fit_table
 
 
 def _is_main_interpreter() -> bool:
@@ -74,83 +50,29 @@ if not _is_main_interpreter():
 
 __version__ = "0.1.0"
 
-__all__ = [
-    "SGD",
-    "Adadelta",
-    "Adagrad",
-    "Adam",
-    "AdamW",
-    "Adamax",
-    "BatchResult",
-    "Bootstrap",
-    "Comparison",
-    "FitResult",
-    "Ftrl",
-    "History",
-    "IndexedSlices",
-    "Lion",
-    "Minibatch",
-    "Model",
-    "Nadam",
-    "Optimizer",
-    "RAdam",
-    "RMSprop",
-    "RunState",
-    "SharedResult",
-    "ShgoMethod",
-    "Status",
-    "adadelta",
-    "adagrad",
-    "adam",
-    "adamax",
-    "adamw",
-    "clear_cache",
-    "compare",
-    "curve_fit",
-    "deserialize",
-    "fit_table",
-    "ftrl",
-    "get",
-    "lion",
-    "load_fit",
-    "minimize_batch",
-    "models",
-    "multistart",
-    "nadam",
-    "plot_history",
-    "radam",
-    "rmsprop",
-    "rules",
-    "schedules",
-    "serialize",
-    "sgd",
-    "vector_math",
-]
-
-# Where names are that do not come from `methods`.  Each package is imported when something of it is
-# first asked for: `import nbadam` itself does without Numba.
-_MODULES = {"methods", "models", "optimizers", "rules", "schedules", "vector_math"}
-_HOMES = {
-    "BatchResult": "batches",
-    "Bootstrap": "fitting",
-    "Comparison": "fitting",
-    "FitResult": "fitting",
-    "IndexedSlices": "sparse",
-    "Model": "fitting",
-    "SharedResult": "fitting",
-    "Status": "status",
-    "clear_cache": "_cache",
-    "compare": "fitting",
-    "curve_fit": "fitting",
-    "deserialize": "optimizers",
-    "fit_table": "tables",
-    "get": "optimizers",
-    "load_fit": "fitting",
-    "minimize_batch": "batches",
-    "serialize": "optimizers",
+# Where names are that are no packages themselves.  Each package is imported when something of it is first
+# asked for: `import nbadam` itself does without Numba.
+_NAMES = {
+    "_cache": ["clear_cache"],
+    "batches": ["BatchResult", "minimize_batch"],
+    "fitting": [
+        "Bootstrap",
+        "Comparison",
+        "FitResult",
+        "Model",
+        "SharedResult",
+        "compare",
+        "curve_fit",
+        "load_fit",
+    ],
+    "methods": ["History", "Minibatch", "RunState", "ShgoMethod", "multistart", "plot_history", *METHODS],
+    "optimizers": ["Optimizer", "deserialize", "get", "serialize", *OPTIMIZERS],
+    "sparse": ["IndexedSlices"],
+    "status": ["Status"],
+    "tables": ["fit_table"],
 }
-_OPTIMIZERS = "Adadelta Adagrad Adam AdamW Adamax Ftrl Lion Nadam Optimizer RAdam RMSprop SGD"
-_HOMES |= dict.fromkeys(_OPTIMIZERS.split(), "optimizers")
+_HOMES = {name: home for home, names in _NAMES.items() for name in names}
+__all__ = sorted(["models", "rules", "schedules", "vector_math", *_HOMES])
 
 
 # Held by imports and by forks: a child that is forked while another thread imports a module would wait for
@@ -173,9 +95,9 @@ def __getattr__(name: str):
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     with _importing:
-        if name in _MODULES:
+        if name not in _HOMES:
             return import_module(f".{name}", __name__)
-        return getattr(import_module(f".{_HOMES.get(name, 'methods')}", __name__), name)
+        return getattr(import_module(f".{_HOMES[name]}", __name__), name)
 
 
 def __dir__() -> list[str]:

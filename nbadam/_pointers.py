@@ -18,6 +18,7 @@ from numba.core.registry import cpu_target
 from numba.core.typing.templates import AttributeTemplate
 from numba.extending import (
     infer_getattr,
+    intrinsic,
     lower_builtin,
     lower_getattr_generic,
     register_model,
@@ -55,6 +56,11 @@ class Stored:
         self.type = numba.typeof(value)
         context = cpu_target.target_context
         size = context.get_abi_sizeof(context.get_data_type(self.type))
+        words = _words(self.type, value)
+        if words is not None and 8 * len(words) == size:
+            self._memory = np.array(words, np.uint64)
+            self.address = self._memory.ctypes.data
+            return
         self._memory = np.zeros(size // 8 + 1, np.int64)
         self.address = self._memory.ctypes.data
         if not is_unmanaged(self.type):
@@ -76,6 +82,22 @@ class _References:
     def __del__(self) -> None:
         """Give them up."""
         self.release(self.value, self.memory.ctypes.data)
+
+
+def _words(kind, value) -> list[int] | None:
+    """Return the 64-bit words of a value in compiled code; None if it has other parts.
+
+    They spare a kernel for each type.  Arrays own nothing, as if they were loaded.
+    """
+    if isinstance(kind, types.BaseTuple):
+        parts = [_words(*entry) for entry in zip(kind, value, strict=True)]
+        return None if None in parts else [word for part in parts for word in part or ()]
+    if isinstance(kind, types.Array):
+        sizes = *value.shape, *(stride % (1 << 64) for stride in value.strides)  # which may be negative
+        return [0, 0, value.size, value.itemsize, value.ctypes.data, *sizes]
+    if kind in (types.int64, types.intp):
+        return [value % (1 << 64)]
+    return [int(np.float64(value).view(np.uint64))] if kind == types.float64 else None
 
 
 class Pointer(types.CPointer):
@@ -128,7 +150,49 @@ def address_of(kernel):
     if numba.config.DISABLE_JIT:
         return kernel
     (compiled,) = kernel.overloads.values()
+    return _address(compiled)
+
+
+def _address(compiled) -> int:
     return compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name)
+
+
+class Function:
+    """The machine code of a user's function for arguments of some types, compiled now if it is not yet.
+
+    Attributes
+    ----------
+    address : int
+        Where it is, for kernels that call it through `caller`.
+    result : numba type
+        Type of the result.
+    kinds : tuple of numba types
+        Types that it takes, to which the arguments are converted.
+    """
+
+    def __init__(self, function: Any, kinds: tuple) -> None:
+        self.address, self.result, self.kinds = function, None, kinds
+        if numba.config.DISABLE_JIT:
+            return
+        signature = cpu_target.typing_context.resolve_function_type(types.Dispatcher(function), kinds, {})
+        self.result, self.kinds = signature.return_type, tuple(signature.args)
+        self._compiled = function.overloads[self.kinds]  # must live as long as its address is in use
+        self.address = _address(self._compiled)
+
+
+def caller(result, kinds: tuple):
+    """Return ``call(address, arguments)`` for kernels, which calls a `Function` with these types."""
+    if numba.config.DISABLE_JIT:
+        return lambda address, arguments: address(*arguments)
+
+    @intrinsic
+    def call_function(typingctx, address, arguments):
+        def generate(context, builder, signature, values):
+            return _call(context, builder, result, kinds, values, signature.args[1])
+
+        return result(address, arguments), generate
+
+    return call_function
 
 
 # --- Inside kernels ------------------------------------------------------------------------------
@@ -263,14 +327,25 @@ def _lower_release(context, builder, signature, arguments):
 
 @lower_builtin(call, types.Integer, types.Any, types.BaseTuple)
 def _lower_call(context, builder, signature, arguments):
-    address, _, values = arguments
-    result, kinds = signature.return_type, tuple(map(types.unliteral, signature.args[2]))
+    kinds = tuple(map(types.unliteral, signature.args[2]))
+    values = arguments[0], arguments[2]
+    return _call(context, builder, signature.return_type, kinds, values, signature.args[2])
+
+
+def _call(context, builder, result, kinds, values, given):
+    """Call the function at an address, `values[0]`, with the entries of the tuple `values[1]`."""
     convention = context.call_conv
-    function = builder.inttoptr(address, convention.get_function_type(result, kinds).as_pointer())
-    values = [
-        context.cast(builder, builder.extract_value(values, k), given, kind)
-        for k, (given, kind) in enumerate(zip(signature.args[2], kinds, strict=True))
-    ]
+    function = builder.inttoptr(values[0], convention.get_function_type(result, kinds).as_pointer())
+    entries = [(builder.extract_value(values[1], k), kind) for k, kind in enumerate(given)]
+    values = []
+    for k, kind in enumerate(kinds):
+        if isinstance(kind, types.StarArgTuple | types.StarArgUniTuple):
+            rest = [context.cast(builder, *entry, to) for entry, to in zip(entries[k:], kind, strict=True)]
+            values.append(context.make_tuple(builder, kind, rest))
+        elif isinstance(kind, types.Omitted):  # whose default is in the function
+            values.append(context.get_dummy_value())
+        else:
+            values.append(context.cast(builder, *entries[k], kind))
     status, value = convention.call_function(builder, function, result, kinds, values)
     with builder.if_then(status.is_error, likely=False):
         convention.return_status_propagate(builder, status)

@@ -89,6 +89,16 @@ def optional(check: Check) -> Check:
     return lambda name, value: None if value is None else check(name, value)
 
 
+# Legal values of the hyperparameters of rules; of the others they are the numbers from 0 on.
+RANGES: dict[str, Check] = {
+    "beta_1": fraction,
+    "beta_2": fraction,
+    "rho": fraction,
+    "momentum": closed_fraction,
+    "learning_rate_power": non_positive,
+}
+
+
 class Hyperparameter:
     """An attribute that is checked whenever it is assigned.
 
@@ -96,22 +106,26 @@ class Hyperparameter:
 
     Parameters
     ----------
-    check : callable
-        ``check(name, value)`` returns the value to keep, or raises a ValueError.
+    check : callable, optional
+        ``check(name, value)`` returns the value to keep, or raises a ValueError.  By default the check
+        for the name in `RANGES`, or else of a number from 0 on.
     varying : bool
         Whether a callable may stand for the value; its result is checked at every step.
     fixed : bool
         Whether the attribute is settled once it was assigned.
     """
 
-    def __init__(self, check: Check, *, varying: bool = False, fixed: bool = False) -> None:
-        self.check = check
+    def __init__(self, check: Check | None = None, *, varying: bool = False, fixed: bool = False) -> None:
+        self.check = check or non_negative
+        self.is_default = check is None
         self.varying = varying
         self.fixed = fixed
 
     def __set_name__(self, owner: type, name: str) -> None:
-        """Take the name of the attribute."""
+        """Take the name of the attribute, and the check that belongs to it unless another one was given."""
         self.name = name
+        if self.is_default:
+            self.check = RANGES.get(name, non_negative)
 
     if TYPE_CHECKING:
 

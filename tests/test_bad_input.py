@@ -189,7 +189,7 @@ def test_difference_options(options, message):
     [
         ([(0, 1)], "number of bounds.*2 elements.*1 pairs"),
         ([(0, 1)] * 3, "number of bounds"),
-        ([(0, 1), (2, 1)], "upper bound is less than.*variable 1"),
+        ([(0, 1), (2, 1)], "variable 1 cross: an upper bound is less than"),
         (Bounds([0, 0, 0], 1), "number of bounds"),
         (Bounds([0, 2], [1, 1]), "upper bound is less than"),
         ([(0, 1), 2], "`bounds` must be"),

@@ -400,7 +400,7 @@ BAD = [
     ({"learning_rate": lambda step: -1.0}, "`learning_rate` must give finite numbers"),
     ({"x_scale": 0}, "`x_scale` must be finite and > 0"),
     ({"bounds": [(0, 1)]}, "number of bounds"),
-    ({"bounds": Bounds(np.ones((5, 2)), np.zeros((5, 2)))}, "`bounds` of problem 0"),
+    ({"bounds": Bounds(np.ones((5, 2)), np.zeros((5, 2)))}, "`bounds` of variable 0 of problem 0"),
     ({"bounds": Bounds(np.zeros((4, 2)), np.ones((4, 2)))}, r"`bounds.lb`"),
     ({"steps": -1}, "`steps`"),
     ({"maxiter": 1e9}, "at most 10,000,000"),

@@ -124,7 +124,7 @@ def test_a_function_that_writes_the_gradient():
 
 
 def adapted(fun, args=()):
-    return evaluator.Evaluator(fun, False, evaluator.alone, args, "float64")
+    return evaluator.Evaluator(fun, False, evaluator.ALONE, args, "float64")
 
 
 @pytest.mark.skipif(config.DISABLE_JIT, reason="nothing is compiled")
@@ -140,7 +140,28 @@ def test_threads_that_come_at_once_share_one_compilation():
     fun = njit(lambda x: (x[0], x))
     with ThreadPoolExecutor(4) as pool:
         addresses = list(pool.map(lambda _: adapted(fun).address, range(8)))
-    assert len(set(addresses)) == 1
+    assert len(set(addresses)) == len(fun.overloads) == 1
+
+
+@njit
+def with_more(x, a, b=2.0, *more):
+    return a * x[0] * x[0] + b + len(more), 2.0 * a * x
+
+
+@pytest.mark.skipif(config.DISABLE_JIT, reason="nothing is compiled")
+@pytest.mark.parametrize(
+    "args", [(3,), (3.0, 1), (np.float32(3), 1.0, 5, 6.0)], ids=["default", "int", "more"]
+)
+def test_defaults_and_any_number_of_arguments(args):
+    result = fit(with_more, [2.0], args=args, steps=40)
+    assert_same(result, fit(with_more.py_func, [2.0], args=args, steps=40))
+
+
+@pytest.mark.skipif(config.DISABLE_JIT, reason="nothing is compiled")
+def test_functions_with_a_signature_get_what_it_says():
+    narrow = njit("Tuple((float32, float64[:]))(float64[:], float32)")(lambda x, a: (a * x[0], 0 * x + a))
+    result = fit(narrow, [1.0], args=(0.1,), steps=3)
+    assert result.jac[0] == np.float32(0.1)
 
 
 @pytest.mark.skipif(config.DISABLE_JIT, reason="nothing is compiled")

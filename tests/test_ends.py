@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from numba import njit
 from numpy.testing import assert_allclose, assert_array_equal
 from runs import fit, paraboloid, slope, value
 from scipy.optimize import minimize
@@ -118,6 +119,80 @@ def test_not_finite_at_x0():
     assert (result.success, result.status, result.nit) == (False, 3, 0)
     assert_array_equal(result.x, 0)
     assert "`x0`" in result.message
+
+
+def now_and_then_not_finite(period, first=0):
+    """Return a bowl one of whose evaluations in so many is not finite."""
+    calls = iter(range(first, 10**9))
+
+    def broken(x):
+        f, g = paraboloid(x)
+        return (f, g) if next(calls) % period else (f, g * [1.0, np.nan, 1.0])
+
+    return broken
+
+
+def test_evaluations_that_are_not_finite_are_skipped_as_by_the_classes():
+    result = fit(now_and_then_not_finite(7), steps=30, on_nonfinite="skip", learning_rate=0.1)
+    x, again = np.zeros(3), now_and_then_not_finite(7)
+    optimizer = nbadam.Adam(0.1, on_nonfinite="skip")
+    while optimizer.iterations < 30:
+        optimizer.minimize(lambda: again(x), x)
+    assert (result.success, result.nit, result.nfev) == (True, 30, 37)
+    assert (optimizer.skipped_steps, result.skipped_steps) == (5, 6)  # the value at the end is one more
+    assert_array_equal(result.x, x)
+    whole = fit(steps=30)
+    assert_array_equal(result.x, whole.x)
+    assert "skipped_steps" not in whole
+
+
+@njit(error_model="numpy")
+def barrier(x, g):
+    """Write the gradient of x - log x, which is NaN below 0, and return the value."""
+    f = 0.0
+    for i in range(x.size):
+        f += x[i] - np.log(x[i]) if x[i] > 0 else np.nan
+        g[i] = 1.0 - 1.0 / x[i] if x[i] > 0 else np.nan
+    return f
+
+
+def barrier_from_python(x):
+    g = np.empty_like(x)
+    return barrier(x, g), g
+
+
+def test_steps_that_leave_the_domain_are_shortened():
+    start, options = [3.0, 0.2], {"beta_1": 0.5, "steps": 400}
+    options["learning_rate"] = lambda step: 4.0 * 0.97**step
+    assert fit(barrier_from_python, start, **options).status == 3
+    options["on_nonfinite"] = "skip"
+    result = fit(barrier_from_python, start, **options)
+    assert result.success
+    assert result.skipped_steps > 0
+    assert_allclose(result.x, 1, atol=1e-3)
+    batch = nbadam.minimize_batch(barrier, np.array([start, [np.nan, 1.0]]), **options)
+    assert_array_equal(batch.x[0], result.x)
+    assert_array_equal(batch.status, [0, 3])
+
+
+def test_evaluations_are_not_skipped_for_ever():
+    result = fit(now_and_then_not_finite(1), on_nonfinite="skip")
+    assert (result.status, result.nit, result.nfev, result.skipped_steps) == (3, 0, 21, 20)
+    result = fit(now_and_then_not_finite(1), on_nonfinite="skip", maxfun=5)
+    assert (result.status, result.nfev) == (2, 5)
+    result = fit(now_and_then_not_finite(5), on_nonfinite="skip", maxfun=6)  # the last one is skipped
+    assert (result.status, result.nit, result.nfev) == (2, 4, 6)
+    assert_array_equal(result.jac, slope(result.x))
+
+
+def test_what_is_not_finite_can_be_an_exception():
+    with pytest.raises(FloatingPointError, match="entry 1 at step 3") as caught:
+        fit(now_and_then_not_finite(7, first=4), on_nonfinite="raise")
+    assert caught.value.result.nit == 3
+    with pytest.raises(ValueError, match="`on_nonfinite` must be one of 'stop', 'skip', 'raise'"):
+        fit(on_nonfinite="propagate")
+    with pytest.raises(ValueError, match="`on_nonfinite` must be one of 'stop', 'skip', not 'raise'"):
+        nbadam.minimize_batch(barrier, np.ones((2, 1)), on_nonfinite="raise")
 
 
 def test_no_result_is_worse_than_the_start():

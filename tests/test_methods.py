@@ -31,6 +31,15 @@ def test_signature_is_the_one_that_scipy_calls():
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("method", [nbadam.Adam, nbadam.Adam(), nbadam.SGD, nbadam.rules.ADAM])
+def test_optimizers_and_rules_are_no_methods(method):
+    for options in ({}, {"learning_rate": 0.1}):
+        with pytest.raises(TypeError, match=r"method=nbadam\.adam, with the settings as options"):
+            minimize(paraboloid, np.zeros(3), jac=True, method=method, options=options)
+    with pytest.raises((TypeError, ValueError), match=r"method(=| such as )nbadam\.adam"):
+        nbadam.multistart(paraboloid, np.zeros((2, 3)), jac=True, method=method, workers=1)
+
+
 @pytest.mark.parametrize(
     ("fun", "jac"),
     [(paraboloid, True), (value, slope), (value, None)],

@@ -114,6 +114,14 @@ def draw_options(rng, n, is_auto, has_fractions, average):
     return options
 
 
+def draw_more_options(rng, options, is_auto):
+    """Draw further options, from another generator: the tables of a seed stay."""
+    if rng.random() < 0.3:
+        options["on_nonfinite"] = "skip"
+    if not is_auto and "patience" in options and rng.random() < 0.5:
+        options |= {"reductions": int(rng.integers(1, 4)), "reduction": float(rng.uniform(0.0, 0.9))}
+
+
 def assert_agreement(seed, method, is_auto, has_fractions, average):
     """Assert that a problem drawn by a seed has one result in all ways to run it."""
     rng = np.random.default_rng(seed)
@@ -121,6 +129,7 @@ def assert_agreement(seed, method, is_auto, has_fractions, average):
     x0 = rng.standard_normal(n) * rng.choice([0.0, 1.0], n)
     table, bounds = draw_table(rng, n), draw_bounds(rng, x0)
     options = draw_options(rng, n, is_auto, has_fractions, average)
+    draw_more_options(np.random.default_rng([seed, 1]), options, is_auto)
     call = {"x0": x0, "bounds": bounds, "jac": True, "method": getattr(nbadam, method), "options": options}
 
     def counted():

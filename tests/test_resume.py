@@ -349,6 +349,12 @@ def test_states_of_other_runs_are_refused(tmp_path):
     ):
         with pytest.raises(ValueError, match=message):
             fit(**{"fun": joint, "state": state, "steps": 5} | arguments)
+    for bounds in ([(3, 4)] * 3, [(None, -9)] * 3):
+        options = {"learning_rate": 0.1, "state": state}
+        with pytest.raises(ValueError, match="`bounds` must hold the point"):
+            minimize(
+                joint, np.full(3, bounds[0][1]), jac=True, method=nbadam.adam, bounds=bounds, options=options
+            )
     averaged = fit(joint, steps=3, average="tail", x_scale=2.0).state
     again = fit(joint, steps=5, state=averaged)  # what is not given is that of the state
     assert_same(again, fit(joint, steps=5, average="tail", x_scale=2.0))

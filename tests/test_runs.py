@@ -55,6 +55,22 @@ def test_patience_ends_a_noisy_run_when_it_no_longer_improves():
         assert_allclose(result.x, 1, atol=0.5)
 
 
+def test_patience_can_reduce_the_learning_rate_first():
+    rng = np.random.default_rng(0)
+
+    def noisy(x):
+        f, g = x @ x, 2 * x
+        return f + rng.standard_normal(), g + rng.standard_normal(3)
+
+    result = fit(noisy, patience=100, reductions=2, reduction=0.5, learning_rate=0.25)
+    assert (result.success, "`patience`" in result.message) == (True, True)
+    assert list(dict.fromkeys(result.history.learning_rate)) == [0.25, 0.125, 0.0625]
+    with pytest.raises(ValueError, match="`reductions` of the learning rate need `patience`"):
+        fit(noisy, reductions=2)
+    with pytest.raises(ValueError, match="that is not 'auto'"):
+        fit(noisy, reductions=2, patience=100, learning_rate="auto")
+
+
 def test_patience_goes_on_while_the_value_falls():
     # One unit of noise, and a fall of 5 units in every window of 500 steps.
     rng = np.random.default_rng(0)

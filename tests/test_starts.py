@@ -171,7 +171,7 @@ def test_runs_that_fail_are_not_the_best():
         ({"workers": 0}, "`workers` must be an integer >= 1"),
         ({"rng": "x"}, "`rng` must be"),
         ({"fun": 3}, "`fun` must be callable"),
-        ({"method": "adam"}, "`method` must be callable"),
+        ({"method": "adam"}, "`method` must be a method such as nbadam.adam"),
         ({"callback": 3}, "`callback` must be callable"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",

@@ -17,7 +17,7 @@ from .problems import Problems
 from .result import BatchResult, room_for
 
 FIRST = 8  # problems in the first block
-BYTES = 1 << 25  # of a block's own arrays, at most
+BYTES = 1 << 25  # largest size of a block's own arrays
 
 
 def minimize_batch(
@@ -29,36 +29,24 @@ def minimize_batch(
     rule: Rule = rules.ADAM,
     learning_rate=None,
     bounds=None,
-    x_scale=1.0,
-    clipvalue: float | None = None,
-    clipnorm: float | None = None,
-    weight_decay: float | None = None,
-    average: str = "last",
-    steps: int | None = None,
-    maxiter: int | None = None,
-    tol: float | None = None,
-    gtol: float | None = None,
-    ftol: float | None = None,
-    xtol: float | None = None,
-    patience: int | None = None,
     out: dict[str, np.ndarray] | None = None,
     workers: int | None = None,
     progress: bool = False,
     callback: Callable[[int], Any] | None = None,
-    **hyperparameters: float,
+    **options: Any,
 ) -> BatchResult:
     """Minimize one function for many sets of data, each from its own start, inside compiled code.
 
     Every problem runs and stops by itself: it takes the steps that `scipy.optimize.minimize` would take
-    with one of the methods of this package, and gives the same bits alone and in any batch, on any
-    number of threads.  One that fails marks its own row and nothing else.
+    with one of the methods of this package.  It gives the same bits alone and in any batch, on any number
+    of threads.  One that fails marks its own row and nothing else.
 
     Parameters
     ----------
     fun : callable
-        ``fun(x, *data, *args) -> (f, g)``: value and gradient, shape ``(n,)``; or, with one parameter
-        more, ``fun(x, g, *data, *args) -> f``, which writes all of the gradient to `g` and is faster,
-        as it need not allocate.  Compiled by Numba, or a plain function that Numba can compile.  It must
+        ``fun(x, *data, *args) -> (f, g)``: value and gradient, shape ``(n,)``.  Or, with one parameter
+        more, ``fun(x, g, *data, *args) -> f``, which writes all of the gradient to `g`: it is faster, as it
+        need not allocate.  Compiled by Numba, or a plain function that Numba can compile.  It must
         give the same result whenever it is called, and return NaN instead of raising an exception.
     x0 : array_like, shape (n,) or (n_problems, n)
         Where to start.  In float32 everything is computed in float32, else in float64.  A row that is
@@ -79,16 +67,6 @@ def minimize_batch(
     bounds : scipy.optimize.Bounds or sequence of (min, max), optional
         Every step is projected onto them.  The arrays of a ``Bounds`` may have the shape
         ``(n_problems, n)``, too.
-    x_scale : float or array_like, shape (n,), (n_problems, 1) or (n_problems, n), default 1
-        Unit of each variable: the run happens in ``x / x_scale``.
-    clipvalue, clipnorm, weight_decay : float, optional
-        As options of `nbadam.adam`.
-    steps : int, optional
-        Planned number of steps, whose end is a success.  The tolerances are then off unless given.
-    maxiter : int, default 50000
-        Largest number of steps, whose end is a failure.
-    tol, gtol, ftol, xtol : float, optional
-        As options of `nbadam.adam`: looked at every 100 steps.
     out : dict of str to ndarray, optional
         Arrays for the results, among ``"x"``, ``"fun"``, ``"nit"`` and ``"status"``, memory-mapped ones
         for example: with all four, the memory that a batch needs does not grow with it.  `status` is
@@ -100,8 +78,14 @@ def minimize_batch(
         Show a progress bar (extra ``progress``).
     callback : callable, optional
         ``callback(n_finished)``, called every few hundredths of a second; StopIteration ends the batch.
-    **hyperparameters : float
-        Those of the rule, such as `beta_1`.
+    x_scale : float or array_like, shape (n,), (n_problems, 1) or (n_problems, n), default 1
+        Unit of each variable: the run happens in ``x / x_scale``.
+    **options
+        Hyperparameters of the rule, such as `beta_1`, and options that mean the same as in `nbadam.adam`:
+
+        * `clipvalue`, `clipnorm`, `weight_decay`, `average`, `steps` and `maxiter`,
+        * `tol`, `gtol`, `ftol`, `xtol`, `patience`, `reductions` and `reduction`,
+        * `on_nonfinite`: "stop" or "skip".
 
     Returns
     -------
@@ -111,20 +95,20 @@ def minimize_batch(
     Raises
     ------
     ValueError
-        If an argument is invalid (the message names it and what would be right), or Numba cannot
-        compile `fun`.
+        If an argument is invalid (the message names it and the way out), or Numba cannot compile `fun`.
     TypeError
-        If the rule has no such hyperparameter.
+        If an option is unknown.
 
     KeyboardInterrupt
-        If Ctrl-C is pressed.  Once problems are under way, the exception has them as its attribute
-        `result`, a `BatchResult` in which the others have the status `NOT_RUN`, and NaN in `x` and `fun`.
-        Ctrl-C waits for the problems that each thread is at, normally a fiftieth of a second.
+        If Ctrl-C is pressed.  Once problems are under way, the exception has those that are finished as
+        its attribute `result`, a `BatchResult`.  The others have the status `NOT_RUN`, and NaN in `x` and
+        `fun`.
+        Ctrl-C waits for the steps that each thread is at, normally a fiftieth of a second.
 
     Warns
     -----
     RuntimeWarning
-        If the callback ended the batch: what is finished is returned, as with Ctrl-C.
+        If the callback ended the batch: the finished problems are returned, as with Ctrl-C.
 
     Examples
     --------
@@ -151,14 +135,7 @@ def minimize_batch(
     >>> result.success.all(), bool(abs(result.x - truth).max() < 1e-3)
     (np.True_, True)
     """
-    problems = Problems(
-        fun, x0, args, data, rule, bounds, x_scale, learning_rate, hyperparameters,
-        {
-            "clipvalue": clipvalue, "clipnorm": clipnorm, "weight_decay": weight_decay, "steps": steps,
-            "maxiter": maxiter, "epochs": None, "average": average, "patience": patience,
-            "tol": tol, "gtol": gtol, "ftol": ftol, "xtol": xtol,
-        },
-    )  # fmt: skip
+    problems = Problems(fun, x0, args, data, rule, bounds, learning_rate, options)
     if callback is not None and not callable(callback):
         raise ValueError(f"`callback` must be callable, not {shown(callback)}.")
     threads = default_workers() if workers is None else integer(1)("workers", workers)
@@ -183,6 +160,7 @@ def minimize_batch(
     except KeyboardInterrupt as error:
         interrupt = error
     left = result.status == Status.NOT_RUN
+    finished &= not left.any()
     if not finished:
         result.x[left], result.fun[left], result.nit[left] = np.nan, np.nan, 0
     done = f"{np.count_nonzero(~left)} of {problems.size} problems are finished"

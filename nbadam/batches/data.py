@@ -1,10 +1,12 @@
-"""What the problems of a batch share and what each has for itself, in forms that kernels take."""
+"""Arguments of the problems of a batch, shared or one for each, in the forms that kernels take."""
 
 from typing import Any
 
 import numpy as np
 from numba import types
 from numba.extending import overload, register_jitable
+
+from ..methods.evaluator import Arguments, entry_of
 
 Ragged = tuple[np.ndarray, np.ndarray]  # values of all problems, and the offsets that cut them up
 
@@ -24,7 +26,7 @@ def as_args(args) -> tuple:
 
 
 def as_data(data, size: int | None) -> tuple[tuple[np.ndarray | Ragged, ...], int]:
-    """Return what each problem has for itself, and the number of problems.
+    """Return the arguments of which each problem has its own, and the number of problems.
 
     Parameters
     ----------
@@ -111,7 +113,7 @@ def _ragged(name: str, column: tuple | list) -> np.ndarray | Ragged:
 
 
 def _known(name: str, column: np.ndarray | Ragged) -> np.ndarray | Ragged:
-    """Refuse what no kernel can take."""
+    """Refuse data that no kernel can take."""
     if isinstance(column, tuple):
         return _plain(name, column[0]), column[1]
     if column.ndim == 0:
@@ -142,7 +144,7 @@ def _plain(name: str, array) -> np.ndarray:
 
 
 def row(column, i):
-    """Return what belongs to problem `i`: an entry of an array, or the piece between two offsets."""
+    """Return the part of problem `i`: an entry of an array, or the piece between two offsets."""
     if isinstance(column, tuple):
         values, offsets = column
         return values[offsets[i] : offsets[i + 1]]
@@ -157,7 +159,7 @@ def _row(column, i):
 
 
 def rows(columns, i):
-    """Return what belongs to problem `i`, of each argument."""
+    """Return the part of problem `i` of each argument."""
     return tuple(row(column, i) for column in columns)
 
 
@@ -168,7 +170,22 @@ def _rows(columns, i):
 
 
 @register_jitable
-def of_problem(i, given):
-    """Return the arguments of the objective of problem `i`: see `methods.evaluator.Evaluator`."""
+def _of_problem(i, given):
     data, args = given
     return rows(data, i) + args
+
+
+def _types_of_problem(given) -> tuple:
+    if not given:  # with Numba disabled
+        return ()
+    columns, args = given
+    row_types = [
+        entry_of(column[0], types.slice2_type)
+        if isinstance(column, types.BaseTuple)
+        else entry_of(column, types.int64)
+        for column in columns
+    ]
+    return (*row_types, *args)
+
+
+OF_PROBLEM = Arguments(_of_problem, _types_of_problem)

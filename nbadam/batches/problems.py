@@ -1,10 +1,10 @@
-"""The problems of a batch: what each has for itself and what all share, checked, and how they are run."""
+"""The problems of a batch: their arguments and options, checked, and the runs of a part of them."""
 
 import inspect
 import time
 from collections.abc import Callable
 from functools import lru_cache
-from math import inf
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -14,34 +14,37 @@ from numba.extending import is_jitted
 from .._jit import reason
 from .._pointers import Stored, address_of
 from ..blocks import Pace, is_called_off
-from ..checks import number, shown
+from ..checks import shown
 from ..hyperparameters import choice
 from ..methods.averaging import KINDS
-from ..methods.bounds import parse_bounds, refuse_nan
+from ..methods.bounds import parse_bounds
 from ..methods.evaluator import Evaluator
 from ..methods.loop import array_entry, solve
 from ..methods.options import (
     AUTOMATIC,
     DIVIDING,
-    MAXITER,
+    OPTIONS,
     hyper_from,
+    implied,
     is_automatic,
     learning_rate_from,
-    limit,
-    tolerances_from,
+    limits_from,
 )
-from ..methods.record import NO, Block, new_numbers, new_record, new_rule_state
+from ..methods.plan import budget_from
+from ..methods.record import NO, TOLERANCES, Block, initial_slots, new_numbers, new_record, new_rule_state
 from ..methods.step import step_kernel
 from ..methods.stopping import STOPS, Stop
 from ..methods.tell import begin, block_kernel, end, tell_kernel
-from ..rules import ACCUMULATOR, Rule, ftrl_start
+from ..rules import Rule
 from ..status import Status
-from .data import as_args, as_data, as_matrix, of_problem, pieces
+from .data import OF_PROBLEM, as_args, as_data, as_matrix, pieces
 from .result import BatchResult
 from .scalars import fill_scalars_kernel
 
-FIRST_EVALUATIONS = 10  # in the first call of a kernel
-TABULATED = 100_000  # steps at a time: Ctrl-C waits for 0.02 s
+# Options that mean the same in runs and in batches.
+SHARED = ["x_scale", "clipvalue", "clipnorm", "weight_decay", "average", "steps", "maxiter", "tol"]
+SHARED += [*TOLERANCES, "patience", "reductions", "reduction", "on_nonfinite"]
+TABULATED = 100_000  # number of steps at a time: Ctrl-C waits for 0.02 s
 LONGEST = 10_000_000  # steps for which the learning rates are tabulated
 
 # The status of a problem by the number of the `Stop` that ended it.
@@ -60,12 +63,10 @@ class Problems:
     dtype : numpy.dtype
         Precision of everything: float32 or float64.
     bytes_each : int
-        What one of them takes of the arrays of a block.
+        Size of one of them in the arrays of a block.
     """
 
-    def __init__(
-        self, fun, x0, args, data, rule, bounds, x_scale, learning_rate, hyperparameters, settings
-    ) -> None:
+    def __init__(self, fun, x0, args, data, rule, bounds, learning_rate, options) -> None:
         if not isinstance(rule, Rule):
             raise ValueError(f"`rule` must be a Rule, such as nbadam.rules.ADAM, not {shown(rule)}.")
         self.rule = rule
@@ -77,47 +78,27 @@ class Problems:
         self.fun, self.writes = _compilable(fun), _writes(fun, 1 + len(self.data) + len(self.args))
 
         shape = (self.size, n)
-        self.scale = as_matrix("x_scale", x_scale, shape, low=0.0)
-        self.lower, self.upper = _boxes(bounds, shape)
-        self.is_auto = is_automatic({"learning_rate": learning_rate})
-        if self.is_auto:
-            if rule not in AUTOMATIC:
-                raise ValueError("`learning_rate='auto'` is for nbadam.rules.ADAM and nbadam.rules.AMSGRAD.")
-            learning_rate = 1.0
-            hyperparameters = {"epsilon": 0.0} | hyperparameters  # no unit of the gradient is special
-        self.hyper = _hyper(rule, hyperparameters)
-        maxiter, self.at_end = limit("maxiter", settings, MAXITER), Status.MAXITER
-        horizon = maxiter
-        if settings["steps"] is not None:
-            horizon = steps = number("steps", settings["steps"], low=0)
-            if settings["maxiter"] is None or steps <= maxiter:
-                maxiter, self.at_end = steps, Status.SUCCESS
+        settings = _settings(rule, options, learning_rate)
+        self.scale = as_matrix("x_scale", settings["x_scale"], shape, low=0.0)
+        self.lower, self.upper = (np.broadcast_to(b, shape) for b in parse_bounds(bounds, n, self.size))
+        self.is_auto = is_automatic(settings)
+        if self.is_auto and rule not in AUTOMATIC:
+            raise ValueError("`learning_rate='auto'` is for nbadam.rules.ADAM and nbadam.rules.AMSGRAD.")
+        self.hyper = hyper_from(rule, settings)
+        maxiter, horizon, at_end = budget_from(settings)
+        self.at_end = at_end.status
         if maxiter > LONGEST:
             raise ValueError(f"`maxiter` and `steps` must be at most {LONGEST:,}, not {maxiter:g}.")
-        gtol, ftol, xtol, part = tolerances_from(
-            settings | {"learning_rate": "auto" if self.is_auto else 0.0}
-        )
-        self.limits = {
-            "maxiter": float(int(maxiter)),
-            "horizon": horizon,
-            "gtol": gtol,
-            "ftol": ftol,
-            "xtol": xtol,
-            "part": part,
-            "clipvalue": limit("clipvalue", settings, inf),
-            "clipnorm": limit("clipnorm", settings, inf),
-            "weight_decay": limit("weight_decay", settings, 0.0),
-            "value_is_free": True,
-            "evaluates_average": True,
-        }
+        self.limits = {"maxiter": float(int(maxiter)), "horizon": horizon, "evaluates_average": True}
+        self.limits |= limits_from(settings)
+        self.limits["keeps_before"] = self.limits["skips"]
         self.average = choice(*KINDS)("average", settings["average"])
-        default = rule.hyperparameters["learning_rate"]
-        self._schedule(default if learning_rate is None else learning_rate, int(maxiter), shape)
+        self._schedule(1.0 if self.is_auto else settings["learning_rate"], int(maxiter), shape)
+        self._pace = Pace(1)  # in evaluations
         self.bytes_each = 6 * n * self.dtype.itemsize + 16
-        self.pace = Pace(FIRST_EVALUATIONS)  # in evaluations
 
     def _schedule(self, learning_rate, maxiter: int, shape: tuple[int, int]) -> None:
-        """Tabulate what a step needs; rates of single problems or variables are left to the kernel."""
+        """Tabulate the scalars of the steps; rates of single problems or variables are left to the kernel."""
         self.rates = None
         self.schedule = np.zeros(0)
         if not callable(learning_rate) and np.ndim(learning_rate):
@@ -155,18 +136,20 @@ class Problems:
         rates, fractions = self.schedule[None], np.empty((count, 0), dtype)
         if self.rates is not None:
             rates, fractions = _split(self.rates[here], dtype)
+        first = rates[:, :1] if rates.size else 1.0
+        slots = initial_slots(self.rule, np.clip(x0, lower, upper) / scale, first, self.hyper)
         block = Block(
-            x0, lower, upper, scale, fractions, self._slots(x0, lower, upper, scale, rates),
+            x0, lower, upper, scale, fractions, slots,
             new_numbers(NO), np.empty((count, n), dtype), np.empty(count, dtype), np.empty(count, np.int64),
         )  # fmt: skip
         record = new_record(
-            n, dtype, is_auto=self.is_auto, has_fractions=fractions.shape[1] > 0, average=self.average,
-            rows=0, **self.limits,
+            n, dtype, self.limits, is_auto=self.is_auto, has_fractions=fractions.shape[1] > 0,
+            average=self.average, rows=0,
         )  # fmt: skip
-        table = self.table if self.rates is None else ()
+        table = () if self.limits["reductions"] or self.rates is not None else self.table
         own = Stored(new_rule_state(self.rule, n, dtype, self.hyper, table))
         given = pieces(self.data, start, stop), self.args
-        objective = Evaluator(self.fun, self.writes, of_problem, given, dtype.name)
+        objective = Evaluator(self.fun, self.writes, OF_PROBLEM, given, dtype.name)
         stored, stored_block = Stored(record), Stored(block)
         kernels = (
             block_kernel(begin, stored.type, own.type, stored_block.type),
@@ -175,37 +158,25 @@ class Problems:
             objective,
             block_kernel(end, stored.type, own.type, stored_block.type),
         )
-        codes, progress = np.empty(count, np.int64), np.zeros(2, np.int64)
-        solver, is_done = array_entry(solve, dtype.name), False
-        while not (is_done or is_called_off()):
-            most, since = self.pace.amount, time.thread_time()
-            is_done = solver(
-                *(kernel.address if kernel is objective else address_of(kernel) for kernel in kernels),
-                stored.address, own.address, stored_block.address, objective.context,
-                record.point, record.g, record.numbers, rates, codes, progress, most,
-            )  # fmt: skip
-            self.pace.learn(most, time.thread_time() - since, not is_done)
-        over = int(progress[0])  # of which the block knows the ends
-        here, codes = slice(start, start + over), codes[:over]
-        result.x[here], result.fun[here] = block.x_end[:over], block.f_end[:over]
-        result.nit[here] = block.nit_end[:over]
-        ended = np.abs(codes)
+        codes, place = np.empty(count, np.int64), np.zeros(2, np.int64)
+        arguments = (
+            *(kernel.address if kernel is objective else address_of(kernel) for kernel in kernels),
+            stored.address, own.address, stored_block.address, objective.context,
+            record.point, record.g, record.numbers, rates, codes, place,
+        )  # fmt: skip
+        go_on = array_entry(solve, dtype.name)
+        while place[0] < count and not is_called_off():
+            evaluations, started = self._pace.amount, time.perf_counter()
+            go_on(*arguments, evaluations)
+            self._pace.learn(evaluations, time.perf_counter() - started, place[0] < count)
+        done = int(place[0])
+        here = slice(start, start + done)
+        result.x[here], result.fun[here] = block.x_end[:done], block.f_end[:done]
+        result.nit[here] = block.nit_end[:done]
+        ended, codes = np.abs(codes[:done]), codes[:done]
         status = np.where(ended == Stop.MAXITER, self.at_end, STATUS[ended])
         result.status[here] = np.where((codes < 0) & (status == 0), Status.NO_PROGRESS, status)
         return time.thread_time() - began
-
-    def _slots(self, x0, lower, upper, scale, rates: np.ndarray) -> np.ndarray:
-        """Return the first values of the slots, shape (slots, problems, n)."""
-        slots = np.zeros((len(self.rule.slots), *x0.shape), self.dtype)
-        for k, name in enumerate(self.rule.slots):
-            if name == "accumulator":
-                slots[k] = ACCUMULATOR
-            elif self.rule in DIVIDING:  # FTRL's "linear", which centres the first proximal term at x0
-                first = rates[:, :1] if rates.size else 1.0
-                with np.errstate(invalid="ignore"):  # infinite starts fail by themselves
-                    x = np.clip(x0, lower, upper) / scale
-                    slots[k] = ftrl_start(x, ACCUMULATOR, *self.rule.scalars(1.0, first, *self.hyper))
-        return slots
 
 
 def _split(rates: np.ndarray, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
@@ -229,30 +200,20 @@ def _starts(x0) -> np.ndarray:
     return array
 
 
-def _boxes(bounds, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Bounds of all problems, as arrays that take no memory where they are equal."""
-    if hasattr(bounds, "lb") and max(np.ndim(bounds.lb), np.ndim(bounds.ub)) == 2:
-        lower = as_matrix("bounds.lb", bounds.lb, shape)
-        upper = as_matrix("bounds.ub", bounds.ub, shape)
-        refuse_nan(lower, upper)
-        crossed = np.flatnonzero((lower > upper).any(axis=1))
-        if crossed.size:
-            raise ValueError(f"A lower bound in `bounds` of problem {crossed[0]} is above the upper one.")
-        return lower, upper
-    lower, upper = parse_bounds(bounds, shape[1])
-    return np.broadcast_to(lower, shape), np.broadcast_to(upper, shape)
-
-
-def _hyper(rule: Rule, given: dict[str, float]) -> tuple[float, ...]:
-    """Values of the hyperparameters after the learning rate."""
-    known = dict(list(rule.hyperparameters.items())[1:])
-    unknown = [name for name in given if name not in known]
+def _settings(rule: Rule, options: dict[str, Any], learning_rate) -> dict[str, Any]:
+    """Return the options of runs and the hyperparameters of a rule, with their defaults."""
+    known = rule.hyperparameters | {name: OPTIONS[name] for name in SHARED}
+    unknown = [name for name in options if name not in known]
     if unknown:
         raise TypeError(
             f"minimize_batch() got an unexpected keyword argument {unknown[0]!r}; "
-            f"the hyperparameters of this rule are {', '.join(known) or 'none'}."
+            f"the hyperparameters of this rule are {', '.join(list(rule.hyperparameters)[1:]) or 'none'}."
         )
-    return hyper_from(rule, known | given)
+    choice("stop", "skip")("on_nonfinite", options.get("on_nonfinite", "stop"))
+    settings = known | {"epochs": None} | options
+    if learning_rate is not None:
+        settings["learning_rate"] = learning_rate
+    return settings | implied(rule, settings, options, 0)
 
 
 @lru_cache(maxsize=64)

@@ -1,4 +1,4 @@
-"""What `minimize_batch` returns."""
+"""The result of `minimize_batch`."""
 
 from dataclasses import dataclass
 
@@ -15,14 +15,14 @@ ADVICE = {
 
 @dataclass
 class BatchResult:
-    """What `minimize_batch` returns: one row for each problem.
+    """Result of `minimize_batch`: one row for each problem.
 
     Attributes
     ----------
     x : ndarray, shape (n_problems, n)
-        The points: the last one of each run, the mean of its last 100 where a tolerance is met and that
-        is better, or the best one seen where the last is worse than the start or not finite.  NaN where
-        the problem was not run.
+        The last point of each run.  Where a tolerance is met, the mean of its last 100 if that is better.
+        Where the last point is worse than the start or not finite, the best one seen.  NaN where the
+        problem was not run.
     fun : ndarray, shape (n_problems,)
         The values there.
     nit : ndarray of int, shape (n_problems,)

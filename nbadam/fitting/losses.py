@@ -43,14 +43,16 @@ OF_USER = ("rho0, rho1, rho2 = loss(z)", "rho0 = T(rho0)", "rho1 = T(rho1)", "rh
 # Below `FLOOR` counts it goes on as a parabola with the slope and the information of there, so that a fit
 # finds its way back from a model that is negative.  Of no counts the logarithm does not matter; that of 1e-20
 # is finite for every model, even where a library has switched off subnormal numbers.
-POISSON = (
-    "v = max(f, FLOOR)",
-    "u = T(1.0) / v",
-    "psi = (y - f) * u",
-    "rho = T(2.0) * (v - y + y * log(max(y, T(1e-20)) * u)) + (v - f) * (T(2.0) * y - v - f) * u",
-)
+LIKELIHOODS = {
+    "poisson": (
+        "v = max(f, FLOOR)",
+        "u = T(1.0) / v",
+        "psi = (y - f) * u",
+        "rho = T(2.0) * (v - y + y * log(max(y, T(1e-20)) * u)) + (v - f) * (T(2.0) * y - v - f) * u",
+    ),
+}
 
-NAMES = "linear", *OF_SQUARE, "poisson"
+NAMES = "linear", *OF_SQUARE, *LIKELIHOODS
 
 
 @dataclass(frozen=True)
@@ -74,15 +76,15 @@ class Loss:
     @property
     def is_likelihood(self) -> bool:
         """Whether the data tell their own errors, so that there is no `sigma`."""
-        return self.name == "poisson"
+        return self.name in LIKELIHOODS
 
     @property
     def text(self) -> tuple[str, ...]:
         """Statements that assign `rho`, `psi` (minus half its derivative by f) and the curvature `u`."""
         if self.name == "linear":
             return ("psi = r",)
-        if self.name == "poisson":
-            return POISSON
+        if self.is_likelihood:
+            return LIKELIHOODS[self.name]
         # The curvature of the loss, as in SciPy's least_squares, where it is positive.
         return (
             "z = r * r * c",

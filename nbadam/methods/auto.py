@@ -1,14 +1,14 @@
 """A learning rate for each variable that needs no tuning: ``learning_rate="auto"``.
 
-The rule makes a step of rate 1, which says for each variable what Adam's direction is: minus the mean
-gradient over its root mean square.  `apply_dog` then gives it a length.  That is the variable's *radius*,
-the furthest that it has been from its start, over the root of the noise met so far: distance over
-gradients (DoG) of Ivgi, Hinder and Carmon (ICML 2023), variable by variable, with Prodigy's weights
-(Mishchenko and Defazio, ICML 2024), by which what was met at a smaller radius counts less.  Noise is what
-the momentum did not foresee, as in optimistic methods (Rakhlin and Sridharan, COLT 2013): a steady
-gradient does not slow a variable down.  The radius grows by a bounded factor a step, which is smaller
-where the gradient is not as foreseen.  The last part of the budget is for the rates to fall to 0 in a
-straight line; it is the longer the noisier the gradients are.
+The rule makes a step of rate 1, which gives the direction of Adam for each variable: minus the mean gradient
+over its root mean square.  `apply_dog` then gives it a length.  That is the variable's *radius*, the
+furthest that it has been from its start, over the root of the noise met so far.  That is distance over
+gradients (DoG) of Ivgi, Hinder and Carmon (ICML 2023), variable by variable.  The weights are those of
+Prodigy (Mishchenko and Defazio, ICML 2024), by which noise that was met at a smaller radius counts less.
+Noise is the part of the gradient that the momentum did not foresee, as in optimistic methods (Rakhlin and
+Sridharan, COLT 2013): a steady gradient does not slow a variable down.  The radius grows by a bounded
+factor a step, which is smaller where the gradient is not as foreseen.  In the last part of the budget the
+rates fall to 0 in a straight line; it is the longer the noisier the gradients are.
 
 Every quantity is relative: to the radius, or to the root mean square of the gradient.  Another unit of
 the value, a constant added to it, or another unit of a variable that does not start at 0 changes nothing
@@ -114,8 +114,8 @@ def apply_dog(
     betas : (float, float)
         `beta_1` and `beta_2` of the moments.
     before, x : arrays of shape (n,)
-        The variables before the step, and what the rule made of 0; here the step is added to the former
-        and written to the latter.
+        The variables before the step, and the step of the rule from 0, in place of which the variables
+        after the step are written.
     m, v : arrays of shape (n,)
         The moments after the step.
     start, radius, noise : float64 arrays of shape (n,)

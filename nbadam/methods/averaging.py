@@ -1,7 +1,7 @@
 """Averages of the points of a run: less noisy than any of them.
 
-With steps of a fixed size a noisy objective never settles, but the points scatter about the minimum;
-their average does not (Polyak and Juditsky, 1992).
+With steps of a fixed size a noisy objective never settles, but the points scatter about the minimum.
+Their average does not (Polyak and Juditsky, 1992).
 """
 
 from numba.extending import register_jitable
@@ -10,10 +10,10 @@ from numba.extending import register_jitable
 # last 30 % of the run, however long that turns out to be (Shamir and Zhang, ICML 2013).
 LAST, BEST, TAIL, EMA = range(4)
 KINDS = {"last": LAST, "best": BEST, "tail": TAIL, "ema": EMA}
-DECAY = 0.99  # of "ema", which reaches some 100 steps back
+DECAY = 0.99  # decay factor of "ema", which reaches some 100 steps back
 
 
-@register_jitable(inline="always")
+@register_jitable
 def weight(kind, t):
     """Share of the point after step `t` (1, 2, ...) in the average of all points so far."""
     if kind == TAIL:

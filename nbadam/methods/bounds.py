@@ -5,7 +5,7 @@ import numpy as np
 from ..checks import shown
 
 
-def parse_bounds(bounds, n: int) -> tuple[np.ndarray, np.ndarray]:
+def parse_bounds(bounds, n: int, problems: int | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Return lower and upper bounds of shape (n,), infinite where there is none.
 
     Parameters
@@ -14,6 +14,8 @@ def parse_bounds(bounds, n: int) -> tuple[np.ndarray, np.ndarray]:
         In pairs, None stands for no bound.  The object is not modified.
     n : int
         Number of variables.
+    problems : int, optional
+        Number of problems.  The arrays of a Bounds may then be of shape (problems, n), like the results.
 
     Raises
     ------
@@ -23,9 +25,12 @@ def parse_bounds(bounds, n: int) -> tuple[np.ndarray, np.ndarray]:
     if bounds is None:
         return np.full(n, -np.inf), np.full(n, np.inf)
     if hasattr(bounds, "lb") and hasattr(bounds, "ub"):
+        is_matrix = max(np.ndim(bounds.lb), np.ndim(bounds.ub)) == 2
+        shape = (n,) if problems is None or not is_matrix else (problems, n)
         try:
-            lower = np.array(np.broadcast_to(np.asarray(bounds.lb, dtype=float), (n,)))
-            upper = np.array(np.broadcast_to(np.asarray(bounds.ub, dtype=float), (n,)))
+            lower, upper = (
+                np.broadcast_to(np.asarray(array, dtype=float), shape) for array in (bounds.lb, bounds.ub)
+            )
         except ValueError:
             raise ValueError(_wrong_length(n, "`bounds.lb` and `bounds.ub` do not broadcast to it")) from None
     else:
@@ -40,29 +45,20 @@ def parse_bounds(bounds, n: int) -> tuple[np.ndarray, np.ndarray]:
             ) from None
         if len(pairs) != n:
             raise ValueError(_wrong_length(n, f"there are {len(pairs)} pairs"))
-    refuse_nan(lower, upper)
-    crossed = np.flatnonzero(lower > upper)
-    if crossed.size:
-        i = crossed[0]
-        raise ValueError(
-            "An upper bound is less than the corresponding lower bound: "
-            f"`bounds` of variable {i} are ({lower[i]:g}, {upper[i]:g})."
-        )
-    empty = np.flatnonzero((lower == np.inf) | (upper == -np.inf))
-    if empty.size:
-        raise ValueError(f"`bounds` of variable {empty[0]} leave no finite value.")
-    return lower, upper
-
-
-def refuse_nan(lower: np.ndarray, upper: np.ndarray) -> None:
-    """Raise ValueError if a bound is NaN; the last axis is that of the variables."""
-    bad = np.argwhere(np.isnan(lower) | np.isnan(upper))
-    if bad.size:
-        *problem, i = bad[0]
-        of = f" of problem {problem[0]}" if problem else ""
-        raise ValueError(
-            f"`bounds` of variable {i}{of} must not be NaN: for no bound give -inf or inf, or None in a pair."
-        )
+    for is_bad, complaint in (
+        (
+            np.isnan(lower) | np.isnan(upper),
+            "must not be NaN: for no bound give -inf or inf, or None in a pair",
+        ),
+        (lower > upper, "cross: an upper bound is less than the corresponding lower bound"),
+        ((lower == np.inf) | (upper == -np.inf), "leave no finite value"),
+    ):
+        if is_bad.any():
+            at = tuple(np.argwhere(is_bad)[0])
+            of = f" of problem {at[0]}" if len(at) == 2 else ""
+            found = f"({lower[at]:g}, {upper[at]:g})"
+            raise ValueError(f"`bounds` of variable {at[-1]}{of} {complaint}; they are {found}.")
+    return (lower.copy(), upper.copy()) if lower.ndim == 1 else (lower, upper)
 
 
 def _wrong_length(n: int, found: str) -> str:

@@ -22,8 +22,8 @@ class Differences:
     Parameters
     ----------
     scheme : {"2-point", "3-point", "noise"}
-        Forward differences, n evaluations a gradient, or central ones, 2 n evaluations; "noise" is
-        forward differences whose steps are chosen once, at the first point, for the noise there.
+        Forward differences, n evaluations a gradient, or central ones, 2 n evaluations.  With
+        "noise" the steps of forward differences are chosen once, for the noise at the first point.
     lower, upper : ndarray, shape (n,)
         Bounds.  Where the step of the scheme would leave them, it is turned around.
     relative, absolute : None, float or array of shape (n,)
@@ -169,7 +169,7 @@ class Differences:
             step = min(10 * step, largest)
 
     def facts(self) -> dict[str, Any]:
-        """Return what has changed since the start, as JSON can hold it."""
+        """Return all that has changed since the start, as JSON can hold it."""
         if not (self.is_adapted and self.noise is not None):
             return {}
         steps = np.asarray(self.absolute).tolist()
@@ -197,7 +197,7 @@ class Perturbations:
     size : ndarray, shape (n,)
         First perturbation of each variable.
     seed : sequence of int
-        What the signs depend on, with the number of the gradient.
+        Seed on which the signs depend, with the number of the gradient.
     noise : float, optional
         Standard deviation of a value, where it was noticed.
 
@@ -260,7 +260,7 @@ class Perturbations:
         return flips * (1 - 2 * (common & 1))
 
     def facts(self) -> dict[str, Any]:
-        """Return what has changed since the start, as JSON can hold it."""
+        """Return all that has changed since the start, as JSON can hold it."""
         facts = {"seed": list(self.seed), "count": self.count, "size": np.asarray(self.size).tolist()}
         return facts | {"noise": self.noise}
 

@@ -1,4 +1,4 @@
-"""The docstring that all methods share, and what it says of each hyperparameter."""
+"""The docstring that all methods share, with the paragraph of each hyperparameter."""
 
 TEMPLATE = """Minimize a function with {title} [1]_, as a method of `scipy.optimize.minimize`.
 
@@ -74,6 +74,16 @@ TEMPLATE = """Minimize a function with {title} [1]_, as a method of `scipy.optim
         many steps before by no more than the standard error of the difference, as ten parts of each tell it.
         Default: 300, and 20 for each variable, if two evaluations at `x0` show that `fun` is noisy, no option
         but a limit tells the end, and `jac` is None or `learning_rate` is "auto".  `average` is then "tail".
+    reductions : int, default 0
+        How many times the learning rate is multiplied by `reduction` where `patience` is met, before
+        that ends the run (reduce on plateau).  Not with automatic rates.
+    reduction : float, default 0.1
+        Factor of each of them, in [0, 1).
+    on_nonfinite : {{"stop", "skip", "raise"}}
+        Action if a value, a gradient or a point is not finite: end the run (status 3), leave the
+        evaluation out, or raise a FloatingPointError, whose attribute `result` has the result so far.  "skip"
+        evaluates again at the point, and after that each time half as far from the point before; the run
+        ends after 20 evaluations in a row that are not finite.  ``result.skipped_steps`` counts them.
     tol : float, optional
         Sets those of `gtol`, `ftol` and `xtol` that are not given.
     finite_diff : {{"2-point", "3-point", "noise", "spsa"}}

@@ -55,7 +55,7 @@ def run_loop(
     # Kernels are compiled here, while Ctrl-C still takes effect at once.
     run = Run(objective, plan, x0, resumed)
     advance = _in_compiled_code(run) if objective.is_compiled else _from_python(run)
-    error = None
+    error: BaseException | None = None
     with Interrupts() as interrupts:
         objective.interrupts = interrupts
         try:
@@ -72,14 +72,15 @@ def run_loop(
             error, result = interrupt, result_of(run, Stop.INTERRUPTED, snapshot)
     if error is None and interrupts.has_come:
         error = KeyboardInterrupt()
-    if error is not None:
-        error.result = result  # type: ignore[attr-defined]
-        error.add_note(
-            f"The run was interrupted after {run.nit} steps. The attribute `result` of this exception has "
-            "the result so far, whose `state` continues the run."
-        )
-        raise error
-    return result
+    note = f"The run was interrupted after {run.nit} steps. The attribute `result` of this exception has the "
+    note += "result so far, whose `state` continues the run."
+    if error is None and stop is Stop.NONFINITE and plan.raises:
+        error, note = FloatingPointError(result.message), "Its attribute `result` has the result so far."
+    if error is None:
+        return result
+    error.result = result  # type: ignore[attr-defined]
+    error.add_note(note)
+    raise error
 
 
 def _run_to_end(

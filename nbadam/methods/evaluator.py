@@ -1,19 +1,21 @@
-"""How compiled code calls the user's function: alone, on batches of data, or for one problem of many."""
+"""Calls of the user's function by compiled code: alone, on batches of data, or for one problem of many."""
 
 import inspect
 import warnings
 from collections.abc import Callable
 from functools import lru_cache
+from typing import NamedTuple
 from weakref import WeakKeyDictionary, WeakSet
 
 import numpy as np
-from numba import from_dtype, types
+from numba import config, from_dtype, typeof, types
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.errors import TypingError
+from numba.core.typing.arraydecl import get_array_index_type
 from numba.extending import is_jitted, overload, register_jitable
 
 from .._jit import compile_kernel
-from .._pointers import Stored, address_of, load, pointer_to
+from .._pointers import Function, Stored, address_of, caller, load, pointer_to
 
 
 def writes_gradient(fun: Callable, least: int) -> bool:
@@ -35,20 +37,27 @@ def forms(fun: Callable, least: int) -> list[bool]:
     return possible or [False]
 
 
+class Arguments(NamedTuple):
+    """Functions by which kernels find the arguments of a call among those of all calls."""
+
+    of: Callable  # ``of(k, given) -> args``
+    types_of: Callable  # ``types_of(type of given) -> types of args``
+
+
 class Evaluator:
     """A compiled objective, and the arguments that it is called with.
 
     Parameters
     ----------
     fun : callable
-        What Numba compiled: ``fun(x, *args)`` returns value and gradient or, if `in_place`,
+        Function that Numba compiled: ``fun(x, *args)`` returns value and gradient or, if `in_place`,
         ``fun(x, g, *args)`` writes the gradient and returns the value.
     in_place : bool
         Which of these it is.
-    arguments : callable
-        Compiled ``arguments(k, given) -> args``.
+    arguments : Arguments
+        How those of a call are found.
     given : tuple
-        What that is given, beside the first argument of `evaluate`.
+        Values among which they are found, by the first argument of `evaluate`.
     dtype : str
         Precision of x and g.
 
@@ -57,7 +66,7 @@ class Evaluator:
     address : int
         Address of ``evaluate(k, x, g, context) -> f``, which writes the gradient to `g`.
     context : int
-        Address of `given`.
+        Address of the function's own address, and `given`.
 
     Raises
     ------
@@ -65,37 +74,38 @@ class Evaluator:
         If Numba cannot compile it.
     """
 
-    def __init__(self, fun: Callable, in_place: bool, arguments: Callable, given: tuple, dtype: str) -> None:
-        self.give(given)
-        content = self._stored.type
+    def __init__(self, fun: Callable, in_place: bool, arguments: Arguments, given: tuple, dtype: str) -> None:
         with global_compiler_lock:  # two threads that come at once compile it once
             _warn_of_many(fun)
-            kernel = evaluate_kernel(fun, in_place, arguments, content, dtype, _version(fun))
-            _remember(fun)
-        self._kernel = kernel  # whose code must live as long as its address is in use
+            vector = types.Array(from_dtype(np.dtype(dtype)), 1, "C")
+            kinds = (vector,) * (1 + in_place) + arguments.types_of(_type_of(given))
+            self._function = Function(fun, kinds)  # compiled code must live as long as its address is in use
+            self.give(given)
+            kernel = evaluate_kernel(
+                in_place, arguments.of, self._stored.type, vector, self._function.result, self._function.kinds
+            )
+        self._kernel = kernel
         self.address = address_of(kernel)
 
     def give(self, given: tuple) -> None:
         """Take other arguments, of the same types."""
-        try:
-            self._stored = Stored(given)
-        except ValueError as error:
-            raise TypingError(str(error)) from error
+        self._stored = Stored((self._function.address, given))
         self.context = self._stored.address
 
 
 @lru_cache(maxsize=64)
-def evaluate_kernel(fun, in_place: bool, arguments: Callable, given, dtype: str, version: int):
-    """Return ``evaluate(k, x, g, context)``, compiled; the 64 last ones are kept."""
-    vector = types.Array(from_dtype(np.dtype(dtype)), 1, "C")
-    signature = types.float64(types.int64, vector, vector, pointer_to(given))
+def evaluate_kernel(in_place: bool, arguments: Callable, context, vector, result, kinds):
+    """Return ``evaluate(k, x, g, context)``, compiled for functions of some types; keep the 64 last ones."""
+    signature = types.float64(types.int64, vector, vector, pointer_to(context))
     build = _in_place if in_place else _returning
-    return compile_kernel(build(fun, arguments), signature, name="evaluate", mode="nogil")
+    kernel = build(caller(result, kinds), arguments)
+    return compile_kernel(kernel, signature, name="evaluate", mode="nogil")
 
 
-def _returning(fun, arguments):
+def _returning(call, arguments):
     def evaluate(k, x, g, context):
-        f, gradient = fun(x, *arguments(k, load(context)))
+        address, given = load(context)
+        f, gradient = call(address, (x,) + arguments(k, given))  # noqa: RUF005
         if gradient.shape != g.shape:
             raise ValueError("The gradient must have the shape of `x0` at every point.")
         for i in range(g.size):
@@ -105,65 +115,64 @@ def _returning(fun, arguments):
     return evaluate
 
 
-def _in_place(fun, arguments):
+def _in_place(call, arguments):
     def evaluate(k, x, g, context):
         for i in range(g.size):
             g[i] = -0.0  # for functions that add to it; a sum is -0.0 only if nothing was added
-        return fun(x, g, *arguments(k, load(context)))
+        address, given = load(context)
+        return call(address, (x, g) + arguments(k, given))  # noqa: RUF005
 
     return evaluate
 
 
+def _type_of(given: tuple):
+    if config.DISABLE_JIT:
+        return ()
+    try:
+        return typeof(given)
+    except ValueError as error:
+        raise TypingError(str(error)) from error
+
+
+def entry_of(array, index):
+    """Return the type of ``array[index]``, from the types of both."""
+    return get_array_index_type(array, index).result
+
+
 @register_jitable
-def alone(k, given):
-    """Return the arguments of an objective without batches."""
+def _alone(k, given):
     return given
 
 
 @register_jitable
-def of_batch(k, given):
-    """Return the arguments for batch `k`: see `minibatch.Sampler.batches`."""
+def _of_batch(k, given):
     rows, starts, data, buffers, more = given
     return gather(data, rows[starts[k] : starts[k + 1]], buffers) + more
 
 
-# --- A function that was compiled anew -----------------------------------------------------------
-
-# For each function how often its machine code was replaced, and the code that it had.
-_versions: WeakKeyDictionary = WeakKeyDictionary()
+def _types_of_batch(given) -> tuple:
+    return (*(entry_of(buffer, types.slice2_type) for buffer in given[3]), *given[4]) if given else ()
 
 
-def _version(fun) -> int:
-    """Return how often `fun.recompile` has replaced the machine code of a function, as far as was seen."""
-    version, known = _versions.get(fun, (0, {}))
-    code = getattr(fun, "overloads", {})
-    if any(code.get(types) is not compiled for types, compiled in known.items()):
-        version += 1
-        _versions[fun] = version, {}
-    return version
-
-
-def _remember(fun) -> None:
-    version, _ = _versions.get(fun, (0, {}))
-    _versions[fun] = version, dict(getattr(fun, "overloads", {}))
-
+ALONE = Arguments(_alone, tuple)
+OF_BATCH = Arguments(_of_batch, _types_of_batch)  # `given` as `minibatch.Sampler.batches` makes it
 
 # --- A function that is made in a loop -----------------------------------------------------------
 
 MANY = 5  # functions made from one text, from which on it looks like a loop
 
-# Functions that were compiled, by their code.
-_made: WeakKeyDictionary = WeakKeyDictionary()
-_warned: WeakSet = WeakSet()
+_seen: WeakSet = WeakSet()  # functions that were compiled
+_made: WeakKeyDictionary = WeakKeyDictionary()  # their number by code
 
 
 def _warn_of_many(fun: Callable) -> None:
     """Warn once if one text was made into many functions, as in a loop: each costs a compilation."""
+    if fun in _seen:
+        return
+    _seen.add(fun)
     code = inspect.unwrap(fun).__code__
-    made = _made.setdefault(code, WeakSet())
-    made.add(fun)
-    if len(made) == MANY and code not in _warned:
-        _warned.add(code)
+    _made[code] = _made.get(code, 0) + 1
+    if _made[code] == MANY:
         warnings.warn(
             f"{code.co_name!r} of {code.co_filename}, line {code.co_firstlineno}, was compiled anew {MANY} "
             "times, which takes seconds and memory each time. Define it once, outside of the loop, and pass "

@@ -1,9 +1,9 @@
 """A first look at the data, for runs that are told the number of epochs and nothing more.
 
 The gradients of some batches tell two things.  Their mean squares, sample by sample, are the unit in
-which each variable matters: for a likelihood, its Fisher information.  And how much they change along
-the mean gradient tells how far away the minimum seems to be, so that automatic rates need not grow from
-next to nothing.  A first step of that size must lower the value: where the curvature grows on the way, as
+which each variable matters: for a likelihood, its Fisher information.  And their change along the
+mean gradient tells how far away the minimum seems to be: automatic rates need not grow from next to
+nothing.  A first step of that size must lower the value: where the curvature grows on the way, as
 with an exponential link, the distance is far too long.
 """
 
@@ -16,7 +16,7 @@ LOOKED_AT = 16  # batches
 # Where automatic rates begin, as a fraction of the distance.  From 0.03 to 0.3 it makes little difference
 # on regressions, a mixture and a small network; without it, 120 steps end up to 20 times as far off.
 FIRST_RADIUS = 0.1
-SHORTENINGS = 20  # of a first step that raises the value, at most: to 1e-12 of it
+SHORTENINGS = 20  # largest number of shortenings of a first step that raises the value: to 1e-12 of it
 
 
 def first_look(

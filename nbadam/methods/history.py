@@ -79,7 +79,7 @@ def plot_history(result, axes=None):
     Parameters
     ----------
     result : scipy.optimize.OptimizeResult or History
-        What a method of nbadam returned, or its `history`.
+        Result of a method of nbadam, or its `history`.
     axes : sequence of three matplotlib.axes.Axes, optional
         Where to draw; a new figure by default.
 

@@ -15,7 +15,7 @@ from .record import EVALUATE, NUMBERS, STEP
 
 
 @register_jitable
-def go_on(step, tell, evaluate, record, own, context, point, g, s, rates, k, stride, most):
+def go_on(step, tell, evaluate, record, own, context, point, g, s, rates, first, k, stride, most):
     """Go on with a run until it ends, or for so many evaluations; return how many were made.
 
     Parameters
@@ -27,13 +27,15 @@ def go_on(step, tell, evaluate, record, own, context, point, g, s, rates, k, str
     point, g, s : arrays of shape (n,), record
         Those of the record, and its numbers.
     rates : float64 array
-        Learning rates of the next steps; the last one stays.
+        Learning rates of the steps from number `first` on; the last one stays.
+    first : int
+        See `rates`.
     k, stride : int
         First argument of the first evaluation, and how much it grows from one to the next.
     most : int
         Largest number of evaluations.
     """
-    first, done = s.nit, 0
+    done = 0
     while done < most and s.next <= EVALUATE:
         if s.next == STEP:
             call(step, 0.0, (record, own, rates[min(s.nit - first, rates.size - 1)]))
@@ -45,35 +47,32 @@ def go_on(step, tell, evaluate, record, own, context, point, g, s, rates, k, str
 
 def loop(step, tell, evaluate, record, own, context, point, g, numbers, rates, most):
     """Go on with one run: see `go_on`."""
-    point, g = borrowed(point), borrowed(g)
-    return go_on(step, tell, evaluate, record, own, context, point, g, numbers[0], rates, 0, 1, most)
+    point, g, s = borrowed(point), borrowed(g), numbers[0]
+    first = s.nit
+    return go_on(step, tell, evaluate, record, own, context, point, g, s, rates, first, 0, 1, most)
 
 
 def solve(
-    begin, step, tell, evaluate, end, record, own, block, context, point, g, numbers, rates, codes, progress,
+    begin, step, tell, evaluate, end, record, own, block, context, point, g, numbers, rates, codes, place,
     most,
 ):  # fmt: skip
-    """Go on with the problems of a block, and write why each has ended to `codes`; return whether all have.
+    """Go on with the problems of a block for some evaluations, and write why each has ended to `codes`.
 
-    `rates` has a row for each problem, or a single one.  `progress` holds the number of problems that have
-    ended, and whether the next has begun.  After `most` evaluations the caller has to look for Ctrl-C.
+    `rates` has a row for each problem, or a single one; `place` is the problem that comes next, and whether
+    it has begun.
     """
-    point, g = borrowed(point), borrowed(g)
-    left = most
-    while progress[0] < codes.size:
-        p = progress[0]
-        if progress[1] == 0:
+    point, g, s = borrowed(point), borrowed(g), numbers[0]
+    while place[0] < codes.size and most > 0:
+        p = place[0]
+        if place[1] == 0:
             call(begin, 0, (record, own, block, p))
-            progress[1] = 1
-        row = rates[min(p, rates.shape[0] - 1)]
-        row = row[min(numbers[0].nit, row.size - 1) :]
-        left -= go_on(step, tell, evaluate, record, own, context, point, g, numbers[0], row, p, 0, left)
-        if numbers[0].next <= EVALUATE:
-            return False
-        call(end, 0, (record, own, block, p))
-        codes[p] = numbers[0].next
-        progress[0], progress[1] = p + 1, 0
-    return True
+            place[1] = 1
+        of_problem = rates[min(p, rates.shape[0] - 1)]
+        most -= go_on(step, tell, evaluate, record, own, context, point, g, s, of_problem, 0, p, 0, most)
+        if s.next > EVALUATE:
+            call(end, 0, (record, own, block, p))
+            codes[p] = s.next
+            place[0], place[1] = p + 1, 0
 
 
 def make_step(step, record, own, rate):
@@ -114,13 +113,12 @@ def entry(function):
 def array_entry(function, dtype: str):
     """Return `loop`, `solve` or `evaluate_at` in a precision, compiled."""
     real = from_dtype(np.dtype(dtype))
-    vector, rates = types.Array(real, 1, "C"), types.Array(REAL, 1, "C")
-    numbers, count = types.Array(from_dtype(NUMBERS), 1, "C"), types.Array(INTEGER, 1, "C")
+    vector, numbers = types.Array(real, 1, "C"), types.Array(from_dtype(NUMBERS), 1, "C")
+    rates, integers = (types.Array(REAL, 2, "C"), types.Array(INTEGER, 1, "C"))
+    run = vector, vector, numbers
     signatures = {
-        loop: INTEGER(*(INTEGER,) * 6, vector, vector, numbers, rates, INTEGER),
-        solve: types.boolean(
-            *(INTEGER,) * 9, vector, vector, numbers, types.Array(REAL, 2, "C"), count, count, INTEGER
-        ),
+        loop: INTEGER(*(INTEGER,) * 6, *run, types.Array(REAL, 1, "C"), INTEGER),
+        solve: types.void(*(INTEGER,) * 9, *run, rates, integers, integers, INTEGER),
         evaluate_at: REAL(INTEGER, INTEGER, vector, vector, INTEGER),
     }
     return compile_kernel(

@@ -1,7 +1,7 @@
-"""One call of a method: what the user gave is checked, and made into an objective, a plan and a run."""
+"""One call of a method: its arguments are checked, and made into an objective, a plan and a run."""
 
 from collections.abc import Callable, Collection
-from math import ceil
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from .driver import run_loop
 from .first_look import first_look
 from .minibatch import Minibatch
 from .objective import Objective
-from .options import AUTOMATIC, is_automatic, parameters, state_from, warn
+from .options import PLANS, implied, is_automatic, parameters, state_from, warn
 from .orders import seed_numbers
 from .plan import plan_from
 from .record import NO, YES
@@ -26,14 +26,7 @@ from .record import NO, YES
 if TYPE_CHECKING:
     from scipy.optimize import OptimizeResult
 
-PASSES = 5  # epochs for which there may be one more pass over all the data at the end
-# Steps, and more for each variable, where values turn out to be noisy and nothing is said about the end.
-PATIENCE, PATIENCE_EACH = 300, 20
-# Betas of automatic rates with simultaneous perturbation, whose runs are short: with Keras's betas the first
-# gradients would decide about the steps for too long (benchmarks/blackbox.py).
-BETAS = {"beta_1": 0.8, "beta_2": 0.9}
-# Options by which a user says when to end, and which differences to take.
-PLANS = {"steps", "epochs", "patience", "tol", "gtol", "ftol", "xtol"}
+# Options by which a user says which differences to take.
 SIZES = {"finite_diff_rel_step", "eps"}
 CHOSEN = {"finite_diff", *SIZES}
 
@@ -42,7 +35,6 @@ def minimize(
     rule: Rule,
     settings: dict[str, Any],
     given: Collection[str],
-    initial: dict[str, Any],
     fun,
     x0,
     args,
@@ -61,8 +53,6 @@ def minimize(
         All options, as `options.settings_from` returns them.
     given : collection of str
         Which of them the user gave.
-    initial : dict
-        See `Plan.initial`.
     fun, x0, args, jac, bounds, constraints, callback
         See `documentation.TEMPLATE`.
     """
@@ -83,12 +73,6 @@ def minimize(
             raise ValueError(f"`state` has {resumed.arrays['x'].size} variables, and `x0` {x0.size}.")
         inherited = {"average": resumed.facts["average"], "x_scale": resumed.arrays["x_scale"]}
         settings |= {name: value for name, value in inherited.items() if name not in given}
-    is_free = "learning_rate" not in given or is_automatic(settings)
-    only_epochs = settings["epochs"] is not None and is_free and rule in AUTOMATIC
-    if only_epochs:
-        settings["learning_rate"] = "auto"
-        if resumed is None and "average" not in given:
-            settings["average"] = "tail"
     start = np.clip(x0, lower, upper)
     if _can_be_compiled(objective):
         try:
@@ -96,30 +80,25 @@ def minimize(
         except NumbaError as error:
             warn(f"`fun` cannot be called from compiled code, so Python drives the run: {reason(error)}")
     is_noticed = _notice_noise(objective, start, given, jac, resumed, settings)
-    if is_noticed and not PLANS & set(given):
-        settings["patience"] = PATIENCE + PATIENCE_EACH * x0.size
-        if "average" not in given:
-            settings["average"] = "tail"
-    if is_automatic(settings) and "epsilon" not in given:
-        settings["epsilon"] = 0.0  # no unit of the gradient is special
-    if is_automatic(settings) and isinstance(objective.differences, Perturbations):
-        settings |= {name: beta for name, beta in BETAS.items() if name not in given}
-    plan = plan_from(rule, settings, x0.size, lower, upper, initial, objective.minibatch)
-    if only_epochs and plan.average == "tail" and not plan.weight_decay:
-        plan.passes = ceil(settings["epochs"] / PASSES)
+    is_perturbed = isinstance(objective.differences, Perturbations)
+    settings |= implied(
+        rule, settings, given, x0.size, is_noisy=is_noticed, is_perturbed=is_perturbed,
+        is_resumed=resumed is not None,
+    )  # fmt: skip
+    plan = plan_from(rule, settings, x0.size, lower, upper, objective.minibatch)
     if objective.differences is not None:
         plan.evaluations = objective.differences.evaluations
     if isinstance(objective.differences, Perturbations) and objective.differences.noise is not None:
         plan.radius = float(np.max(objective.differences.size / plan.x_scale))
     if is_noticed and not {"gtol", "tol"} & set(given) and plan.is_auto:
-        plan.tolerances = (-1.0, *plan.tolerances[1:])  # a gradient of 0 may be chance
-    if only_epochs and resumed is None:
+        plan.limits["gtol"] = -1.0  # a gradient of 0 may be chance
+    if settings["epochs"] is not None and plan.is_auto and resumed is None:
         known = plan.x_scale if "x_scale" in given else None
-        plan.x_scale, radius = first_look(objective, start, known, (lower, upper))
-        plan.radius = radius or None
+        x_scale, radius = first_look(objective, start, known, (lower, upper))
+        plan = replace(plan, x_scale=x_scale, radius=radius)
     interval = integer(1)("callback_interval", settings["callback_interval"])
 
-    points = [np.clip(x0, lower, upper)] if settings["return_all"] else None
+    points = [start] if settings["return_all"] else None
     look, wants_value = _adapted(callback, points)
     result = run_loop(
         objective, plan, x0, resumed=resumed, callback=look, interval=interval, wants_value=wants_value
@@ -249,7 +228,7 @@ def _objective(fun, jac, args: tuple, settings: dict, lower: np.ndarray, upper: 
 
 
 def _adapted(callback, points: list | None) -> tuple[Callable | None, bool]:
-    """Return what to call after each iteration, and whether it needs the value at every point."""
+    """Return the function to call after each iteration, and whether it needs the value at every point."""
     if callback is not None and not callable(callback):
         raise ValueError(f"`callback` must be callable, not {shown(callback)}.")
     # SciPy's rule: a single parameter of this very name asks for the new form.

@@ -10,16 +10,16 @@ from numba.core.errors import NumbaError
 
 from ..lazy import lazy
 from .differences import Differences, Perturbations
-from .evaluator import Evaluator, alone, forms, of_batch
+from .evaluator import ALONE, OF_BATCH, Evaluator, forms
 from .interrupts import Interrupts
 from .loop import array_entry, evaluate_at
 from .minibatch import Minibatch, Sampler
 
 
 class Objective:
-    """Value and gradient of what the user gave to ``minimize``.
+    """Value and gradient of the user's function.
 
-    Every call of the user's code gets a copy of the point, and what comes back is checked and
+    Every call of the user's code gets a copy of the point, and the results are checked and
     copied: code that writes to its argument or reuses a buffer does no harm.
 
     Parameters
@@ -185,9 +185,8 @@ class Objective:
     # --- In compiled code --------------------------------------------------------------------------
 
     def compile(self) -> None:
-        """Compile what calls `fun` from compiled code; it is then evaluated in this way only."""
-        arguments = alone if self.sampler is None else of_batch
-        self._evaluate_at = array_entry(evaluate_at, "float64")
+        """Compile the call of `fun` from compiled code; it is then evaluated in this way only."""
+        arguments = ALONE if self.sampler is None else OF_BATCH
         given, possible = self._given(1)[1], self._forms()
         for in_place in possible:
             try:
@@ -222,13 +221,15 @@ class Objective:
     def _evaluate_compiled(self, x: np.ndarray) -> tuple[float, np.ndarray]:
         _, evaluator = self.compiled_for(1)
         g = np.zeros_like(x)
-        f = self._call(self._evaluate_at, evaluator.address, 0, x.copy(), g, evaluator.context)
+        f = self._call(
+            array_entry(evaluate_at, "float64"), evaluator.address, 0, x.copy(), g, evaluator.context
+        )
         return f, g
 
     # --- To be continued ---------------------------------------------------------------------------
 
     def facts(self) -> dict[str, Any]:
-        """Return what has changed since the start, as JSON can hold it."""
+        """Return all that has changed since the start, as JSON can hold it."""
         sampler = None if self.sampler is None else self.sampler.facts()
         differences = {} if self.differences is None else self.differences.facts()
         return {"nfev": self.nfev, "njev": self.njev, "sampler": sampler, "differences": differences}

@@ -1,32 +1,25 @@
-"""What a user may ask of a run: the options, their defaults, and what they mean one by one."""
+"""Options of a run, their defaults and their checks."""
 
 import inspect
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from math import inf
 from typing import Any
 
 import numpy as np
 
 from ..checks import number, positive, shown
-from ..hyperparameters import (
-    closed_fraction,
-    flag,
-    fraction,
-    integer,
-    non_negative,
-    non_positive,
-    optional,
-)
+from ..hyperparameters import RANGES, choice, flag, fraction, integer, non_negative, optional
 from ..hyperparameters import positive as above_zero
 from ..rules import ADAM, AMSGRAD, FTRL, FTRL_POWER, Rule
 from ..schedules import LearningRateSchedule
+from .record import TOLERANCES
 from .state import RunState
 from .stopping import PARTS
 
 MAXITER = 50_000
-GTOL, FTOL, XTOL = 1e-5, 1e-9, 0.0
+SKIPS = 20  # evaluations in a row that are not finite, after which a run that skips them ends
 
 OPTIONS = {
     "clipvalue": None,
@@ -40,10 +33,11 @@ OPTIONS = {
     "maxfev": None,
     "max_time": None,
     "tol": None,
-    "gtol": None,
-    "ftol": None,
-    "xtol": None,
+    **dict.fromkeys(TOLERANCES),
     "patience": None,
+    "reductions": 0,
+    "reduction": 0.1,
+    "on_nonfinite": "stop",
     "average": "last",
     "callback_interval": 1,
     "state": None,
@@ -59,14 +53,13 @@ OPTIONS = {
 }
 
 UNLIMITED = "maxiter", "maxfun", "maxfev", "max_time"  # options that may be infinite
-# What is not listed is a number from 0 on.
-_CHECKS = {
-    "beta_1": fraction,
-    "beta_2": fraction,
-    "rho": fraction,
-    "momentum": closed_fraction,
-    "learning_rate_power": non_positive,
-}
+# Steps, and more for each variable, where values turn out to be noisy and nothing is said about the end.
+PATIENCE, PATIENCE_EACH = 300, 20
+# Betas of automatic rates with simultaneous perturbation, whose runs are short: with Keras's betas the first
+# gradients would decide about the steps for too long (benchmarks/blackbox.py).
+BETAS = {"beta_1": 0.8, "beta_2": 0.9}
+# Options by which a user says when to end.
+PLANS = {"steps", "epochs", "patience", "tol", *TOLERANCES}
 DIVIDING = FTRL, FTRL_POWER  # rules that divide by the learning rate
 AUTOMATIC = ADAM, AMSGRAD  # rules that know automatic rates
 
@@ -87,6 +80,35 @@ def is_automatic(options: dict) -> bool:
     return isinstance(options.get("learning_rate"), str) and options["learning_rate"] == "auto"
 
 
+def implied(
+    rule: Rule,
+    settings: dict[str, Any],
+    given: Collection[str],
+    n: int,
+    *,
+    is_noisy: bool = False,
+    is_perturbed: bool = False,
+    is_resumed: bool = False,
+) -> dict[str, Any]:
+    """Return the options that others, and noise of the values, imply where they are not given.
+
+    `epochs` alone will do for the rules that know automatic rates.  A run on noisy values ends by itself.  A
+    run that is resumed keeps the average of its state.
+    """
+    kept, has_epochs = {*given, "average"} if is_resumed else set(given), settings["epochs"] is not None
+    more: dict[str, Any] = {}
+    if has_epochs and rule in AUTOMATIC and "learning_rate" not in given:
+        more["learning_rate"] = "auto"
+    if is_noisy and not PLANS & kept:
+        more |= {"patience": PATIENCE + PATIENCE_EACH * n, "average": "tail"}
+    if is_automatic(settings | more):
+        more["epsilon"] = 0.0  # no unit of the gradient is special
+        more |= BETAS if is_perturbed else {}
+        if has_epochs:
+            more["average"] = "tail"
+    return {name: value for name, value in more.items() if name not in kept}
+
+
 def state_from(option) -> RunState | None:
     """Return the state that a run goes on from, read from its file if need be."""
     if option is None or isinstance(option, RunState):
@@ -101,7 +123,7 @@ def state_from(option) -> RunState | None:
 def hyper_from(rule: Rule, settings: dict[str, Any]) -> tuple[float, ...]:
     """Return the hyperparameters after the learning rate, checked."""
     names = list(rule.hyperparameters)[1:]
-    return tuple(_CHECKS.get(name, non_negative)(name, settings[name]) for name in names)
+    return tuple(RANGES.get(name, non_negative)(name, settings[name]) for name in names)
 
 
 def limit(name: str, settings: dict, default: float) -> float:
@@ -112,24 +134,34 @@ def limit(name: str, settings: dict, default: float) -> float:
     return default if settings[name] is None else number(name, settings[name], low=0)
 
 
-def tolerances_from(settings: dict) -> tuple[float, float, float, float]:
-    """Return `gtol`, `ftol` and `xtol`, and the number of steps in each part of `patience`.
+def limits_from(settings: dict) -> dict[str, float]:
+    """Return the fields of `record.LIMITS` that belong to options, but for the number of steps.
 
     A tolerance is as given, or `tol`, or off in a planned run, or the default, which for `gtol` is 0 with
     automatic rates.
     """
     is_planned = settings["steps"] is not None or settings["epochs"] is not None
-
-    def tolerance(name: str, default: float) -> float:
-        for given in (name, "tol"):
-            if settings[given] is not None:
-                return number(given, settings[given], low=0)
-        return -1.0 if is_planned else default
-
+    limits = {}
+    defaults = TOLERANCES | ({"gtol": 0.0} if is_automatic(settings) else {})  # no unit is special
+    for name, default in defaults.items():
+        given = [each for each in (name, "tol") if settings[each] is not None]
+        limits[name] = number(given[0], settings[given[0]], low=0) if given else -1 if is_planned else default
     patience = optional(integer(PARTS))("patience", settings["patience"])
-    part = inf if patience is None else float(-(-patience // PARTS))
-    gtol = 0.0 if is_automatic(settings) else GTOL  # with automatic rates no unit of the value is special
-    return tolerance("gtol", gtol), tolerance("ftol", FTOL), tolerance("xtol", XTOL), part
+    limits["part"] = inf if patience is None else float(-(-patience // PARTS))
+    limits["reductions"] = integer(0)("reductions", settings["reductions"])
+    limits["reduction"] = fraction("reduction", settings["reduction"])
+    if limits["reductions"] and (patience is None or is_automatic(settings)):
+        raise ValueError(
+            "`reductions` of the learning rate need `patience`, the number of steps that tells when to make "
+            "one, and a `learning_rate` that is not 'auto'."
+        )
+    is_skipping = choice("stop", "skip", "raise")("on_nonfinite", settings["on_nonfinite"]) == "skip"
+    limits["skips"] = SKIPS if is_skipping else 0
+    return limits | {
+        "clipvalue": limit("clipvalue", settings, inf),
+        "clipnorm": limit("clipnorm", settings, inf),
+        "weight_decay": limit("weight_decay", settings, 0.0),
+    }
 
 
 def learning_rate_from(option, rule: Rule, n: int) -> tuple[Callable, np.ndarray]:

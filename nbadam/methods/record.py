@@ -12,14 +12,16 @@ from ..engine import aligned_zeros
 from ..rules import Rule
 from .averaging import EMA, KINDS, TAIL
 
-# What comes next in a run; every larger number is a `Stop`, which ended it.
+# The next thing to do in a run; every larger number is a `Stop`, which ended it.
 STEP, EVALUATE = 0, 1
-# What an evaluation is for: the start, a step, a test at the mean point of a window, a second evaluation
+# Purpose of an evaluation: the start, a step, a test at the mean point of a window, a second evaluation
 # there that shows noise, the value at the last point if it is not known, the average at the end, a second
 # evaluation of the best point that shows whether a rise was noise, a probe of the size of variables.
 AT_START, AT_STEP, AT_MEAN, AT_MEAN_AGAIN, AT_LAST, AT_AVERAGE, AT_BEST_AGAIN, AT_PROBE = range(8)
 # Whether the objective is noisy.
 UNKNOWN, NO, YES = -1, 0, 1
+
+TOLERANCES = {"gtol": 1e-5, "ftol": 1e-9, "xtol": 0.0}  # options, with the defaults of unplanned runs
 
 ROWS = 512  # records in a history at most; an even number
 
@@ -33,10 +35,12 @@ NUMBERS = _layout(
     # Steps made, `STEP`, `EVALUATE` or why the run ended, purpose of the evaluation, test that is met but
     # for the one at the mean point, whether the run is noisy, whether `f` belongs to the last point,
     # whether the result is the mean point, whether there are neither bounds nor scales, whether the run is
-    # back at the best point and has momentum to forget, steps skipped in all and in a row.
-    "nit next phase found is_noisy is_fresh is_at_mean is_free is_back skipped skipped_now",
-    # Values at the last point, the start, the best, the mean and the average point; rate of the last step.
-    "f f_start f_best f_at_mean f_at_average rate "
+    # back at the best point and has momentum to forget, evaluations skipped in all and in a row, reductions
+    # of the learning rate.
+    "nit next phase found is_noisy is_fresh is_at_mean is_free is_back skipped skipped_now reductions",
+    # Values at the last point, the start, the best, the mean and the average point; rate of the last step;
+    # product of all reductions of the rate.
+    "f f_start f_best f_at_mean f_at_average rate reduction "
     # Points and sum of the values of the window so far, and the mean value of the window before; squared
     # deviations from that, and the standard error of the difference of the last two means.
     "points f_sum f_mean f_squares f_error "
@@ -50,12 +54,13 @@ NUMBERS = _layout(
     "trace_sum trace_points trace_every trace_rows",
 )
 LIMITS = _layout(
-    # Kind of average, whether to evaluate it at the end, whether the value comes with the gradient, whether
-    # to skip what is not finite.
-    "average evaluates_average value_is_free skips",
+    # Kind of average, whether to evaluate it at the end, whether every step keeps the point before it,
+    # evaluations that are not finite to skip in a row, reductions of the learning rate to make.
+    "average evaluates_average keeps_before skips reductions",
     # The largest number of steps and the planned one; tolerances, negative if off; steps in a part of
-    # `patience`, infinite if off; clipping and decay; the first radius of automatic rates, 0 if not known.
-    "maxiter horizon gtol ftol xtol part clipvalue clipnorm weight_decay radius",
+    # `patience`, infinite if off; factor of a reduction; clipping and decay; the first radius of automatic
+    # rates, 0 if not known.
+    f"maxiter horizon {' '.join(TOLERANCES)} part reduction clipvalue clipnorm weight_decay radius",
 )
 
 
@@ -69,9 +74,9 @@ class Record(NamedTuple):
     x: np.ndarray  # scaled variables
     here: np.ndarray  # the user's variables at the same point
     point: np.ndarray  # where the objective is to be evaluated; it may write there
-    g: np.ndarray  # what the objective wrote: gradient by the user's variables
+    g: np.ndarray  # gradient by the user's variables, as the objective wrote it
     slope: np.ndarray  # gradient by the scaled variables at `x`
-    before: np.ndarray  # scaled variables before the step
+    before: np.ndarray  # scaled variables before the step, where they are needed
     x_best: np.ndarray  # the user's variables at the lowest value seen
     g_best: np.ndarray  # slope there
     x_at_mean: np.ndarray  # the user's variables at the mean point of a window
@@ -128,8 +133,25 @@ def new_rule_state(rule: Rule, n: int, dtype, hyper: tuple[float, ...], scalars=
     return RuleState(slots, hyper, scalars or tuple(np.zeros(0) for _ in range(rule.width)))
 
 
+def initial_slots(rule: Rule, x: np.ndarray, rate, hyper: tuple[float, ...]) -> np.ndarray:
+    """Return the first values of the slots, shape (slots, problems, n), of runs that start at scaled `x`."""
+    slots = np.zeros((len(rule.slots), *x.shape), x.dtype)
+    if rule.start is not None:
+        with np.errstate(invalid="ignore"):  # infinite starts fail by themselves
+            for slot, values in zip(slots, rule.start(x, *rule.scalars(1.0, rate, *hyper)), strict=True):
+                slot[...] = values
+    return slots
+
+
 def new_record(
-    n: int, dtype, *, is_auto: bool, has_fractions: bool, average: str, rows: int = ROWS, **limits: float
+    n: int,
+    dtype,
+    limits: dict[str, float],
+    *,
+    is_auto: bool,
+    has_fractions: bool,
+    average: str,
+    rows: int = ROWS,
 ) -> Record:
     """Return the record of a run that has not begun.
 
@@ -139,14 +161,14 @@ def new_record(
         Number of variables.
     dtype : numpy.dtype
         Precision of the run: float64 or float32.
+    limits : dict of str to float
+        Fields of `LIMITS` that are not 0.
     is_auto, has_fractions : bool
         Whether learning rates are automatic, or differ between variables.
     average : str
         Which point is wanted, one of `averaging.KINDS`.
     rows : int
         Most records of the history.
-    **limits
-        Fields of `LIMITS` that are not 0.
     """
     kind = KINDS[average]
     record = Record(
@@ -167,7 +189,8 @@ def new_record(
 def new_numbers(is_noisy: int) -> np.ndarray:
     """Return the numbers that a run begins with."""
     numbers = np.zeros(1, NUMBERS)
-    beginning = {"next": EVALUATE, "phase": AT_START, "is_noisy": is_noisy, "f_best": inf, "trace_every": 1.0}
+    beginning = {"next": EVALUATE, "phase": AT_START, "is_noisy": is_noisy, "f_best": inf}
+    beginning |= {"trace_every": 1.0, "reduction": 1.0}
     for name, value in {**beginning, "f": nan, "f_start": nan, "f_mean": nan, "mean_before": nan}.items():
         numbers[name] = value
     return numbers

@@ -1,4 +1,4 @@
-"""What a run returns: which point, its value, and how sure that is."""
+"""The result of a run: the point wanted, its value and the error of the value."""
 
 from dataclasses import dataclass
 from math import inf, isfinite, nan, sqrt
@@ -45,7 +45,7 @@ def result_of(run: Run, stop: Stop, snapshot: RunState) -> "OptimizeResult":
     """Describe the end of a run.
 
     The point is the one that `average` asks for, or the mean point of the last window where that made the
-    run end; but the best one seen where it would be worse than the start, or is not finite.
+    run end.  Where it is not finite, or worse than the start, the best point seen takes its place.
     """
     from scipy.optimize import OptimizeResult  # costs 0.2 s: not before somebody minimizes
 
@@ -85,6 +85,8 @@ def result_of(run: Run, stop: Stop, snapshot: RunState) -> "OptimizeResult":
             far = FAR.format(end.refined.distance)
             result.message += " " + far
             warn(far)
+    if run.plan.limits["skips"]:
+        result.skipped_steps = int(s.skipped)
     differences = run.objective.differences
     if differences is not None and differences.noise is not None:
         result.fun_noise = differences.noise
@@ -131,7 +133,7 @@ def _evaluated(run: Run, stop: Stop) -> _End:
     if run.nit < WINDOW or stop in QUICK or is_noisy is False:
         return _End(x, f, g)
     values, gradients = [f], [g]
-    # No more than a tenth of what the run has cost.
+    # No more than a tenth of the evaluations of the run.
     for _ in range(int(min(SAMPLES - 1, run.nit / 10, plan.maxfun - objective.nfev))):
         if objective.jac is True:
             f, g = objective.value_and_gradient(x)
@@ -153,7 +155,7 @@ def _chosen(run: Run) -> tuple[np.ndarray, float | None, np.ndarray | None]:
     """Return the point that `average` asks for, and value and gradient there as far as they are known."""
     record, s = run.record, run.s
     if run.is_pending:
-        return run.x_before, s.f, record.slope
+        return run.x_before, float(s.f) if s.is_fresh else None, record.slope
     if record.average.size and run.nit:
         return np.clip(record.average, run.plan.lower, run.plan.upper), None, None
     if run.plan.average == "best" and isfinite(s.f_best):

@@ -25,6 +25,7 @@ from .record import (
     UNKNOWN,
     YES,
     Block,
+    initial_slots,
     new_numbers,
     new_record,
     new_rule_state,
@@ -36,8 +37,8 @@ from .tell import begin, block_kernel, tell_kernel, to_probe
 
 # The fields of the record that a checkpoint holds, beside the slots.
 SAVED = (
-    "x here slope x_best g_best g_sum x_sum x_mean x_at_mean g_at_mean average start radius noise history "
-    "x_scale"
+    "x here before slope x_best g_best g_sum x_sum x_mean x_at_mean g_at_mean average start radius noise "
+    "history x_scale"
 ).split()
 
 
@@ -54,8 +55,8 @@ class Run:
         Slots of the rule.
     checkpoints : Checkpoints
         File that holds the state of the run, if one was asked for.
-    x_start, x_before : ndarray, shape (n,)
-        Where the run started, and where it was before the last step.
+    x_start : ndarray, shape (n,)
+        Where the run started.
     """
 
     def __init__(self, objective: Objective, plan: Plan, x0: np.ndarray, resumed: RunState | None) -> None:
@@ -64,20 +65,16 @@ class Run:
         self.record = new_record(
             n,
             np.float64,
+            plan.limits
+            | {
+                "keeps_before": plan.limits["skips"] > 0 or not objective.is_compiled,
+                "maxiter": plan.maxiter,
+                "horizon": plan.horizon,
+                "radius": plan.radius,
+            },
             is_auto=plan.is_auto,
             has_fractions=plan.fractions.size > 0,
             average=plan.average,
-            value_is_free=objective.value_is_free,
-            maxiter=plan.maxiter,
-            horizon=plan.horizon,
-            gtol=plan.tolerances[0],
-            ftol=plan.tolerances[1],
-            xtol=plan.tolerances[2],
-            part=plan.tolerances[3],
-            clipvalue=plan.clipvalue,
-            clipnorm=plan.clipnorm,
-            weight_decay=plan.weight_decay,
-            radius=plan.radius or 0.0,
         )
         own = new_rule_state(plan.rule, n, np.float64, plan.hyper)
         self.slots = dict(zip(plan.rule.slots, own.slots, strict=True))
@@ -87,24 +84,23 @@ class Run:
         how = "uncounted" if n < PARALLEL_SIZE else mode(n)
         self._kernels = step_kernel(plan.rule, plan.is_auto, kind, self._own.type, how), tell_kernel(kind)
         self._step, self._tell = map(address_of, self._kernels)
-        self.loop = array_entry(loop, "float64") if objective.is_compiled else None
-        self._make_step, self._tell_value = entry(make_step), entry(tell_value)
+        if objective.is_compiled:
+            self._loop = array_entry(loop, "float64")
+        else:
+            self._make_step, self._tell_value = entry(make_step), entry(tell_value)
         self.s = self.record.numbers[0]
         self._nit, self._next, self._phase = (self.record.numbers[name] for name in ("nit", "next", "phase"))
         self.checkpoints = Checkpoints(plan.checkpoint, plan.checkpoint_every)
         self._begin(x0)
-        self.x_start, self.x_before = self.record.here.copy(), self.record.here.copy()
+        self.x_start = self.record.here.copy()
         if resumed is not None:
             self._restore(resumed)
 
     def _begin(self, x0: np.ndarray) -> None:
         plan, n = self.plan, x0.size
-        slots = np.zeros((len(plan.rule.slots), 1, n))
         scaled = np.clip(x0, plan.lower, plan.upper) / plan.x_scale
-        for name, value in plan.initial.items():
-            if callable(value):
-                value = value(scaled, *plan.rule.scalars(1.0, float(plan.learning_rate(0)), *plan.hyper))
-            slots[plan.rule.slots.index(name)] = value
+        rate = float(plan.learning_rate(0)) if plan.rule.start else 1.0  # a user's schedule has side effects
+        slots = initial_slots(plan.rule, scaled[None], rate, plan.hyper)
         is_noisy = {None: UNKNOWN, True: YES, False: NO}[self.objective.is_noisy]
         block = Stored(
             Block(
@@ -115,7 +111,7 @@ class Run:
         kernel = block_kernel(begin, self._stored.type, self._own.type, block.type)
         entry(begin_problem)(address_of(kernel), *self._addresses, block.address, 0)
 
-    # --- What comes next -----------------------------------------------------------------------------
+    # --- Steps and evaluations -----------------------------------------------------------------------
 
     @property
     def nit(self) -> int:
@@ -128,27 +124,29 @@ class Run:
         return {UNKNOWN: None, YES: True, NO: False}[int(self.s.is_noisy)]
 
     @property
+    def x_before(self) -> np.ndarray:
+        """Point before the last step, shape (n,)."""
+        plan = self.plan
+        return np.clip(self.record.before * plan.x_scale, plan.lower, plan.upper)
+
+    @property
     def is_pending(self) -> bool:
         """Whether the last step was made, but not evaluated."""
         return bool(self._next[0] == EVALUATE and self._phase[0] == AT_STEP)
 
     @property
     def stop(self) -> Stop | None:
-        """Why the run has ended, or None."""
+        """Reason why the run has ended, or None."""
         if self._next[0] > EVALUATE:
             stop = STOPS[int(self._next[0])]
             return self.plan.at_end if stop is Stop.MAXITER else stop
-        if self.objective.nfev < self.plan.maxfun or (
-            self._next[0] == EVALUATE and self._phase[0] == AT_START
-        ):
-            return None
-        return Stop.MAXFUN
+        is_first = self._next[0] == EVALUATE and self._phase[0] == AT_START and not self.s.skipped
+        return None if is_first or self.objective.nfev < self.plan.maxfun else Stop.MAXFUN
 
     def advance(self, needs_value: bool) -> None:
         """Make a step, if that comes next, and one evaluation."""
         record, objective = self.record, self.objective
         if self._next[0] == STEP:
-            self.x_before[:] = record.here
             self._make_step(self._step, *self._addresses, float(self.plan.learning_rate(self.nit)))
         phase = self._phase[0]
         is_fresh = phase != AT_STEP or needs_value or self.value_is_due
@@ -165,7 +163,7 @@ class Run:
     @property
     def value_is_due(self) -> bool:
         """Whether the stop tests need the value at the new point."""
-        return self.objective.value_is_free or self.plan.tolerances[3] < inf or self.nit % WINDOW == 0
+        return self.objective.value_is_free or self.plan.limits["part"] < inf or self.nit % WINDOW == 0
 
     def advance_compiled(self, most: int) -> int:
         """Go on for up to `most` evaluations in compiled code; return how many were made."""
@@ -173,8 +171,7 @@ class Run:
         most, evaluator = self.objective.compiled_for(most)
         rates = np.empty(most)
         rates[:] = self.plan.learning_rate(np.arange(nit, nit + most))
-        assert self.loop is not None
-        made = self.loop(
+        made = self._loop(
             self._step, self._tell, evaluator.address, *self._addresses, evaluator.context,
             record.point, record.g, record.numbers, rates, most,
         )  # fmt: skip
@@ -190,7 +187,7 @@ class Run:
         named = {f"slot {name}": slot for name, slot in self.slots.items()}
         named |= {name: getattr(self.record, name) for name in SAVED}
         named |= {f"number {name}": self.record.numbers[name] for name in NUMBERS.names or ()}
-        return named | {"x_start": self.x_start, "x_before": self.x_before}
+        return named | {"x_start": self.x_start}
 
     def _identity(self) -> dict[str, str]:
         """Return the options that a continued run must share."""
@@ -206,7 +203,7 @@ class Run:
     def snapshot(self) -> RunState:
         """Return the state of the run; the arrays are the run's own."""
         if not self.is_pending:
-            self.x_before[:] = self.record.here
+            self.record.before[:] = self.record.x
         if self.s.next == MAXITER:  # the limit is no part of the state
             self.s.next = STEP
         facts: dict = self._identity() | {
@@ -232,6 +229,9 @@ class Run:
             if name == "x_scale" and not np.array_equal(saved, array):
                 raise ValueError(f"`x_scale` must be that of the run that `state` continues, {saved}.")
             array[...] = saved
+        point = self.record.here
+        if ((point < self.plan.lower) | (point > self.plan.upper)).any():
+            raise ValueError(f"`bounds` must hold the point of the run that `state` continues, {point}.")
         self.s.is_free = is_free
         places = {AT_MEAN: "x_at_mean", AT_MEAN_AGAIN: "x_at_mean", AT_BEST_AGAIN: "x_best"}
         self.record.point[:] = getattr(self.record, places.get(int(self.s.phase), "here"))

@@ -11,7 +11,7 @@ class ShgoMethod:
 
     `shgo` looks up ``method.lower()`` and passes on no options but `ftol`, so an object with that
     attribute carries them.  Every other function of SciPy takes `nbadam.adam` and its siblings as they
-    are; where a name of a method is expected, this object may be mistaken for one.
+    are.  Where a name of a method is expected, this object may be mistaken for one.
 
     Parameters
     ----------

@@ -11,10 +11,11 @@ import numpy as np
 
 from ..checks import shown
 from ..hyperparameters import integer
+from ..rules import Rule
 from ..status import Status
 from .bounds import parse_bounds
 from .distribute import no_result, outcomes
-from .factory import adam
+from .factory import METHODS
 from .orders import seed_numbers
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def multistart(
     bounds=None,
     n_starts: int | None = None,
     jac=None,
-    method: Callable = adam,
+    method: Callable = METHODS["adam"],
     options: dict[str, Any] | None = None,
     rng=None,
     workers: int | None = None,
@@ -109,9 +110,11 @@ def multistart(
     >>> len(result.results), bool(result.fun == min(r.fun for r in result.results))
     (20, True)
     """
-    for name, function in (("fun", fun), ("method", method), ("callback", callback)):
+    for name, function in (("fun", fun), ("callback", callback)):
         if not (callable(function) or (function is None and name == "callback")):  # type: ignore[redundant-expr]
             raise ValueError(f"`{name}` must be callable, not {shown(function)}.")
+    if not callable(method) or isinstance(method, type | Rule):  # type: ignore[redundant-expr]
+        raise ValueError(f"`method` must be a method such as nbadam.adam, not {shown(method)}.")
     seed = seed_numbers(rng)
     starts = _starts(x0s, bounds, n_starts, seed)
     common = {"jac": jac, "bounds": bounds} | (options or {})

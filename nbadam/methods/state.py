@@ -1,4 +1,4 @@
-"""Where a run is, to go on from: in memory or in a file."""
+"""The state of a run, from which another one goes on: in memory or in a file."""
 
 import os
 import time
@@ -10,7 +10,7 @@ import numpy as np
 
 from .. import archives
 
-SECONDS = 60.0  # from one checkpoint to the next, unless told otherwise
+SECONDS = 60.0  # default time between two checkpoints
 
 
 class RunState:
@@ -146,7 +146,7 @@ def _generators(args: tuple) -> list[np.random.Generator]:
 
 
 def _plain(value):
-    """Replace arrays by what JSON can hold."""
+    """Replace arrays by values that JSON can hold."""
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
     return {"dtype": value.dtype.name, "array": value.tolist()} if isinstance(value, np.ndarray) else value

@@ -23,12 +23,12 @@ def step(rule, is_auto):
         """Make a step of a run by a learning rate; its `point` is then to be evaluated."""
         s, limits = run.numbers[0], run.limits[0]
         x, before, clipvalue = run.x, run.before, limits.clipvalue
-        steps = s.nit + 1 - s.skipped
-        t = float(steps)
+        t = s.nit + 1.0
+        rate *= s.reduction
         scale = 1.0
         if limits.clipnorm < inf:
             scale = clip_scale(norm(run.slope, clipvalue), limits.clipnorm)
-        if is_auto or not s.is_free:
+        if is_auto or not s.is_free or limits.keeps_before:
             for i in range(x.size):
                 before[i] = x[i]
         if is_auto:  # the rule makes a step of rate 1 from 0
@@ -43,7 +43,7 @@ def step(rule, is_auto):
         else:
             now = cast(scalars(t, rate, *own.hyper), x)
         decay = 0.0 if is_auto else rate * limits.weight_decay
-        update(run.slope, x, own.slots, steps % SWEEP == 0, now, clipvalue, scale, decay)
+        update(run.slope, x, own.slots, s.nit % SWEEP == SWEEP - 1, now, clipvalue, scale, decay)
         if is_auto:
             m, v = own.slots[0], own.slots[1]
             betas = own.hyper[0], own.hyper[1]

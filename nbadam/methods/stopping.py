@@ -1,4 +1,4 @@
-"""Why a run ends, and the tests that smooth and noisy objectives can both meet.
+"""Reasons to end a run, and the tests that smooth and noisy objectives can both meet.
 
 A single gradient of a noisy objective says little, so convergence is judged on means over windows
 of `WINDOW` steps: the mean gradient, and how far the mean value and the mean point have moved
@@ -25,7 +25,7 @@ MAXITER_ADVICE = (
     "Try a larger `learning_rate` (the step per iteration, in units of `x_scale`), a larger `maxiter`, "
     "or `steps` for a budget that is meant to be used up."
 )
-STEP = 0  # to go on
+STEP = 0  # code of a run that goes on
 
 
 class Stop(IntEnum):
@@ -107,6 +107,8 @@ GTOL, FTOL, XTOL, PATIENCE, FIXED, NONFINITE, MAXITER = map(int, list(Stop)[:7])
 def check_convergence(run):
     """Apply the tests whose window is full, and begin the next window.
 
+    Where `patience` is met, the learning rate may be reduced instead.
+
     Returns
     -------
     int
@@ -129,7 +131,10 @@ def check_convergence(run):
         elif f_before == f_before and furthest <= limits.xtol:  # NaN before the second window
             code = XTOL
     if s.part_points >= limits.part and close_part(s, limits.part, run.radius) and code == STEP:
-        code = PATIENCE
+        if s.reductions >= limits.reductions:
+            return PATIENCE
+        s.reductions += 1
+        s.reduction *= limits.reduction
     return code
 
 
@@ -152,9 +157,10 @@ def is_sure(s, ftol):
 
 @register_jitable
 def close_window(run):
-    """Return the largest component of the mean gradient, as far as bounds leave room to follow it, and the
-    furthest that a component of the mean point has moved; begin the next window.
-    """  # noqa: D205
+    """Return the largest component of the mean gradient and the furthest move of the mean point.
+
+    The gradient counts as far as bounds leave room to follow it.  The next window begins.
+    """
     x, lower, upper = run.x, run.lower, run.upper
     g_sum, x_sum, x_mean = run.g_sum, run.x_sum, run.x_mean
     steepest = furthest = 0.0

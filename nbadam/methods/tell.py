@@ -1,8 +1,8 @@
-"""What a run makes of an evaluation: window, best, average, history, stop tests, and what comes next.
+"""Evaluations taken in: window, best, average, history, stop tests, and the next thing to do.
 
 Small means over a window may be those of a cycle of large steps.  If the objective is not noisy, the mean
-point of the window tells: at the centre of a cycle the gradient is not what it was on the average, or the
-value is lower.  Where the mean point is the better one, the run ends there.
+point of the window tells: at the centre of a cycle the gradient differs from the average one, or the value
+is lower.  Where the mean point is the better one, the run ends there.
 """
 
 from functools import cache
@@ -51,7 +51,7 @@ from .stopping import (
 # A run without noise whose automatic rates let the value rise above the start by more than so many times
 # the fall from the start to the best point goes back to that point.
 HIGHEST = 1.0
-SHRINKAGE = 0.5  # of the radii then
+SHRINKAGE = 0.5  # factor of the radii then
 FIRST_SHRINKAGE = 0.1  # the same before any point was better than the start
 # Probes of the size of variables: factor from one length to the next, a power of 2, which rounds nothing;
 # part of the slope that is left after a short one; limits of the length, in scaled variables.
@@ -60,7 +60,7 @@ SHORTEST_PROBE, LONGEST_PROBE = 1e-30, 1e12
 
 
 def tell(run, f, is_fresh):
-    """Take in an evaluation at the `point` of a run, whose gradient is in `g`; return what comes next.
+    """Take in an evaluation at the `point` of a run, whose gradient is in `g`; return the next thing to do.
 
     Parameters
     ----------
@@ -76,18 +76,67 @@ def tell(run, f, is_fresh):
     int
         `STEP`, `EVALUATE` at `point`, or why the run has ended, a `stopping.Stop`.
     """
-    s = run.numbers[0]
-    if s.phase == AT_STEP:
-        code = after_step(run, f, is_fresh)
-    elif s.phase == AT_START:
+    s, limits = run.numbers[0], run.limits[0]
+    code = STEP
+    if s.phase == AT_START:
         code = after_start(run, f)
     elif s.phase == AT_PROBE:
         code = after_probe(run, f)
-    else:
+    elif s.phase != AT_STEP:
         code = after_test(run, f)
-    if code == STEP and s.nit >= run.limits[0].maxiter:
+    else:  # not a function: a call would cost more than all that is done here for few variables
+        here, x, g, x_scale, slope, g_sum, x_sum = (
+            run.here, run.x, run.g, run.x_scale, run.slope, run.g_sum, run.x_sum,
+        )  # fmt: skip
+        is_finite = abs(f) < inf
+        for i in range(g.size):
+            is_finite &= abs(g[i] * x_scale[i]) < inf
+            is_finite &= abs(here[i]) < inf
+        if not is_finite and s.skipped_now < limits.skips:
+            code = skip(run)
+        elif not is_finite:
+            code = NONFINITE
+            s.f = f
+            for i in range(g.size):
+                slope[i] = g[i] * x_scale[i]
+        else:
+            s.f, s.is_fresh, s.skipped_now = f, is_fresh, 0
+            for i in range(x.size):
+                slope[i] = g[i] * x_scale[i]
+                g_sum[i] += slope[i]
+                x_sum[i] += x[i]
+            s.points += 1.0
+            s.f_sum += f
+            s.f_squares += (f - s.f_mean) ** 2  # NaN in the first window
+            if limits.part < inf:
+                s.part_points += 1.0
+                s.part_sum += f
+            if is_fresh and f < s.f_best:
+                s.f_best = f
+                x_best, g_best = run.x_best, run.g_best
+                for i in range(x.size):
+                    x_best[i] = here[i]
+                    g_best[i] = slope[i]
+            average = run.average
+            if average.size:
+                share = weight(limits.average, float(s.nit))
+                for i in range(x.size):
+                    average[i] += share * (here[i] - average[i])
+            if run.history.shape[0]:
+                s.trace_sum += f
+                s.trace_points += 1.0
+                if s.trace_points >= s.trace_every:
+                    push(s.nit, s.rate, norm(slope, inf), run.history, s)
+            if s.points >= WINDOW or s.part_points >= limits.part:
+                code = check_convergence(run)
+                if code != STEP:
+                    code = test_mean(run, code)
+            if run.radius.size and code == STEP and is_fresh and s.is_noisy != YES:
+                if f - s.f_start > HIGHEST * (s.f_start - s.f_best):
+                    code = go_back(run)
+    if code == STEP and s.nit >= limits.maxiter:
         code = MAXITER
-    if code > EVALUATE and code != NONFINITE and run.limits[0].evaluates_average and s.phase != AT_AVERAGE:
+    if code > EVALUATE and code != NONFINITE and limits.evaluates_average and s.phase != AT_AVERAGE:
         if run.average.size and s.nit > 0 and not s.is_at_mean:
             s.found, s.phase = code, AT_AVERAGE
             for i in range(run.point.size):
@@ -97,57 +146,18 @@ def tell(run, f, is_fresh):
     return code
 
 
-@register_jitable(inline="always")  # a call would cost more than all that is done here for few variables
-def after_step(run, f, is_fresh):
-    """Take in a new point."""
-    s, limits = run.numbers[0], run.limits[0]
-    here, x, g, x_scale, slope, g_sum, x_sum = (
-        run.here, run.x, run.g, run.x_scale, run.slope, run.g_sum, run.x_sum,
-    )  # fmt: skip
-    is_finite = abs(f) < inf
-    for i in range(g.size):
-        slope[i] = g[i] * x_scale[i]
-        is_finite &= abs(slope[i]) < inf
-        is_finite &= abs(here[i]) < inf
-    code = STEP
-    if not is_finite:
-        code = NONFINITE
-        s.f = f
-    else:
-        s.f, s.is_fresh = f, is_fresh
+@register_jitable
+def skip(run):
+    """Evaluate again: at the same point, and after that each time half as far from the point before."""
+    s, x, before = run.numbers[0], run.x, run.before
+    if s.skipped_now > 0:
         for i in range(x.size):
-            g_sum[i] += slope[i]
-            x_sum[i] += x[i]
-        s.points += 1.0
-        s.f_sum += f
-        s.f_squares += (f - s.f_mean) ** 2  # NaN in the first window
-        if limits.part < inf:
-            s.part_points += 1.0
-            s.part_sum += f
-        if is_fresh and f < s.f_best:
-            s.f_best = f
-            x_best, g_best = run.x_best, run.g_best
-            for i in range(x.size):
-                x_best[i] = here[i]
-                g_best[i] = slope[i]
-        average = run.average
-        if average.size:
-            share = weight(limits.average, float(s.nit))
-            for i in range(x.size):
-                average[i] += share * (here[i] - average[i])
-        if run.history.shape[0]:
-            s.trace_sum += f
-            s.trace_points += 1.0
-            if s.trace_points >= s.trace_every:
-                push(s.nit, s.rate, norm(slope, inf), run.history, s)
-        if s.points >= WINDOW or s.part_points >= limits.part:
-            code = check_convergence(run)
-            if code != STEP:
-                code = test_mean(run, code)
-        if run.radius.size and code == STEP and is_fresh and s.is_noisy != YES:
-            if f - s.f_start > HIGHEST * (s.f_start - s.f_best):
-                code = go_back(run)
-    return code
+            x[i] = 0.5 * before[i] + 0.5 * x[i] if abs(x[i]) < inf else before[i]
+        to_user(x, run.x_scale, run.x_lower, run.x_upper, run.here)
+    copy(run.here, run.point)
+    s.skipped += 1
+    s.skipped_now += 1
+    return EVALUATE
 
 
 @register_jitable
@@ -182,8 +192,8 @@ def after_start(run, f):
     s.f = s.f_start = f
     s.is_fresh = 1
     if not is_finite:
-        return NONFINITE
-    s.f_best = f
+        return skip(run) if s.skipped_now < run.limits[0].skips else NONFINITE
+    s.f_best, s.skipped_now = f, 0
     for i in range(slope.size):
         run.x_best[i] = run.here[i]
         run.g_best[i] = slope[i]
@@ -273,7 +283,7 @@ def test_mean(run, code):
 
 @register_jitable
 def after_test(run, f):
-    """Take in an evaluation of a test, or of the average; return what comes next."""
+    """Take in an evaluation of a test, or of the average; return the next thing to do."""
     s = run.numbers[0]
     if s.phase == AT_AVERAGE:
         s.f_at_average = f
@@ -354,16 +364,18 @@ def begin(run, own, given, p):
         lower, upper, scale = given.lower[p, i], given.upper[p, i], given.x_scale[p, i]
         run.x_lower[i], run.x_upper[i], run.x_scale[i] = lower, upper, scale
         run.here[i] = run.point[i] = run.x_best[i] = min(max(given.x0[p, i], lower), upper)
-        run.x[i], run.lower[i], run.upper[i] = run.here[i] / scale, lower / scale, upper / scale
+        run.x[i] = run.before[i] = run.here[i] / scale
+        run.lower[i], run.upper[i] = lower / scale, upper / scale
         is_free &= scale == 1 and lower == -inf and upper == inf
         run.g_sum[i] = run.x_sum[i] = run.x_mean[i] = 0.0
     for i in range(run.fractions.size):
         run.fractions[i] = given.fractions[p, i]
     for i in range(run.x.size):
         store(own.slots, i, given.slots[:, p, i])
-    for array in (run.average, run.noise):
-        for i in range(array.size):
-            array[i] = 0.0
+    for i in range(run.average.size):
+        run.average[i] = 0.0
+    for i in range(run.noise.size):
+        run.noise[i] = 0.0
     run.numbers[0].is_free = is_free
     return 0
 

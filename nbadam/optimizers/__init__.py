@@ -1,24 +1,11 @@
 """Optimizer objects with the contract of ``tf.keras.optimizers``, for NumPy arrays."""
 
-from .adam import Adam, Adamax, AdamW, Lion, Nadam, RAdam
-from .descent import SGD, Adadelta, Adagrad, Ftrl, RMSprop
+from . import adam, descent
+from .adam import *  # noqa: F403
+from .descent import *  # noqa: F403
 from .optimizer import Optimizer
 from .serialization import deserialize, get, serialize
 
-__all__ = [
-    "SGD",
-    "Adadelta",
-    "Adagrad",
-    "Adam",
-    "AdamW",
-    "Adamax",
-    "Ftrl",
-    "Lion",
-    "Nadam",
-    "Optimizer",
-    "RAdam",
-    "RMSprop",
-    "deserialize",
-    "get",
-    "serialize",
-]
+__all__ = ["Optimizer", "deserialize", "get", "serialize"]
+__all__ += adam.__all__
+__all__ += descent.__all__

@@ -8,8 +8,10 @@ Each class is a rule and its settings.  Where libraries disagree about a formula
 from typing import Any, ClassVar
 
 from .. import rules
-from ..hyperparameters import Hyperparameter, choice, flag, fraction, non_negative
+from ..hyperparameters import Hyperparameter, choice, flag
 from .optimizer import Optimizer
+
+__all__ = ["Adam", "AdamW", "Adamax", "Lion", "Nadam", "RAdam"]
 
 
 class Adam(Optimizer):
@@ -69,9 +71,9 @@ class Adam(Optimizer):
     array([ 0.5, -1.5])
     """
 
-    beta_1 = Hyperparameter(fraction, varying=True)
-    beta_2 = Hyperparameter(fraction, varying=True)
-    epsilon = Hyperparameter(non_negative)
+    beta_1 = Hyperparameter(varying=True)
+    beta_2 = Hyperparameter(varying=True)
+    epsilon = Hyperparameter()
     amsgrad = Hyperparameter(flag)
     convention = Hyperparameter(choice("keras", "torch", "optax"))
     sparse_update = Hyperparameter(choice("immediate", "deferred"), fixed=True)
@@ -147,7 +149,7 @@ class AdamW(Adam):
     (array([0.95, 0.95]), array([1.]))
     """
 
-    weight_decay = Hyperparameter(non_negative)
+    weight_decay = Hyperparameter()
 
     def __init__(
         self,
@@ -195,9 +197,9 @@ class Adamax(Optimizer):
        https://arxiv.org/abs/1412.6980
     """
 
-    beta_1 = Hyperparameter(fraction, varying=True)
-    beta_2 = Hyperparameter(fraction, varying=True)
-    epsilon = Hyperparameter(non_negative)
+    beta_1 = Hyperparameter(varying=True)
+    beta_2 = Hyperparameter(varying=True)
+    epsilon = Hyperparameter()
     convention = Hyperparameter(choice("keras", "torch"))
 
     def __init__(
@@ -255,10 +257,10 @@ class Nadam(Optimizer):
        https://openreview.net/forum?id=OM0jvwB8jIp57ZJjtNEZ
     """
 
-    beta_1 = Hyperparameter(fraction, varying=True)
-    beta_2 = Hyperparameter(fraction, varying=True)
-    epsilon = Hyperparameter(non_negative)
-    momentum_decay = Hyperparameter(non_negative)
+    beta_1 = Hyperparameter(varying=True)
+    beta_2 = Hyperparameter(varying=True)
+    epsilon = Hyperparameter()
+    momentum_decay = Hyperparameter()
     convention = Hyperparameter(choice("keras", "optax"))
     _recent_keras: ClassVar = {"momentum_decay": 1.0}
 
@@ -317,9 +319,9 @@ class RAdam(Optimizer):
        https://arxiv.org/abs/1908.03265
     """
 
-    beta_1 = Hyperparameter(fraction, varying=True)
-    beta_2 = Hyperparameter(fraction, varying=True)
-    epsilon = Hyperparameter(non_negative)
+    beta_1 = Hyperparameter(varying=True)
+    beta_2 = Hyperparameter(varying=True)
+    epsilon = Hyperparameter()
     convention = Hyperparameter(choice("torch", "optax"))
 
     def __init__(
@@ -369,8 +371,8 @@ class Lion(Optimizer):
        https://arxiv.org/abs/2302.06675
     """
 
-    beta_1 = Hyperparameter(fraction, varying=True)
-    beta_2 = Hyperparameter(fraction, varying=True)
+    beta_1 = Hyperparameter(varying=True)
+    beta_2 = Hyperparameter(varying=True)
     rule = rules.LION
 
     def __init__(

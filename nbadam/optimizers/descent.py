@@ -6,14 +6,12 @@ from .. import rules
 from ..hyperparameters import (
     Hyperparameter,
     choice,
-    closed_fraction,
     flag,
-    fraction,
-    non_negative,
-    non_positive,
     positive,
 )
 from .optimizer import Optimizer
+
+__all__ = ["SGD", "Adadelta", "Adagrad", "Ftrl", "RMSprop"]
 
 
 class SGD(Optimizer):
@@ -43,7 +41,7 @@ class SGD(Optimizer):
        momentum in deep learning", ICML 2013
     """
 
-    momentum = Hyperparameter(closed_fraction, varying=True)
+    momentum = Hyperparameter(varying=True)
     nesterov = Hyperparameter(flag)
 
     def __init__(
@@ -101,9 +99,9 @@ class RMSprop(Optimizer):
        2012
     """
 
-    rho = Hyperparameter(fraction, varying=True)
-    momentum = Hyperparameter(closed_fraction, varying=True)
-    epsilon = Hyperparameter(non_negative)
+    rho = Hyperparameter(varying=True)
+    momentum = Hyperparameter(varying=True)
+    epsilon = Hyperparameter()
     centered = Hyperparameter(flag)
     convention = Hyperparameter(choice("keras", "keras3", "torch"))
     _recent_keras: ClassVar = {"convention": "keras3"}
@@ -173,8 +171,8 @@ class Adagrad(Optimizer):
        stochastic optimization", JMLR 12, 2011
     """
 
-    initial_accumulator_value = Hyperparameter(non_negative, fixed=True)
-    epsilon = Hyperparameter(non_negative)
+    initial_accumulator_value = Hyperparameter(fixed=True)
+    epsilon = Hyperparameter()
     convention = Hyperparameter(choice("keras", "keras3"))
     _recent_keras: ClassVar = {"convention": "keras3"}
 
@@ -229,8 +227,8 @@ class Adadelta(Optimizer):
        https://arxiv.org/abs/1212.5701
     """
 
-    rho = Hyperparameter(fraction, varying=True)
-    epsilon = Hyperparameter(non_negative)
+    rho = Hyperparameter(varying=True)
+    epsilon = Hyperparameter()
     rule = rules.ADADELTA
 
     def __init__(
@@ -279,12 +277,12 @@ class Ftrl(Optimizer):
     """
 
     learning_rate = Hyperparameter(positive, varying=True)
-    learning_rate_power = Hyperparameter(non_positive)
-    initial_accumulator_value = Hyperparameter(non_negative, fixed=True)
-    l1_regularization_strength = Hyperparameter(non_negative)
-    l2_regularization_strength = Hyperparameter(non_negative)
-    l2_shrinkage_regularization_strength = Hyperparameter(non_negative)
-    beta = Hyperparameter(non_negative)
+    learning_rate_power = Hyperparameter()
+    initial_accumulator_value = Hyperparameter(fixed=True)
+    l1_regularization_strength = Hyperparameter()
+    l2_regularization_strength = Hyperparameter()
+    l2_shrinkage_regularization_strength = Hyperparameter()
+    beta = Hyperparameter()
     weights_by_variable = True
 
     def __init__(

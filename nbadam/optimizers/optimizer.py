@@ -3,10 +3,11 @@
 import weakref
 from collections.abc import Callable, Iterable
 from math import inf
-from typing import Any
+from typing import Any, NoReturn, Self
 
 import numpy as np
 
+from ..rules.rule import NO_METHOD
 from ..sparse import RowGradient
 from . import clipping, losses
 from .prepared import prepare
@@ -80,6 +81,16 @@ class Optimizer(Stateful):
     >>> HeavyBall(clipnorm=1.0).get_config()
     {'name': 'HeavyBall', 'learning_rate': 0.01, 'decay': 0.0, 'momentum': 0.9, 'clipnorm': 1.0}
     """
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """Refuse to be the `method` of `scipy.optimize.minimize`, which passes `hessp` whatever happens."""
+        if "hessp" in kwargs:
+            raise TypeError(NO_METHOD.format("An optimizer class"))
+        return super().__new__(cls)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Refuse it as well."""
+        raise TypeError(NO_METHOD.format("An optimizer"))
 
     def minimize(self, loss: Callable[[], Any], var_list: Any, grad: Callable[[], Any] | None = None) -> int:
         """Make one step that makes a loss smaller.

@@ -3,11 +3,10 @@
 from typing import Any
 
 from ..checks import shown
-from .adam import Adam, Adamax, AdamW, Lion, Nadam, RAdam
-from .descent import SGD, Adadelta, Adagrad, Ftrl, RMSprop
+from . import adam, descent
 from .optimizer import Optimizer
 
-CLASSES = (Adadelta, Adagrad, Adam, AdamW, Adamax, Ftrl, Lion, Nadam, RAdam, RMSprop, SGD)
+CLASSES = tuple(vars(module)[name] for module in (adam, descent) for name in module.__all__)
 
 
 def serialize(optimizer: Optimizer) -> dict[str, Any]:

@@ -7,6 +7,22 @@ from numba.extending import register_jitable
 
 from .rule import Rule, bias_correction, ratio
 
+__all__ = [
+    "ADAM",
+    "ADAMAX",
+    "ADAMAX_TORCH",
+    "ADAM_OPTAX",
+    "ADAM_TORCH",
+    "AMSGRAD",
+    "AMSGRAD_OPTAX",
+    "AMSGRAD_TORCH",
+    "LION",
+    "NADAM",
+    "NADAM_OPTAX",
+    "RADAM",
+    "RADAM_OPTAX",
+]
+
 # --- Adam: Kingma & Ba (2015), Adam: a method for stochastic optimization, arXiv:1412.6980 -------
 
 

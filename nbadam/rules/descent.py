@@ -6,6 +6,25 @@ from numba.extending import register_jitable
 
 from .rule import Rule, positive_part, ratio
 
+__all__ = [
+    "ADADELTA",
+    "ADAGRAD",
+    "ADAGRAD_INSIDE",
+    "FTRL",
+    "FTRL_POWER",
+    "RMSPROP",
+    "RMSPROP_CENTERED",
+    "RMSPROP_CENTERED_INSIDE",
+    "RMSPROP_INSIDE",
+    "RMSPROP_MOMENTUM",
+    "RMSPROP_MOMENTUM_CENTERED",
+    "RMSPROP_MOMENTUM_CENTERED_INSIDE",
+    "RMSPROP_MOMENTUM_INSIDE",
+    "SGD",
+    "SGD_MOMENTUM",
+    "SGD_NESTEROV",
+]
+
 # --- SGD, with momentum as in Sutskever et al. (2013), On the importance of initialization ... ----
 
 
@@ -151,10 +170,14 @@ def proximal(g, x, linear, before, after, inverse_rate, l1, curvature, shrinkage
 ACCUMULATOR = 0.1  # start of the sums of squares in the methods, as in Keras
 
 
-@register_jitable
-def ftrl_start(x, accumulator, inverse_rate, power, l1, curvature, shrinkage):
-    """Slot `linear` that centres the proximal term of the initial accumulator at x instead of 0."""
-    return -x * accumulator**power * inverse_rate
+def accumulator_start(x, *scalars):
+    """Slot `accumulator` that is not 0."""
+    return (ACCUMULATOR,)
+
+
+def centred_start(x, inverse_rate, power, l1, curvature, shrinkage):
+    """Slots whose first proximal term, that of the initial accumulator, is centred at x instead of 0."""
+    return ACCUMULATOR, -x * ACCUMULATOR**power * inverse_rate
 
 
 @register_jitable
@@ -177,7 +200,7 @@ def ftrl_power_update(g, x, accumulator, linear, inverse_rate, power, l1, curvat
 SGD = Rule(sgd_update, plain, ())
 SGD_MOMENTUM = Rule(momentum_update, with_momentum, ("momentum",))
 SGD_NESTEROV = Rule(nesterov_update, with_momentum, ("momentum",))
-ADAGRAD = Rule(adagrad_update, epsilon_outside, ("accumulator",))
+ADAGRAD = Rule(adagrad_update, epsilon_outside, ("accumulator",), accumulator_start)
 ADAGRAD_INSIDE = Rule(adagrad_update, epsilon_inside, ("accumulator",))
 ADADELTA = Rule(adadelta_update, adadelta, ("accum_grad", "accum_var"))
 RMSPROP = Rule(rmsprop_update, rms_outside, ("rms",))
@@ -190,5 +213,5 @@ RMSPROP_MOMENTUM_CENTERED = Rule(rmsprop_momentum_centered_update, rms_outside, 
 RMSPROP_MOMENTUM_CENTERED_INSIDE = Rule(
     rmsprop_momentum_centered_update, rms_inside, ("rms", "momentum", "mg")
 )
-FTRL = Rule(ftrl_update, ftrl, ("accumulator", "linear"))
-FTRL_POWER = Rule(ftrl_power_update, ftrl, ("accumulator", "linear"))
+FTRL = Rule(ftrl_update, ftrl, ("accumulator", "linear"), centred_start)
+FTRL_POWER = Rule(ftrl_power_update, ftrl, ("accumulator", "linear"), centred_start)

@@ -8,6 +8,11 @@ from numba.extending import register_jitable
 
 from ..lazy import lazy
 
+NO_METHOD = (
+    "{} cannot be called, and is no method of scipy.optimize.minimize. The methods have names in small "
+    "letters: method=nbadam.adam, with the settings as options, {{'learning_rate': 0.1}} for example."
+)
+
 
 @dataclass(frozen=True)
 class Rule:
@@ -21,13 +26,20 @@ class Rule:
         ``scalars(t, *hyperparameters) -> tuple of float``, in double precision.  Its signature
         declares the hyperparameters and their defaults; the first one is `learning_rate`.
     slots : tuple of str
-        Names of the arrays that the update carries from step to step.  They start at zero; the
-        classes `Adagrad` and `Ftrl` have another start.
+        Names of the arrays that the update carries from step to step.
+    start : callable, optional
+        ``start(x, *scalars) -> tuple of the first values of the slots`` of a method at the point x; by
+        default they are zero.  The optimizer classes have settings for it.
     """
 
     update: Callable
     scalars: Callable
     slots: tuple[str, ...]
+    start: Callable | None = None
+
+    def __call__(self, *args, **kwargs):
+        """Refuse to be the `method` of `scipy.optimize.minimize`."""
+        raise TypeError(NO_METHOD.format("A rule"))
 
     @property
     def name(self) -> str:
