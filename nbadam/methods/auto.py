@@ -11,8 +11,8 @@ factor a step, which is smaller where the gradient is not as foreseen.  In the l
 rates fall to 0 in a straight line; it is the longer the noisier the gradients are.
 
 Every quantity is relative: to the radius, or to the root mean square of the gradient.  Another unit of
-the value, a constant added to it, or another unit of a variable that does not start at 0 changes nothing
-but rounding.
+the value or a constant added to it changes nothing but rounding.  So does another unit of a variable that
+does not start at 0.
 """
 
 from math import sqrt

@@ -5,12 +5,12 @@ from math import isfinite, sqrt
 
 import numpy as np
 
-POINTS = 8  # on a line, for the estimate of the noise
+POINTS = 8  # number of points on a line, for the estimate of the noise
 SPACINGS = 1e-6, 1e-8, 1e-4, 1e-10, 1e-2, 1e-1  # tried in turn, relative to max(x_scale, abs(x))
 # Perturbations in units of x_scale: the first one tried, the factor to the next, the largest one.
 FIRST, FACTOR, LARGEST = 0.1, 2.0, 0.5
-HALVINGS = 20  # of the perturbation, at most
-PAIRS = 3  # of values for each size of the perturbation
+HALVINGS = 20  # largest number of halvings of the perturbation
+PAIRS = 3  # pairs of values for each size of the perturbation
 SUDDEN = 5.0  # growth of the response, for twice the perturbation, that no smooth function has
 # Noise relative to the response, below which differences with steps for it are the better choice: random
 # noise, and rounding or steps of the output.
@@ -20,9 +20,9 @@ FAINT, FAINT_ROUNDING = 1e-5, 1e-3
 def noise_of(values: np.ndarray) -> float | None:
     """Estimate the standard deviation of the noise of values at equally spaced points.
 
-    Differences of a smooth function shrink with their order, those of noise do not: the estimate is
-    taken from the first of three orders that agree within a factor of 4 (Moré and Wild 2011,
-    "Estimating computational noise", SIAM Journal on Scientific Computing 33).
+    Differences of a smooth function shrink with their order, those of noise do not.  The estimate is
+    taken from the first of three orders that agree within a factor of 4.  See Moré and Wild 2011,
+    "Estimating computational noise", SIAM Journal on Scientific Computing 33.
 
     Parameters
     ----------
@@ -102,8 +102,8 @@ def calibrate(
 ) -> tuple[float, float]:
     """Return the size of simultaneous perturbations, in units of `x_scale`, and the change by them.
 
-    The size grows from `FIRST` as long as the change of the value between the two points outweighs the
-    curvature between them, and is finite; otherwise it shrinks.  6 evaluations a size.
+    The size grows from `FIRST` as long as the change of the value between the two points is finite and
+    outweighs the curvature between them.  Otherwise it shrinks.  6 evaluations a size.
 
     Parameters
     ----------
