@@ -186,9 +186,9 @@ class Perturbations:
     """Gradients from two values, whatever the number of variables: simultaneous perturbation (SPSA).
 
     All variables move at once by ``size / k**0.101`` up or down at random, and the other way.  This is for
-    the k-th gradient, with k rounded down to a power of 4, and within the bounds.  The value at the point is the mean of
-    the two.  The signs of successive gradients are orthogonal: rows of a Hadamard matrix, in random order
-    with random columns and signs.
+    the k-th gradient, with k rounded down to a power of 4, and within the bounds.  The value at the point is
+    the mean of the two.  The signs of successive gradients are orthogonal: rows of a Hadamard matrix, in
+    random order with random columns and signs.
 
     Parameters
     ----------
