@@ -7,7 +7,7 @@ or the function itself stands for its address.
 
 import hashlib
 from collections.abc import Callable
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import numba
@@ -54,8 +54,7 @@ class Stored:
         if numba.config.DISABLE_JIT:
             return
         self.type = numba.typeof(value)
-        context = cpu_target.target_context
-        size = context.get_abi_sizeof(context.get_data_type(self.type))
+        size = size_of(self.type)
         words = _words(self.type, value)
         if words is not None and 8 * len(words) == size:
             self._memory = np.array(words, np.uint64)
@@ -114,6 +113,13 @@ class Pointer(types.CPointer):
 
 
 register_model(Pointer)(models.PointerModel)
+
+
+@lru_cache(maxsize=1024)
+def size_of(content) -> int:
+    """Return the size in bytes of values of a type, for which llvmlite parses a module each time."""
+    context = cpu_target.target_context
+    return context.get_abi_sizeof(context.get_data_type(content))
 
 
 def pointer_to(content):

@@ -163,9 +163,11 @@ def test_an_interrupt_of_a_compilation_leaves_nothing_half_done(tmp_path):
 
 def test_values_in_memory_end_without_python_code():
     """Python ignores the KeyboardInterrupt of a Ctrl-C during `__del__`: one in 400 was lost so."""
-    stored = [Stored((np.ones(3), 1.0))]
+    value = np.ones(3), 1.0
+    stored = [Stored(value)]
     called = []
     sys.setprofile(lambda frame, event, argument: called.append(frame.f_code.co_name))
     stored.clear()
+    Stored(value)
     sys.setprofile(None)
     assert "__del__" not in called
