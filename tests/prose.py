@@ -36,9 +36,11 @@ class Text:
         text = re.sub(r"\.\. math::\n(?:\n|[ ]+.*\n?)*", "", self.text)
         text = re.sub(r"^References\n-+\n(?:.+\n?|\n(?=\s*\.\.))*", "", text, flags=re.M)
         text = re.sub(r"^.*\n(-{3,}|={3,})$", "", text, flags=re.M)
-        lines = [line for line in text.splitlines() if not re.match(r"\s*(>>>|\.\.\. )", line)]
+        text = re.sub(r"^[ ]*>>> .*\n?(?:[ ]*\S.*\n?)*", "", text, flags=re.M)  # with their output
+        lines = text.splitlines()
         lines = ["" if re.fullmatch(r"\S.* : .*", line) else line for line in lines]  # names and types
-        return re.sub(r"``.+?``|`[^`]+`", "it", "\n".join(lines), flags=re.S)
+        text = re.sub(r"``.+?``|`[^`]+`", "it", "\n".join(lines), flags=re.S)
+        return re.sub(r"\bit(,\s+it\b)+", "it", text)  # an enumeration of literals
 
 
 def texts(folder: Path) -> Iterator[Text]:

@@ -272,3 +272,44 @@ def test_a_start_at_a_bound_where_the_derivative_is_infinite(derivatives):
     fit = nbadam.curve_fit(model, x, y, [1, 0], bounds=([0, 0], [9, 9]))
     assert fit.derivatives == derivatives
     assert fit.popt == pytest.approx([2, 0.49], rel=1e-6)
+
+
+def bent(x, a, b):
+    """Lose the derivatives, and bend at b = 0."""
+    value = np.array([b])[0]
+    return a * x + (value if value >= 0 else 100 * value)
+
+
+def test_differences_in_rows_of_jacobians_stay_inside_the_bounds():
+    """Errors of single precision, of derivatives across the bound: those by b were 0.02 of theirs."""
+    x = np.linspace(0, 2, 30)
+    y = 2 * x - 0.1 + 0.01 * np.random.default_rng(0).standard_normal(30)
+    options = {"bounds": ([-np.inf, 0], np.inf)}
+    double = nbadam.curve_fit(bent, x, y, [1, 0.5], **options)
+    single = nbadam.curve_fit(bent, x, y, [1, 0.5], dtype=np.float32, **options)
+    assert double.derivatives == "differences" and double.popt[1] == single.popt[1] == 0
+    np.testing.assert_allclose(single.perr, double.perr, rtol=1e-5)
+
+
+def test_differences_see_the_rounding_of_terms_that_cancel():
+    """The derivative by `a` was up to 4 % off: the value, 2.7, does not tell the rounding errors of 50."""
+
+    @numba.extending.register_jitable
+    def decay(x, a, k, c):
+        return a * math.exp(-k * x) + c
+
+    value, slopes = differences(decay, 3)
+
+    @njit(error_model="numpy")
+    def both(x, p, low, high):
+        return slopes(x, p, value(x, p), low, high)
+
+    rng = np.random.default_rng(0)
+    for _ in range(100):
+        size, k, x = 10 ** rng.uniform(0, 8), 10 ** rng.uniform(-3, 0), rng.uniform(0, 4)
+        p = (-size, k, size * math.exp(-k * x) + 2)
+        found, e = both(x, p, (-INF,) * 3, (INF,) * 3), math.exp(-k * x)
+        unit = size * np.finfo(float).eps
+        assert found[0] == pytest.approx(e, rel=1e-9)
+        assert found[1] == pytest.approx(size * x * e, abs=1e5 * unit + 1e-6 * size * x * e)
+        assert found[2] == pytest.approx(1, rel=1e-9)

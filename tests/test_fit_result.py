@@ -60,6 +60,15 @@ def test_structured_array(fit):
     assert_array_equal(table["offset"], fit.popt[..., 1])
 
 
+def test_parameters_with_the_names_of_statistics():
+    """A parameter called chi2 was overwritten."""
+    fit = curve_fit("chi2 * x + a + 0.5 * a_err * x * x", X, [line(X, 1, 2)] * 2, [1, 1, 1])
+    table = fit.to_structured()
+    assert table.dtype.names[:6] == ("chi2_", "chi2__err", "a", "a_err", "a_err_", "a_err__err")
+    assert_array_equal(table["chi2_"], fit.popt[:, 0])
+    assert_array_equal(table["chi2"], fit.chi2)
+
+
 def test_data_frame(fit):
     pytest.importorskip("pandas")
     frame = fit.to_dataframe()

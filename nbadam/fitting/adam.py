@@ -15,10 +15,10 @@ from .._jit import cast, compile_kernel
 from .._pointers import call
 from ..rules import ADAM
 
-# Short memories suit objectives without noise: 200 steps then do what else takes 1000.
+# Short memories suit objectives without noise: 200 steps then do, in place of 1000.
 BETA_1, BETA_2 = 0.8, 0.9
 ABSOLUTE, JACOBIAN = 0, 1  # scales of the parameters: their size at the start, or |residuals| / |column|
-LEARNING_RATE = 0.1  # of a whole fit: a share of the scale
+LEARNING_RATE = 0.1  # first one of a whole fit, a share of the scale
 ROWS = ("trial", "chi2_trial", "gradient_trial", "end")
 
 
@@ -37,7 +37,7 @@ def mover(rule):
         scale, m, v, lower, upper : arrays of shape (fits, n)
             Unit of the steps, moments and bounds, (0, 0) without bounds.
         step : tuple
-            What the rule makes of the number of the step and the learning rate.
+            Scalars of the rule for the number of the step and the learning rate.
         """
         g = -force * scale[i, j]
         if g - g == 0:  # finite
@@ -64,8 +64,8 @@ def descent(rule):
         normal, lanes, rows, S, x, data, lower, upper, f_scale
             As in `lm.fit`; `S` is scratch.
         settings : array
-            How many steps are done, at how many this call ends, how many are planned (one evaluation
-            follows the last), and the first learning rate, a share of each parameter's `scale`.
+            Steps done, steps at the end of this call, and steps planned: one evaluation follows the last.
+            Then the first learning rate, a share of each parameter's `scale`.
         scale, p, m, v, best : arrays of shape (fits, n)
             Of the parameters' steps, the point, the moments, the best point so far.
         chi2 : array of shape (fits,)

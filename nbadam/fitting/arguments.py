@@ -46,12 +46,12 @@ def _generic_names(f, p0) -> list[str] | None:
 
 
 def count_parameters(f, p0) -> int:
-    """How many parameters a function has, by its arguments or by `p0`."""
+    """Count the parameters of a function, by its arguments or by `p0`."""
     return len(parameter_names(f)) or len(_generic_names(f, p0) or ())
 
 
 def count_variables(f) -> int | None:
-    """How many independent variables a model has, if it tells."""
+    """Count the independent variables of a model, if it tells."""
     return len(f.variables) if isinstance(f, Model) else 1 if isinstance(f, str) else None
 
 

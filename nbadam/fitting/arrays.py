@@ -22,7 +22,7 @@ def real(name: str, value) -> np.ndarray:
     Raises
     ------
     ValueError
-        For complex numbers, times, strings, rows of different lengths, and what else is no real number.
+        For complex numbers, times, strings, rows of different lengths, and other objects.
     """
     try:
         array = np.asarray(_masked(value).data if is_masked(value) else value)

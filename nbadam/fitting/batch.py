@@ -14,7 +14,7 @@ from .finish import finish, spare
 from .problem import Fits, Plan, Problem
 
 FIRST = LEAST = 8 * LANES  # fits in the first block, and in any: at the end of each, lanes fall idle
-BYTES = 1 << 25  # of data in a block, at most
+BYTES = 1 << 25  # data in a block, at most
 
 
 def fit_all(sets: DataSets | RaggedSets, plan: Plan) -> tuple[Fits, BaseException | None]:

@@ -15,8 +15,8 @@ from .refits import own, refit, refit_plan_of
 
 KINDS = ("residuals", "points", "poisson", "parametric")
 NUMBERS = 1 << 21  # data drawn at a time
-SHARE = 0.9  # of the resamples that must have a fit, for an interval
-MOST_COUNTS = 1e18  # that NumPy can draw
+SHARE = 0.9  # resamples that must have a fit, for an interval
+MOST_COUNTS = 1e18  # largest mean of a Poisson distribution that NumPy can draw from
 
 
 @dataclass(repr=False, eq=False)
@@ -48,7 +48,7 @@ class Bootstrap:
 
     @property
     def success(self) -> np.ndarray:
-        """Which fits have converged, shape (..., n)."""
+        """Whether each fit has converged, shape (..., n)."""
         return self.status == Status.SUCCESS
 
     def conf_int(self, level=None, *, sigma=None) -> np.ndarray:

@@ -37,12 +37,12 @@ class Frozen(tuple):
 
 
 def as_function(name: str, given: Callable, within: tuple = ()) -> Callable:
-    """Return a function that does the same; what an object's method uses of it is frozen.
+    """Return a function that does the same; the attributes that an object's method uses are frozen.
 
     Parameters
     ----------
     name : str
-        What to call it in errors.
+        Name for errors.
     given : callable
         A function by `def`, `lambda` or `njit`, a bound method, a callable object, a partial, a ufunc, or
         an `numpy.vectorize` of one of them.

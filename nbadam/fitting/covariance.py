@@ -17,6 +17,53 @@ EPSILON = float(np.finfo(float).eps)
 LANES = 32  # decompositions side by side: the inner loops become vector instructions
 
 
+@register_jitable(error_model="numpy")
+def invert_factor(information, free, limit, scale, lower):
+    """Invert the Cholesky factor of a normal matrix; return whether all free parameters are determined.
+
+    Parameters
+    ----------
+    information : array of shape (n * (n + 1) // 2,)
+        Lower triangle of the matrix, row by row.
+    free : bool array of shape (n,)
+        The parameters that take part.
+    limit : float
+        Least pivot, as a share of the diagonal element, of parameters that are determined.
+    scale : float64 array of shape (n,)
+        Written: factors that scale the matrix to ones on its diagonal; 0 for the other parameters.
+    lower : float64 array of shape (n, n)
+        Written: the inverse of the lower triangular factor of the scaled matrix.
+    """
+    n = free.size
+    determined = True
+    for i in range(n):
+        square = float(information[i * (i + 3) // 2])
+        scale[i] = 1 / sqrt(square) if square > 0 and free[i] else 0.0
+        if free[i] and not square > 0:
+            determined = False
+    for i in range(n):
+        for j in range(i + 1):
+            value = information[i * (i + 1) // 2 + j] * scale[i] * scale[j]
+            if i == j and not free[i]:
+                value = 1.0
+            for k in range(j):
+                value -= lower[i, k] * lower[j, k]
+            if i != j:
+                lower[i, j] = value / lower[j, j]
+            else:
+                if not value > limit:
+                    determined = False
+                lower[i, i] = sqrt(value) if value > 0 else 1.0
+    for i in range(n):
+        lower[i, i] = 1 / lower[i, i]
+        for j in range(i):
+            value = 0.0
+            for k in range(j, i):
+                value -= lower[i, k] * lower[k, j]
+            lower[i, j] = value * lower[i, i]
+    return determined
+
+
 def factors(information, is_inverse, free, roots):
     """Factor the inverses of symmetric positive definite matrices.
 
@@ -39,35 +86,7 @@ def factors(information, is_inverse, free, roots):
                 for j in range(i, n):
                     roots[f, i, j] = information[f, i * n - i * (i + 1) // 2 + j]
             continue
-        determined = True
-        for i in range(n):
-            diagonal = information[f, i * (i + 1) // 2 + i]
-            scale[i] = 1 / sqrt(diagonal) if diagonal > 0 else 0.0
-            if free[i] and not diagonal > 0:
-                determined = False
-        # Cholesky factor of the matrix scaled to ones on its diagonal; fixed parameters are left out of it.
-        for i in range(n):
-            for j in range(i + 1):
-                if free[i] and free[j]:
-                    value = information[f, i * (i + 1) // 2 + j] * scale[i] * scale[j]
-                else:
-                    value = 1.0 if i == j else 0.0
-                for k in range(j):
-                    value -= lower[i, k] * lower[j, k]
-                if i != j:
-                    lower[i, j] = value / lower[j, j]
-                else:
-                    if not value > n * EPSILON:
-                        determined = False
-                    lower[i, i] = sqrt(value) if value > 0 else 1.0
-        # The transpose of its inverse.
-        for i in range(n):
-            lower[i, i] = 1 / lower[i, i]
-            for j in range(i):
-                value = 0.0
-                for k in range(j, i):
-                    value -= lower[i, k] * lower[k, j]
-                lower[i, j] = value * lower[i, i]
+        determined = invert_factor(information[f], free, n * EPSILON, scale, lower)
         for i in range(n):
             for j in range(i + 1):
                 if free[i] and free[j]:
@@ -85,8 +104,8 @@ def least_pivots(information, free, least):
     free : bool array of shape (n,)
         The parameters that were fitted.
     least : float64 array of shape (fits,)
-        Written: the least pivot of a Cholesky decomposition by its diagonal element, from 1 for parameters
-        that are not correlated down to 0; NaN where the matrix is not finite.
+        Written: the least pivot of a Cholesky decomposition by its diagonal element.  It is 1 for parameters
+        that are not correlated, 0 for a singular matrix, NaN where the matrix is not finite.
     """
     n = free.size
     lower = np.empty((n * (n + 1) // 2, LANES))  # then L D below the diagonal, and the inverse of D

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-DIGITS = 1000  # residuals of so many units of rounding of the data count as none
+DIGITS = 1000  # units of rounding of y; searches take fits with smaller residuals for equal
 ROUNDING = 1e-6  # share of the variances by which mirror images in a covariance matrix may differ
 
 
@@ -15,7 +15,7 @@ class Block:
     Attributes
     ----------
     x : ndarray, shape (n_variables, m)
-        What they share, or of shape (n_variables, 0) if each has its own.  If the data are correlated,
+        The variables, of shape (n_variables, 0) if each data set has its own.  If the data are correlated,
         the rows of the Cholesky factor of their covariance follow.
     data : ndarray, shape (fits, columns, m)
         y, the weights if there are any, and its own x if each has one.
@@ -30,16 +30,19 @@ class Block:
     points: np.ndarray
     correlated: bool = False
 
-    def chi2_of_rounding(self) -> np.ndarray:
-        """Return the chi-square of residuals that the rounding of the data may explain, shape (fits,).
-
-        Fits that differ by less are equal for all that the data tell.
-        """
+    def rounding(self) -> np.ndarray:
+        """Return the root of the chi-square of one unit of rounding in each value of y, shape (fits,)."""
         y = self.data[:, 0].astype(float)
         if self.correlated:
-            return np.zeros(len(y))
-        y = y * self.data[:, 1] if self.weighted else y
-        return (DIGITS * float(np.finfo(self.data.dtype).eps)) ** 2 * (y * y).sum(axis=1)
+            factor = self.x[-y.shape[1] :].astype(float)
+            y = np.linalg.norm(np.linalg.solve(factor, y[..., None] * np.eye(y.shape[1])), axis=1)
+        elif self.weighted:
+            y = y * self.data[:, 1]
+        return float(np.finfo(self.data.dtype).eps) * np.linalg.norm(y, axis=1)
+
+    def chi2_of_rounding(self) -> np.ndarray:
+        """Return differences of chi-square that do not tell two fits apart, shape (fits,)."""
+        return (DIGITS * self.rounding()) ** 2
 
 
 class DataSets:
@@ -113,7 +116,7 @@ class DataSets:
         return Block(np.ascontiguousarray(shared, dtype=dtype), data, weight is not None, self.own_x, points)
 
     def one(self, i: int, copy: bool = True) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-        """Return x of shape (n_variables, m), y and sigma of one data set, without what is left out.
+        """Return x of shape (n_variables, m), y and sigma of one data set, without points that are left out.
 
         Unless a `copy` is asked for, they are the arrays themselves where nothing is left out.
         """

@@ -15,7 +15,9 @@ FACTOR = 8.0  # between steps
 FINER = FACTOR * FACTOR - 1  # the error of the finer of two central differences, in their distance
 EFFECT = 1e-6  # relative change of the model that the first step must make, or be as large as 1
 INFINITE = 1e3  # growth of differences, as the step shrinks, of a derivative that is infinite
-STEPS = 40  # of factor 8: 36 decades
+STEPS = 40  # divisions by 8: 36 decades
+CONSISTENT = 1e-6  # relative second difference that counts as rounding, where smaller steps do not shrink it
+SAMPLES = 8  # second differences, which rounding may leave 0 by chance
 
 
 def differences(function: Callable, n: int) -> tuple[Callable, Callable]:
@@ -69,14 +71,22 @@ def evaluate(x, p, i, t):
         while side == 0 and h < 1.0 and 2 * h * abs(d) < EFFECT * size and FACTOR * h <= min(up, down):
             h *= FACTOR
             d, second, size = pair(x, p, i, f, h, side)
-        best, least, coarsest = d, np.inf, abs(d)
+        best, least, coarsest, noise = d, np.inf, abs(d), 0.0
         for _ in range(STEPS):
             h /= FACTOR
             finer, second_finer, size_finer = pair(x, p, i, f, h, side)
-            rounding = 4 * EPS * size_finer / h
-            # Where the function is smooth on the scale of the steps, second differences shrink by 64.
             is_smooth = abs(second_finer) <= abs(second) / FACTOR + 16 * EPS * size_finer
+            if not is_smooth and noise == 0:
+                # Second differences over steps of some units of rounding are rounding errors: those of terms
+                # that cancel in the model are larger than its value tells.
+                for k in range(1, SAMPLES + 1):
+                    noise = max(noise, abs(pair(x, p, i, f, k * (k + 1) * EPS * abs(t), side)[1]))
+            rounding = max(4 * EPS * size_finer, noise) / h
+            # Where the function is smooth on the scale of the steps, second differences shrink by 64.
+            is_smooth = abs(second_finer) <= abs(second) / FACTOR + 4 * rounding * h
             error = abs(d - finer) / FINER
+            if not is_smooth and abs(d - finer) + abs(second_finer) / h <= CONSISTENT * abs(finer):
+                is_smooth, error = True, abs(d - finer) + abs(second_finer) / h  # but for rounding
             if is_smooth and rounding > 0.01 * abs(finer) and least == np.inf:
                 best = finer  # nothing is left but rounding
                 break

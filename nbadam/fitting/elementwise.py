@@ -7,10 +7,10 @@ import numpy as np
 from .compile import identity
 from .model import Model
 
-POINTS = 8  # at which the two are compared
-DATA_SETS = 32  # in which points are looked for that differ
+POINTS = 8  # places of the comparison
+DATA_SETS = 32  # data sets to search for points that differ
 REMEMBERED = 10_000  # models
-TOLERANCE = 1e-9  # of the largest value; NumPy's functions differ by some units of rounding
+TOLERANCE = 1e-9  # unit: the largest value; NumPy's functions differ by some units of rounding
 
 # By a model's digest the least and the greatest x for which it needs no other evaluation.
 _passed: dict[str, tuple[np.ndarray, np.ndarray]] = {}
@@ -20,9 +20,9 @@ def check_elementwise(model: Model, sets, start: Callable[[np.ndarray], np.ndarr
     """Raise if a model's function, or Jacobian, does not treat each point by itself.
 
     Kernels call the function with one point at a time, in which ``x / np.max(x)`` is 1.  Plain Python
-    evaluates it here on an array of some points, in another order, and on each of them; a function that
-    takes no arrays passes.  What has passed on points that differ is not evaluated again, but
-    for points beyond them.
+    evaluates it here on an array of some points, in another order, and on each of them.  A function that
+    takes no arrays passes.  After it has passed on points that differ, it is evaluated again only for points
+    beyond them.
 
     Parameters
     ----------

@@ -1,6 +1,6 @@
 """The end of fits that are ill-conditioned: last steps and covariances by QR factors of the Jacobian.
 
-Normal equations square the condition number.  A parabola over a year of day numbers has one of 1e9; its
+Normal equations square the condition number.  A parabola over a year of day numbers has one of 1e9.  Its
 normal matrix tells nothing in double precision, its Jacobian all that is needed.
 """
 
@@ -12,14 +12,14 @@ from .covariance import unsure_kernel
 from .data import DataSets, RaggedSets
 from .lm import DIVERGED
 from .pointwise import pointwise
-from .problem import Fits, Plan, box
+from .problem import Fits, Plan, bounds_of, box
 from .rows import rows_kernel
 
 EPSILON = float(np.finfo(float).eps)
 POINTS = 1 << 14  # factored at a time: their Jacobian takes a few MB
 ACCURACY = 1e-6  # relative error of a standard error; above it the parameters count as undetermined
 SINGULAR = 1e-2  # the same, above which a step is not worth trying
-SMALLEST_PART = 1e-6  # of a step: where less of it makes things worse, a fit ends
+SMALLEST_PART = 1e-6  # a fit ends where so small a part of a step raises chi-square
 # Least pivots of the normal matrix above which its inverse is accurate enough.  In single precision they
 # only tell which fits may be undetermined.
 LEAST_PIVOT = {"float64": 1e-5, "float32": 1e-4}
@@ -45,9 +45,12 @@ class Jacobians:
         block = sets.block(chosen, np.float64)
         self.rows = rows_kernel(plan.model, block.weighted, block.own_x, block.correlated, plan.loss)
         self.x, self.data, self.f_scale = block.x, block.data, plan.f_scale
+        n = len(plan.model.parameters)
+        bounds = (np.ascontiguousarray(bound, float) for bound in bounds_of(plan, chosen, n))
+        self.lower, self.upper = bounds
         self.points = block.data.shape[2] if block.correlated else POINTS
         exact = pointwise(plan.model).derivatives != "differences"
-        self.data_rounding = block.chi2_of_rounding()
+        self.data_rounding = block.rounding
         # Errors of the points' derivatives share out as a mean's do.
         self.n_points = np.maximum(block.points, 1)
         self.accuracy, rounding = (ACCURACY, ROUNDING) if exact else OF_DIFFERENCES
@@ -55,14 +58,16 @@ class Jacobians:
 
     def of(self, which: np.ndarray, p: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return factors R of the given fits at `p`, ``Q.T @ residuals`` as last column, and chi-square."""
-        data, m, n = np.ascontiguousarray(self.data[which]), self.data.shape[2], p.shape[1]
+        arrays = (self.data, p, self.lower, self.upper)
+        data, p, lower, upper = (np.ascontiguousarray(a if a is p else a[which]) for a in arrays)
+        m, n = data.shape[2], p.shape[1]
         factor: np.ndarray = np.empty((len(p), 0, n + 1))
         chi2 = np.zeros(len(p))
         for first in range(0, m, self.points):
             last = min(first + self.points, m)
             out = np.empty((len(p), last - first, n + 1))
             try:
-                self.rows(self.x, data, p, self.f_scale, first, last, out, chi2)
+                self.rows(self.x, data, p, lower, upper, self.f_scale, first, last, out, chi2)
             except Exception as error:
                 raise ModelError from error
             factor = triangle_of(np.concatenate([factor, out], axis=1))
@@ -88,7 +93,7 @@ def only(factor: np.ndarray, active: np.ndarray) -> np.ndarray:
 
 
 def steps(factor: np.ndarray, p, lower, upper) -> tuple[np.ndarray, np.ndarray]:
-    """Return the full steps of the parameters that do not leave their bounds, and what they promise."""
+    """Return the full steps of the parameters that do not leave their bounds, and their predictions."""
     active = lower < upper
     while True:
         triangle = only(factor, active)
@@ -151,16 +156,19 @@ def shaky(jacobians: Jacobians, plan: Plan, p, factor, chi2, inverse) -> np.ndar
     """Tell where standard errors depend on the rounding of the model.
 
     They are computed again for parameters that differ by some units of rounding: a phase in radians since
-    1970, for example, has few digits left.
+    1970, for example, has few digits left.  The size of the residuals does not count where rounding the
+    data, or the values of any model, changes it by more than the accuracy.
     """
-    others = np.flatnonzero(~is_exact(plan, p, factor, chi2) & (chi2 > jacobians.data_rounding))
+    rounded = chi2 <= (jacobians.data_rounding() / jacobians.accuracy) ** 2
+    rounded |= is_exact(plan, p, factor, chi2)
     found = np.zeros(len(p), bool)
     for change in (4 * EPSILON, -4 * EPSILON):
-        again, value = jacobians.of(others, p[others] * (1 + change))
-        other = inverses(again, ~plan.fixed, jacobians.rounding[others])[0]
-        ratio = np.linalg.norm(other, axis=2) / np.linalg.norm(inverse[others], axis=2)
-        ratio *= np.sqrt(value / chi2[others])[:, None]
-        found[others] |= (np.abs(ratio - 1) > 0.5 * jacobians.accuracy)[:, ~plan.fixed].any(axis=1)
+        near = np.clip(p * (1 + change), jacobians.lower, jacobians.upper)
+        again, value = jacobians.of(np.arange(len(p)), near)
+        other = inverses(again, ~plan.fixed, jacobians.rounding)[0]
+        ratio = np.linalg.norm(other, axis=2) / np.linalg.norm(inverse, axis=2)
+        ratio *= np.where(rounded, 1, np.sqrt(value / chi2))[:, None]
+        found |= (np.abs(ratio - 1) > 0.5 * jacobians.accuracy)[:, ~plan.fixed].any(axis=1)
     return found
 
 
@@ -226,7 +234,7 @@ def finish(sets: DataSets | RaggedSets, plan: Plan, chosen: np.ndarray, fits: Fi
     chosen : ndarray of int
         The numbers of the data sets.
     fits : Fits
-        What the kernel has found for them; changed.
+        Results of the kernel for them; changed.
     max_nfev : int
         Evaluations that a fit may have had; 0 leaves the parameters as they are.
     """
@@ -246,7 +254,9 @@ def _finish(sets: DataSets | RaggedSets, plan: Plan, chosen: np.ndarray, fits: F
     p = fits.popt[which].astype(float)
     lower, upper = bounds_of_fits(plan, chosen[which], fits.popt[which])
     jacobians = Jacobians(sets, plan, chosen[which])
-    nfev, status = fits.nfev[which], fits.status[which]
+    nfev = fits.nfev[which]
+    status = fits.status[which]
+    status[status == Status.UNDETERMINED] = Status.SUCCESS  # the kernel tells by the normal matrix only
     ftol = max(plan.ftol, 4 * EPSILON)
     factor, inverse, chi2, ended = improve(jacobians, p, lower, upper, nfev, ftol, max_nfev)
     if max_nfev:

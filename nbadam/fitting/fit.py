@@ -33,7 +33,10 @@ METHODS = ("lm", "adam")
 SCIPY_METHODS = ("trf", "dogbox")  # find the same minimum, and "lm" knows bounds
 DIFFERENCES = ("2-point", "3-point", "cs")  # derivatives are at least as good
 SEARCHES = ("never", "failed", "all")
-EXPECTED = Status.SUCCESS, Status.UNDETERMINED  # of one data set: the latter warns, as in SciPy
+EXPECTED = (
+    Status.SUCCESS,
+    Status.UNDETERMINED,
+)  # no errors for one data set; the latter warns
 MAX_NFEV = {"lm": 2000, "adam": 1000}
 
 
@@ -69,7 +72,7 @@ def curve_fit(
 ) -> FitResult:
     """Fit a model to one data set, or to each of many.
 
-    For one data set it does what :func:`scipy.optimize.curve_fit` does.  A whole batch is fitted in
+    One data set is fitted as by :func:`scipy.optimize.curve_fit`.  A whole batch is fitted in
     one call: the fits run side by side in vector registers, each to full precision and with its own
     steps, stop and status.  A fit gives the same bits alone, in any batch and on any number of threads.
 
@@ -77,8 +80,8 @@ def curve_fit(
     ----------
     f : callable, str or Model
         The model: a function ``f(x, a, b, ...)`` of numbers that Numba can compile, in which `x` is one
-        value, or a tuple of them if there are several variables; a formula in `x` such as
-        ``"a * exp(-b * x) + c"``, which is parsed and never evaluated; or a `Model`.  With `shared`, a list
+        value, or a tuple of them if there are several variables.  Or a formula in `x` such as
+        ``"a * exp(-b * x) + c"``, which is parsed and never evaluated, or a `Model`.  With `shared`, a list
         of models has one for each data set, or for each along the first axis of a batch.
     xdata : array, shape (m,), (n_variables, m), (..., m) or (..., n_variables, m)
         The variables: the same for all data sets, or each one's own.  Points that are not finite, or masked,
@@ -89,11 +92,11 @@ def curve_fit(
     p0 : array, shape (n_params,) or (..., n_params), dict or callable, optional
         Where to start, for all or for each; ``{"a": 1, "b": 2}`` names the parameters.  A function is called
         as ``p0(x, y)`` with one data set after the other, without the points that are left out.  By default
-        the model's `guess`; without one, starts are searched for (see the notes); with
-        ``method="adam"`` or `shared` it is 1, as in SciPy, or what the bounds leave of it.
+        the model's `guess`; without one, starts are searched for (see the notes).  With
+        ``method="adam"`` or `shared` it is 1, as in SciPy, or a point within the bounds.
     sigma : array, shape (m,), (..., m) or (m, m), optional
         Standard errors of the data, > 0; a point whose error is NaN, infinite or masked is left out.  For one
-        data set it may be the covariance matrix of the data; any `loss` is then that of the whitened
+        data set it may be the covariance matrix of the data.  Any `loss` is then that of the whitened
         residuals, the solution of ``L @ residuals = y - f`` for the Cholesky factor `L` of the matrix.
     absolute_sigma : bool
         Whether `sigma` is to be taken as it is; otherwise only ratios count, and `pcov` is scaled so that
@@ -110,12 +113,12 @@ def curve_fit(
         ``jac(x, a, b, ...)``, compiled by Numba like `f`, that returns the tuple of the derivatives by the
         parameters.  By default exact ones where Numba can derive them, else differences.
     loss : str or callable
-        What to minimize: the sum over the points of ``f_scale**2 * rho(z)`` with
+        The function to minimize: the sum over the points of ``f_scale**2 * rho(z)`` with
         ``z = ((y - f) / sigma / f_scale)**2``, in which `rho` is that of
-        :func:`scipy.optimize.least_squares`: ``"linear"``, ``"soft_l1"``, ``"huber"``, ``"cauchy"``,
-        ``"arctan"``, or a function ``rho(z)`` that returns the tuple of its value and first two derivatives;
-        or ``"poisson"``, the deviance of counts, which takes no `sigma`, and goes on as a parabola where the
-        model is below 1e-6.
+        :func:`scipy.optimize.least_squares`: ``"linear"``, ``"soft_l1"``, ``"huber"``, ``"cauchy"`` or
+        ``"arctan"``.  A function ``rho(z)`` returns the tuple of its value and first two derivatives.
+        ``"poisson"`` is the deviance of counts, which takes no `sigma`; where the model is below 1e-6, it
+        goes on as a parabola.
     f_scale : float
         Residual, in units of `sigma`, from which on a point counts as an outlier.
     mask : array of bool, shape (m,), (..., m) or (...), optional
@@ -129,9 +132,9 @@ def curve_fit(
     dtype : {numpy.float64, numpy.float32}
         Precision of the fits.  Single precision is two to three times faster, and good for noisy data.
     ftol, xtol : float, optional
-        Tolerances: a fit has converged when a full step would lower `chi2` by less than `ftol` of it, or
-        no parameter would change by more than `xtol` of itself.  Both are 4 units of rounding by
-        default; ``ftol=1e-10`` is a third faster and finds the minimum to 1e-5 standard errors.
+        Tolerances.  A fit has converged if a full step promises less than `ftol` of `chi2`, or changes no
+        parameter by more than `xtol` of itself.  Both are 4 units of rounding by default; ``ftol=1e-10``
+        is a third faster and finds the minimum to 1e-5 standard errors.
     max_nfev : int, optional
         Evaluations of the model and its derivatives that a fit may take, by default 2000; with
         ``method="adam"`` the number of steps, by default 1000.
@@ -139,7 +142,7 @@ def curve_fit(
         With ``method="adam"``, how many points of each data set a step sees, or all if there are fewer; all
         fits see the same points.  They are drawn without replacement until less than a batch is left,
         then all anew.  The result is the mean of the last tenth of the steps, or `p0` if that is better,
-        with `chi2` and `pcov` of all points; it is near the minimum, with the status ``MAXITER``, which
+        with `chi2` and `pcov` of all points.  It is near the minimum, with the status ``MAXITER``, which
         here raises no error for one data set.
     rng : None, int, array_like of ints, numpy.random.SeedSequence or numpy.random.Generator
         With `batch_size`, the seed of the order of the points; None takes a new one from the system.  In a
@@ -151,9 +154,9 @@ def curve_fit(
         given, ``"all"`` searches for the starts of each data set by its own data alone.
     shared : sequence of str, or dict of str to array, optional
         Parameters that data sets have in common: ``["tau"]`` for one value, ``{"tau": labels}`` for one in
-        each group of data sets with equal labels, an array of the batch's shape (None for a single group).
-        All data sets are then one fit, with one chi-square; a value starts at the median of its data
-        sets' `p0`, and its bounds are the tightest of theirs.
+        each group of data sets with equal labels.  These are an array of the batch's shape, or None for a
+        single group.  All data sets are then one fit, with one chi-square.  A value starts at the median of
+        its data sets' `p0`, and its bounds are the tightest of theirs.
     workers : int, optional
         Threads.  By default ``NUMBA_NUM_THREADS``, but one where this is not the main thread.
     progress : bool
@@ -161,7 +164,7 @@ def curve_fit(
     nan_policy : {None, "omit", "raise"}
         Points that are not finite are omitted unless it is ``"raise"``, or `check_finite` is True.
     **options
-        Other arguments of SciPy's: ``maxfev`` is `max_nfev`; what has no meaning here is an error that
+        Other arguments of SciPy's: ``maxfev`` is `max_nfev`; one that has no meaning here is an error that
         says the way out.  As `method`, ``"trf"`` and ``"dogbox"`` are ``"lm"``.
 
     Returns
@@ -373,7 +376,7 @@ def _seed(rng, batch_size: int | None, is_searched: bool) -> tuple[int, ...]:
 
 
 def _advice(model: Model) -> dict[Status, str]:
-    """Return what to say of fits that start at the model's own guess."""
+    """Return messages for fits that start at the model's own guess."""
     hint = getattr(model, "hint", "")
     where = f"The model is not finite at its own guess, as no `p0` is given. {hint}".rstrip()
     return {Status.NONFINITE: where} | ({Status.UNDETERMINED: hint} if hint else {})

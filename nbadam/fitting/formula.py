@@ -19,7 +19,7 @@ NUMPY = {
     "hypot".split()
 )  # fmt: skip
 SPECIAL = "j0 j1 y0 i0 i1 k0 k1 jv erfcx expi exp1 ellipk ellipe gammainc betainc voigt_profile".split()
-MATH = {"erf": "erf", "erfc": "erfc", "gamma": "gamma", "lgamma": "gammaln"}  # and in scipy.special
+MATH = {"erf": "erf", "erfc": "erfc", "gamma": "gamma", "lgamma": "gammaln"}  # names in scipy.special
 
 # SymPy's names of the functions whose derivatives it takes, and those of the kernels.
 FUNCTIONS = {
@@ -30,7 +30,7 @@ FUNCTIONS = {
 }  # fmt: skip
 
 
-MOST_FACTORS = 64  # of powers within powers: SymPy would compute 2**(8**12), which takes for ever
+MOST_FACTORS = 64  # powers within powers: SymPy would compute 2**(8**12), which takes for ever
 
 
 class Lines:

@@ -6,7 +6,7 @@ There are two forms.  For short data sets each vector lane is a fit of its own, 
 over its points is vectorised (`_over_points`).
 
 The state lies in one flat array `S` of rows, each with one number for every lane.  LLVM turns a loop
-over lanes or points into vector instructions only if it can see that rows do not overlap; hence one
+over lanes or points into vector instructions only if it can see that rows do not overlap.  Hence one
 array with offsets that are constants in the text, and data copied to constant rows before use
 (separate arrays: eight times slower).
 """
@@ -17,12 +17,12 @@ from dataclasses import dataclass, field
 from .losses import Loss
 from .sums import BLOCK
 
-LOCAL = re.compile(r"\b([xhg]\d+|[fryuvwz]|psi|rho\d?)\b")  # what differs from point to point
+LOCAL = re.compile(r"\b([xhg]\d+|[fryuvwz]|psi|rho\d?)\b")  # names that differ from point to point
 
 
 @dataclass(frozen=True)
 class Pointwise:
-    """What a kernel computes at a point, as text: parameters are ``p0, p1, ...``, variables ``x0, ...``.
+    """Text of the computations at a point: parameters are ``p0, p1, ...``, variables ``x0, ...``.
 
     Attributes
     ----------
@@ -32,7 +32,7 @@ class Pointwise:
         Assign the value to `f` and its derivatives by the parameters to ``g0, g1, ...``; other names
         that they assign are ``h0, h1, ...``.
     functions : dict of str to object
-        What the other names stand for.
+        Objects that the other names stand for.
     derivatives : {"exact", "given", "differences"}
         Origin of the derivatives: the model's text, the user's Jacobian, or differences of values.
     """
@@ -45,7 +45,7 @@ class Pointwise:
 
 @dataclass(frozen=True)
 class Shape:
-    """What is a constant in the text of the algorithm: it serves all models of this shape."""
+    """Constants in the text of the algorithm, which serves all models of this shape."""
 
     parameters: int
     dtype: str
@@ -85,7 +85,7 @@ class Shape:
 
 @dataclass(frozen=True)
 class Layout(Shape):
-    """What is a constant in the text of a model's part beside that: how its data lie in the state."""
+    """Further constants in the text of a model's part: the places of its data in the state."""
 
     variables: int
     invariants: int
@@ -104,7 +104,7 @@ class Layout(Shape):
     def columns(self) -> int:
         """Numbers that a data set has at each point: y, the weight if any, its own x if it has.
 
-        After them correlated data have room for what is whitened: the residual and its derivatives.
+        After them correlated data have room for the whitened residual and its derivatives.
         """
         return 1 + self.weighted + self.variables * self.own_x
 
@@ -124,7 +124,7 @@ class Layout(Shape):
 
     @property
     def block_rows(self) -> list[str]:
-        """Names of what a block of points has one number of for each point; see `sums.add`."""
+        """Names of the rows that have a number for each point of a block; see `sums.add`."""
         inputs = ["y", *["weight"] * self.weighted, *(f"x{v}" for v in range(self.variables))]
         return inputs + self.results
 
@@ -322,7 +322,7 @@ def _residual(shape: Layout, model: Pointwise, y: str, weight: str | None) -> li
 
 
 def _whitened(shape: Layout, names: list[str]) -> list[str]:
-    """Solve for entry k of what the Cholesky factor times is `names`; those before are known."""
+    """Solve for entry k of the whitened `names`, given the Cholesky factor; those before are known."""
     width, row = shape.lanes, f"x[{shape.variables} + k"
     first = f"{shape.rows['end'] * width} + l"
     kept = {name: f"S[{first} + ({shape.columns + i} * m + " for i, name in enumerate(names)}
@@ -334,7 +334,7 @@ def _whitened(shape: Layout, names: list[str]) -> list[str]:
 
 
 def _products(shape: Layout):
-    """Rows of the sums, and the two factors of what a point adds to each."""
+    """Rows of the sums, and the two factors of the product that a point adds to each."""
     linear = shape.loss.name == "linear"
     yield ("chi2_trial", 0, "r", "r") if linear else ("chi2_trial", 0, "rho", "T(1.0)")
     for i in range(shape.parameters):

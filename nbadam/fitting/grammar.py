@@ -99,7 +99,7 @@ def names_in(tree: Tree) -> Iterator[str]:
 
 
 def check_names(text: str, tree: Tree, known, roles: str) -> None:
-    """Raise unless all names in a formula are `known`, or constants; `roles` says among what they are."""
+    """Raise unless all names in a formula are `known`, or constants; `roles` describes the known names."""
     for name in names_in(tree):
         if name not in known and name not in CONSTANTS:
             close = difflib.get_close_matches(name, [*known, *FUNCTIONS], 1)

@@ -239,7 +239,7 @@ class Inference:
 
         Notes
         -----
-        The quantile is that of the normal distribution where the errors of the data are known
+        The quantile belongs to the normal distribution if the data's errors are known
         (``absolute_sigma``, counts), so that `chi2` rises by 1 by default.  Else it is Student's t with
         `dof` degrees of freedom, times `reduced_chi2`: the F test of lmfit's ``conf_interval``.  Fits in
         single precision are refined in double precision.  With a robust loss, intervals are approximate.

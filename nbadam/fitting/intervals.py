@@ -10,11 +10,11 @@ from ..checks import shown
 from ..hyperparameters import choice, integer
 from .arrays import floats
 from .levels import factors_of, parse_level
-from .problem import Fits, Plan
-from .refits import Selection, bounds_of, own, refit, refit_plan_of
+from .problem import Fits, Plan, bounds_of
+from .refits import Selection, own, refit, refit_plan_of
 
-TOLERANCE = 1e-6  # of the root of chi-square's rise, relative: of an interval, about the same
-ROUNDS = 60  # of the search of an end, at most
+TOLERANCE = 1e-6  # relative error of the root of chi-square's rise: of an interval, about the same
+ROUNDS = 60  # steps of the search of an end, at most
 PATIENCE = 16  # growth of the steps outwards from which on they follow no secant
 FARTHEST = 1e9  # symmetric half widths beyond which an interval does not close
 WIDTHS = 3.0  # standard errors on each side of a profile

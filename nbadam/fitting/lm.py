@@ -14,10 +14,12 @@ from numba.extending import register_jitable
 from .._jit import compile_kernel
 from .._pointers import call
 from ..status import Status
+from .covariance import invert_factor
 from .sums import BLOCK
 
-ATTEMPTS = 8  # to bring the length of a step to the radius; two do on the average
-RUNNING, UNKNOWN = -1, -2
+ATTEMPTS = 8  # solutions for the damping that brings a step to the radius; two do on the average
+RUNNING = -1
+INSIDE = 1e-10  # distance of the second start from a bound, as in scipy.optimize.least_squares
 ROUNDING = 4.0  # changes of chi-square by rounding, in units of eps and of the root of the number of points
 RESTARTS = 3  # new trust regions that lower chi-square by less than WORTHWHILE of it
 WORTHWHILE = 1e-10
@@ -28,9 +30,9 @@ PATIENCE = (
     50  # evaluations after which a fit must have lowered chi-square by SLOW of it, or may be running away
 )
 SLOW = 0.01
-STARTS = 3  # further ones, between bounds
+STARTS = 8  # further ones, between bounds
 DIVERGED = 1e3  # standard error in units of the parameter
-SUCCESS, MAXITER, NONFINITE, NOT_MOVED, RUNAWAY = map(
+SUCCESS, MAXITER, NONFINITE, NOT_MOVED, RUNAWAY, UNDETERMINED = map(
     int,
     (
         Status.SUCCESS,
@@ -38,6 +40,7 @@ SUCCESS, MAXITER, NONFINITE, NOT_MOVED, RUNAWAY = map(
         Status.NONFINITE,
         Status.NOT_MOVED,
         Status.RUNAWAY,
+        Status.UNDETERMINED,
     ),
 )
 
@@ -62,7 +65,7 @@ def fit(normal, judge, solve, judging, solving, memory, lanes, rows, x, data, p0
         Tapes for `judge` and `solve`, and their memory: see `fitting.tape`.  Empty for a few parameters.
     lanes : int
     rows : tuple of int
-        First entries in the state of what `ROWS` lists.
+        First entries in the state of the rows that `ROWS` lists.
     x : array of shape (n_variables, m)
     data : array of shape (fits, columns, m)
     p0 : array of shape (fits, n)
@@ -159,10 +162,11 @@ def fit(normal, judge, solve, judging, solving, memory, lanes, rows, x, data, p0
                         S[trial + j * lanes + lane] = S[point + j * lanes + lane]
                 else:
                     code = NOT_MOVED if value == origin[lane] and left > STALLED else SUCCESS
+            is_settled = code == SUCCESS
             slow = count[lane] % PATIENCE == 0 and value > (1 - SLOW) * before[lane]
             if count[lane] % PATIENCE == 0:
                 before[lane] = value
-            if code == SUCCESS or (slow and code == RUNNING):
+            if is_settled or (slow and code == RUNNING):
                 doubts = S[doubtful + lane]
                 for j in range(n):
                     p, square = S[point + j * lanes + lane], S[normal_row + j * (j + 3) // 2 * lanes + lane]
@@ -171,7 +175,7 @@ def fit(normal, judge, solve, judging, solving, memory, lanes, rows, x, data, p0
                     if lower.size > 0:
                         # The next step, which changes nothing else, reaches the bounds.
                         end, start = S[trial + j * lanes + lane], p0[i, j]
-                        if code == SUCCESS and (end == lower[i, j] or end == upper[i, j]):
+                        if is_settled and (end == lower[i, j] or end == upper[i, j]):
                             p = end if abs(p - end) <= WORTHWHILE * abs(start - end) else p
                         free[j] = lower[i, j] < p < upper[i, j]
                     position[j] = p
@@ -179,9 +183,14 @@ def fit(normal, judge, solve, judging, solving, memory, lanes, rows, x, data, p0
                     for j in range(pairs):
                         triangle[j] = S[normal_row + j * lanes + lane]
                     doubt = judged(triangle, position, p0[i], free, value / max(m - n, 1))
-                    if doubt == RUNAWAY or (code == RUNNING and doubt == UNKNOWN):
-                        code = RUNAWAY  # for now: see `finish`
-            if code == RUNNING and count[lane] >= max_nfev:
+                    # For now: see `finish`.
+                    if doubt == RUNAWAY or (code == RUNNING and doubt == UNDETERMINED):
+                        code = RUNAWAY
+                    elif doubt == UNDETERMINED:
+                        code = UNDETERMINED
+            if code == RUNNING and (
+                count[lane] >= max_nfev or (slow and lower.size > 0 and starts[lane] < STARTS)
+            ):
                 code = MAXITER
             if code == RUNNING:
                 continue
@@ -189,10 +198,11 @@ def fit(normal, judge, solve, judging, solving, memory, lanes, rows, x, data, p0
             margin = (
                 (1 - WORTHWHILE) if status[i] == SUCCESS else (1 + WORTHWHILE) if code == SUCCESS else 1.0
             )
-            if starts[lane] == 0 or not value >= chi2[i] * margin:
+            is_lower = code != NONFINITE and not value >= chi2[i] * margin
+            if starts[lane] == 0 or status[i] == NONFINITE or is_lower:
                 chi2[i], status[i] = value, code
                 for j in range(n):
-                    popt[i, j] = position[j] if code == SUCCESS else S[point + j * lanes + lane]
+                    popt[i, j] = position[j] if is_settled else S[point + j * lanes + lane]
                 for j in range(pairs):
                     information[i, j] = S[normal_row + j * lanes + lane]
             again = False
@@ -219,22 +229,45 @@ def another_start(number, status, p0, lower, upper, popt, start):
     """Choose a start for a fit that has failed or has parameters at bounds; return whether to fit from it.
 
     Number 1 lies amid the bounds, or farther from a bound that is alone; number 2, for failed fits, nearer to
-    it; number 3 is `popt`, with the parameters at bounds back at `p0`.
+    it, but off it: derivatives may vanish there, or be infinite; number 3 is `popt`, with the parameters at
+    bounds back at `p0`.  Then follow points of a low-discrepancy sequence, Roberts' R: between the bounds,
+    or at 0.1 to 10 times the distance of `p0` from a bound that is alone, or from 0.  A `p0` at such a bound
+    tells no scale, and goes ever farther from it.  The last goes on where a slow fit was left.
     """
+    if number == STARTS:
+        start[:] = popt
+        return status == MAXITER
     at_bound, other = False, False
-    for j in range(p0.size):
+    least, n = 4 * np.finfo(popt.dtype).eps, p0.size
+    root = 1.0  # of x**(n + 1) = x + 1
+    for _ in range(30 if number > 3 else 0):
+        root = (1 + root) ** (1 / (n + 1))
+    for j in range(n):
         low, high, p = lower[j], upper[j], p0[j]
         is_at = (popt[j] == low or popt[j] == high) and low < high
         at_bound |= is_at
-        share = 3 if number == 1 else 0.3
+        u = (0.5 + (number - 3) / root ** (j + 1)) % 1
+        share = 3 if number == 1 else 0.3 if number == 2 else 100 ** (u - 0.5)
+        is_open = low == -np.inf or high == np.inf
         if number == 3:
             p = p if is_at else popt[j]
-        elif number == 1 and low > -np.inf and high < np.inf:
-            p = 0.25 * p + 0.375 * (low + high)
+        elif (p == low or p == high) and low < high and (number == 2 or (number > 3 and is_open)):
+            unit = abs(p) if is_open else high - low
+            unit = unit if unit > 0 else abs(popt[j] - p)
+            unit = unit if unit > 0 else 1.0
+            distance = INSIDE * unit * 1e3 ** (number - 2 - (number > 3))
+            step = min(max(distance, least * abs(p)), (high - low) / 2)
+            p += step if p == low else -step
+        elif number != 2 and not is_open:
+            u = 0.5 if number == 1 else u
+            p = 0.25 * p + 0.75 * (low + u * (high - low))
         elif low > -np.inf:
             p = low + share * (p - low)
         elif high < np.inf:
             p = high - share * (high - p)
+        elif number > 3:
+            start[j] = share * p
+            continue
         start[j] = min(max(p, low), high)
         other |= start[j] != p0[j] and start[j] != popt[j]
     return other and (status != SUCCESS or (at_bound and number != 2))
@@ -242,7 +275,7 @@ def another_start(number, status, p0, lower, upper, popt, start):
 
 @register_jitable(error_model="numpy")
 def judged(information, point, p0, free, variance):
-    """Return ``RUNAWAY`` for parameters that run away, ``UNKNOWN`` where rounding hides it, else ``RUNNING``.
+    """Tell parameters that run away, ``RUNAWAY``, or that rounding hides, ``UNDETERMINED``, from ``RUNNING``.
 
     Parameters
     ----------
@@ -255,35 +288,9 @@ def judged(information, point, p0, free, variance):
         That of the residuals.
     """
     n = point.size
-    lower = np.zeros((n, n))
-    scale = np.zeros(n)
-    for i in range(n):
-        square = float(information[i * (i + 3) // 2])
-        scale[i] = 1 / sqrt(square) if square > 0 and free[i] else 0.0
-        if free[i] and not square > 0:
-            return UNKNOWN
-    limit = n * np.finfo(information.dtype).eps
-    for i in range(n):
-        for j in range(i + 1):
-            value = information[i * (i + 1) // 2 + j] * scale[i] * scale[j]
-            if i == j and not free[i]:
-                value = 1.0
-            for k in range(j):
-                value -= lower[i, k] * lower[j, k]
-            if i > j:
-                lower[i, j] = value / lower[j, j]
-            elif value > limit:
-                lower[i, i] = sqrt(value)
-            else:
-                return UNKNOWN
-    # Inverse of the factor, in its place.
-    for i in range(n):
-        lower[i, i] = 1 / lower[i, i]
-        for j in range(i):
-            value = 0.0
-            for k in range(j, i):
-                value -= lower[i, k] * lower[k, j]
-            lower[i, j] = value * lower[i, i]
+    lower, scale = np.zeros((n, n)), np.zeros(n)
+    if not invert_factor(information, free, n * np.finfo(information.dtype).eps, scale, lower):
+        return UNDETERMINED
     far = 0
     for i in range(n):
         error = 0.0

@@ -1,4 +1,4 @@
-"""Losses: what a residual costs, as text that `generate` puts into a kernel."""
+"""Losses: the cost of a residual, as text that `generate` puts into a kernel."""
 
 import inspect
 from collections.abc import Callable
@@ -57,7 +57,7 @@ NAMES = "linear", *OF_SQUARE, *LIKELIHOODS
 
 @dataclass(frozen=True)
 class Loss:
-    """What is minimized.
+    """Function to minimize.
 
     Attributes
     ----------

@@ -27,7 +27,7 @@ TAIL = 0.1  # share of the steps over whose points is averaged: up to 8 times be
 def batches(seed: tuple[int, ...], points: int, size: int, steps: int) -> Iterator[np.ndarray]:
     """Yield the points of each step, arrays of shape (steps in it, batch size), one for every epoch.
 
-    What an epoch leaves over is less than a batch, and other points in each.  Ends early where the work is
+    An epoch leaves over less than a batch, other points in each.  Ends early where the work is
     called off.
     """
     size = min(size, points)

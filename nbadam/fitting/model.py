@@ -1,4 +1,4 @@
-"""What a model is: a formula or a function, the names of its parameters, and what is known about them."""
+"""Models: a formula or a function, with the names of its parameters and variables."""
 
 import inspect
 import keyword
@@ -35,13 +35,13 @@ class Model:
     Parameters
     ----------
     formula : str or callable
-        A formula such as ``"a * exp(-b * x) + c"`` (see the notes), from which SymPy derives the Jacobian
-        (extra ``formula``); or a function ``f(x, a, b, c)`` of numbers that Numba can compile.  With several
+        A formula such as ``"a * exp(-b * x) + c"`` (see the notes), of which SymPy takes derivatives (extra
+        ``formula``).  Or a function ``f(x, a, b, c)`` of numbers that Numba can compile.  With several
         variables its first argument is a tuple of them, as SciPy passes them in ``xdata``.  Methods,
         partials, ufuncs and objects with a `__call__` in Python will do: the attributes that they use,
         numbers, arrays and functions, are taken as they are at the time of the fit.
     parameters : sequence of str, optional
-        Their names, in the order of `popt`; by default those of the function's arguments after the
+        Their names, in the order of `popt`.  By default those of the function's arguments after the
         first, or the names in the formula as they first appear in it, but for ``pi``.
     variables : sequence of str
         Names of the independent variables.  By default ``("x",)``.
@@ -54,27 +54,27 @@ class Model:
         one data set: `x` of shape ``(m,)``, or ``(n_variables, m)`` if there are several, and `y` of
         shape ``(m,)``, both without the points that are left out.
     name : str, optional
-        What to call the model; by default the function's name, or ``"formula"``.
+        Name of the model; by default the function's name, or ``"formula"``.
     doc : str, optional
-        What the model is, with the units of its parameters.
+        Description of the model, with the units of its parameters.
 
     Raises
     ------
     ValueError
-        If the parameters or variables have no legal, distinct names, or are not those of the function; if
+        If the parameters or variables have no legal, distinct names, or are not those of the function.  If
         the formula cannot be read, or Numba could not compile the function.
 
     Notes
     -----
     A formula is parsed, never evaluated.  It holds numbers, names, ``+ - * / **``, comparisons with ``and``,
-    ``or`` and ``not``, ``value if condition else other``, the constants ``pi`` and, where no parameter has
-    its name, ``e``, and these functions, also by the names that NumPy has for them: ``abs``, ``sign``,
+    ``or`` and ``not``, and ``value if condition else other``.  Constants are ``pi`` and, where no parameter
+    has its name, ``e``.  Functions, also by NumPy's names for them, are ``abs``, ``sign``,
     ``floor``, ``ceil``, ``min``, ``max``, ``sqrt``, ``cbrt``, ``hypot``, ``exp``, ``expm1``, ``log``,
     ``log1p``, ``log2``, ``log10``, ``sin``, ``cos``, ``tan``, ``asin``, ``acos``, ``atan``, ``atan2``,
-    ``sinh``, ``cosh``, ``tanh``, ``asinh``, ``acosh``, ``atanh``, ``erf``, ``erfc``, ``gamma``, ``lgamma``;
+    ``sinh``, ``cosh``, ``tanh``, ``asinh``, ``acosh``, ``atanh``, ``erf``, ``erfc``, ``gamma``, ``lgamma``.
     ``where(condition, a, b)``, ``piecewise(condition, a, condition, b, ..., otherwise)``, ``heaviside(x)``
-    or ``heaviside(x, at_0)``; and from `scipy.special` ``erfcx``, ``j0``, ``j1``, ``jv``, ``y0``, ``i0``,
-    ``i1``, ``k0``, ``k1``, ``expi``, ``exp1``, ``ellipk``, ``ellipe``, ``gammainc``, ``betainc`` and
+    or ``heaviside(x, at_0)`` choose.  From `scipy.special` come ``erfcx``, ``j0``, ``j1``, ``jv``, ``y0``,
+    ``i0``, ``i1``, ``k0``, ``k1``, ``expi``, ``exp1``, ``ellipk``, ``ellipe``, ``gammainc``, ``betainc`` and
     ``voigt_profile``.
     """
 

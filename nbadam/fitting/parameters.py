@@ -34,7 +34,7 @@ def parse_fixed(fixed, parameters: tuple[str, ...]) -> tuple[np.ndarray, dict[in
 
 
 def _listed(value) -> list | None:
-    """Return the entries of a collection; None for a string, and for what is none."""
+    """Return the entries of a collection; None for strings and for other objects."""
     try:
         return None if isinstance(value, str) else list(value)
     except TypeError:
@@ -207,7 +207,7 @@ def _start_by_name(p0: dict, parameters: tuple[str, ...], values, tied) -> np.nd
 
 
 def _feasible(lower, upper, n: int) -> np.ndarray:
-    """Where SciPy starts if it is not told: at 1, or within the bounds."""
+    """Return SciPy's start where none is given: 1, or within the bounds."""
     if lower is None:
         return np.ones(n)
     low, high = np.isfinite(lower), np.isfinite(upper)

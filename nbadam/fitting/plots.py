@@ -20,7 +20,7 @@ class Plots:
     def plot(
         self: Any, index=(), ax=None, *, residuals: bool = True, band: bool = True, xlabel=None, ylabel="y"
     ):
-        """Plot one fit: its data, the model with its parameters, and what is left between them.
+        """Plot one fit: its data, the model with its parameters, and the residuals.
 
         Parameters
         ----------
@@ -39,7 +39,7 @@ class Plots:
         Returns
         -------
         matplotlib.axes.Axes
-            Where only one variable differs between the points, the model is a curve over it; else the
+            Where only one variable differs between the points, the model is a curve over it.  Else the
             data are plotted against the model's values, beside the line on which they would agree.
         """
         if np.size(index) != self.chi2.ndim:
@@ -138,8 +138,8 @@ class Plots:
         Returns
         -------
         matplotlib.axes.Axes
-            The colours, or the axis of the points, span 96 % of the fits, so that single wild ones do not
-            wash out the rest.
+            The colours, or the axis of the points, span 96 % of the fits: single wild ones do not wash out
+            the rest.
         """
         columns = self.columns()
         if parameter not in columns:
@@ -175,7 +175,7 @@ class Plots:
         Parameters
         ----------
         field : str
-            A field of `to_structured`.  Of ``"status"`` the statuses are counted by name; of all others only
+            A field of `to_structured`.  Of ``"status"`` the statuses are counted by name.  Of all others only
             fits that succeeded are, without the 2 % at either end that are farthest out.
         ax : matplotlib.axes.Axes, optional
             Where to draw; by default a new figure.

@@ -1,4 +1,4 @@
-"""What a kernel computes at a point, from a formula or from a user's functions."""
+"""Computations of a kernel at a point, from a formula or from a user's functions."""
 
 import math
 import warnings

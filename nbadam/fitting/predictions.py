@@ -10,11 +10,12 @@ from .arrays import floats
 from .grammar import check_names, parse
 from .levels import factors_of, parse_level
 from .losses import Loss
+from .problem import bounds_of
 from .refits import own, plan_of
 from .rows import rows_kernel
 from .ties import Expressions
 
-NUMBERS = 1 << 21  # of a Jacobian in memory at a time
+NUMBERS = 1 << 21  # entries of a Jacobian in memory at a time
 
 
 class Band(NamedTuple):
@@ -77,9 +78,11 @@ def linearized(fit, x: np.ndarray, some: np.ndarray) -> tuple[np.ndarray, np.nda
     own_x = x.ndim == 3
     data = np.concatenate([zeros, x], axis=1) if own_x else zeros
     rows = rows_kernel(plan.model, False, own_x, False, Loss("linear"))
+    numbers = fit._numbers.ravel()[some]
+    bounds = (np.ascontiguousarray(bound, float) for bound in bounds_of(plan, numbers, p.shape[1]))
     shared = np.empty((x.shape[-2], 0)) if own_x else np.ascontiguousarray(x)
     with np.errstate(all="ignore"):
-        rows(shared, data, p, 1.0, 0, m, out, cost)
+        rows(shared, data, p, *bounds, 1.0, 0, m, out, cost)
     return -out[..., -1], out[..., :-1]
 
 

@@ -1,4 +1,4 @@
-"""What is to be done, the data sets of one block with all that kernels need, and what comes of them."""
+"""The plan of a fit, the kernel inputs of one block of data sets, and the results."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from .model import Model
 
 # Fits with one of these have parameters, if not the right ones.
 ENDED = Status.SUCCESS, Status.MAXITER, Status.UNDETERMINED, Status.NOT_MOVED, Status.RUNAWAY
-HAS_ENDED = np.isin(range(128), ENDED)  # by status
+HAS_ENDED = np.isin(range(128), ENDED)  # whether a fit with a status has parameters
 
 
 @dataclass
@@ -49,7 +49,7 @@ class Plan:
 
 @dataclass
 class Fits:
-    """What the fits have come to, in the order of the data sets."""
+    """Results of the fits, in the order of the data sets."""
 
     popt: np.ndarray
     information: np.ndarray  # lower triangle of the normal matrix, row by row ...
@@ -115,7 +115,7 @@ class Problem:
         self._kernels = self._kernels_of(plan.loss)
         self.p0 = np.array(plan.start(chosen), dtype=plan.dtype, order="C")
         self._box = box(plan, chosen, self.p0)
-        # Correlated data need columns for what is whitened: residuals and derivatives.
+        # Correlated data need columns for whitened residuals and derivatives.
         scratch = (1 + self.p0.shape[1]) * block.correlated
         self._data = block.x, np.pad(block.data, ((0, 0), (0, scratch), (0, 0))) if scratch else block.data
         self._weighted = block.weighted
@@ -128,14 +128,11 @@ class Problem:
     def fitted(self, start: np.ndarray, max_nfev: int, loss: Loss | None = None) -> Fits:
         """Run Levenberg-Marquardt from `start`, with another loss if one is given."""
         part = Fits.empty(start.shape[0], start.shape[1], start.dtype)
-        self._fit(part, slice(None), start, max_nfev, loss)
-        if self._box[0].size and (part.status == Status.NONFINITE).any():
-            inside = _inside(start, *self._box)
-            again = (part.status == Status.NONFINITE) & (inside != start).any(axis=1)
-            if again.any():
-                retried = part[again]
-                self._fit(retried, again, inside[again], max_nfev, loss)
-                part[again] = retried
+        compiled = self._kernels if loss is None else self._kernels_of(loss)
+        compiled.fit(
+            *self._data, start, *self._box, self._tolerances, max_nfev, self._f_scale,
+            part.popt, part.information, part.chi2, part.nfev, part.status,
+        )  # fmt: skip
         if is_called_off():
             part.clear(part.status == Status.NOT_RUN)
         part.n_points[:] = self.points
@@ -152,16 +149,6 @@ class Problem:
     def evaluated(self, p: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return chi-squares, minus half their gradients, and the normal matrices at `p`."""
         return self._kernels.evaluate(*self._data, *self._box, self._f_scale, p)
-
-    def _fit(self, part: Fits, which, start: np.ndarray, max_nfev: int, loss: Loss | None) -> None:
-        """Run Levenberg-Marquardt for some of the data sets."""
-        x, data = self._data
-        compiled = self._kernels if loss is None else self._kernels_of(loss)
-        compiled.fit(
-            x, data[which], start, *(bound[which] if bound.size else bound for bound in self._box),
-            self._tolerances, max_nfev, self._f_scale,
-            part.popt, part.information, part.chi2, part.nfev, part.status,
-        )  # fmt: skip
 
     def _underflow(self, chi2: np.ndarray) -> np.ndarray:
         """Tell where a chi-square is next to 0 for data so small that the model need not fit them."""
@@ -204,7 +191,7 @@ class Problem:
         )
 
     def descended(self, plan: Plan) -> Fits:
-        """Let Adam do it alone; what it found has converged only if no full step could improve it."""
+        """Let Adam do it alone; its point has converged only if no full step could improve it."""
         if plan.batch_size is None:
             part = self.fitted(self.warmed_up(plan.max_nfev, adam.LEARNING_RATE, adam.JACOBIAN), 1)
         else:
@@ -232,28 +219,21 @@ class Problem:
         return part
 
 
+def bounds_of(plan: Plan, numbers: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return lower and upper bounds of the data sets with given numbers, shape (fits, n)."""
+    both = []
+    for bound, unlimited in ((plan.lower, -np.inf), (plan.upper, np.inf)):
+        values = np.asarray(unlimited if bound is None else bound if bound.ndim == 1 else bound[numbers])
+        both.append(np.broadcast_to(values, (numbers.size, n)))
+    return both[0], both[1]
+
+
 def box(plan: Plan, chosen: np.ndarray, p0: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Bounds of some fits, those of fixed parameters equal; `p0` is moved into them."""
     if not plan.bounded:
         return np.empty((0, 0), plan.dtype), np.empty((0, 0), plan.dtype)
-    bounds = []
-    for bound, unlimited in ((plan.lower, -np.inf), (plan.upper, np.inf)):
-        values = unlimited if bound is None else bound if bound.ndim == 1 else bound[chosen]
-        bounds.append(np.array(np.broadcast_to(values, p0.shape), dtype=plan.dtype, order="C"))
-        bounds[-1][:, plan.fixed] = p0[:, plan.fixed]
+    bounds = [np.array(bound, plan.dtype, order="C") for bound in bounds_of(plan, chosen, p0.shape[1])]
+    for bound in bounds:
+        bound[:, plan.fixed] = p0[:, plan.fixed]
     np.clip(p0, *bounds, out=p0)
     return bounds[0], bounds[1]
-
-
-INSIDE = 1e-10  # least distance from a bound of the second start, as in scipy.optimize.least_squares
-
-
-def _inside(start: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """Move starts off their bounds, where a derivative may be infinite, as that of a root at 0."""
-    least = 4 * np.finfo(start.dtype).eps
-    with np.errstate(invalid="ignore"):  # of infinite bounds
-        half = (high - low) / 2
-        for bound, sign in ((low, 1), (high, -1)):
-            step = np.minimum(np.maximum(INSIDE, least * np.abs(bound)), half)
-            start = np.where(start == bound, bound + sign * step, start).astype(start.dtype)
-    return start

@@ -6,9 +6,9 @@ import numpy as np
 
 from .batch import fit_all
 from .data import Block, DataSets, RaggedSets
-from .problem import Fits, Plan
+from .problem import Fits, Plan, bounds_of
 
-MAX_NFEV = 2000  # where the plan's limit counts steps of Adam
+MAX_NFEV = 2000  # evaluations, if the plan's limit counts steps of Adam
 
 
 class Selection:
@@ -78,15 +78,6 @@ def refit_plan_of(fit) -> Plan:
 def own(fit, values: np.ndarray) -> np.ndarray:
     """Take the entries of the parameters that are not tied, along the last axis."""
     return values if fit._ties is None else values[..., fit._ties.free]
-
-
-def bounds_of(plan: Plan, numbers: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return lower and upper bounds of the data sets with given numbers, shape (fits, n)."""
-    both = []
-    for bound, unlimited in ((plan.lower, -np.inf), (plan.upper, np.inf)):
-        values = np.asarray(unlimited if bound is None else bound if bound.ndim == 1 else bound[numbers])
-        both.append(np.broadcast_to(values, (numbers.size, n)))
-    return both[0], both[1]
 
 
 def refit(plan: Plan, sets, numbers: np.ndarray, start: np.ndarray, fixed: int | None = None) -> Fits:

@@ -27,11 +27,12 @@ ADVICE = {
     Status.UNDETERMINED: "Fix a parameter, or subtract a point amid the data from the variable.",
 }
 FITS = 4096  # covariance matrices at a time
+STATISTICS = "chi2", "reduced_chi2", "n_points", "nfev", "status", "success"  # columns of tables
 
 
 @dataclass(repr=False, eq=False)
 class FitResult(Inference, Plots):
-    """The fits of a batch; each array has the batch's shape, followed by what its entry adds.
+    """The fits of a batch; each array has the batch's shape, and more axes if its entries are arrays.
 
     Unpacks into `popt` and `pcov`, as the result of SciPy's `curve_fit` does.  ``result[0]``,
     ``result[2:5]`` and ``result[mask]`` are the results of these fits, ``result["k"]`` the values of a
@@ -43,8 +44,8 @@ class FitResult(Inference, Plots):
     popt : ndarray, shape (..., n_params)
         The parameters; NaN where the fit has failed or was not run.
     chi2 : ndarray, shape (...)
-        The minimum: the sum of ``((y - f) / sigma)**2``, or of what another `loss` puts in place of the
-        square (for ``"poisson"`` the deviance).
+        The minimum: the sum of ``((y - f) / sigma)**2``, or of another `loss` in place of the square (for
+        ``"poisson"`` the deviance).
     nfev : ndarray of int, shape (...)
         Evaluations of the model and its derivatives.
     status : ndarray of int, shape (...)
@@ -169,7 +170,7 @@ class FitResult(Inference, Plots):
 
     @property
     def success(self) -> np.ndarray:
-        """Which fits are at a minimum with determined parameters, shape (...)."""
+        """Whether each fit is at a minimum with determined parameters, shape (...)."""
         return self.status == Status.SUCCESS.value  # NumPy takes long to compare with the member itself
 
     @property
@@ -183,7 +184,7 @@ class FitResult(Inference, Plots):
         return np.divide(self.chi2, self.dof, out=np.full(self.chi2.shape, np.nan), where=self.dof > 0)
 
     def message(self, index=()) -> str:
-        """Say what became of one fit of the batch; without an index, of all of them.
+        """Describe the end of one fit of the batch; without an index, of all of them.
 
         Parameters
         ----------
@@ -201,9 +202,9 @@ class FitResult(Inference, Plots):
         """Covariance matrices of the parameters, shape (..., n_params, n_params).
 
         Computed when first asked for, in double precision.  As in SciPy, the inverse of ``J.T @ J`` at the
-        minimum, for residuals in units of `sigma`, times `reduced_chi2` unless ``absolute_sigma``; infinite
+        minimum, for residuals in units of `sigma`, times `reduced_chi2` unless ``absolute_sigma``.  Infinite
         where the data do not determine the parameters, or where as many points as parameters leave their
-        scatter unknown; NaN where there is no `popt`, and 0 for fixed parameters.
+        scatter unknown.  NaN where there is no `popt`, and 0 for fixed parameters.
         """
         if self._pcov is None:  # no lock: two threads would compute the same
             self._pcov = self._covariance()
@@ -254,7 +255,8 @@ class FitResult(Inference, Plots):
         """Return a structured array of the batch's shape.
 
         Its fields are each parameter and its standard error, ``a`` and ``a_err``, then `chi2`,
-        `reduced_chi2`, `n_points`, `nfev`, `status` and `success`.
+        `reduced_chi2`, `n_points`, `nfev`, `status` and `success`.  A parameter whose name is taken, such as
+        ``chi2``, gets an underscore: ``chi2_``, ``chi2__err``.
         """
         columns = self.columns()
         table = np.empty(self.chi2.shape, [(name, column.dtype) for name, column in columns.items()])
@@ -292,20 +294,20 @@ class FitResult(Inference, Plots):
 
     def columns(self) -> dict[str, np.ndarray]:
         """Return the fields of `to_structured` as arrays by name."""
+        statistics = {name: np.asarray(getattr(self, name)) for name in STATISTICS}
+        columns: dict[str, np.ndarray] = {}
         perr = self.perr
-        columns = {}
         for i, name in enumerate(self.parameters):
-            columns[name] = self.popt[..., i]
-            columns[f"{name}_err"] = perr[..., i]
-        for name in ("chi2", "reduced_chi2", "n_points", "nfev", "status", "success"):
-            columns[name] = np.asarray(getattr(self, name))
-        return columns
+            while {name, f"{name}_err"} & {*STATISTICS, *columns}:
+                name += "_"
+            columns |= {name: self.popt[..., i], f"{name}_err": perr[..., i]}
+        return columns | statistics
 
     def save(self, path) -> None:
         """Write the result to one file, NumPy's npz with a header, which holds no code.
 
         It keeps the data and all arrays, `pcov` among them; of the model a formula or the name of one that
-        ships.  Functions are not kept, nor is what refits need.
+        ships.  Functions are not kept, nor the plan that refits need.
 
         Parameters
         ----------
@@ -326,7 +328,7 @@ class FitResult(Inference, Plots):
         saved.save(path, self.__getstate__())
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return the state for a copy in another process: without what only computes the covariances."""
+        """Return the state for a copy in another process: without the parts for covariances."""
         state = {entry.name: getattr(self, entry.name) for entry in fields(self)}
         state |= {"_pcov": self.pcov, "_plan": None, "_ties": None}
         try:

@@ -20,7 +20,7 @@ _kept: OrderedDict[tuple, Callable] = OrderedDict()  # by age
 def rows(
     way: Pointwise, n: int, variables: int, weighted: bool, own_x: bool, correlated: bool, loss: Loss
 ) -> str:
-    """Text of ``rows(x, data, p, f_scale, first, last, out, chi2)``, in double precision.
+    """Text of ``rows(x, data, p, low, high, f_scale, first, last, out, chi2)``, in double precision.
 
     For each of the points from `first` to `last` of each data set it writes a row of `out`: derivatives
     and residual, in units of the data's errors and scaled by the root of the loss's curvature.  Least
@@ -59,10 +59,13 @@ def rows(
         loops = [points, *_indented([*value, *cost])]
     each = [f"p{j} = p[i, {j}]" for j in range(n)]
     each += [f"q{j} = {expression}" for j, expression in enumerate(way.invariant)]
-    if way.derivatives == "differences":  # where one side is not finite, they take the other
-        each += [f"low{j}, high{j} = -np.inf, np.inf" for j in range(n)]
+    if way.derivatives == "differences":  # they must not step across the bounds
+        each += [f"low{j}, high{j} = low[i, {j}], high[i, {j}]" for j in range(n)]
     lines = ["c = T(1.0) / (f_scale * f_scale)", "for i in range(data.shape[0]):", *_indented(each + loops)]
-    return "\n".join(["def rows(x, data, p, f_scale, first, last, out, chi2):", *_indented(lines)]) + "\n"
+    return (
+        "\n".join(["def rows(x, data, p, low, high, f_scale, first, last, out, chi2):", *_indented(lines)])
+        + "\n"
+    )
 
 
 def _scaled(names: list[str]) -> list[str]:
@@ -95,5 +98,5 @@ def _compiled(way: Pointwise, n: int, variables: int, weighted, own_x, correlate
     real, count = types.float64, types.int64
     table, stack = (types.Array(real, axes, "C", readonly=True) for axes in (2, 3))
     out, chi2 = types.Array(real, 3, "C"), types.Array(real, 1, "C")
-    signature = types.void(table, stack, table, real, count, count, out, chi2)
+    signature = types.void(table, stack, *(table,) * 3, real, count, count, out, chi2)
     return compile_kernel(module["rows"], signature, name=f"rows_{n}", mode="nogil")

@@ -72,7 +72,7 @@ def load(path: str | os.PathLike) -> dict[str, Any]:
 
 
 def _described(model) -> dict[str, Any]:
-    """Return what a file says of a model."""
+    """Return the description of a model in a file."""
     facts = {"name": model.name, "variables": list(model.variables)}
     if isinstance(model, LostModel):
         return facts

@@ -1,6 +1,6 @@
 """Functions of NumPy for numbers, where Numba has them only for arrays, or compiles them for seconds.
 
-They have NumPy's arguments.  What they return has the derivatives of those.
+They have NumPy's arguments, and their results have the derivatives of these.
 """
 
 import inspect
@@ -10,7 +10,7 @@ import numpy as np
 from numba import types
 from numba.extending import overload
 
-REPLACED: dict[str, Callable] = {}  # by NumPy's name
+REPLACED: dict[str, Callable] = {}  # functions by NumPy's name
 ARRAYS = types.Array, types.BaseTuple, types.List
 
 

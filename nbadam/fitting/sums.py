@@ -70,12 +70,12 @@ def add(S, n, sums, lost, left, right, psi, gradient, curved, points):
     n : int
         Number of parameters.
     sums, lost : int
-        Of the sums one after the other, and of what rounding has taken from them.
+        The sums one after the other, and the rounding errors of them.
     left, right : int
         Of the factors of the block's losses.
     psi, gradient, curved : int
-        Of minus half the derivatives of the losses by the model, the derivatives of the model by each
-        parameter, and those times the curvature of the loss.
+        Minus half the derivatives of the losses by the model; those of the model by each parameter; the
+        latter times the curvature of the loss.
     points : int
         How many points of the block count.
     """

@@ -14,7 +14,7 @@ from .formula import Lines, array_functions, scalar_functions
 from .grammar import check_names, parse
 from .model import Model
 
-STEP = float(np.finfo(float).eps ** (1 / 3))  # of differences, relative
+STEP = float(np.finfo(float).eps ** (1 / 3))  # relative step of differences
 
 
 class Expressions:

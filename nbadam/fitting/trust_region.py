@@ -6,10 +6,8 @@ An interior trust region approach for nonlinear minimization subject to bounds.
 
 from .generate import Shape, Text, indented
 
-FIRST_RADIUS = 0.3  # in units of the length of p0; from 1 on, starts far too small run away
-LEAST_RADIUS = (
-    1e-3  # in units of the residuals' length: what a shorter first step gains may be lost in rounding
-)
+FIRST_RADIUS = 0.3  # unit: length of p0; from 1 on, starts far too small run away
+LEAST_RADIUS = 1e-3  # unit: length of the residuals; the gain of a shorter first step may be lost in rounding
 NEAR = 0.99  # share of the way to a bound that a step may go
 CLOSE = 0.01  # a bound is taken for active where a step would leave less of the way to it
 CHEAP = 1e-3  # share of chi-square that the rest of the way may change
@@ -44,7 +42,8 @@ def _judge(text: Text) -> list[str]:
         f"chi2, chi2_trial, damping = {at('chi2')}, {at('chi2_trial')}, {at('damping')}",
         "finite, is_fresh = excess == T(0.0), fresh > T(0.0)",
         "gain = chi2 - chi2_trial",
-        # A step that was cut at bounds may promise a rise: what rises must not pass for kept promises.
+        # A step clipped to the bounds can have a negative predicted reduction; abs() keeps an increase from
+        # counting as agreement.
         f"ratio = gain / abs({at('predicted')})",
         "slope = " + " + ".join(f"b{i} * (t{i} - p{i})" for i in range(n)),
         "shrink = T(0.5) * slope / (slope - T(0.5) * gain)",

@@ -1,6 +1,5 @@
 """The models that ship: each a function, its derivatives, and a guess from the data."""
 
-from math import exp as exp_of
 from math import pi, sqrt
 
 import numpy as np
@@ -174,7 +173,7 @@ def exponential_jacobian(x, amplitude, rate, offset):
 def exponential_guess(x, y, memory):
     """Guess the amplitude at the lowest x, where it is not extrapolated."""
     amplitude, rate, low, offset = exponential_search(x, y, memory)
-    return np.array([amplitude * exp_of(rate * low), rate, offset])
+    return np.array([amplitude * np.exp(rate * low), rate, offset])
 
 
 exponential_search = guesses.searched(
