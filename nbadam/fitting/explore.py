@@ -18,8 +18,8 @@ from .compile import LONG, ModelError
 from .draws import spread, uniform_points
 from .finish import finish, spare
 from .minima import Minima
-from .problem import ENDED, Fits, Plan, Problem
-from .refits import Selection, bounds_of
+from .problem import ENDED, Fits, Plan, Problem, bounds_of
+from .refits import Selection
 
 STARTS = 1024  # of a round
 MOST = 16 * STARTS  # of all rounds

@@ -6,8 +6,7 @@ from .draws import spread, uniform_points
 from .explore import fitted
 from .losses import Loss
 from .pointwise import pointwise
-from .problem import Fits, Plan, Problem
-from .refits import bounds_of
+from .problem import Fits, Plan, Problem, bounds_of
 
 TRIALS = 16
 SEED = 20_000  # of the points at which it is tried; any will do
