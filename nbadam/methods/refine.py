@@ -1,12 +1,12 @@
 """The last passes over the data of a run that is told the number of epochs and nothing more.
 
-Gradients on small blocks of the data give the covariance G of the gradients of single samples.  All of
-them give the gradient g of the mean.  In variables u with ``x = W u`` and ``W' G W = 1``, the length of the
-gradient times the root of the number of samples is the score statistic (C. R. Rao, 1948).  It bounds the
-distance from the minimum in standard errors, of any combination of the variables, whatever the curvature.
-For a likelihood the curvature in u is 1, too.  So steps of BFGS from there are as good as those of Newton's
-method with outer products of gradients.  See E. Berndt, B. Hall, R. Hall and J. Hausman, Annals of Economic
-and Social Measurement 3, 1974.  Neither units nor correlations of the variables matter.
+Gradients on small blocks of the data give the covariance G of the gradients of single samples, and all of
+them the gradient g of the mean.  In variables u with ``x = W u`` and ``W' G W = 1``, the length of the
+gradient times the root of the number of samples is the score statistic: it bounds the distance from the
+minimum in standard errors, of any combination of the variables and whatever the curvature (C. R. Rao, 1948).
+For a likelihood the curvature in u is 1, too, so steps of BFGS from there are as good as those of Newton's
+method with outer products of gradients (E. Berndt, B. Hall, R. Hall and J. Hausman, Annals of Economic and
+Social Measurement 3, 1974).  Neither units nor correlations of the variables matter.
 """
 
 from dataclasses import dataclass
@@ -96,6 +96,8 @@ def refine(
             passes = descent.go_down(passes - is_far)
             if is_far:
                 passes = passes if descent.renew(*blocks.evaluate(descent.x)) else 0
+        if descent.is_of_blocks:  # whose sum is that of `full` but for rounding
+            descent.f, descent.g = objective.full(descent.x)
         return descent.refined(x_start)
 
 
@@ -140,6 +142,7 @@ class _Descent:
         self.slope, self.inverse, self.to_x = np.zeros(0), np.zeros((0, 0)), np.zeros((x.size, 0))
         self._arrive(x, f, g)
         self._whiten()
+        self.is_of_blocks = True
 
     @property
     def distance(self) -> float:
@@ -186,7 +189,7 @@ class _Descent:
         if not (f - self.f <= SUFFICIENT * predicted or (within_rounding and is_flatter)):
             self.shortening *= 0.25
             return self.shortening > 1e-3
-        self.shortening, free = 1.0, self.free
+        self.shortening, free, self.is_of_blocks = 1.0, self.free, False
         self._arrive(point, f, g)
         if np.array_equal(free, self.free):
             self.slope = slope
@@ -199,7 +202,7 @@ class _Descent:
         if not np.isfinite(deviations).all():
             return False
         inverse = self.to_x @ self.inverse @ self.to_x.T
-        self.deviations = deviations
+        self.deviations, self.is_of_blocks = deviations, True
         self._arrive(self.x, f, g)
         self._whiten()
         to_u = np.linalg.pinv(self.to_x)
