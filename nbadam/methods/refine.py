@@ -1,12 +1,12 @@
 """The last passes over the data of a run that is told the number of epochs and nothing more.
 
-Gradients on small blocks of the data give the covariance G of the gradients of single samples, and all of
-them the gradient g of the mean.  In variables u with ``x = W u`` and ``W' G W = 1``, the length of the
-gradient times the root of the number of samples is the score statistic: it bounds the distance from the
-minimum in standard errors, of any combination of the variables and whatever the curvature (C. R. Rao, 1948).
-For a likelihood the curvature in u is 1, too, so steps of BFGS from there are as good as those of Newton's
-method with outer products of gradients (E. Berndt, B. Hall, R. Hall and J. Hausman, Annals of Economic and
-Social Measurement 3, 1974).  Neither units nor correlations of the variables matter.
+Gradients on small blocks of the data give the covariance G of the gradients of single samples.  All of
+them give the gradient g of the mean.  In variables u with ``x = W u`` and ``W' G W = 1``, the length of the
+gradient times the root of the number of samples is the score statistic (C. R. Rao, 1948).  It bounds the
+distance from the minimum in standard errors, of any combination of the variables, whatever the curvature.
+For a likelihood the curvature in u is 1, too.  So steps of BFGS from there are as good as those of Newton's
+method with outer products of gradients.  See E. Berndt, B. Hall, R. Hall and J. Hausman, Annals of Economic
+and Social Measurement 3, 1974.  Neither units nor correlations of the variables matter.
 """
 
 from dataclasses import dataclass
