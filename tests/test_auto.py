@@ -126,6 +126,34 @@ def test_rates_fall_to_zero_over_the_part_that_noise_asks_for():
     assert np.abs(result.x - 1).mean() < 0.15
 
 
+@pytest.mark.parametrize("sigma", [0.1, 0.3, 1.0])
+def test_the_point_of_a_noisy_run_is_the_mean_of_its_last_part(sigma):
+    def run(**options):
+        rng = np.random.default_rng(4)
+
+        def noisy(x):
+            d = x - 1
+            noise = sigma * rng.standard_normal(x.size)
+            return float(d @ d + noise @ d), 2 * d + noise
+
+        return nbadam.adam(noisy, np.zeros(10), jac=True, steps=600, **options)
+
+    plain = run()
+    assert_array_equal(plain.x, run(average="tail").x)
+    assert np.linalg.norm(plain.x - 1) < np.linalg.norm(run(average="last").x - 1)
+
+
+def test_the_point_of_a_run_without_noise_is_its_last():
+    assert_array_equal(fit().x, fit(average="last").x)
+
+    def kinks(x):
+        return float(np.abs(x - 0.3).sum()), np.sign(x - 0.3)
+
+    result = nbadam.adam(kinks, np.ones(5), jac=True, steps=300)
+    ends = [nbadam.adam(kinks, np.ones(5), jac=True, steps=300, average=kind) for kind in ("last", "tail")]
+    assert result.fun == min(end.fun for end in ends)
+
+
 def test_it_is_the_default_of_adam_alone():
     plain = nbadam.adam(valley, [-1.2, 1.0], (1.0, 1.0), True, steps=50)
     assert_same(plain, fit(steps=50))

@@ -213,7 +213,7 @@ def _settings(rule: Rule, options: dict[str, Any], learning_rate) -> dict[str, A
     settings = known | {"epochs": None} | options
     if learning_rate is not None:
         settings["learning_rate"] = learning_rate
-    return settings | implied(rule, settings, options, 0)
+    return settings | implied(rule, settings, options, 0, may_be_noisy=False)
 
 
 @lru_cache(maxsize=64)

@@ -22,11 +22,16 @@ from numba.extending import register_jitable
 
 from ..kernels import clipped
 from ..rules import bias_correction
+from .averaging import TAIL, weight
 
 # Chosen on two thirds of the problems of benchmarks/robustness.py, see docs/learning_rates.rst.
 FIRST_RADIUS = 1e-3  # relative to where the variable starts
 STRIDE = 2.0  # length of a step in radii, without noise
-NOISE_WEIGHT = 8.0
+QUIET_WEIGHT, NOISE_WEIGHT = (
+    8.0,
+    3.0,
+)  # of the noise met so far: where there is hardly any, and where there is much
+MUCH_NOISE = 0.2  # mean squared noise of a step that is much, relative to the mean square of the gradient
 SLOWEST, FASTEST = 0.02, 0.2  # growth of a radius in a step: if all is noise, and more if none is
 NOISY = 0.01  # squared noise, relative to the mean square of the gradient, at which that is halved
 SMALLEST, LARGEST = float(np.finfo(float).tiny), float(np.finfo(float).max)  # sizes of a variable
@@ -121,13 +126,15 @@ def apply_dog(
     start, radius, noise : float64 arrays of shape (n,)
         Start of each variable, furthest distance from it, and noise met so far; the last two are changed.
     s : record
-        Numbers of the run, of which `noise_sum` is changed.
+        Numbers of the run, of which `noise_sum` and `late_noise` are changed.
     surprise, rate : arrays of shape (n,)
         Room for intermediate results.
     """
     unbias_1, unbias_2 = 1 / bias_correction(betas[0], t), 1 / bias_correction(betas[1], t)
     n = x.size
-    fall = min(max(SHORTEST_FALL, s.noise_sum / max(t - 1, 1.0)), 1.0)
+    mean_noise = s.noise_sum / max(t - 1, 1.0)
+    noise_weight = QUIET_WEIGHT + (NOISE_WEIGHT - QUIET_WEIGHT) * min(mean_noise / MUCH_NOISE, 1.0)
+    fall = min(max(SHORTEST_FALL, mean_noise), 1.0)
     height = min(1.0, (horizon - t + 1) / (fall * horizon))
     # Radii grow while the slope still points away from the start, along the line from there to the point.
     along = 0.0
@@ -145,11 +152,12 @@ def apply_dog(
         radius[i] *= growth
         noise[i] = noise[i] / (growth * growth) + surprise[i]
     for i in range(n):
-        rate[i] = height * STRIDE * radius[i] / sqrt(1 + NOISE_WEIGHT * noise[i])
+        rate[i] = height * STRIDE * radius[i] / sqrt(1 + noise_weight * noise[i])
         x[i] = before[i] + rate[i] * (x[i] - weight_decay * before[i])
     total_noise = total_rate = 0.0
     for i in range(n):
         total_noise += surprise[i]
         total_rate += rate[i]
     s.noise_sum += total_noise / n
+    s.late_noise += weight(TAIL, t) * (total_noise / n - s.late_noise)
     return total_rate / n

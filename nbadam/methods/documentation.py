@@ -102,10 +102,11 @@ TEMPLATE = """Minimize a function with {title} [1]_, as a method of `scipy.optim
         Their step in units of x; wins over `finite_diff_rel_step`.
     rng : None, int, numpy.random.SeedSequence or numpy.random.Generator, optional
         Where the signs of "spsa" come from; None is another sequence each time.
-    average : {{"last", "best", "tail", "ema"}}
+    average : {{"last", "best", "tail", "ema", "auto"}}
         Which point to return: the last one; that of the lowest value seen; the mean of all points weighted by
         about the cube of the step, three quarters of it on the last 30 % [4]_; or an exponential mean over
-        some 100 steps.
+        some 100 steps.  "auto", the default with automatic rates, is "tail" if the gradients turned out to be
+        noisy, and "last" otherwise.  Without automatic rates "last" is the default, and "auto" the same.
     callback_interval : int, default 1
         Iterations from one call of `callback` to the next.
     state : nbadam.RunState or path-like, optional

@@ -89,6 +89,7 @@ def implied(
     is_noisy: bool = False,
     is_perturbed: bool = False,
     is_resumed: bool = False,
+    may_be_noisy: bool = True,
 ) -> dict[str, Any]:
     """Return the options that others, and noise of the values, imply where they are not given.
 
@@ -106,6 +107,8 @@ def implied(
         more |= BETAS if is_perturbed else {}
         if has_epochs:
             more["average"] = "tail"
+        elif may_be_noisy:
+            more.setdefault("average", "auto")
     return {name: value for name, value in more.items() if name not in kept}
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..engine import aligned_zeros
 from ..rules import Rule
-from .averaging import EMA, KINDS, TAIL
+from .averaging import AUTO, EMA, KINDS, TAIL
 
 # The next thing to do in a run; every larger number is a `Stop`, which ended it.
 STEP, EVALUATE = 0, 1
@@ -47,9 +47,9 @@ NUMBERS = _layout(
     # For `patience`: points and sum of the part so far; number, mean and squared deviations of the parts
     # so far; mean and squared error of the parts before; mean logarithm of the radii then.
     "part_points part_sum parts parts_mean parts_squares mean_before error_before log_radius "
-    # For automatic rates: sum over the steps of the mean noise; length of the probe of the size of
-    # variables, and the factor by which it changes.
-    "noise_sum probe probe_factor "
+    # For automatic rates: sum over the steps of the mean noise, and its mean over the last part of the run;
+    # length of the probe of the size of variables, and the factor by which it changes.
+    "noise_sum late_noise probe probe_factor "
     # For the history: sum and number of the values since the last record, steps a record, and records.
     "trace_sum trace_points trace_every trace_rows",
 )
@@ -175,7 +175,7 @@ def new_record(
         **{name: np.zeros(n, dtype) for name in VECTORS},
         fractions=np.zeros(n if has_fractions else 0, dtype),
         **{name: np.zeros(n) for name in ("g_sum", "x_sum", "x_mean")},
-        average=np.zeros(n if kind in (TAIL, EMA) else 0),
+        average=np.zeros(n if kind in (TAIL, EMA) or (kind == AUTO and is_auto) else 0),
         **{name: np.zeros(n if is_auto else 0) for name in ("start", "radius", "noise")},
         history=np.zeros((rows, 4)),
         numbers=np.zeros(1, NUMBERS),

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .averaging import NOISY_END
 from .differences import Differences
 from .history import History
 from .options import warn
@@ -156,7 +157,7 @@ def _chosen(run: Run) -> tuple[np.ndarray, float | None, np.ndarray | None]:
     record, s = run.record, run.s
     if run.is_pending:
         return run.x_before, float(s.f) if s.is_fresh else None, record.slope
-    if record.average.size and run.nit:
+    if record.average.size and run.nit and (run.plan.average != "auto" or _is_noisy_at_the_end(run)):
         return np.clip(record.average, run.plan.lower, run.plan.upper), None, None
     if run.plan.average == "best" and isfinite(s.f_best):
         if run.is_noisy is not False and run.nit:
@@ -164,6 +165,19 @@ def _chosen(run: Run) -> tuple[np.ndarray, float | None, np.ndarray | None]:
         return record.x_best, float(s.f_best), record.g_best
     is_known = s.is_fresh and not run.objective.value_is_estimate
     return record.here, float(s.f) if is_known else None, record.slope
+
+
+def _is_noisy_at_the_end(run: Run) -> bool:
+    """Whether the average of the points is better than the last one, for all that is known."""
+    if run.is_noisy is False or run.s.late_noise <= NOISY_END:
+        return False
+    if run.is_noisy is None and run.s.is_fresh:  # oscillations without noise look alike
+        record, objective = run.record, run.objective
+        f, g = objective.value_and_gradient(record.here)
+        if f == run.s.f and np.array_equal(g * run.plan.x_scale, record.slope):
+            average = np.clip(record.average, run.plan.lower, run.plan.upper)
+            return objective.value(average) < f
+    return True
 
 
 def _no_worse_than_the_start(run: Run, stop: Stop, end: _End) -> _End:

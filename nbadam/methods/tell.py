@@ -16,7 +16,7 @@ from .._pointers import pointer_to
 from ..kernels import norm
 from .auto import begin as begin_auto
 from .auto import mean_size, radius_of, share
-from .averaging import BEST, weight
+from .averaging import AUTO, BEST, weight
 from .history import push
 from .record import (
     AT_AVERAGE,
@@ -137,7 +137,7 @@ def tell(run, f, is_fresh):
     if code == STEP and s.nit >= limits.maxiter:
         code = MAXITER
     if code > EVALUATE and code != NONFINITE and limits.evaluates_average and s.phase != AT_AVERAGE:
-        if run.average.size and s.nit > 0 and not s.is_at_mean:
+        if run.average.size and limits.average != AUTO and s.nit > 0 and not s.is_at_mean:
             s.found, s.phase = code, AT_AVERAGE
             for i in range(run.point.size):
                 run.point[i] = min(max(run.average[i], run.x_lower[i]), run.x_upper[i])
