@@ -27,10 +27,8 @@ from .averaging import TAIL, weight
 # Chosen on two thirds of the problems of benchmarks/robustness.py, see docs/learning_rates.rst.
 FIRST_RADIUS = 1e-3  # relative to where the variable starts
 STRIDE = 2.0  # length of a step in radii, without noise
-QUIET_WEIGHT, NOISE_WEIGHT = (
-    8.0,
-    3.0,
-)  # of the noise met so far: where there is hardly any, and where there is much
+# Weights of the noise met so far: in runs with hardly any noise, and in runs with much.
+QUIET_WEIGHT, NOISE_WEIGHT = 8.0, 3.0
 MUCH_NOISE = 0.2  # mean squared noise of a step that is much, relative to the mean square of the gradient
 SLOWEST, FASTEST = 0.02, 0.2  # growth of a radius in a step: if all is noise, and more if none is
 NOISY = 0.01  # squared noise, relative to the mean square of the gradient, at which that is halved
