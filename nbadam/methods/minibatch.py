@@ -172,7 +172,10 @@ class Minibatch:
     def size_of(self, epoch: int) -> int:
         """Return the samples in a batch of an epoch, no more than there are."""
         if callable(self.batch_size):
-            size = integer(1)(f"batch_size({epoch})", self.batch_size(epoch))
+            size = self.batch_size(epoch)
+            if isinstance(size, int) and size > self.n_samples:
+                return self.n_samples  # a schedule that doubles outgrows 64 bits
+            size = integer(1)(f"batch_size({epoch})", size)
         else:
             size = self.batch_size
         return min(size, self.n_samples)
