@@ -258,7 +258,7 @@ def test_a_seed_decides():
         ({"batch_size": 5, "search": "failed"}, "`search` goes with method='lm', not 'adam'"),
         ({"batch_size": 5, "rng": -1}, "`rng` must be None, a non-negative int, .* not -1"),
         ({"batch_size": 5, "rng": "seed"}, "`rng` must be None, a non-negative int, .* not 'seed'"),
-        ({"rng": 1}, "`rng` goes with `batch_size`: nothing else is random"),
+        ({"rng": 1}, "`rng` goes with `batch_size`, or a search for starts: nothing else is random"),
         ({"rng": 1, "method": "lm"}, "`rng` goes with `batch_size`"),
     ],
     ids=str,

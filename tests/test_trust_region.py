@@ -175,7 +175,7 @@ def test_fits_that_run_away_are_no_success():
     y = truth[:, :1] * np.exp(-truth[:, 1:2] * X) + truth[:, 2:] + 20 * draw.standard_normal((fits, 40))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        fit = curve_fit(decay, X, y)
+        fit = curve_fit(decay, X, y, [1, 1, 1])
         best = curve_fit(decay, X, y, truth)
     assert best.success.all()
     right = fit.chi2 <= best.chi2 * (1 + 1e-6)

@@ -4,7 +4,7 @@ import numpy as np
 
 from .compile import ModelError
 from .finish import POINTS
-from .problem import Plan
+from .problem import Plan, bounds_of
 from .rows import rows_kernel
 
 LIMIT = 2.5  # standard errors of the correlation between neighbours; random errors exceed it in 0.6 % of fits
@@ -26,6 +26,7 @@ def is_structured(sets, plan: Plan, chosen: np.ndarray, popt: np.ndarray) -> np.
     block = sets.block(chosen, np.float64)
     kernel = rows_kernel(plan.model, block.weighted, block.own_x, block.correlated, plan.loss)
     p, m = np.ascontiguousarray(popt, float), block.data.shape[2]
+    bounds = [np.ascontiguousarray(bound, float) for bound in bounds_of(plan, chosen, p.shape[1])]
     residuals = np.empty((len(p), m))
     chi2 = np.zeros(len(p))
     points = m if block.correlated else POINTS
@@ -34,7 +35,7 @@ def is_structured(sets, plan: Plan, chosen: np.ndarray, popt: np.ndarray) -> np.
             last = min(first + points, m)
             out = np.empty((len(p), last - first, p.shape[1] + 1))
             try:
-                kernel(block.x, block.data, p, plan.f_scale, first, last, out, chi2)
+                kernel(block.x, block.data, p, *bounds, plan.f_scale, first, last, out, chi2)
             except Exception as error:
                 raise ModelError from error
             residuals[:, first:last] = out[..., -1]
