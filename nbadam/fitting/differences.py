@@ -71,12 +71,12 @@ def evaluate(x, p, i, t):
         while side == 0 and h < 1.0 and 2 * h * abs(d) < EFFECT * size and FACTOR * h <= min(up, down):
             h *= FACTOR
             d, second, size = pair(x, p, i, f, h, side)
-        best, least, coarsest, noise = d, np.inf, abs(d), 0.0
+        best, least, coarsest, noise = d, np.inf, abs(d), -1.0
         for _ in range(STEPS):
             h /= FACTOR
             finer, second_finer, size_finer = pair(x, p, i, f, h, side)
             is_smooth = abs(second_finer) <= abs(second) / FACTOR + 16 * EPS * size_finer
-            if not is_smooth and noise == 0:
+            if not is_smooth and noise < 0:
                 # Second differences over steps of some units of rounding are rounding errors: those of terms
                 # that cancel in the model are larger than its value tells.
                 for k in range(1, SAMPLES + 1):
