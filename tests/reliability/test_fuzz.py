@@ -19,6 +19,13 @@ import nbadam
 from nbadam.checks import shown
 
 SECONDS = float(os.environ.get("NBADAM_FUZZ", 5))  # of each fuzzer, of the processor
+
+
+def free_seed() -> int:
+    """Return a new seed if NBADAM_FUZZ asks for a search; otherwise the one by which CI repeats itself."""
+    return random.randrange(2**32) if "NBADAM_FUZZ" in os.environ else 0
+
+
 M = 12
 X = np.linspace(0, 4, M)
 Y = 2 * X + 1 + 0.1 * np.sin(9 * X)
@@ -96,7 +103,7 @@ TARGETS = {
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_any_arguments_give_a_result_or_one_line(target):
-    seed = random.randrange(2**32)
+    seed = free_seed()
     draw = random.Random(seed)
     function, good, names = TARGETS[target]
     end, number = time.process_time() + SECONDS, 0
@@ -119,7 +126,7 @@ def test_any_arguments_give_a_result_or_one_line(target):
 
 def test_data_of_any_size_and_layout():
     """Powers of two in the unit of y change nothing, or the fit says so; masks and views do as they mean."""
-    seed = random.randrange(2**32)
+    seed = free_seed()
     draw, rng = random.Random(seed), np.random.default_rng(seed)
     end = time.process_time() + SECONDS
     while time.process_time() < end:
