@@ -35,7 +35,7 @@ GROUP = 16  # data sets at a time
 
 
 class Ends:
-    """Where the starts of one data set have led.
+    """Ends to which the starts of one data set have led.
 
     Parameters
     ----------

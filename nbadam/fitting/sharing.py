@@ -33,7 +33,7 @@ class Sharing:
 
     @property
     def count(self) -> int:
-        """How many values there are."""
+        """Number of values."""
         return sum(1 if labels is None else labels.size for labels in self.groups.values())
 
 
