@@ -13,7 +13,7 @@ from scipy import special
 
 from nbadam import Model, curve_fit
 from nbadam.fitting.arguments import parse_model
-from nbadam.fitting.callables import as_function
+from nbadam.fitting.model.callables import as_function
 
 X = np.linspace(0.5, 4, 15)
 P0 = [1.0, 1.0]

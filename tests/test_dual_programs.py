@@ -13,7 +13,7 @@ from numba.extending import get_cython_function_address
 from test_dual import compiled, pytestmark, table  # noqa: F401
 
 import nbadam
-from nbadam.fitting.differences import differences
+from nbadam.fitting.model.differences import differences
 
 COEFFICIENTS = np.array([0.5, 0.25, 2.0])
 

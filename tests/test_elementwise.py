@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from numba import njit, version_info
 
 from nbadam import Model, curve_fit
-from nbadam.fitting import elementwise
-from nbadam.fitting.compile import identity
 from nbadam.fitting.data import DataSets
-from nbadam.fitting.elementwise import check_elementwise
+from nbadam.fitting.kernels.compile import identity
+from nbadam.fitting.model import elementwise
+from nbadam.fitting.model.elementwise import check_elementwise
 
 X = np.linspace(1, 5, 30)
 SCALE = np.array([1.0, 2.0, 3.0])

@@ -74,7 +74,7 @@ MODELS = {
 
 
 def test_functions_of_arrays_are_not_compiled(monkeypatch):
-    monkeypatch.setattr("nbadam.fitting.evaluate._kernel", None)
+    monkeypatch.setattr("nbadam.fitting.model.evaluate._kernel", None)
     assert_allclose(Model(lambda x, a: a * np.sin(x))(X, 2.0), 2 * np.sin(X))
     assert_allclose(Model(njit(lambda x, a: a * np.sin(x)))(X, 2.0), 2 * np.sin(X))
     assert_allclose(Model("a*sin(x)")(X, 2.0), 2 * np.sin(X))

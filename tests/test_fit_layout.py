@@ -10,9 +10,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 from subprocesses import finish, needs_ordinary_kernels, start
 
 from nbadam import Model, Status, curve_fit
-from nbadam.fitting import tape, trust_region
-from nbadam.fitting.compile import LONG, load
-from nbadam.fitting.generate import Shape
+from nbadam.fitting.kernels import tape, trust_region
+from nbadam.fitting.kernels.compile import LONG, load
+from nbadam.fitting.kernels.generate import Shape
 
 JIT = not numba.config.DISABLE_JIT
 SLOW = not JIT or numba.config.BOUNDSCHECK

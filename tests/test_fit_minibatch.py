@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.optimize import OptimizeWarning
 
 from nbadam import Model, Status, curve_fit
-from nbadam.fitting.minibatch import batches
+from nbadam.fitting.kernels.minibatch import batches
 
 SLOW = numba.config.DISABLE_JIT or numba.config.BOUNDSCHECK
 FITS, POINTS, SIZE = (3, 60, 20) if SLOW else (40, 2000, 100)

@@ -12,10 +12,10 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from nbadam import Model, curve_fit
 from nbadam.fitting.arguments import parse_model
-from nbadam.fitting.compile import kernels
-from nbadam.fitting.evaluate import evaluate
-from nbadam.fitting.losses import Loss
-from nbadam.fitting.pointwise import inlined, pointwise
+from nbadam.fitting.kernels.compile import kernels
+from nbadam.fitting.kernels.losses import Loss
+from nbadam.fitting.model.evaluate import evaluate
+from nbadam.fitting.model.pointwise import inlined, pointwise
 
 X = np.linspace(0.5, 4, 15)
 SCALE = 2.0
@@ -217,7 +217,7 @@ def test_derivatives_of_formulas(formula):
     model = Model(formula)
     p = np.array(FORMULAS[formula], float)
     text = pointwise(model)
-    from nbadam.fitting import functions
+    from nbadam.fitting.kernels import functions
 
     for x in X:
         scope = {name: getattr(functions, name) for name in functions.__all__} | {"np": np, "T": np.float64}

@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from nbadam import FitResult, Model, Status, archives, curve_fit, load_fit, models
 from nbadam.fitting.covariance import factors_kernel, least_pivots
-from nbadam.fitting.report import rounded
+from nbadam.fitting.result.report import rounded
 
 X = np.linspace(0, 3, 12)
 

@@ -11,12 +11,12 @@ from scipy.optimize import OptimizeWarning
 
 import nbadam
 from nbadam import curve_fit, models
-from nbadam.fitting import draws, explore, library
 from nbadam.fitting.arguments import parse_model
-from nbadam.fitting.linear import independent, linear_parameters
-from nbadam.fitting.losses import Loss
+from nbadam.fitting.kernels.losses import Loss
 from nbadam.fitting.parsing import parse_data
 from nbadam.fitting.problem import Plan, Problem
+from nbadam.fitting.search import draws, explore, library
+from nbadam.fitting.search.linear import independent, linear_parameters
 
 X = np.linspace(0.1, 6, 24)
 RNG = np.random.default_rng(1)

@@ -15,8 +15,8 @@ from scipy.optimize import OptimizeWarning
 
 from nbadam import Model, curve_fit
 from nbadam.fitting.arguments import parse_model
-from nbadam.fitting.formula import Lines, derive
-from nbadam.fitting.grammar import FUNCTIONS, LONGEST, SYNONYMS, parse
+from nbadam.fitting.model.formula import Lines, derive
+from nbadam.fitting.model.grammar import FUNCTIONS, LONGEST, SYNONYMS, parse
 from nbadam.fitting.ties import Ties
 
 X = np.linspace(0.5, 4, 15)
@@ -138,7 +138,7 @@ def test_any_text_is_read_or_refused_at_once(text):
 
 
 def names_of(tree):
-    from nbadam.fitting.grammar import names_in
+    from nbadam.fitting.model.grammar import names_in
 
     return names_in(tree)
 

@@ -178,7 +178,7 @@ def test_bootstrap_has_the_same_bits_in_any_company(batch, kind):
 
 def test_bootstrap_draws_the_same_in_pieces(batch, monkeypatch):
     whole = batch.bootstrap(12, rng=5)
-    monkeypatch.setattr("nbadam.fitting.bootstrap.NUMBERS", 5 * X.size)
+    monkeypatch.setattr("nbadam.fitting.result.bootstrap.NUMBERS", 5 * X.size)
     assert_array_equal(batch.bootstrap(12, rng=5).popt, whole.popt)
 
 

@@ -480,7 +480,7 @@ def test_starts_of_a_group_are_its_median():
 
 @pytest.mark.skipif(numba.config.DISABLE_JIT, reason="there is no machine code to be interrupted")
 def test_interrupted_fits_have_the_best_point_so_far(monkeypatch):
-    from nbadam.fitting.whole import Whole
+    from nbadam.fitting.shared.whole import Whole
 
     def interrupted(self, step, regions):
         raise KeyboardInterrupt

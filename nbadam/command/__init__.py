@@ -52,7 +52,7 @@ def list_models() -> int:
 
 def print_kernel(options) -> int:
     """Print the generated text of a model."""
-    from ..fitting.compile import kernel_text
+    from ..fitting.kernels.compile import kernel_text
 
     print(kernel_text(fit.model_of(options.model), options.dtype, options.bounded, options.long), end="")
     return 0

@@ -1,11 +1,11 @@
 """Curve fitting: one model, any number of data sets, each fitted to full precision."""
 
-from .bootstrap import Bootstrap
-from .comparison import Comparison, compare
 from .fit import curve_fit
-from .model import Model
-from .result import FitResult, load_fit
-from .shared_result import SharedResult
+from .model.model import Model
+from .result.bootstrap import Bootstrap
+from .result.comparison import Comparison, compare
+from .result.result import FitResult, load_fit
+from .shared.result import SharedResult
 
 __all__ = [
     "Bootstrap",

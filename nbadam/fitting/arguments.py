@@ -8,9 +8,9 @@ import numpy as np
 
 from ..checks import number, shown
 from .arrays import mask_of, real, unmasked
-from .callables import as_function
-from .compile import identity
-from .model import Model, parameter_names
+from .kernels.compile import identity
+from .model.callables import as_function
+from .model.model import Model, parameter_names
 
 
 def parse_model(f, jac, p0, variables: int) -> Model:

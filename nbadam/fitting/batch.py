@@ -7,11 +7,11 @@ import numpy as np
 
 from ..blocks import Blocks, work_through
 from ..status import Status
-from . import search
-from .compile import LANES, LONG, ModelError
 from .data import DataSets, RaggedSets
 from .finish import finish, spare
+from .kernels.compile import LANES, LONG, ModelError
 from .problem import Fits, Plan, Problem
+from .search import retry as search
 
 FIRST = LEAST = 8 * LANES  # fits in the first block, and in any: at the end of each, lanes fall idle
 BYTES = 1 << 25  # data in a block, at most

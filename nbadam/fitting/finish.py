@@ -7,13 +7,13 @@ normal matrix tells nothing in double precision, its Jacobian all that is needed
 import numpy as np
 
 from ..status import Status
-from .compile import ModelError
 from .covariance import unsure_kernel
 from .data import DataSets, RaggedSets
-from .lm import DIVERGED
-from .pointwise import pointwise
+from .kernels.compile import ModelError
+from .kernels.lm import DIVERGED
+from .kernels.rows import rows_kernel
+from .model.pointwise import pointwise
 from .problem import Fits, Plan, bounds_of, box
-from .rows import rows_kernel
 
 EPSILON = float(np.finfo(float).eps)
 POINTS = 1 << 14  # factored at a time: their Jacobian takes a few MB

@@ -15,18 +15,18 @@ from ..status import Status
 from .arguments import check_all_finite, parse_dtype, parse_model, parse_options, positive
 from .batch import fit_all
 from .data import CorrelatedSet
-from .elementwise import check_elementwise
-from .explore import ENOUGH
-from .library import fit_without_start
-from .losses import parse_loss
-from .model import Model
+from .kernels.losses import parse_loss
+from .model.elementwise import check_elementwise
+from .model.model import Model
+from .model.pointwise import pointwise
 from .parameters import check_tied, parse_bounds, parse_fixed, parse_start
 from .parsing import parse_data
-from .pointwise import pointwise
 from .problem import Plan
-from .report import counted
-from .result import FitResult
-from .shared import fit_shared
+from .result.report import counted
+from .result.result import FitResult
+from .search.explore import ENOUGH
+from .search.library import fit_without_start
+from .shared.fit import fit_shared
 from .ties import Ties
 
 METHODS = ("lm", "adam")

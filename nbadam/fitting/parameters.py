@@ -10,7 +10,7 @@ from ..blocks import is_called_off, user_code
 from ..checks import shown
 from .arrays import real, unmasked
 from .data import as_slice
-from .model import Model
+from .model.model import Model
 
 PAIR = "a pair of lower and upper bounds, or a dict of such pairs by name"
 

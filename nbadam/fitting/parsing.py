@@ -7,7 +7,7 @@ import numpy as np
 from .arguments import count_parameters, count_variables
 from .arrays import booleans, floats, mask_of, real
 from .data import CorrelatedSet, DataSets, RaggedSets
-from .elementwise import takes_a_number
+from .model.elementwise import takes_a_number
 
 ONE_SET_ONLY = (
     "A covariance matrix as `sigma` goes with one data set, `ydata` of shape (m,): call `curve_fit` for each"

@@ -8,11 +8,11 @@ import numpy as np
 from ..blocks import is_called_off
 from ..lazy import lazy
 from ..status import Status
-from . import adam, minibatch
-from .compile import LONG, kernels
 from .data import DataSets, RaggedSets, as_slice
-from .losses import Loss
-from .model import Model
+from .kernels import adam, minibatch
+from .kernels.compile import LONG, kernels
+from .kernels.losses import Loss
+from .model.model import Model
 
 # Fits with one of these have parameters, if not the right ones.
 ENDED = Status.SUCCESS, Status.MAXITER, Status.UNDETERMINED, Status.NOT_MOVED, Status.RUNAWAY

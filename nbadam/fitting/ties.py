@@ -9,10 +9,10 @@ from numba.core.errors import TypingError
 
 from .._jit import compile_kernel
 from ..checks import shown
-from .compile import load
-from .formula import Lines, array_functions, scalar_functions
-from .grammar import check_names, parse
-from .model import Model
+from .kernels.compile import load
+from .model.formula import Lines, array_functions, scalar_functions
+from .model.grammar import check_names, parse
+from .model.model import Model
 
 STEP = float(np.finfo(float).eps ** (1 / 3))  # relative step of differences
 

@@ -1,6 +1,6 @@
 """Models that ship, with what sets them apart from others."""
 
-from ..fitting.model import Model
+from ..fitting.model.model import Model
 
 
 class ShippedModel(Model):

@@ -10,7 +10,7 @@ import pytest
 from scipy.optimize import minimize
 
 import nbadam
-from nbadam.fitting import compile as compilation
+from nbadam.fitting.kernels import compile as compilation
 
 OBJECTIVES = int(os.environ.get("NBADAM_OBJECTIVES", 1000))  # 100 steps of a class and of a run for each
 ROOM = 3.0  # MB that the allocator of a process may take and keep

@@ -1,0 +1,1 @@
+"""Kernels of fits: their text, and its way to machine code."""

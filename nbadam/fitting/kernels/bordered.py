@@ -1,0 +1,223 @@
+"""Kernels for fits with shared parameters, whose normal matrix is block diagonal with a border.
+
+Each data set has a block of its own parameters, and the border is that of the shared ones.  A block is
+eliminated by itself; what remains is the sum of the Schur complements, one row for each shared value.
+"""
+
+from functools import cache
+from math import sqrt
+
+import numpy as np
+from numba import from_dtype, types
+from numba.extending import register_jitable
+
+from ..._jit import compile_kernel
+from ..._pointers import call
+
+ROWS = ("trial", "chi2_trial", "gradient_trial", "normal_trial", "lower", "upper", "end")
+EPSILON = float(np.finfo(float).eps)
+
+
+def evaluate(normal, lanes, rows, S, x, data, lower, upper, f_scale, p, chi2, gradient, information):
+    """Evaluate data sets at given parameters.
+
+    Parameters
+    ----------
+    normal, lanes, S, x, data, lower, upper, f_scale
+        As in `lm.fit`; `S` is scratch.
+    rows : tuple of int
+        First entries in it of what `ROWS` lists.
+    p : array of shape (fits, n)
+    chi2, gradient, information : float64 arrays of shape (fits,), (fits, n), (fits, n * (n + 1) // 2)
+        Written: chi-square, minus half its gradient, and the lower triangle of the normal matrix.
+    """
+    trial, chi2_row, gradient_row, normal_row, lower_row, upper_row, first = rows
+    fits, columns, points = data.shape
+    n, pairs = p.shape[1], information.shape[1]
+    for start in range(0, fits, lanes):
+        for lane in range(lanes):
+            i = min(start + lane, fits - 1)
+            for c in range(columns):
+                for k in range(points):
+                    S[first + (c * points + k) * lanes + lane] = data[i, c, k]
+            for j in range(n):
+                S[trial + j * lanes + lane] = p[i, j]
+                if lower.size > 0:
+                    S[lower_row + j * lanes + lane] = lower[i, j]
+                    S[upper_row + j * lanes + lane] = upper[i, j]
+        call(normal, None, (x, S, points, 0, points, f_scale))
+        for lane in range(min(lanes, fits - start)):
+            i = start + lane
+            chi2[i] = S[chi2_row + lane]
+            for j in range(n):
+                gradient[i, j] = S[gradient_row + j * lanes + lane]
+            for j in range(pairs):
+                information[i, j] = S[normal_row + j * lanes + lane]
+
+
+@register_jitable
+def entry(information, i, a, b):
+    """Read an entry of normal matrix i from its lower triangle."""
+    return information[i, a * (a + 1) // 2 + b] if a >= b else information[i, b * (b + 1) // 2 + a]
+
+
+@register_jitable(error_model="numpy")
+def factor(information, i, active, own, lower, scale):
+    """Write the Cholesky factor of the own parameters' block, scaled to ones on its diagonal.
+
+    Parameters that are not active, or that others determine to within rounding, get a scale of 0 and a row
+    of the identity.
+    """
+    count = own.size
+    for a in range(count):
+        square = entry(information, i, own[a], own[a])
+        scale[a] = 1 / sqrt(square) if active[i, own[a]] and square > 0 else 0.0
+        for b in range(a):
+            value = entry(information, i, own[a], own[b]) * scale[a] * scale[b]
+            for c in range(b):
+                value -= lower[a, c] * lower[b, c]
+            lower[a, b] = value / lower[b, b]
+        value = 1.0
+        for c in range(a):
+            value -= lower[a, c] * lower[a, c]
+        if value > count * EPSILON:
+            lower[a, a] = sqrt(value)
+        else:
+            scale[a], lower[a, a] = 0.0, 1.0
+            for b in range(a):
+                lower[a, b] = 0.0
+
+
+def eliminate(chi2, information, gradient, active, own, shared, schur, reduced, promise):
+    """Eliminate the own parameters of each data set from its normal equations.
+
+    Parameters
+    ----------
+    chi2, information, gradient : float64 arrays of shape (fits,), (fits, n * (n + 1) // 2), (fits, n)
+        As `evaluate` writes them.
+    active : bool array of shape (fits, n)
+        Parameters that may move; at bounds and fixed ones may not.
+    own, shared : int64 arrays
+        The numbers of the own and of the shared parameters.
+    schur, reduced : float64 arrays of shape (fits, k, k), (fits, k)
+        Written: Schur complements, and what remains of the gradient.
+    promise : float64 array of shape (fits,)
+        Written: by how much full steps of the own parameters would lower chi-square; infinite where the sums
+        are not finite, of which nothing is then left.
+    """
+    count, k = own.size, shared.size
+    lower, scale, border = np.empty((count, count)), np.empty(count), np.empty((count, k + 1))
+    for i in range(information.shape[0]):
+        total = chi2[i]
+        for a in range(gradient.shape[1]):
+            total += gradient[i, a]
+        for a in range(information.shape[1]):
+            total += information[i, a]
+        promise[i] = 0.0 if total - total == 0 else np.inf
+        if promise[i] > 0:
+            schur[i], reduced[i] = 0.0, 0.0
+            continue
+        factor(information, i, active, own, lower, scale)
+        for a in range(count):
+            for s in range(k + 1):
+                value = entry(information, i, own[a], shared[s]) if s < k else gradient[i, own[a]]
+                value *= scale[a]
+                for c in range(a):
+                    value -= lower[a, c] * border[c, s]
+                border[a, s] = value / lower[a, a]
+            promise[i] += border[a, k] * border[a, k]
+        for s in range(k):
+            for t in range(k + 1):
+                value = entry(information, i, shared[s], shared[t]) if t < k else gradient[i, shared[s]]
+                for a in range(count):
+                    value -= border[a, s] * border[a, t]
+                if t < k:
+                    schur[i, s, t] = value
+                else:
+                    reduced[i, s] = value
+
+
+def substitute(information, gradient, active, own, shared, moves, step, size):
+    """Compute the step of the own parameters that goes with a step of the shared ones.
+
+    Parameters
+    ----------
+    information, gradient, active, own, shared
+        As in `eliminate`.
+    moves : float64 array of shape (fits, k)
+        Steps of the shared parameters.
+    step : float64 array of shape (fits, n)
+        Written for the own parameters.
+    size : float64 array of shape (fits,)
+        Written: the length of that step in units of the parameters' effects on the data.
+    """
+    count, k = own.size, shared.size
+    lower, scale, value = np.empty((count, count)), np.empty(count), np.empty(count)
+    for i in range(information.shape[0]):
+        factor(information, i, active, own, lower, scale)
+        for a in range(count):
+            value[a] = gradient[i, own[a]]
+            for s in range(k):
+                value[a] -= entry(information, i, own[a], shared[s]) * moves[i, s]
+            value[a] *= scale[a]
+            for c in range(a):
+                value[a] -= lower[a, c] * value[c]
+            value[a] /= lower[a, a]
+        size[i] = 0.0
+        for a in range(count - 1, -1, -1):
+            for c in range(a + 1, count):
+                value[a] -= lower[c, a] * value[c]
+            value[a] /= lower[a, a]
+            size[i] += value[a] * value[a]
+            step[i, own[a]] = value[a] * scale[a]
+        size[i] = sqrt(size[i])
+
+
+@cache
+def evaluate_kernel(dtype: str):
+    """Return `evaluate`, compiled."""
+    element, double = from_dtype(np.dtype(dtype)), types.float64
+    given = types.Array(element, 2, "C", readonly=True)
+    signature = types.void(
+        types.int64,
+        types.int64,
+        types.UniTuple(types.int64, len(ROWS)),
+        types.Array(element, 1, "C"),
+        given,
+        types.Array(element, 3, "C", readonly=True),
+        given,
+        given,
+        element,
+        given,
+        types.Array(double, 1, "C"),
+        *(types.Array(double, 2, "C"),) * 2,
+    )
+    return compile_kernel(evaluate, signature, name=f"evaluate_{dtype}", mode="nogil")
+
+
+@cache
+def eliminate_kernel():
+    """Return `eliminate`, compiled."""
+    line, table, stack = (types.Array(types.float64, axes, "C") for axes in (1, 2, 3))
+    return compile_kernel(
+        eliminate,
+        types.void(line, table, table, *_PARAMETERS, stack, table, line),
+        name="eliminate",
+        mode="nogil",
+    )
+
+
+@cache
+def substitute_kernel():
+    """Return `substitute`, compiled."""
+    line, table = (types.Array(types.float64, axes, "C") for axes in (1, 2))
+    return compile_kernel(
+        substitute,
+        types.void(table, table, *_PARAMETERS, table, table, line),
+        name="substitute",
+        mode="nogil",
+    )
+
+
+_NUMBERS = types.Array(types.int64, 1, "C")
+_PARAMETERS = types.Array(types.boolean, 2, "C"), _NUMBERS, _NUMBERS

@@ -1,0 +1,81 @@
+"""The values of a model at some points, as a fit sees them: for plots and predictions."""
+
+import numpy as np
+from numba import types
+from numba.core.errors import TypingError
+
+from ..._jit import compile_kernel, reason
+from ..arguments import parse_model
+from ..arrays import floats, unmasked
+from ..kernels.compile import identity, load
+from .elementwise import on_array
+from .formula import function_of
+from .model import Model
+from .pointwise import inlined
+
+REMEMBERED = 64  # kernels
+
+_kernels: dict[str, object] = {}
+
+
+def evaluate(model: Model, x, parameters) -> np.ndarray:
+    """Evaluate a model; overflows are infinite and undefined values NaN, also where `math` would raise.
+
+    Parameters
+    ----------
+    model : Model
+    x : array, shape (m,) or (n_variables, m)
+    parameters : sequence of float
+
+    Returns
+    -------
+    ndarray, shape (m,)
+    """
+    points = np.atleast_2d(floats("x", x))
+    if points.shape[0] != len(model.variables) or points.ndim != 2:
+        raise ValueError(
+            f"`x` must have {len(model.variables)} rows, one a variable; its shape is {np.shape(x)}."
+        )
+    given = [unmasked(name, p) for name, p in zip(model.parameters, parameters, strict=True)]
+    if any(number.ndim for number in given):
+        raise ValueError(f"The parameters of {model!r} must be one number each.")
+    numbers = np.array(given)
+    with np.errstate(all="ignore"):
+        if model.formula is not None:
+            function = function_of(model.formula, model.variables, model.parameters, arrays=True)
+            values = function(points if len(points) > 1 else points[0], *numbers)
+            return np.array(np.broadcast_to(values, points.shape[1:]))
+        # NumPy's functions take whole arrays; others are compiled.
+        values = on_array(model, points, numbers)
+        if values is None:
+            values = np.empty(points.shape[1])
+            kernel = _kernel(parse_model(model, None, None, len(points)))
+            kernel(np.ascontiguousarray(points), numbers, values)
+    return values
+
+
+def _kernel(model: Model):
+    """Return the compiled ``values(x, parameters, out)``, the same for models that do the same."""
+    digest, _ = identity(model)
+    if digest not in _kernels:
+        if len(_kernels) == REMEMBERED:
+            _kernels.clear()
+        _kernels[digest] = _compiled(model)
+    return _kernels[digest]
+
+
+def _compiled(model: Model):
+    x = ", ".join(f"x[{v}, k]" for v in range(len(model.variables)))
+    x = f"({x})" if len(model.variables) > 1 else x
+    parameters = ", ".join(f"p[{i}]" for i in range(len(model.parameters)))
+    text = f"""def values(x, p, out):
+    for k in range(out.size):
+        out[k] = function({x}, {parameters})
+"""
+    row = types.Array(types.float64, 1, "C")
+    signature = types.void(types.Array(types.float64, 2, "C"), row, row)
+    try:
+        function = load("float64", text, {"function": inlined(model.function)})["values"]
+        return compile_kernel(function, signature, name="values", mode="nogil")
+    except TypingError as error:
+        raise ValueError(f"Numba cannot compile the model `{model.name}`: {reason(error)}") from error

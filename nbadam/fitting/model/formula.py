@@ -1,0 +1,330 @@
+"""Formulas as functions, and their derivatives by SymPy where it can derive them."""
+
+import math
+from collections.abc import Callable
+from functools import cache, lru_cache
+
+import numpy as np
+
+from ..kernels.generate import Pointwise
+from .grammar import CONSTANTS, Node, Tree, is_condition, parse
+
+# The functions of the grammar that the kernels' functions of the same name do not stand for.
+NUMPY = {
+    "asin": "arcsin", "acos": "arccos", "atan": "arctan", "atan2": "arctan2", "asinh": "arcsinh",
+    "acosh": "arccosh", "atanh": "arctanh",
+} | dict(
+    (name, name)
+    for name in "exp log sin cos tan sinh cosh tanh sign expm1 log1p log2 log10 sqrt cbrt floor ceil "
+    "hypot".split()
+)  # fmt: skip
+SPECIAL = "j0 j1 y0 i0 i1 k0 k1 jv erfcx expi exp1 ellipk ellipe gammainc betainc voigt_profile".split()
+MATH = {"erf": "erf", "erfc": "erfc", "gamma": "gamma", "lgamma": "gammaln"}  # names in scipy.special
+
+# SymPy's names of the functions whose derivatives it takes, and those of the kernels.
+FUNCTIONS = {
+    "exp": "exp", "log": "log", "sin": "sin", "cos": "cos", "tan": "tan",
+    "asin": "asin", "acos": "acos", "atan": "atan", "atan2": "atan2",
+    "sinh": "sinh", "cosh": "cosh", "tanh": "tanh", "erf": "erf", "erfc": "erfc",
+    "Abs": "abs", "sign": "sign", "log_of_base": "log_of_base",
+}  # fmt: skip
+
+
+MOST_FACTORS = 64  # powers within powers: SymPy would compute 2**(8**12), which takes for ever
+
+
+class Lines:
+    """Formulas as assignments to ``t0, t1, ...``: one operation each, equal ones once, no text of the user.
+
+    Parameters
+    ----------
+    names : dict of str to str
+        Names in the formula and the identifiers that stand for them.
+    """
+
+    def __init__(self, names: dict[str, str]) -> None:
+        self.names = names
+        self.lines: list[str] = []
+        self._known: dict[str, str] = {}
+
+    def value(self, tree: Tree) -> str:
+        """Add the lines of a formula; return the name of its value."""
+        if isinstance(tree, float):
+            return f"T({tree!r})"
+        if isinstance(tree, str):
+            return self.names[tree] if tree in self.names else self.value(CONSTANTS[tree])
+        if is_condition(tree):
+            return self._named(f"where({self._condition(tree)}, T(1.0), T(0.0))")
+        operation, operands = tree
+        if operation == "+":
+            total = self.value(operands[0])
+            for term in operands[1:]:
+                negative = isinstance(term, Node) and term.operation == "neg"
+                operand = self.value(term.operands[0] if negative else term)
+                total = self._named(f"{total} {'-' if negative else '+'} {operand}")
+            return total
+        if operation == "**":
+            return self._power(*operands)
+        if operation in ("where", "piecewise"):
+            values = [
+                self._condition(operand) if i % 2 == 0 and i < len(operands) - 1 else self.value(operand)
+                for i, operand in enumerate(operands)
+            ]
+            chosen = values.pop()
+            while values:
+                value, condition = values.pop(), values.pop()
+                chosen = self._named(f"where({condition}, {value}, {chosen})")
+            return chosen
+        values = [self.value(operand) for operand in operands]
+        if operation in ("min", "max"):
+            least, sign = values[0], "<" if operation == "min" else ">"
+            for other in values[1:]:  # NaN if one of them is
+                chosen = self._named(f"where({other} {sign}= {least}, {other}, {least} + {other})")
+                least = self._named(f"where({least} {sign} {other}, {least}, {chosen})")
+            return least
+        if operation == "heaviside":
+            x, middle = (*values, "T(0.5)")[:2]
+            chosen = self._named(f"where({x} == T(0.0), {middle}, {x})")  # NaN stays NaN
+            chosen = self._named(f"where({x} < T(0.0), T(0.0), {chosen})")
+            return self._named(f"where({x} > T(0.0), T(1.0), {chosen})")
+        if operation == "neg":
+            return self._named(f"-{values[0]}")
+        if operation in ("*", "/"):
+            return self._named(f"{values[0]} {operation} {values[1]}")
+        return self._named(f"{operation}({', '.join(values)})")
+
+    def _power(self, base: Tree, exponent: Tree) -> str:
+        value = self.value(base)
+        if exponent == 0.5:
+            return self._named(f"sqrt({value})")
+        if isinstance(exponent, float) and exponent.is_integer() and abs(exponent) <= 64:
+            return self._named(f"{value} ** {int(exponent)}")  # becomes products
+        return self._named(f"{value} ** {self.value(exponent)}")
+
+    def _condition(self, tree: Tree) -> str:
+        assert isinstance(tree, Node)
+        operation, operands = tree
+        if operation in ("and", "or"):
+            sign = " & " if operation == "and" else " | "
+            return self._named(sign.join(self._condition(operand) for operand in operands))
+        if operation == "not":
+            return self._named(f"{self._condition(operands[0])} ^ True")
+        left, right = (self.value(operand) for operand in operands)
+        return self._named(f"{left} {operation} {right}")
+
+    def _named(self, expression: str) -> str:
+        if expression not in self._known:
+            self._known[expression] = f"t{len(self.lines)}"
+            self.lines.append(f"{self._known[expression]} = {expression}")
+        return self._known[expression]
+
+
+def scalar_functions() -> dict[str, object]:
+    """Return the functions that formulas call, for numbers in kernels."""
+    from scipy import special
+
+    from ..kernels.functions import where
+
+    known: dict[str, object] = {name: getattr(np, numpy) for name, numpy in NUMPY.items()}
+    known |= {name: getattr(math, name) for name in MATH} | {name: getattr(special, name) for name in SPECIAL}
+    return known | {"abs": abs, "where": where, "T": np.float64}
+
+
+def array_functions() -> dict[str, object]:
+    """Return the functions that formulas call, for arrays."""
+    from scipy import special
+
+    known = scalar_functions() | {name: getattr(special, scipy) for name, scipy in MATH.items()}
+    return known | {"where": np.where}
+
+
+@lru_cache(maxsize=256)
+def function_of(
+    formula: str, variables: tuple[str, ...], parameters: tuple[str, ...], arrays: bool = False
+) -> Callable:
+    """Make a formula a function ``f(x, *parameters)`` of numbers for Numba, or of arrays for NumPy."""
+    lines = Lines(
+        {name: f"x{i}" for i, name in enumerate(variables)}
+        | {name: f"p{i}" for i, name in enumerate(parameters)}
+    )
+    result = lines.value(parse(formula))
+    arguments = ", ".join(f"p{i}" for i in range(len(parameters)))
+    taken = f"{', '.join(f'x{i}' for i in range(len(variables)))} = x"
+    body = "".join(f"    {line}\n" for line in [taken, *lines.lines, f"return {result}"])
+    text = f"def formula(x, {arguments}):\n{body}"
+    if arrays:
+        scope = array_functions()
+        exec(text, scope)
+        return scope["formula"]  # type: ignore[return-value]
+    from ..kernels.compile import load
+
+    return load("float64", text, scalar_functions())["formula"]
+
+
+@cache
+def derive(formula: str, variables: tuple[str, ...], parameters: tuple[str, ...]) -> Pointwise | None:
+    """Differentiate a formula and write it down for `generate.source`; None where SymPy cannot."""
+    try:
+        import sympy
+    except ModuleNotFoundError:
+        return None
+    if _degree(parse(formula)) > MOST_FACTORS:
+        return None
+    internal = {name: sympy.Symbol(f"x{i}", real=True) for i, name in enumerate(variables)}
+    points = set(internal.values())
+    internal |= {name: sympy.Symbol(f"p{i}", real=True) for i, name in enumerate(parameters)}
+    try:
+        value = _for_sympy(parse(formula), internal)
+    except NotImplementedError:
+        return None
+    derivatives = [value.diff(internal[name]) for name in parameters]
+    # The derivative of b**e by e is b**e log(b), and at b = 0 that is 0.
+    powers = {power.base for power in value.atoms(sympy.Pow) if not power.exp.is_number}
+    log_of_base = sympy.Function("log_of_base")
+    logs = {sympy.log(base): log_of_base(base) for base in powers}
+    derivatives = [derivative.xreplace(logs) for derivative in derivatives]
+    try:
+        return _text(value, derivatives, points)
+    except NotImplementedError:
+        return None
+
+
+def _degree(tree: Tree) -> float:
+    """Return the largest product of constant exponents, one within another."""
+    if not isinstance(tree, Node):
+        return 1.0
+    degree = max(map(_degree, tree.operands))
+    is_constant = tree.operation == "**" and isinstance(tree.operands[1], float)
+    return degree * max(1.0, abs(tree.operands[1])) if is_constant else degree
+
+
+def _for_sympy(tree: Tree, names: dict):
+    """Build SymPy's expression of a formula."""
+    import sympy
+
+    if isinstance(tree, str):
+        return names[tree] if tree in names else sympy.Float(CONSTANTS[tree])
+    if isinstance(tree, float):
+        return sympy.Float(tree)
+    operation, operands = tree
+    if operation == "**" and isinstance(operands[1], float) and (2 * operands[1]).is_integer():
+        exponent = operands[1]
+        if abs(exponent) <= 8:
+            return _for_sympy(operands[0], names) ** sympy.Rational(int(2 * exponent), 2)
+    values = [_for_sympy(operand, names) for operand in operands]
+    if operation == "+":
+        return sympy.Add(*values)
+    if operation == "*":
+        return values[0] * values[1]
+    if operation == "/":
+        return values[0] / values[1]
+    if operation == "**":
+        return values[0] ** values[1]
+    if operation == "neg":
+        return -values[0]
+    name = "Abs" if operation == "abs" else operation
+    if operation == "sqrt" or name in FUNCTIONS:
+        return getattr(sympy, name)(*values)
+    raise NotImplementedError(operation)
+
+
+def _text(value, derivatives: list, points: set) -> Pointwise:
+    import sympy
+
+    printer = _printer()
+    common, results = sympy.cse(
+        [value, *derivatives], symbols=sympy.numbered_symbols("h", real=True), optimizations="basic"
+    )
+    invariant: list[str] = []
+    known: dict = {}  # expressions without a variable, and the names that stand for them
+    renamed: dict = {}
+
+    def hoisted(expression):
+        """Put a name in place of every part of an expression that is the same at all points."""
+        expression = expression.xreplace(renamed)
+        if not expression.args or expression.is_number:
+            return expression
+        if not expression.free_symbols & points:
+            return named(expression)
+        fixed = [arg for arg in expression.args if not arg.free_symbols & points]
+        if isinstance(expression, sympy.Mul | sympy.Add) and len(fixed) > 1:
+            rest = [hoisted(arg) for arg in expression.args if arg.free_symbols & points]
+            return expression.func(named(expression.func(*fixed)), *rest, evaluate=False)
+        return expression.func(*(hoisted(arg) for arg in expression.args))
+
+    def named(expression):
+        if not expression.args or expression.is_number:
+            return expression
+        if expression not in known:
+            known[expression] = sympy.Symbol(f"q{len(invariant)}", real=True)
+            invariant.append(printer.doprint(expression))
+        return known[expression]
+
+    statements = []
+    for symbol, expression in common:
+        expression = expression.xreplace(renamed)
+        if expression.free_symbols & points:
+            points.add(symbol)
+            statements.append(f"{symbol} = {printer.doprint(hoisted(expression))}")
+        else:
+            renamed[symbol] = named(expression)
+    for name, result in zip(["f", *(f"g{i}" for i in range(len(derivatives)))], results, strict=True):
+        statements.append(f"{name} = {printer.doprint(hoisted(result))}")
+    return Pointwise(tuple(invariant), tuple(statements))
+
+
+@cache
+def _printer():
+    from sympy import Rational
+    from sympy.printing.pycode import PythonCodePrinter
+
+    class Printer(PythonCodePrinter):
+        """Numbers in the kernel's precision, small powers as products, compiled functions only."""
+
+        def _print_number(self, expression):
+            value = float(expression)
+            if not math.isfinite(value):
+                raise NotImplementedError(f"{value} in an expression")
+            return f"T({value!r})"
+
+        _print_Integer = _print_Rational = _print_Half = _print_Float = _print_number
+        _print_One = _print_Zero = _print_NegativeOne = _print_NumberSymbol = _print_number
+        _print_Pi = _print_Exp1 = _print_number
+
+        def _print_Mul(self, expression):
+            # SymPy's own writes integers without our `T`.
+            return " * ".join(f"({self._print(arg)})" for arg in expression.args)
+
+        def _print_Add(self, expression):
+            return " + ".join(f"({self._print(arg)})" for arg in expression.args)
+
+        def _print_Pow(self, expression, rational=False):
+            base, exponent = expression.base, expression.exp
+            text = f"({self._print(base)})"
+            if exponent.is_Rational and exponent.q in (1, 2) and abs(exponent) <= 8:
+                whole, half = divmod(abs(exponent), 1)
+                factors = [text] * int(whole) + [f"np.sqrt({text})"] * int(half == Rational(1, 2))
+                product = " * ".join(factors)
+                return f"({product})" if exponent > 0 else f"(T(1.0) / ({product}))"
+            return f"({text} ** ({self._print(exponent)}))"
+
+        def _print_Function(self, expression):
+            name = expression.func.__name__
+            if name not in FUNCTIONS:
+                raise NotImplementedError(name)
+            return f"{FUNCTIONS[name]}({', '.join(map(self._print, expression.args))})"
+
+        _print_exp = _print_log = _print_sin = _print_cos = _print_tan = _print_Function
+        _print_asin = _print_acos = _print_atan = _print_atan2 = _print_Function
+        _print_sinh = _print_cosh = _print_tanh = _print_erf = _print_erfc = _print_Function
+        _print_Abs = _print_sign = _print_Function
+
+        def emptyPrinter(self, expression):
+            raise NotImplementedError(type(expression).__name__)
+
+        def _print_Piecewise(self, expression):
+            raise NotImplementedError("Piecewise")
+
+        _print_Max = _print_Min = _print_Heaviside = _print_Derivative = emptyPrinter
+
+    return Printer()

@@ -1,0 +1,1 @@
+"""Results of fits, and how sure they are."""

@@ -1,0 +1,1 @@
+"""Fits whose data sets share parameters."""
