@@ -196,14 +196,14 @@ def curve_fit(
     Notes
     -----
     With neither `p0` nor a guess, starts are searched for.  Parameters in which the model is linear are
-    found and solved for [3]_; the others are drawn at random among positions, lengths and inverse lengths
-    of `xdata` and plain numbers of all sizes, within the bounds.  1,024 starts or more go side by side,
-    those after the first ones share some parameters with the best solutions so far, until the best was
-    reached twice by starts independent of it.  `max_nfev` is a limit for each start.  The result tells in
-    `n_starts` and `n_reached` how many there were and how many led to the minimum, and in `minima` which
-    others there are.
-    Of solutions with the same `chi2` (mirror images, exchanged terms, aliases of a frequency) the one with
-    the smallest absolute values is returned, in the order of the parameters.
+    found and solved for [3]_.  The others are drawn at random, within the bounds: positions, lengths and
+    inverse lengths of `xdata`, and plain numbers of all sizes.  1,024 starts go side by side, and more
+    until starts that are independent of the best solution have reached it twice.  Starts after the first
+    ones share some parameters with the best solutions so far.  `max_nfev` is a limit for each start.  The
+    result tells in `n_starts` and `n_reached` how many there were and how many led to the minimum, and in
+    `minima` which others there are.
+    Mirror images, exchanged terms and aliases of a frequency have the same `chi2`: of these solutions the
+    one with the smallest absolute values is returned, in the order of the parameters.
 
     In a batch of more than 16 data sets some are searched in this way, and their solutions are the
     starts of the others: which minimum a fit ends in may then depend on the other data sets.  With

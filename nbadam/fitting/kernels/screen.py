@@ -1,8 +1,7 @@
 """Starts by variable projection, over lanes: nonlinear parameters are tried, linear ones solved for.
 
-For given nonlinear parameters the best linear ones are a small linear problem, and its chi-square follows
-from the same sums (Golub and Pereyra, "The differentiation of pseudo-inverses and nonlinear least squares
-problems whose variables separate", SIAM J. Numer. Anal. 10, 1973): one evaluation a trial.
+For given nonlinear parameters the best linear ones are a small linear problem.  Its chi-square follows from
+the same sums, one evaluation a trial (Golub and Pereyra 1973, SIAM J. Numer. Anal. 10, 413).
 """
 
 from functools import cache

@@ -4,7 +4,7 @@ import numpy as np
 
 # Roles with their shares: a position in x, a length, an inverse length, a plain number of any decade.
 SHARES = np.cumsum([0.3, 0.25, 0.25, 0.2])
-MARGIN = 0.1  # of the range of x, by which positions may lie outside
+MARGIN = 0.1  # share of the range of x by which positions may lie outside
 LENGTHS = -3.0, 1.0  # decades, in units of the range of x
 PLAIN = -4.0, 4.0  # decades
 POSITIVE = 0.75  # share of lengths and inverse lengths

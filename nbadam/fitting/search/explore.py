@@ -21,8 +21,8 @@ from ..result.refits import Selection
 from .draws import spread, uniform_points
 from .minima import Minima
 
-STARTS = 1024  # of a round
-MOST = 16 * STARTS  # of all rounds
+STARTS = 1024  # starts of a round
+MOST = 16 * STARTS  # starts of all rounds
 TRIALS = 4  # points for each start, of which it takes the best
 FIRST = 20  # evaluations of every start
 SECOND = 200  # evaluations of those that go on

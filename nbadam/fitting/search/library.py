@@ -25,10 +25,10 @@ OWN = 16  # data sets of a batch that are all searched by themselves
 SAMPLE = 8  # data sets searched at a time
 AGAIN = 4  # data sets of the pilot that are searched longer
 PILOT = 256  # data sets that fill the library
-ENTRIES = 16  # of the library that all data sets are compared with
-MORE = 64  # of that for those that stand out
+ENTRIES = 16  # solutions that all data sets are compared with
+MORE = 64  # solutions that outliers are compared with
 TRIES = 3  # entries that each of these starts from
-ROUNDS = 4  # of searches for data sets that still stand out
+ROUNDS = 4  # rounds of searches for data sets that still stand out
 WORTHWHILE = 0.25  # share of these searches that must find something for all to be searched
 FENCE = 1.5  # Tukey's
 

@@ -9,7 +9,7 @@ from .draws import spread, uniform_points
 from .explore import fitted
 
 TRIALS = 16
-SEED = 20_000  # of the points at which it is tried; any will do
+SEED = 20_000  # seed of the points at which linearity is tried; any will do
 OF_DIFFERENCES = 1e-4  # relative error of sums of squared derivatives by differences
 
 

@@ -1,7 +1,7 @@
 """Shared parameters that are ill-conditioned: last steps and covariances by QR factors of the Jacobian.
 
-As in `finish`, for the Jacobian of the whole: own parameters are eliminated from each data set's rows by an
-orthogonal transformation, and the rows that are left have entries in the columns of the shared values only.
+As in `finish`, for the Jacobian of the whole.  An orthogonal transformation eliminates the own parameters
+from each data set's rows; the others then have entries for the shared values only.
 """
 
 import numpy as np
@@ -9,7 +9,7 @@ import numpy as np
 from ..finish import ROUNDING, SINGULAR, Jacobians, triangle_of
 from ..kernels.compile import ModelError
 
-STEPS = 10  # at most
+STEPS = 10  # limit of last steps
 
 
 class Factors:
@@ -37,8 +37,8 @@ class Factors:
     def look(self) -> float:
         """Factor the Jacobian at `p`; return chi-square.
 
-        Sets `own`, for each part the rows of the own parameters, `common`, the factor of the shared ones with
-        the residuals as last column, and `lengths`, those of the whole columns of the shared ones.
+        Sets `own`, the rows of each part's own parameters, and `common`, the factor of the shared ones with
+        the residuals as last column.  `lengths` are the norms of the shared ones' whole columns.
         """
         n = self.members.size
         total, squares = 0.0, np.zeros(n)

@@ -12,8 +12,8 @@ from ...status import Status
 from ..kernels.trust_region import CHEAP, CLOSE, FIRST_RADIUS, LEAST_RADIUS, NEAR
 
 RUNNING = -1
-ATTEMPTS = 20  # to find the damping; three do on the average
-STALLED = 1e-4  # of the variance: promises that are no more than a hundredth of a standard error
+ATTEMPTS = 20  # attempts to find the damping; three do on the average
+STALLED = 1e-4  # share of the variance: promises of at most a hundredth of a standard error
 
 
 @dataclass

@@ -35,7 +35,7 @@ class SharedResult(FitResult):
     shared parameters are part of those of its own.
 
     Where data sets have different models, `popt` has a column for each parameter that occurs, NaN where a
-    model does not have it; a part of the result with one model, such as ``result[0]``, has the parameters of
+    model does not have it.  A part of the result with one model, such as ``result[0]``, has the parameters of
     this model, and can be plotted and evaluated.
 
     Attributes

@@ -1,9 +1,9 @@
 """Fits whose data sets share parameters: Levenberg-Marquardt on the whole.
 
-Own parameters follow when the shared values change, so that chi-square is a function of the shared values
-alone; its Gauss-Newton matrix is the sum of the data sets' Schur complements.  Own parameters that do not
-follow well enough are fitted in their lanes, each data set with its own trust region, as Golub and Pereyra
-(1973) solve for those in which a model is linear.
+Own parameters follow when the shared values change: chi-square is a function of the shared values alone.
+Its Gauss-Newton matrix is the sum of the data sets' Schur complements.  Own parameters that do not follow
+well enough are fitted in their lanes, each data set with its own trust region.  Golub and Pereyra (1973)
+solve in the same way for parameters in which a model is linear.
 """
 
 import numpy as np
@@ -13,10 +13,10 @@ from ..problem import ENDED
 from .members import Members, Part, State
 from .regions import RUNNING, Equations, Regions
 
-EVALUATIONS = 20  # of a data set for one step of the shared values, at most
+EVALUATIONS = 20  # limit for a data set in one step of the shared values
 LOOSE = 1e-3  # share of chi-square that own parameters may still promise when the shared ones move
-STEPS = 1000  # of the shared values
-LAST_STEPS = 3  # after convergence: chi-square hides them, but not its gradient
+STEPS = 1000  # limit of steps of the shared values
+LAST_STEPS = 3  # steps after convergence: chi-square hides them, but not its gradient
 
 
 class Whole(Members):
