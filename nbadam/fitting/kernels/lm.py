@@ -235,7 +235,8 @@ def another_start(number, status, p0, lower, upper, popt, start):
     tells no scale, and goes ever farther from it.  The last goes on where a slow fit was left.
     """
     if number == STARTS:
-        start[:] = popt
+        for j in range(popt.size):  # an assignment of arrays would take a second to compile, for its message
+            start[j] = popt[j]
         return status == MAXITER
     at_bound, other = False, False
     least, n = 4 * np.finfo(popt.dtype).eps, p0.size
