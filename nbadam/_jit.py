@@ -12,8 +12,8 @@ import itertools
 import os
 import pickle
 import re
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from types import FunctionType
 
 import numba
@@ -29,6 +29,7 @@ from numba.extending import overload, register_jitable
 
 from . import _cache
 from ._fingerprint import fingerprint
+from ._signals import DeferredInterrupts
 
 MODES: dict[str, dict[str, bool]] = {
     "serial": {},  # holds the GIL: a short call that released it might wait 5 ms to get it back
@@ -63,6 +64,13 @@ def _release_the_compiler() -> None:
         _llvm_lock.__exit__(None, None, None)
     finally:
         global_compiler_lock.release()
+
+
+@contextmanager
+def compiler() -> Iterator[None]:
+    """Hold Numba's compiler; Ctrl-C waits for the end of this context."""
+    with DeferredInterrupts(), global_compiler_lock:
+        yield
 
 
 def _number_functions() -> None:
@@ -138,16 +146,16 @@ def compile_kernel(function, signature, *, name: str, mode: str):
     if numba.config.DISABLE_JIT:
         return function
     options = {"error_model": "numpy", **MODES[mode]}
-    digest = fingerprint(function, signature, options)
-    kernel = FunctionType(function.__code__, function.__globals__, closure=function.__closure__)
-    kernel.__qualname__ = f"{name}_{mode}_{digest}"
-    kernel.__module__ = __name__  # which every process has that loads it
-    compiled = njit(**options)(kernel)
-    if digest:
-        compiled._cache = _KernelFile(_cache.file_name(f"{name}_{mode}", digest))
-    with global_compiler_lock:
+    with compiler():
+        digest = fingerprint(function, signature, options)
+        kernel = FunctionType(function.__code__, function.__globals__, closure=function.__closure__)
+        kernel.__qualname__ = f"{name}_{mode}_{digest}"
+        kernel.__module__ = __name__  # which every process has that loads it
+        compiled = njit(**options)(kernel)
+        if digest:
+            compiled._cache = _KernelFile(_cache.file_name(f"{name}_{mode}", digest))
         compiled.compile(signature)
-    compiled.disable_compile()
+        compiled.disable_compile()
     return compiled
 
 

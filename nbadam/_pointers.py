@@ -25,7 +25,7 @@ from numba.extending import (
     type_callable,
 )
 
-from ._jit import compile_kernel, entry_point
+from ._jit import compile_kernel, compiler, entry_point
 
 UNMANAGED = types.Array, types.Number, types.Boolean, types.NoneType, types.Literal
 
@@ -118,8 +118,9 @@ register_model(Pointer)(models.PointerModel)
 @lru_cache(maxsize=1024)
 def size_of(content) -> int:
     """Return the size in bytes of values of a type, for which llvmlite parses a module each time."""
-    context = cpu_target.target_context
-    return context.get_abi_sizeof(context.get_data_type(content))
+    with compiler():
+        context = cpu_target.target_context
+        return context.get_abi_sizeof(context.get_data_type(content))
 
 
 def pointer_to(content):
@@ -160,7 +161,8 @@ def address_of(kernel):
 
 
 def _address(compiled) -> int:
-    return compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name)
+    with compiler():
+        return compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name)
 
 
 class Function:

@@ -7,6 +7,7 @@ runs instead: it gives the same bits.
 
 import os
 import threading
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from pathlib import Path
 from types import CodeType, ModuleType
@@ -22,6 +23,7 @@ _forked = False
 def _after_fork() -> None:
     global _forked
     _forked = True
+    _turn._at_fork_reinit()  # type: ignore[attr-defined]
 
 
 def _started_by_fork() -> bool:
@@ -38,6 +40,7 @@ def _started_by_fork() -> bool:
 
 
 _forked = _started_by_fork()
+_turn = threading.RLock()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
@@ -73,6 +76,11 @@ def must_run_alone(function) -> bool:
         A user's function; one that is not compiled by Numba calls itself no parallel code.
     """
     return _is_parallel(function, set()) and _threading_layer() == "workqueue"
+
+
+def turn_of(*functions) -> AbstractContextManager:
+    """Return the context for calls of functions: one thread at a time, where one of them must run alone."""
+    return _turn if any(map(must_run_alone, functions)) else nullcontext()
 
 
 def _is_parallel(function, seen: set[int]) -> bool:

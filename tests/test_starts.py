@@ -316,9 +316,10 @@ def test_ctrl_c_raises_with_what_has_ended(kind, joblib, workers, tmp_path):
 
 
 PARALLEL = """
-import sys
+from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from numba import njit, prange
+from scipy.optimize import minimize
 import nbadam
 
 @njit(parallel=True)
@@ -341,6 +342,20 @@ options = {"learning_rate": 0.01, "steps": 300}
 result = nbadam.multistart(value_and_gradient, np.zeros((4, 200)), jac=True, options=options, workers=4)
 batch = nbadam.minimize_batch(of_problems, np.zeros((40, 1)), data=(np.ones((40, 3)),), steps=50, workers=4)
 print(result.fun < 1, batch.x.shape)
+
+def one(k):
+    x0, method = np.zeros(200), nbadam.adam
+    if k % 4 == 0:
+        return minimize(value_and_gradient, x0, jac=True, method=method, options=options).fun
+    if k % 4 == 1:
+        return minimize(squares, x0, method=method, options=options | {"steps": 30}).fun
+    if k % 4 == 2:
+        return minimize(squares, x0, jac=lambda x: 2 * (x - 1.0), method=method, options=options).fun
+    return nbadam.minimize_batch(of_problems, np.zeros((40, 1)), data=(np.ones((40, 3)),), steps=50).fun.sum()
+
+alone = [one(k) for k in range(4)]
+with ThreadPoolExecutor(6) as pool:
+    print(list(pool.map(one, range(24))) == 6 * alone)
 """
 
 
@@ -354,4 +369,4 @@ def test_objectives_that_are_parallel_themselves_do_not_abort_the_process():
     done = subprocess.run(
         [sys.executable, "-c", PARALLEL], capture_output=True, text=True, timeout=240, env=environment
     )
-    assert done.stdout.strip() == "True (40, 1)", done.stderr
+    assert done.stdout.split("\n")[:2] == ["True (40, 1)", "True"], done.stderr

@@ -13,6 +13,7 @@ from numba.extending import is_jitted
 
 from .._jit import reason
 from .._pointers import Stored, address_of
+from .._threads import turn_of
 from ..blocks import Pace, is_called_off
 from ..checks import shown
 from ..hyperparameters import choice
@@ -95,6 +96,7 @@ class Problems:
         self.average = choice(*KINDS)("average", settings["average"])
         self._schedule(1.0 if self.is_auto else settings["learning_rate"], int(maxiter), shape)
         self._pace = Pace(1)  # in evaluations
+        self._turn = turn_of(self.fun)
         self.bytes_each = 6 * n * self.dtype.itemsize + 16
 
     def _schedule(self, learning_rate, maxiter: int, shape: tuple[int, int]) -> None:
@@ -167,7 +169,8 @@ class Problems:
         go_on = array_entry(solve, dtype.name)
         while place[0] < count and not is_called_off():
             evaluations, started = self._pace.amount, time.perf_counter()
-            go_on(*arguments, evaluations)
+            with self._turn:
+                go_on(*arguments, evaluations)
             self._pace.learn(evaluations, time.perf_counter() - started, place[0] < count)
         done = int(place[0])
         here = slice(start, start + done)

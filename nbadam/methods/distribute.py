@@ -7,13 +7,22 @@ import sys
 import threading
 import traceback
 import warnings
-from collections.abc import Generator, Iterator
-from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import (
+    BrokenExecutor,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    ThreadPoolExecutor,
+    wait,
+)
+from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numba.extending import is_jitted
 
+from .._signals import DeferredInterrupts
 from .._threads import must_run_alone
 from ..status import Status
 from .interrupts import called_off
@@ -86,15 +95,35 @@ def _run_elsewhere(task: tuple) -> "OptimizeResult":
 def _in_threads(tasks: list[tuple], workers: int, results: list) -> Iterator["OptimizeResult"]:
     over = threading.Event()
     pool = ThreadPoolExecutor(workers, initializer=called_off.set, initargs=(over,))
-    futures = [pool.submit(_run, task) for task in tasks]
+    futures: list[Future] = []
     try:
-        for future in futures:
-            yield future.result()
+        yield from _submitted(pool, _run, tasks, futures)
     finally:
-        over.set()
-        pool.shutdown(wait=False, cancel_futures=True)
-        wait(futures, PATIENCE)
-        _collect(futures, results)
+        with DeferredInterrupts():
+            over.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            wait(futures, PATIENCE)
+            _collect(futures, results)
+
+
+def _submitted(
+    pool: Executor, function: Callable, tasks: list[tuple], futures: list[Future]
+) -> Iterator["OptimizeResult"]:
+    """Submit all tasks, put their futures into a list, and yield the results in order.
+
+    Ctrl-C strikes only the wait at a `SimpleQueue`, which is written in C: `Future.result` could leave a
+    lock taken, for which the thread that has the result would wait, and the end of the process for it.
+    """
+    ended: SimpleQueue[Future] = SimpleQueue()
+    with DeferredInterrupts():
+        for task in tasks:
+            futures.append(pool.submit(function, task))
+            futures[-1].add_done_callback(ended.put)
+    seen = set()
+    for future in futures:
+        while future not in seen:
+            seen.add(ended.get())
+        yield future.result()
 
 
 def _collect(futures: list[Future], results: list) -> None:
@@ -145,16 +174,16 @@ def _in_spawned_processes(tasks: list[tuple], workers: int, results: list) -> It
     others = set(multiprocessing.active_children())
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(workers, context, initializer=_ignore_interrupts)
-    futures = [pool.submit(_run_elsewhere, task) for task in tasks]
+    futures: list[Future] = []
     try:
-        for future in futures:
-            yield future.result()
+        yield from _submitted(pool, _run_elsewhere, tasks, futures)
     finally:
-        _collect(futures, results)
-        if not all(future.done() for future in futures):
-            for process in set(multiprocessing.active_children()) - others:
-                process.terminate()  # they would go on to the ends of their runs
-        pool.shutdown(cancel_futures=True)
+        with DeferredInterrupts():
+            _collect(futures, results)
+            if not all(future.done() for future in futures):
+                for process in set(multiprocessing.active_children()) - others:
+                    process.terminate()  # they would go on to the ends of their runs
+            pool.shutdown(cancel_futures=True)
 
 
 def _ignore_interrupts() -> None:

@@ -9,12 +9,11 @@ from weakref import WeakKeyDictionary, WeakSet
 
 import numpy as np
 from numba import config, from_dtype, typeof, types
-from numba.core.compiler_lock import global_compiler_lock
 from numba.core.errors import TypingError
 from numba.core.typing.arraydecl import get_array_index_type
 from numba.extending import is_jitted, overload, register_jitable
 
-from .._jit import compile_kernel
+from .._jit import compile_kernel, compiler
 from .._pointers import Function, Stored, address_of, caller, load, pointer_to
 
 
@@ -75,7 +74,7 @@ class Evaluator:
     """
 
     def __init__(self, fun: Callable, in_place: bool, arguments: Arguments, given: tuple, dtype: str) -> None:
-        with global_compiler_lock:  # two threads that come at once compile it once
+        with compiler():  # two threads that come at once compile it once
             _warn_of_many(fun)
             vector = types.Array(from_dtype(np.dtype(dtype)), 1, "C")
             kinds = (vector,) * (1 + in_place) + arguments.types_of(_type_of(given))

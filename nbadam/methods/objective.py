@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numba.core.errors import NumbaError
 
+from .._threads import turn_of
 from ..lazy import lazy
 from .differences import Differences, Perturbations
 from .evaluator import ALONE, OF_BATCH, Evaluator, forms
@@ -47,6 +48,8 @@ class Objective:
         The batches, and the place in their sequence.
     interrupts : Interrupts
         Told while the user's code runs.
+    turn : context manager
+        Context of calls of the user's code: parallel loops of several threads may have to take turns.
     """
 
     def __init__(
@@ -63,6 +66,7 @@ class Objective:
         if self.minibatch is not None:
             self.is_noisy = not self.minibatch.is_whole
         self.interrupts = Interrupts()
+        self.turn = turn_of(self.fun, jac)
         self._evaluator: Evaluator | None = None
 
     def take(self, differences: Differences | Perturbations | None) -> None:
@@ -178,7 +182,8 @@ class Objective:
 
     def _call(self, function: Callable, *arguments):
         self.interrupts.in_user_code = True
-        returned = function(*arguments)
+        with self.turn:
+            returned = function(*arguments)
         self.interrupts.in_user_code = False
         return returned
 

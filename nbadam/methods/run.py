@@ -171,10 +171,11 @@ class Run:
         most, evaluator = self.objective.compiled_for(most)
         rates = np.empty(most)
         rates[:] = self.plan.learning_rate(np.arange(nit, nit + most))
-        made = self._loop(
-            self._step, self._tell, evaluator.address, *self._addresses, evaluator.context,
-            record.point, record.g, record.numbers, rates, most,
-        )  # fmt: skip
+        with self.objective.turn:
+            made = self._loop(
+                self._step, self._tell, evaluator.address, *self._addresses, evaluator.context,
+                record.point, record.g, record.numbers, rates, most,
+            )  # fmt: skip
         if phase == AT_START:
             self.objective.check_gradient(record.here, record.g)
         self.objective.count(made)
