@@ -86,6 +86,39 @@ def test_dataset(fit):
     assert names[int(dataset["status"][1, 2])] == "TOO_FEW_POINTS"
 
 
+def test_numbers_with_errors(fit):
+    uncertainties = pytest.importorskip("uncertainties")
+    numbers = fit.to_uncertainties()
+    assert numbers.shape == fit.popt.shape
+    covariance = uncertainties.covariance_matrix
+    for index in np.argwhere(fit.success):
+        own = numbers[tuple(index)]
+        assert_allclose([u.nominal_value for u in own], fit.popt[tuple(index)], rtol=1e-15)
+        assert_allclose(covariance(own), fit.pcov[tuple(index)], rtol=1e-12)
+    assert covariance([numbers[0, 0, 0], numbers[0, 1, 0]])[0][1] == 0
+    assert np.isnan([[u.nominal_value, u.std_dev] for u in numbers[1, 2]]).all()
+    slope, offset = fit[0, 0].to_uncertainties()
+    value, error = fit[0, 0].derive("offset / slope")
+    assert_allclose([(offset / slope).nominal_value, (offset / slope).std_dev], [value, error], rtol=1e-12)
+
+
+@pytest.mark.filterwarnings("ignore::scipy.optimize.OptimizeWarning")
+def test_numbers_with_errors_of_all_kinds():
+    pytest.importorskip("uncertainties")
+    y = line(X, 2.0, 1.0) + 0.1 * np.random.default_rng(0).standard_normal((2, X.size))
+
+    def errors(*args, **options):
+        return np.vectorize(lambda u: u.std_dev)(curve_fit(*args, **options).to_uncertainties())
+
+    fixed = curve_fit("a * x + b + c", X, y, [1, 1, 0], fixed=["c"], tied={"b": "2 * a"})
+    a, b, c = fixed.to_uncertainties()[0]
+    assert (b - 2 * a).std_dev < 1e-7 * b.std_dev and c.std_dev == 0  # a singular covariance matrix
+    assert_allclose([a.std_dev, b.std_dev], fixed.perr[0, :2])
+    assert np.isinf(errors("a * x + b + c", X, y, [1, 1, 0])).all()  # not determined
+    assert np.isinf(errors("a * x + b", X[:2], y[:, :2], [1, 1])).all()  # no degrees of freedom
+    assert np.isnan(errors("a * exp(-k * x) + c", X, y, [1, 1, 1], max_nfev=2)).all()  # no minimum
+
+
 @pytest.fixture
 def pyplot():
     pytest.importorskip("matplotlib").use("Agg")

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from ... import archives
-from ...extras import extra
 from ...status import Status
 from ..covariance import factors_kernel
 from ..finish import look_again
 from ..search.minima import Minima
 from . import report, saved
+from .exports import Exports
 from .inference import Inference
 from .plots import Plots
 from .saved import LostModel
@@ -27,11 +27,10 @@ ADVICE = {
     Status.UNDETERMINED: "Fix a parameter, or subtract a point amid the data from the variable.",
 }
 FITS = 4096  # covariance matrices at a time
-STATISTICS = "chi2", "reduced_chi2", "n_points", "nfev", "status", "success"  # columns of tables
 
 
 @dataclass(repr=False, eq=False)
-class FitResult(Inference, Plots):
+class FitResult(Inference, Exports, Plots):
     """The fits of a batch; each array has the batch's shape, and more axes if its entries are arrays.
 
     Unpacks into `popt` and `pcov`, as the result of SciPy's `curve_fit` does.  ``result[0]``,
@@ -250,58 +249,6 @@ class FitResult(Inference, Plots):
     def perr(self) -> np.ndarray:
         """Standard errors of the parameters, shape (..., n_params)."""
         return np.sqrt(np.diagonal(self.pcov, axis1=-2, axis2=-1))
-
-    def to_structured(self) -> np.ndarray:
-        """Return a structured array of the batch's shape.
-
-        Its fields are each parameter and its standard error, ``a`` and ``a_err``, then `chi2`,
-        `reduced_chi2`, `n_points`, `nfev`, `status` and `success`.  A parameter whose name is taken, such as
-        ``chi2``, gets an underscore: ``chi2_``, ``chi2__err``.
-        """
-        columns = self.columns()
-        table = np.empty(self.chi2.shape, [(name, column.dtype) for name, column in columns.items()])
-        for name, column in columns.items():
-            table[name] = column
-        return table
-
-    def to_dataframe(self):
-        """Return a pandas DataFrame: the fields of `to_structured`, a row for each fit (extra ``pandas``).
-
-        In a batch of several axes the index has as many levels.
-        """
-        pandas = extra("pandas", "pandas")
-        columns = {name: column.ravel() for name, column in self.columns().items()}
-        shape = self.chi2.shape
-        index = None if len(shape) < 2 else pandas.MultiIndex.from_product([range(size) for size in shape])
-        return pandas.DataFrame(columns, index=index)
-
-    def to_xarray(self, dims=None, coords=None):
-        """Return an xarray Dataset with the fields of `to_structured` as variables (extra ``xarray``).
-
-        Parameters
-        ----------
-        dims : sequence of str, optional
-            Names of the batch's axes; by default ``dim_0, dim_1, ...``.
-        coords : dict, optional
-            Coordinates along them, as `xarray.Dataset` takes them.
-        """
-        xarray = extra("xarray", "xarray")
-        dims = [f"dim_{i}" for i in range(self.chi2.ndim)] if dims is None else list(dims)
-        variables = {name: (dims, column) for name, column in self.columns().items()}
-        dataset = xarray.Dataset(variables, coords)
-        dataset["status"].attrs.update(Status.flags())
-        return dataset
-
-    def columns(self) -> dict[str, np.ndarray]:
-        """Return the fields of `to_structured` as arrays by name."""
-        statistics = {name: np.asarray(getattr(self, name)) for name in STATISTICS}
-        columns: dict[str, np.ndarray] = {}
-        perr = self.perr
-        for i, name in enumerate(self.parameters):
-            while {name, f"{name}_err"} & {*STATISTICS, *columns}:
-                name += "_"
-            columns |= {name: self.popt[..., i], f"{name}_err": perr[..., i]}
-        return columns | statistics
 
     def save(self, path) -> None:
         """Write the result to one file, NumPy's npz with a header, which holds no code.
