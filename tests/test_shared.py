@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.optimize import OptimizeWarning, least_squares
 
 import nbadam
-from nbadam import Model, Status, curve_fit
+from nbadam import Model, SharedResult, Status, archives, curve_fit, load_fit
 
 M = 24
 X = np.linspace(0, 5, M)
@@ -228,7 +228,7 @@ def test_own_x_for_each_data_set():
     assert_same(fit, stacked(y, np.zeros(3), x=x))
 
 
-def test_different_models():
+def test_different_models(tmp_path):
     rng = np.random.default_rng(5)
     rise = "b * (1 - exp(-x / tau))"
     models = [DECAY, rise, DECAY, rise]
@@ -259,6 +259,8 @@ def test_different_models():
     with pytest.raises(ValueError, match="different models"):
         fit.predict()
     assert "different models" in repr(fit) and "formula" in repr(one)
+    assert_survives(fit, tmp_path)
+    assert_survives(one, tmp_path)
 
 
 def test_single_precision():
@@ -380,6 +382,7 @@ def test_many_decays_have_the_truth_within_their_errors():
         ({"shared": 3}, "`shared` must list some"),
         ({"shared": ["tau", "tau"]}, "each once"),
         ({"shared": {"tau": [1, 2]}}, "one label for each data set"),
+        ({"shared": {"tau": "temperature"}}, "one label for each data set"),
         ({"shared": {"tau": [1, 2, np.nan]}}, "finite"),
         ({"shared": ["tau"], "fixed": ["tau"]}, "is fixed"),
         ({"shared": ["tau"], "tied": {"tau": "c"}}, "is tied"),
@@ -460,12 +463,39 @@ def test_too_many_values_that_groups_couple_are_refused():
         curve_fit("a + b * x + c", np.arange(3.0), y, [1, 1, 1], shared=groups)
 
 
-def test_a_table_says_what_is_shared_and_a_file_is_refused(tmp_path):
+def assert_survives(fit, folder):
+    """Compare a result with what a file, and a pickle, keep of it."""
+    fit.save(folder / "fit.npz")
+    for again in (load_fit(folder / "fit.npz"), pickle.loads(pickle.dumps(fit))):
+        assert type(again) is SharedResult and repr(again) == repr(fit)
+        for name in ("popt", "pcov", "chi2", "dof", "reduced_chi2", "total_chi2", "aic", "status"):
+            assert_array_equal(getattr(again, name), getattr(fit, name))
+        assert again.shared.keys() == fit.shared.keys()
+        for name, values in fit.shared.items():
+            for mine, own in zip(again.shared[name], values, strict=True):
+                assert_array_equal(mine, own)
+                assert np.asarray(mine).dtype == np.asarray(own).dtype
+        if fit.popt.ndim > 1:
+            assert repr(again[1]) == repr(fit[1]) and again[1].parameters == fit[1].parameters
+        with pytest.raises(ValueError, match=r"call `curve_fit` again|different models"):
+            again.predict()
+        again.save(folder / "again.npz")
+        assert repr(load_fit(folder / "again.npz")) == repr(fit)
+
+
+@pytest.mark.parametrize(
+    "labels", [None, ["u", "v"] * 2, [1.5, 2.5] * 2, np.array(["2020-02-29", "2020-03-01"] * 2, "M8[D]")]
+)
+def test_a_table_says_what_is_shared_and_files_keep_it(labels, tmp_path):
     _, y = decays(4)
-    fit = curve_fit(DECAY, X, y, [1, 1, 0.5], shared={"tau": None})
-    assert "tau, shared: 1." in repr(fit) and "of the whole" in repr(fit[0])
-    with pytest.raises(ValueError, match="pickle"):
-        fit.save(tmp_path / "fit.npz")
+    fit = curve_fit(DECAY, X, y, [1, 1, 0.5], shared={"tau": labels})
+    assert ("tau, shared: 1." if labels is None else "2 shared values") in repr(fit)
+    assert "of the whole" in repr(fit[0])
+    assert_survives(fit, tmp_path)
+    header, arrays = archives.read(tmp_path / "fit.npz", "fit")
+    archives.write(tmp_path / "fit.npz", "fit", header | {"shared": {"groups": {}}}, arrays)
+    with pytest.raises(ValueError, match="no saved state"):
+        load_fit(tmp_path / "fit.npz")
 
 
 def test_starts_of_a_group_are_its_median():

@@ -156,3 +156,29 @@ def test_several_variables_and_options(frame):
     assert list(found["well"]) == list(frame["well"].unique())
     assert found["success"].all()
     assert found["c"].dtype == np.float32
+
+
+@KINDS
+def test_data_sets_share_parameters(convert, frame):
+    frame = frame.assign(signal=frame["signal"] + 3 * (frame["plate"] == "odd"))
+    options = {"x": "time", "y": "signal", "by": ["plate", "well"], "p0": [1, 1]}
+    found = as_dict(fit_table(convert(frame), FORMULA, shared={"b": "plate"}, **options))
+    sets = [group for _, group in frame.groupby(["plate", "well"], sort=False)]
+    expected = curve_fit(
+        FORMULA, [group["time"].to_numpy() for group in sets], [group["signal"].to_numpy() for group in sets],
+        [1, 1], shared={"b": [group["plate"].iloc[0] for group in sets]},
+    )  # fmt: skip
+    for name in ("a", "b"):
+        assert_array_equal(found[name], expected[name])
+    assert_array_equal(found["b_err"], expected.perr[:, 1])
+    assert len(set(found["b"])) == 2
+    assert len(set(as_dict(fit_table(convert(frame), FORMULA, shared=["b"], **options))["b"])) == 1
+    with pytest.raises(ValueError, match="`shared`: the column 'error' must have one label"):
+        fit_table(convert(frame), FORMULA, shared={"b": "error"}, **options)
+    with pytest.raises(ValueError, match="`shared`: there is no column 'plates'"):
+        fit_table(convert(frame), FORMULA, shared={"b": "plates"}, **options)
+    labels = frame["plate"].astype(object)
+    labels[3] = None
+    frame = frame.assign(label=labels)
+    with pytest.raises(ValueError, match="must have one label"):
+        fit_table(convert(frame), FORMULA, shared={"b": "label"}, **options | {"by": "well"})

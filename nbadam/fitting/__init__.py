@@ -1,10 +1,11 @@
 """Curve fitting: one model, any number of data sets, each fitted to full precision."""
 
 from .fit import curve_fit
+from .load import load_fit
 from .model.model import Model
 from .result.bootstrap import Bootstrap
 from .result.comparison import Comparison, compare
-from .result.result import FitResult, load_fit
+from .result.result import FitResult
 from .shared.result import SharedResult
 
 __all__ = [

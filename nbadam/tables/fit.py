@@ -33,7 +33,9 @@ def fit_table(frame, model, *, x: str | Sequence[str], y: str, by=(), sigma: str
     sigma : str, optional
         Column of the standard errors of the data.
     **options
-        Of `curve_fit`: `p0`, `bounds`, `fixed`, `loss`, `dtype` and the others.
+        Of `curve_fit`: `p0`, `bounds`, `fixed`, `loss`, `dtype` and the others.  In
+        ``shared={"tau": "temperature"}`` data sets with the same entry in the column ``temperature`` share a
+        value.
 
     Returns
     -------
@@ -44,8 +46,8 @@ def fit_table(frame, model, *, x: str | Sequence[str], y: str, by=(), sigma: str
     Raises
     ------
     ValueError
-        If a column is missing or holds times, or `by` has the name of a column of results; and as in
-        `curve_fit`.
+        If a column is missing or holds times, or `by` has the name of a column of results.  If a column of
+        `shared` differs within a data set; and as in `curve_fit`.
 
     Warns
     -----
@@ -103,11 +105,39 @@ def fit_groups(frame: Frame, model, *, x, y: str, by: list[str], sigma: str | No
         raise ValueError("`frame` has no rows that belong to a group.")
     *own, values = (column[rows] for column in numbers)
     sets = RaggedSets(np.array(own), values, None if errors is None else errors[rows], None, lengths)
+    if isinstance(options.get("shared"), dict):
+        labels = options["shared"].items()
+        options["shared"] = {
+            name: _labels(frame, column, rows, lengths) if isinstance(column, str) else column
+            for name, column in labels
+        }
     fit = curve_fit(model, None, sets, **options)
     both = set(by) & set(fit.columns())
     if both:
         raise ValueError(f"`by`: {shown(sorted(both)[0])} is a column of results, too; rename it.")
     return fit, rows[np.cumsum(lengths) - lengths]
+
+
+def _labels(frame: Frame, name: str, rows: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """Return a number for each data set, equal for those with the same entry in a column."""
+    if name not in frame.columns:
+        known = ", ".join(map(repr, frame.columns))
+        raise ValueError(f"`shared`: there is no column {name!r}; there are {known}.")
+    order, sizes = frame.groups([name])
+    codes = np.full(rows.max() + 1, -1)
+    is_used = order < codes.size
+    codes[order[is_used]] = np.repeat(np.arange(sizes.size), sizes)[is_used]
+    first = np.repeat(np.cumsum(lengths) - lengths, lengths)
+    other = np.flatnonzero(codes[rows] != codes[rows][first])
+    missing = np.flatnonzero(codes[rows] < 0)
+    if other.size or missing.size:
+        row = int(rows[(other if other.size else missing)[0]])
+        value, at = frame.value(row, name), frame.label(row)
+        raise ValueError(
+            f"`shared`: the column {name!r} must have one label in all rows of a data set; row {at!r} has "
+            f"{value!r}{', unlike others' if other.size else ''}."
+        )
+    return codes[rows][np.cumsum(lengths) - lengths]
 
 
 def _column(frame: Frame, name: str, positive: bool = False) -> np.ndarray:

@@ -93,10 +93,10 @@ class Exports:
         >>> x = np.arange(5.0)
         >>> fit = nbadam.curve_fit("a * x + b", x, [0.1, 0.9, 2.2, 2.9, 4.1], p0=[1, 0])
         >>> a, b = fit.to_uncertainties()
-        >>> a, b
-        (1.0+/-0.04472135954999579, 0.039999999999999813+/-0.10954451150103321)
+        >>> print(a, b)
+        1.00+/-0.05 0.04+/-0.12
         >>> print(a * 2 + b)  # the line at 2: less uncertain than its offset
-        2.04+/-0.06
+        2.04+/-0.07
         """
         ufloat = extra("uncertainties", "uncertainties").ufloat
         n = len(self.parameters)

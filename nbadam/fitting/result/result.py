@@ -1,8 +1,6 @@
 """Results of fits."""
 
 import copy
-import os
-import pickle
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from typing import Any
@@ -18,7 +16,6 @@ from . import report, saved
 from .exports import Exports
 from .inference import Inference
 from .plots import Plots
-from .saved import LostModel
 
 # Advice by status, added to the status's message.
 ADVICE = {
@@ -272,57 +269,10 @@ class FitResult(Inference, Exports, Plots):
         --------
         load_fit : Reads the file.
         """
-        saved.save(path, self.__getstate__())
+        archives.write(path, "fit", *saved.contents(self.__getstate__()))
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the state for a copy in another process: without the parts for covariances."""
         state = {entry.name: getattr(self, entry.name) for entry in fields(self)}
         state |= {"_pcov": self.pcov, "_plan": None, "_ties": None}
-        try:
-            pickle.dumps(self.model)
-        except Exception:  # a function that is no attribute of a module, for example
-            state["model"] = LostModel(self.model.name, self.model.variables)
-        return state
-
-
-def load_fit(path: str | os.PathLike) -> FitResult:
-    """Read a result that `FitResult.save` wrote.
-
-    Parameters
-    ----------
-    path : path-like
-        The file, which may come from anywhere: no code of it is run.
-
-    Returns
-    -------
-    FitResult
-        With all its arrays, `pcov` among them.  Formulas and the models that ship can be evaluated; of other
-        functions only the name is kept, so that `model` and `plot` are lost.
-
-    Raises
-    ------
-    ValueError
-        If the file is none of a result, or is damaged.
-    OSError
-        If it cannot be opened.
-
-    See Also
-    --------
-    FitResult.save : Writes the file.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> import nbadam
-    >>> x = np.arange(5.0)
-    >>> fit = nbadam.curve_fit("a * x + b", x, [2 * x, 3 * x + 1], p0=[1, 0])
-    >>> import os, tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     fit.save(os.path.join(folder, "lines.npz"))
-    ...     again = nbadam.load_fit(os.path.join(folder, "lines.npz"))
-    >>> again["a"].round(6)
-    array([2., 3.])
-    """
-    state = saved.load(path)
-    with archives.refusals(path):
-        return FitResult(**state)
+        return state | {"model": saved.sendable(self.model)}

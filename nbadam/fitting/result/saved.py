@@ -1,12 +1,11 @@
 """Results of fits in files: arrays and a JSON header, read without pickle."""
 
-import os
+import pickle
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from ... import archives
 from ...status import Status
 from ..data import CorrelatedSet, DataSets, RaggedSets
 from ..model.model import Model
@@ -30,59 +29,69 @@ class LostModel:
         )
 
 
-def save(path: str | os.PathLike, state: dict[str, Any]) -> None:
-    """Write the fields of a result to a file."""
+def sendable(model):
+    """Return the model, or a stand-in if it cannot be pickled."""
+    try:
+        pickle.dumps(model)
+    except Exception:  # a function that is no attribute of a module, for example
+        return LostModel(model.name, model.variables)
+    return model
+
+
+def contents(state: dict[str, Any]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Return the header and the arrays of a file for the fields of a result."""
     header = {
         "parameters": state["parameters"],
         "derivatives": state["derivatives"],
         "is_absolute": state["_is_absolute"],
         "advice": {str(int(status)): text for status, text in state["_advice"].items()},
-        "model": _described(state["model"]),
+        "model": described(state["model"]),
         "data": type(state["_data"]).__name__,
     }
     arrays = {name: value for name, value in state.items() if isinstance(value, np.ndarray)}
     arrays |= {DATA + name: value for name, value in _parts(state["_data"]).items() if value is not None}
     if state["minima"] is not None:
         arrays |= {MINIMA + name: value for name, value in vars(state["minima"]).items()}
-    archives.write(path, "fit", header, arrays)
+    return header, arrays
 
 
-def load(path: str | os.PathLike) -> dict[str, Any]:
-    """Return the fields of the result that a file holds."""
-    header, arrays = archives.read(path, "fit")
-    with archives.refusals(path):
-        data, minima = (
-            {name.removeprefix(part): arrays.pop(name) for name in [*arrays] if name.startswith(part)}
-            for part in (DATA, MINIMA)
-        )
-        n = len(header["parameters"])
-        if arrays["popt"].shape[-1:] != (n,) or arrays["_pcov"].shape != (*arrays["popt"].shape, n):
-            raise ValueError("its arrays do not belong together")
-        return arrays | {
-            "parameters": tuple(header["parameters"]),
-            "derivatives": header["derivatives"],
-            "model": _model(**header["model"]),
-            "_is_absolute": header["is_absolute"],
-            "_advice": {Status(int(status)): text for status, text in header["advice"].items()},
-            "_data": _data(header["data"], data),
-            "_plan": None,
-            "_ties": None,
-            "minima": Minima(**minima) if minima else None,
-        }
+def fields_of(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> dict[str, Any]:
+    """Return the fields of the result for the contents of a file."""
+    arrays = dict(arrays)
+    data, minima = taken(arrays, DATA), taken(arrays, MINIMA)
+    n = len(header["parameters"])
+    if arrays["popt"].shape[-1:] != (n,) or arrays["_pcov"].shape != (*arrays["popt"].shape, n):
+        raise ValueError("its arrays do not belong together")
+    return arrays | {
+        "parameters": tuple(header["parameters"]),
+        "derivatives": header["derivatives"],
+        "model": restored(**header["model"]),
+        "_is_absolute": header["is_absolute"],
+        "_advice": {Status(int(status)): text for status, text in header["advice"].items()},
+        "_data": _data(header["data"], data),
+        "_plan": None,
+        "_ties": None,
+        "minima": Minima(**minima) if minima else None,
+    }
 
 
-def _described(model) -> dict[str, Any]:
+def taken(arrays: dict[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
+    """Remove the arrays whose names have a prefix, and return them without it."""
+    return {name.removeprefix(prefix): arrays.pop(name) for name in [*arrays] if name.startswith(prefix)}
+
+
+def described(model) -> dict[str, Any]:
     """Return the description of a model in a file."""
     facts = {"name": model.name, "variables": list(model.variables)}
     if isinstance(model, LostModel):
         return facts
-    if model.formula is not None:
+    if getattr(model, "formula", None) is not None:
         return facts | {"formula": model.formula, "parameters": list(model.parameters)}
     constant = getattr(model, "constant", None)
     return facts if constant is None else facts | {"constant": constant}
 
 
-def _model(name, variables, formula=None, parameters=None, constant=None):
+def restored(name, variables, formula=None, parameters=None, constant=None):
     """Return the model that a file describes."""
     if formula is not None:
         return Model(formula, parameters=parameters, variables=variables, name=name)

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ... import archives
 from ..result.result import FitResult
 
 
@@ -142,11 +143,13 @@ class SharedResult(FitResult):
         return self._together.roots_of(numbers), np.full(numbers.size, self.total_chi2)
 
     def save(self, path) -> None:
-        """Raise an error: files hold the fits of a batch, each by itself.  Results can be pickled."""
-        raise ValueError(
-            "A result with `shared` parameters cannot be saved: pickle it, or use `to_structured()`."
-        )
+        """Write the result to one file, with the shared values and their errors; see `FitResult.save`."""
+        from .saved import contents_of_shared  # which needs this module
+
+        archives.write(path, "fit", *contents_of_shared(self.__getstate__()))
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return the state for a copy in another process: without what only computes the covariances."""
-        return super().__getstate__() | {"_shared": self.shared, "_together": None, "_sharing": None}
+        """Return the state for a copy in another process: without the parts for covariances."""
+        state = super().__getstate__() | {"_shared": self.shared, "_together": None, "_sharing": None}
+        several = self._models
+        return state if several is None else state | {"_models": several.without_plans()}

@@ -1,6 +1,7 @@
 """Different models for different data sets of one fit."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from ...checks import shown
 from ..arguments import parse_model
 from ..arrays import unmasked
 from ..model.model import Model
+from ..result.saved import sendable
 
 
 @dataclass
@@ -54,6 +56,11 @@ class Models:
         models = [parse_model(one, None, None, variables) for one in distinct]
         names = tuple(dict.fromkeys(name for model in models for name in model.parameters))
         return cls(models, np.repeat(numbers, fits // max(len(f), 1)), names, [])
+
+    def without_plans(self) -> "Models":
+        """Return a copy that can be sent to another process."""
+        facts = [vars(one) | {"_plan": None, "model": sendable(one.model)} for one in self.results]
+        return replace(self, models=[], results=[SimpleNamespace(**each) for each in facts])
 
     def columns(self, k: int) -> list[int]:
         """Return where the parameters of model k are among all."""

@@ -83,6 +83,8 @@ def _grouped(name: str, given, batch: tuple[int, ...]) -> tuple[np.ndarray, np.n
     """Return the distinct labels of a parameter, and the number of each data set's label."""
     try:
         labels = np.asarray(given)
+        if not labels.ndim:  # a name, for example
+            raise TypeError
         labels = labels.astype(str) if labels.dtype == object else labels
         each = np.broadcast_to(labels, batch).ravel()
         distinct, numbers = np.unique(each, return_inverse=True)
