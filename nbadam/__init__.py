@@ -59,6 +59,7 @@ _NAMES = {
         "Bootstrap",
         "Comparison",
         "FitResult",
+        "LazyFit",
         "Model",
         "SharedResult",
         "compare",

@@ -10,9 +10,11 @@ from .. import rules
 from .._threads import must_run_alone
 from ..blocks import Blocks, default_workers, work_through
 from ..checks import shown
+from ..dask import is_lazy
 from ..hyperparameters import flag, integer
 from ..rules import Rule
 from ..status import Status
+from .lazy import minimize_lazily
 from .problems import Problems
 from .result import BatchResult, room_for
 
@@ -57,7 +59,8 @@ def minimize_batch(
         Arguments of which each problem has its own.  An array of shape ``(n_problems, ...)``, of which
         `fun` gets ``array[i]``: a number, a vector, a matrix.  For data sets of unequal length a list of
         ``n_problems`` arrays, or a pair ``(values, offsets)``, of which `fun` gets
-        ``values[offsets[i]:offsets[i + 1]]``.  Memory-mapped arrays are read piece by piece.
+        ``values[offsets[i]:offsets[i + 1]]``.  Memory-mapped arrays are read piece by piece.  Arrays of
+        Dask, here or as `x0`, stay lazy.
     rule : Rule
         One of `nbadam.rules`, by default Keras's Adam.
     learning_rate : float, array_like or callable, optional
@@ -90,7 +93,8 @@ def minimize_batch(
     Returns
     -------
     BatchResult
-        `x`, `fun`, `nit`, `status` and `success`, each with one row for every problem.
+        `x`, `fun`, `nit`, `status` and `success`, each with one row for every problem.  Where `x0` or
+        `data` are arrays of Dask they are, too, computed block by block when asked for, to the same bits.
 
     Raises
     ------
@@ -135,6 +139,8 @@ def minimize_batch(
     >>> result.success.all(), bool(abs(result.x - truth).max() < 1e-3)
     (np.True_, True)
     """
+    if is_lazy(x0, data):
+        return minimize_lazily(minimize_batch, locals())
     problems = Problems(fun, x0, args, data, rule, bounds, learning_rate, options)
     if callback is not None and not callable(callback):
         raise ValueError(f"`callback` must be callable, not {shown(callback)}.")

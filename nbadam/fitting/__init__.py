@@ -5,6 +5,7 @@ from .load import load_fit
 from .model.model import Model
 from .result.bootstrap import Bootstrap
 from .result.comparison import Comparison, compare
+from .result.lazy import LazyFit
 from .result.result import FitResult
 from .shared.result import SharedResult
 
@@ -12,6 +13,7 @@ __all__ = [
     "Bootstrap",
     "Comparison",
     "FitResult",
+    "LazyFit",
     "Model",
     "SharedResult",
     "compare",

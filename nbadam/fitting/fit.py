@@ -9,6 +9,7 @@ import numpy as np
 
 from ..blocks import default_workers
 from ..checks import number, shown
+from ..dask import is_lazy
 from ..hyperparameters import choice, flag, integer
 from ..methods.orders import seed_numbers
 from ..status import Status
@@ -22,6 +23,7 @@ from .model.pointwise import pointwise
 from .parameters import check_tied, parse_bounds, parse_fixed, parse_start
 from .parsing import parse_data
 from .problem import Plan
+from .result.lazy import fit_lazily
 from .result.report import counted
 from .result.result import FitResult
 from .search.explore import ENOUGH
@@ -88,7 +90,8 @@ def curve_fit(
         are left out.
     ydata : array, shape (..., m)
         The data, one data set in each row.  Points that are not finite, or masked in a masked array,
-        are left out.  Data sets of different lengths come as lists, of `xdata` and of `ydata`.
+        are left out.  Data sets of different lengths come as lists, of `xdata` and of `ydata`.  Arrays of
+        Dask stay lazy, also where they are other arguments with an entry for each data set.
     p0 : array, shape (n_params,) or (..., n_params), dict or callable, optional
         Where to start, for all or for each; ``{"a": 1, "b": 2}`` names the parameters.  A function is called
         as ``p0(x, y)`` with one data set after the other, without the points that are left out.  By default
@@ -171,7 +174,8 @@ def curve_fit(
     -------
     FitResult
         Arrays with one entry for each data set.  It unpacks into `popt` and `pcov`.  With `shared`, a
-        `SharedResult`, which has the shared values and their errors, too.
+        `SharedResult`, which has the shared values and their errors, too.  With arrays of Dask a
+        `LazyFit`, whose blocks are fitted when they are asked for, to the same bits.
 
     Raises
     ------
@@ -257,6 +261,8 @@ def curve_fit(
     >>> float(fit["w"].round(1)), bool(fit.n_reached >= 2)
     (5.0, True)
     """
+    if is_lazy(xdata, ydata, sigma, mask, p0, bounds, fixed):
+        return fit_lazily(curve_fit, locals())  # type: ignore[return-value]
     flags = {"absolute_sigma": absolute_sigma, "progress": progress}
     for name, value in (flags if check_finite is None else flags | {"check_finite": check_finite}).items():
         flag(name, value)

@@ -1,0 +1,156 @@
+"""Fits of arrays of Dask, which stay lazy."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+
+from ...dask import Arguments, is_lazy
+from ...extras import extra
+from ..model.model import Model
+
+ARRAYS = "popt", "perr", "pcov", "chi2", "nfev", "status", "n_points"
+
+
+@dataclass(eq=False)
+class LazyFit:
+    """The fits of arrays of Dask: what `FitResult` has as arrays, computed block by block when asked for.
+
+    Unpacks into `popt` and `pcov`; ``fit["k"]`` are the values of a parameter.
+
+    Attributes
+    ----------
+    popt, perr : dask.array.Array, shape (..., n_params)
+        The parameters and their standard errors.
+    pcov : dask.array.Array, shape (..., n_params, n_params)
+        Their covariances.
+    chi2 : dask.array.Array, shape (...)
+        The minimum.
+    nfev, status, n_points : dask.array.Array of int, shape (...)
+        Evaluations, members of `nbadam.Status`, and points that took part.
+    parameters : tuple of str
+        Names of the parameters.
+
+    See Also
+    --------
+    FitResult : The result for arrays in memory.
+
+    Examples
+    --------
+    >>> import dask.array
+    >>> import numpy as np
+    >>> import nbadam
+    >>> x = np.linspace(0, 4, 30)
+    >>> y = dask.array.from_array(np.exp(-x * np.linspace(0.5, 2, 1000)[:, None]), chunks=(250, 30))
+    >>> fit = nbadam.curve_fit("a * exp(-k * x)", x, y, p0=[1, 1])
+    >>> fit.popt.shape, fit.popt.numblocks
+    ((1000, 2), (4, 1))
+    >>> fit["k"].mean().compute().round(3)
+    np.float64(1.25)
+    >>> bool(fit.compute().success.all())
+    True
+    """
+
+    popt: Any
+    perr: Any
+    pcov: Any
+    chi2: Any
+    nfev: Any
+    status: Any
+    n_points: Any
+    parameters: tuple[str, ...]
+
+    def __iter__(self) -> Iterator:
+        """Unpack into `popt` and `pcov`."""
+        return iter((self.popt, self.pcov))
+
+    def __getitem__(self, name: str):
+        """Return the values of a parameter."""
+        if name not in self.parameters:
+            raise KeyError(f"There is no parameter {name!r}; there are {self.parameters}.")
+        return self.popt[..., self.parameters.index(name)]
+
+    @property
+    def success(self):
+        """Whether each fit has converged, shape (...)."""
+        return self.status == 0
+
+    def compute(self, **options) -> "LazyFit":
+        """Return the same with arrays in memory, all computed at once.
+
+        Parameters
+        ----------
+        **options
+            As `dask.compute` takes them: ``scheduler="processes"``, for example.
+        """
+        names = [field.name for field in fields(self) if field.name != "parameters"]
+        found = extra("dask", "dask").compute(*(getattr(self, name) for name in names), **options)
+        return replace(self, **dict(zip(names, found, strict=True)))
+
+
+def fit_lazily(curve_fit: Callable, arguments: dict[str, Any]) -> LazyFit:
+    """Return what `curve_fit` returns for each block; wrong arguments raise at once.
+
+    Raises
+    ------
+    ValueError
+        As `curve_fit` does, and where the result of a fit would depend on the other fits of its block.
+    """
+    arguments |= arguments.pop("options")
+    f, x, y, p0 = (arguments[name] for name in ("f", "xdata", "ydata", "p0"))
+    for name in ("shared", "batch_size", "progress"):
+        if arguments[name]:
+            raise ValueError(f"`{name}` does not go with arrays of Dask, whose blocks are fitted one by one.")
+    if p0 is None and getattr(f, "guess", None) is None and arguments["search"] != "all":
+        raise ValueError(
+            "Arrays of Dask need a start, `p0`, or a model with a guess: a search looks at all data sets "
+            "together. With search='all' it looks at each alone."
+        )
+    y = y if is_lazy(y) else extra("dask.array", "dask").from_array(y)
+    own = Arguments()
+    for name, value in arguments.items():
+        n_axes = 1
+        if name == "ydata":
+            value = y if y.ndim > 1 else y[None]
+        elif name == "xdata":
+            n_axes = _axes_of_x(f, x, y)
+        elif name == "mask" and value is not None and np.shape(value) == y.shape[:-1] != y.shape[-1:]:
+            n_axes = 0
+        elif name == "bounds":
+            value = _as_tuples(value)
+        if name in ("xdata", "ydata", "sigma", "mask", "p0", "bounds", "fixed"):
+            own.add(name, value, n_axes)
+        else:
+            own.given[name] = value
+
+    def call(**given):
+        fit = curve_fit(**given)
+        return tuple(np.asarray(getattr(fit, name)) for name in ARRAYS)
+
+    sample = curve_fit(**own.of_none())
+    shapes = {name: getattr(sample, name) for name in ARRAYS}
+    n_batch = max(y.ndim - 1, 1)
+    found = own.apply(call, {name: (array.shape[n_batch:], array.dtype) for name, array in shapes.items()})
+    if y.ndim == 1:
+        found = {name: array[0] for name, array in found.items()}
+    return LazyFit(**found, parameters=sample.parameters)
+
+
+def _axes_of_x(f, x, y) -> int:
+    """Return how many axes of the variables are those of one data set."""
+    if np.ndim(x) < 2:
+        return 1
+    is_of_all = np.ndim(x) == 2 and isinstance(f, Model) and len(f.variables) == x.shape[0]
+    if x.shape == y.shape and y.ndim > 1 and not is_of_all:
+        return 1
+    return 2
+
+
+def _as_tuples(bounds):
+    """Return bounds as a tuple of two, or a dict of such tuples."""
+    if hasattr(bounds, "lb") and hasattr(bounds, "ub"):
+        return bounds.lb, bounds.ub
+    if isinstance(bounds, dict):
+        return {name: tuple(pair) for name, pair in bounds.items()}
+    return tuple(bounds)
