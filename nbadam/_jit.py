@@ -37,7 +37,8 @@ MODES: dict[str, dict[str, bool]] = {
     "parallel": {"nogil": True, "parallel": True},
     # For kernels that take views of arrays but allocate none: counting references to them is atomic, and
     # took three quarters of the time of a step in a few variables.
-    "uncounted": {"nogil": True, "_nrt": False},
+    "uncounted": {"_nrt": False},
+    "uncounted_nogil": {"nogil": True, "_nrt": False},
 }
 
 _llvm_lock = getattr(llvm.ffi.lib, "_lock", nullcontext())
@@ -135,7 +136,7 @@ def compile_kernel(function, signature, *, name: str, mode: str):
         The only types the kernel will ever take; scalars are converted to them.
     name : str
         Name of the kernel; its file in the cache begins with this name.
-    mode : {"serial", "nogil", "parallel", "uncounted"}
+    mode : {"serial", "nogil", "parallel", "uncounted", "uncounted_nogil"}
         How it runs.
 
     Returns

@@ -17,12 +17,14 @@ from numba.core.datamodel import models
 from numba.core.registry import cpu_target
 from numba.core.typing.templates import AttributeTemplate
 from numba.extending import (
+    NativeValue,
     infer_getattr,
     intrinsic,
     lower_builtin,
     lower_getattr_generic,
     register_model,
     type_callable,
+    unbox,
 )
 
 from ._jit import compile_kernel, compiler, entry_point
@@ -104,7 +106,7 @@ class Pointer(types.CPointer):
 
     def __init__(self, content) -> None:
         super().__init__(content)
-        self.name = f"pointer_{hashlib.sha256(str(content).encode()).hexdigest()[:12]}"
+        self.name = f"address_{hashlib.sha256(str(content).encode()).hexdigest()[:12]}"
 
     @property
     def mangling_args(self):
@@ -113,6 +115,13 @@ class Pointer(types.CPointer):
 
 
 register_model(Pointer)(models.PointerModel)
+
+
+@unbox(Pointer)
+def _unboxed(kind, address, c):
+    """Take an integer of Python for a pointer."""
+    pointer = c.builder.bitcast(c.pyapi.long_as_voidptr(address), c.context.get_value_type(kind))
+    return NativeValue(pointer, is_error=c.pyapi.c_api_error())
 
 
 @lru_cache(maxsize=1024)

@@ -38,14 +38,16 @@ def number(name: str, value, *, low: float = -inf, below: float = inf) -> float:
     return checked
 
 
-def positive(name: str, value, n: int, *, zero: bool = False) -> np.ndarray:
-    """Return `value`, a number or an array, as positive floats of shape (n,); zero too if so asked."""
+def positive(name: str, value, shape: int | tuple[int, ...], *, zero: bool = False) -> np.ndarray:
+    """Return a number or an array as positive floats, broadcast to a shape; zero too if so asked."""
     try:
-        array = np.array(np.broadcast_to(np.asarray(value, dtype=float), (n,)))
+        array = np.asarray(value, dtype=float)
+        broadcast = np.broadcast_to(array, shape)
     except (TypeError, ValueError, OverflowError):
         raise ValueError(
-            f"`{name}` must be a number or an array of {n} numbers, not {shown(value)}."
+            f"`{name}` must be a number or an array that broadcasts to the shape "
+            f"{np.broadcast_shapes(shape)}, not {shown(value)}."
         ) from None
     if not np.isfinite(array).all() or not (array >= 0 if zero else array > 0).all():
         raise ValueError(f"`{name}` must be finite and {'>= 0' if zero else '> 0'}, not {shown(value)}.")
-    return array
+    return broadcast

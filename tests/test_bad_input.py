@@ -30,7 +30,7 @@ def fit(fun=bowl, x0=(1.0, 2.0), jac=True, bounds=None, **options):
         (np.array([1.0, None], dtype=object), "`x0` must be"),
         (np.array([{}, []], dtype=object), "`x0` must be"),
         ([1j, 2.0], "`x0` must be real"),
-        ([[1.0, 2.0]], "'x0' must only have one dimension"),
+        ([[1.0, 2.0]], r"'x0' must only have one dimension|`x0` must have the shape \(n,\), not \(1, 2\)"),
     ],
 )
 @pytest.mark.parametrize("direct", [True, False], ids=["direct", "minimize"])
@@ -154,7 +154,7 @@ def test_options_out_of_range(name, value):
         ({"beta_1": 1}, r"`beta_1` must be .*\[0, 1\), not 1"),
         ({"beta_2": 1.0}, r"`beta_2` must be .*\[0, 1\), not 1.0"),
         ({"learning_rate": None}, "`learning_rate` must be"),
-        ({"learning_rate": [0.1, 0.1, 0.1]}, "`learning_rate` must be .*2 numbers"),
+        ({"learning_rate": [0.1, 0.1, 0.1]}, r"`learning_rate` must be .* shape \(2,\)"),
         ({"learning_rate": [0.1, -0.1]}, "`learning_rate` must be .*>= 0"),
         ({"learning_rate": lambda step: -1.0}, "`learning_rate` must"),
         ({"learning_rate": lambda step: np.nan}, "`learning_rate` must"),

@@ -342,6 +342,11 @@ def test_states_of_other_runs_are_refused(tmp_path):
     for arguments, message in (
         ({"method": nbadam.sgd}, "rule"),
         ({"average": "tail"}, "average"),
+        ({"beta_1": 0.8}, "`beta_1` 0.9, not 0.8: give the options of that run"),
+        ({"epsilon": 1e-3}, "`epsilon` 1e-07, not 0.001"),
+        ({"clipnorm": None}, "`clipnorm` 5.0, not inf"),
+        ({"clipvalue": 1.0}, "`clipvalue` inf, not 1.0"),
+        ({"weight_decay": 0.1}, "`weight_decay` 0.0, not 0.1"),
         ({"x_scale": 2.0}, "`x_scale` must be that of the run"),
         ({"fun": batches()}, "only one is a Minibatch"),
         ({"fun": noisy, "args": (np.random.default_rng(0),)}, "0 random generators, but `args` has 1"),
@@ -350,7 +355,7 @@ def test_states_of_other_runs_are_refused(tmp_path):
         with pytest.raises(ValueError, match=message):
             fit(**{"fun": joint, "state": state, "steps": 5} | arguments)
     for bounds in ([(3, 4)] * 3, [(None, -9)] * 3):
-        options = {"learning_rate": 0.1, "state": state}
+        options = {"learning_rate": 0.1, "clipnorm": 5.0, "state": state}
         with pytest.raises(ValueError, match="`bounds` must hold the point"):
             minimize(
                 joint, np.full(3, bounds[0][1]), jac=True, method=nbadam.adam, bounds=bounds, options=options

@@ -65,30 +65,6 @@ def pieces(columns: tuple[np.ndarray | Ragged, ...], start: int, stop: int) -> t
     return tuple(parts)
 
 
-def as_matrix(
-    name: str, value, shape: tuple[int, int], low: float = -np.inf, *, closed: bool = False
-) -> np.ndarray:
-    """Return numbers for problems and variables, broadcast to all of them without a copy.
-
-    Raises
-    ------
-    ValueError
-        If they do not broadcast, or are not above `low` (or equal to it, if `closed`) and finite, where
-        there is a `low`.
-    """
-    try:
-        array = np.asarray(value, dtype=float)
-        broadcast = np.broadcast_to(array, shape)
-    except (TypeError, ValueError, OverflowError):
-        raise ValueError(
-            f"`{name}` must be a number or an array of shape ({shape[1]},), ({shape[0]}, 1) or {shape}; "
-            f"its shape is {np.shape(value)}."
-        ) from None
-    if low > -np.inf and not (np.isfinite(array) & ((array >= low) if closed else (array > low))).all():
-        raise ValueError(f"`{name}` must be finite and {'>=' if closed else '>'} {low:g}.")
-    return broadcast
-
-
 def _ragged(name: str, column: tuple | list) -> np.ndarray | Ragged:
     """Return a list of arrays as their values and offsets; a pair of these checked."""
     if isinstance(column, list):

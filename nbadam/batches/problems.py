@@ -15,12 +15,12 @@ from .._jit import reason
 from .._pointers import Stored, address_of
 from .._threads import turn_of
 from ..blocks import Pace, is_called_off
-from ..checks import shown
+from ..checks import positive, shown
 from ..hyperparameters import choice
 from ..methods.averaging import KINDS
-from ..methods.bounds import parse_bounds
-from ..methods.evaluator import Evaluator
-from ..methods.loop import array_entry, solve
+from ..methods.bounds import parse_bounds, parse_starts
+from ..methods.evaluator import Evaluator, forms
+from ..methods.loop import loop_kernel, solve
 from ..methods.options import (
     AUTOMATIC,
     DIVIDING,
@@ -38,7 +38,7 @@ from ..methods.stopping import STOPS, Stop
 from ..methods.tell import begin, block_kernel, end, tell_kernel
 from ..rules import Rule
 from ..status import Status
-from .data import OF_PROBLEM, as_args, as_data, as_matrix, pieces
+from .data import OF_PROBLEM, as_args, as_data, pieces
 from .result import BatchResult
 from .scalars import fill_scalars_kernel
 
@@ -71,8 +71,10 @@ class Problems:
         if not isinstance(rule, Rule):
             raise ValueError(f"`rule` must be a Rule, such as nbadam.rules.ADAM, not {shown(rule)}.")
         self.rule = rule
-        self.x0 = _starts(x0)
+        self.x0 = parse_starts("x0", x0, {1: "(n,)", 2: "(n_problems, n)"})
         self.n = n = self.x0.shape[-1]
+        if not n:
+            raise ValueError(f"`x0` must have the shape (n,) or (n_problems, n), not {self.x0.shape}.")
         self.dtype = self.x0.dtype if self.x0.dtype == np.float32 else np.dtype(np.float64)
         self.data, self.size = as_data(data, self.x0.shape[0] if self.x0.ndim == 2 else None)
         self.args = as_args(args)
@@ -80,7 +82,7 @@ class Problems:
 
         shape = (self.size, n)
         settings = _settings(rule, options, learning_rate)
-        self.scale = as_matrix("x_scale", settings["x_scale"], shape, low=0.0)
+        self.scale = positive("x_scale", settings["x_scale"], shape)
         self.lower, self.upper = (np.broadcast_to(b, shape) for b in parse_bounds(bounds, n, self.size))
         self.is_auto = is_automatic(settings)
         if self.is_auto and rule not in AUTOMATIC:
@@ -105,7 +107,7 @@ class Problems:
         self.schedule = np.zeros(0)
         if not callable(learning_rate) and np.ndim(learning_rate):
             divides = self.rule in DIVIDING
-            self.rates = as_matrix("learning_rate", learning_rate, shape, low=0.0, closed=not divides)
+            self.rates = positive("learning_rate", learning_rate, shape, zero=not divides)
             if divides and np.shape(learning_rate)[-1] != 1:
                 raise ValueError("`learning_rate` must be the same for all variables with this rule.")
         else:
@@ -166,7 +168,7 @@ class Problems:
             stored.address, own.address, stored_block.address, objective.context,
             record.point, record.g, record.numbers, rates, codes, place,
         )  # fmt: skip
-        go_on = array_entry(solve, dtype.name)
+        go_on = loop_kernel(solve, dtype.name)
         while place[0] < count and not is_called_off():
             evaluations, started = self._pace.amount, time.perf_counter()
             with self._turn:
@@ -189,18 +191,6 @@ def _split(rates: np.ndarray, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
     largest = rates.max(axis=1)
     fractions = np.divide(rates, largest[:, None], out=np.ones(rates.shape), where=largest[:, None] > 0)
     return largest[:, None], fractions.astype(dtype)
-
-
-def _starts(x0) -> np.ndarray:
-    """Return the starts as an array of real numbers; they are converted block by block."""
-    if np.ma.is_masked(x0):
-        raise ValueError("`x0` must not have masked elements; fill them, or leave these problems out.")
-    array = np.asarray(x0)
-    if array.dtype.kind not in "fiub" or array.dtype.itemsize > 8:
-        raise ValueError(f"`x0` must be real numbers of at most 64 bits, not {array.dtype}.")
-    if array.ndim not in (1, 2) or array.shape[-1] == 0:
-        raise ValueError(f"`x0` must have the shape (n,) or (n_problems, n), not {array.shape}.")
-    return array
 
 
 def _settings(rule: Rule, options: dict[str, Any], learning_rate) -> dict[str, Any]:
@@ -234,15 +224,11 @@ def _compilable(fun) -> Callable:
 
 def _writes(fun: Callable, least: int) -> bool:
     """Whether `fun` takes an array for the gradient beside its `least` arguments."""
-    parameters = list(inspect.signature(inspect.unwrap(fun)).parameters.values())
-    if any(parameter.kind is parameter.VAR_POSITIONAL for parameter in parameters):
-        return False
-    required = sum(parameter.default is parameter.empty for parameter in parameters)
-    if required <= least <= len(parameters):
-        return False
-    if required != least + 1:
+    possible = forms(fun, least)
+    if not possible:
+        takes = len(inspect.signature(inspect.unwrap(fun)).parameters)
         raise ValueError(
             f"`fun` must take {least} arguments (x, *data, *args) and return (f, g), or {least + 1} "
-            f"(x, g, *data, *args) and return f; it takes {required}."
+            f"(x, g, *data, *args) and return f; it takes {takes}."
         )
-    return True
+    return possible == [True]

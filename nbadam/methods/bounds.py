@@ -1,8 +1,40 @@
-"""Bounds in every form that SciPy takes, as two arrays."""
+"""Starts and bounds in every form that SciPy takes, as arrays."""
 
 import numpy as np
 
 from ..checks import shown
+
+
+def parse_starts(name: str, x0, shapes: dict[int, str]) -> np.ndarray:
+    """Return one start or many, an array of real numbers of any precision.
+
+    Parameters
+    ----------
+    name : str
+        Name of the argument, for messages.
+    x0 : array_like
+        The starts, which are not copied.
+    shapes : dict of int to str
+        Shapes that are legal, by their numbers of dimensions.
+
+    Raises
+    ------
+    ValueError
+        If `x0` is masked, is not of real numbers or has another shape.
+    """
+    if np.ma.is_masked(x0):
+        raise ValueError(f"`{name}` must not have masked elements; fill them, or leave them out.")
+    try:
+        array = np.asarray(x0)
+        array = array.astype(float) if array.dtype.kind == "O" else array
+    except (TypeError, ValueError, OverflowError):
+        raise ValueError(f"`{name}` must be an array of real numbers, not {shown(x0)}.") from None
+    if array.dtype.kind not in "fiub":
+        raise ValueError(f"`{name}` must be real numbers (stack real and imaginary parts), not {shown(x0)}.")
+    if array.ndim not in shapes:
+        legal = " or ".join(shapes.values())
+        raise ValueError(f"`{name}` must have the shape {legal}, not {array.shape}.")
+    return array
 
 
 def parse_bounds(bounds, n: int, problems: int | None = None) -> tuple[np.ndarray, np.ndarray]:

@@ -13,27 +13,24 @@ from numba.core.errors import TypingError
 from numba.core.typing.arraydecl import get_array_index_type
 from numba.extending import is_jitted, overload, register_jitable
 
-from .._jit import compile_kernel, compiler
+from .._jit import compile_kernel, compiler, entry_point
 from .._pointers import Function, Stored, address_of, caller, load, pointer_to
 
 
 def writes_gradient(fun: Callable, least: int) -> bool:
     """Whether a function that Numba compiled has one parameter more than its `least` arguments."""
-    return forms(fun, least) == [True]
+    return is_jitted(fun) and forms(fun, least) == [True]
 
 
 def forms(fun: Callable, least: int) -> list[bool]:
-    """Return whether a compiled function writes its gradient; both answers if defaults allow both."""
-    if not is_jitted(fun):
-        return [False]
+    """Return whether a function takes an array for its gradient; defaults may allow both, or neither fits."""
     parameters = inspect.signature(inspect.unwrap(fun)).parameters.values()
     if any(parameter.kind is parameter.VAR_POSITIONAL for parameter in parameters):
         return [False]
     kinds = inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD
     positional = [parameter for parameter in parameters if parameter.kind in kinds]
     required = sum(parameter.default is parameter.empty for parameter in positional)
-    possible = [k for k in (False, True) if required <= least + k <= len(positional)]
-    return possible or [False]
+    return [k for k in (False, True) if required <= least + k <= len(positional)]
 
 
 class Arguments(NamedTuple):
@@ -62,8 +59,10 @@ class Evaluator:
 
     Attributes
     ----------
+    evaluate : callable
+        ``evaluate(k, x, g, context) -> f``, which writes the gradient to `g`.
     address : int
-        Address of ``evaluate(k, x, g, context) -> f``, which writes the gradient to `g`.
+        Its address.
     context : int
         Address of the function's own address, and `given`.
 
@@ -84,7 +83,7 @@ class Evaluator:
                 in_place, arguments.of, self._stored.type, vector, self._function.result, self._function.kinds
             )
         self._kernel = kernel
-        self.address = address_of(kernel)
+        self.evaluate, self.address = entry_point(kernel), address_of(kernel)
 
     def give(self, given: tuple) -> None:
         """Take other arguments, of the same types."""

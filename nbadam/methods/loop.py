@@ -1,4 +1,4 @@
-"""Runs inside compiled code, and the kernels through which Python makes a single step of one.
+"""Runs inside compiled code.
 
 Step, tell and objective are functions at addresses, so these loops are compiled once for all of them.
 """
@@ -75,52 +75,17 @@ def solve(
             place[0], place[1] = p + 1, 0
 
 
-def make_step(step, record, own, rate):
-    """Call a kernel of `step`."""
-    return call(step, 0.0, (record, own, rate))
-
-
-def tell_value(tell, record, f, is_fresh):
-    """Call a kernel of `tell`."""
-    return call(tell, 0, (record, f, is_fresh))
-
-
-def begin_problem(begin, record, own, block, p):
-    """Call a kernel of `begin`."""
-    return call(begin, 0, (record, own, block, p))
-
-
-def evaluate_at(evaluate, k, point, g, context):
-    """Call an objective."""
-    return call(evaluate, 0.0, (k, borrowed(point), borrowed(g), context))
-
-
 INTEGER, REAL = types.int64, types.float64
-SCALARS = {
-    make_step: REAL(*(INTEGER,) * 3, REAL),
-    tell_value: INTEGER(INTEGER, INTEGER, REAL, INTEGER),
-    begin_problem: INTEGER(*(INTEGER,) * 5),
-}
 
 
 @cache
-def entry(function):
-    """Return `make_step`, `tell_value` or `begin_problem`, compiled."""
-    return compile_kernel(function, SCALARS[function], name=function.__name__, mode="serial")
-
-
-@cache
-def array_entry(function, dtype: str):
-    """Return `loop`, `solve` or `evaluate_at` in a precision, compiled."""
-    real = from_dtype(np.dtype(dtype))
-    vector, numbers = types.Array(real, 1, "C"), types.Array(from_dtype(NUMBERS), 1, "C")
-    rates, integers = (types.Array(REAL, 2, "C"), types.Array(INTEGER, 1, "C"))
-    run = vector, vector, numbers
+def loop_kernel(function, dtype: str):
+    """Return `loop` or `solve` in a precision, compiled."""
+    real, integers = from_dtype(np.dtype(dtype)), types.Array(INTEGER, 1, "C")
+    run = types.Array(real, 1, "C"), types.Array(real, 1, "C"), types.Array(from_dtype(NUMBERS), 1, "C")
     signatures = {
         loop: INTEGER(*(INTEGER,) * 6, *run, types.Array(REAL, 1, "C"), INTEGER),
-        solve: types.void(*(INTEGER,) * 9, *run, rates, integers, integers, INTEGER),
-        evaluate_at: REAL(INTEGER, INTEGER, vector, vector, INTEGER),
+        solve: types.void(*(INTEGER,) * 9, *run, types.Array(REAL, 2, "C"), integers, integers, INTEGER),
     }
-    return compile_kernel(
-        function, signatures[function], name=f"{function.__name__}_{dtype}", mode="uncounted"
-    )
+    name = f"{function.__name__}_{dtype}"
+    return compile_kernel(function, signatures[function], name=name, mode="uncounted_nogil")

@@ -12,7 +12,7 @@ from .._jit import reason
 from ..checks import positive, shown
 from ..hyperparameters import integer
 from ..rules import Rule
-from .bounds import parse_bounds
+from .bounds import parse_bounds, parse_starts
 from .differences import PERTURBATION, SCHEMES, Differences, Perturbations
 from .driver import run_loop
 from .first_look import first_look
@@ -61,7 +61,9 @@ def minimize(
             "`constraints` cannot be handled by nbadam's methods: use `bounds`, add a penalty to `fun`, "
             "or use method='SLSQP', 'COBYQA' or 'trust-constr'."
         )
-    x0 = _start(x0)
+    x0 = np.array(parse_starts("x0", np.atleast_1d(x0), {1: "(n,)"}), dtype=float)
+    if not np.isfinite(x0).all():
+        raise ValueError(f"`x0` must be finite, not {shown(x0)}.")
     lower, upper = parse_bounds(bounds, x0.size)
     if ((x0 < lower) | (x0 > upper)).any():
         warn("Initial guess is not within the specified bounds; it is moved into them.")
@@ -172,24 +174,6 @@ def _remark(objective: Objective, plan, result) -> str:
 def _can_be_compiled(objective: Objective) -> bool:
     """Whether Numba compiled the function that returns value and gradient."""
     return objective.jac is True and is_jitted(objective.fun)
-
-
-def _start(x0) -> np.ndarray:
-    """Copy of the starting point in double precision, whatever array it came in."""
-    array = np.atleast_1d(np.asarray(x0))
-    if array.ndim != 1:
-        raise ValueError(f"'x0' must only have one dimension; its shape is {array.shape}.")
-    if np.ma.is_masked(x0):
-        raise ValueError("`x0` must not have masked elements; fill them, or leave these variables out.")
-    if array.dtype.kind == "c":
-        raise ValueError("`x0` must be real; stack real and imaginary parts into one real vector.")
-    try:
-        start = np.array(array, dtype=float)
-    except (TypeError, ValueError, OverflowError):
-        raise ValueError(f"`x0` must be an array of real numbers, not {shown(x0)}.") from None
-    if array.dtype.kind in "SU" or not np.isfinite(start).all():
-        raise ValueError(f"`x0` must be finite real numbers, not {shown(x0)}.")
-    return start
 
 
 def _objective(fun, jac, args: tuple, settings: dict, lower: np.ndarray, upper: np.ndarray) -> Objective:

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 from numba.core.errors import NumbaError
+from numba.extending import is_jitted
 
 from .._threads import turn_of
 from ..lazy import lazy
 from .differences import Differences, Perturbations
 from .evaluator import ALONE, OF_BATCH, Evaluator, forms
 from .interrupts import Interrupts
-from .loop import array_entry, evaluate_at
 from .minibatch import Minibatch, Sampler
 
 
@@ -83,7 +83,7 @@ class Objective:
 
     def _forms(self) -> list[bool]:
         extra = len(self.args) + (len(self.minibatch.data) if self.minibatch else 0)
-        return forms(self.fun, 1 + extra)
+        return (forms(self.fun, 1 + extra) if is_jitted(self.fun) else []) or [False]
 
     def check_gradient(self, x: np.ndarray, g: np.ndarray) -> None:
         """Raise ValueError if `fun` has left the gradient `g` at `x` as it was.
@@ -226,10 +226,7 @@ class Objective:
     def _evaluate_compiled(self, x: np.ndarray) -> tuple[float, np.ndarray]:
         _, evaluator = self.compiled_for(1)
         g = np.zeros_like(x)
-        f = self._call(
-            array_entry(evaluate_at, "float64"), evaluator.address, 0, x.copy(), g, evaluator.context
-        )
-        return f, g
+        return self._call(evaluator.evaluate, 0, x.copy(), g, evaluator.context), g
 
     # --- To be continued ---------------------------------------------------------------------------
 

@@ -79,7 +79,7 @@ def plan_from(
         hyper=hyper_from(rule, settings),
         fractions=fractions,
         limits=limits_from(settings),
-        x_scale=positive("x_scale", settings["x_scale"], n),
+        x_scale=np.array(positive("x_scale", settings["x_scale"], n)),
         lower=lower,
         upper=upper,
         maxiter=maxiter,

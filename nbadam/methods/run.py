@@ -4,10 +4,11 @@ from math import inf
 
 import numpy as np
 
+from .._jit import entry_point
 from .._pointers import Stored, address_of
 from ..checks import shown
 from ..engine import PARALLEL_SIZE, mode
-from .loop import array_entry, begin_problem, entry, loop, make_step, tell_value
+from .loop import loop, loop_kernel
 from .objective import Objective
 from .plan import Plan
 from .record import (
@@ -83,11 +84,10 @@ class Run:
         kind = self._stored.type
         how = "uncounted" if n < PARALLEL_SIZE else mode(n)
         self._kernels = step_kernel(plan.rule, plan.is_auto, kind, self._own.type, how), tell_kernel(kind)
-        self._step, self._tell = map(address_of, self._kernels)
+        self._step, self._tell = map(entry_point, self._kernels)
         if objective.is_compiled:
-            self._loop = array_entry(loop, "float64")
-        else:
-            self._make_step, self._tell_value = entry(make_step), entry(tell_value)
+            self._loop = loop_kernel(loop, "float64")
+            self._calls = tuple(map(address_of, self._kernels))
         self.s = self.record.numbers[0]
         self._nit, self._next, self._phase = (self.record.numbers[name] for name in ("nit", "next", "phase"))
         self.checkpoints = Checkpoints(plan.checkpoint, plan.checkpoint_every)
@@ -109,7 +109,7 @@ class Run:
             )
         )  # fmt: skip
         kernel = block_kernel(begin, self._stored.type, self._own.type, block.type)
-        entry(begin_problem)(address_of(kernel), *self._addresses, block.address, 0)
+        entry_point(kernel)(*self._addresses, block.address, 0)
 
     # --- Steps and evaluations -----------------------------------------------------------------------
 
@@ -147,7 +147,7 @@ class Run:
         """Make a step, if that comes next, and one evaluation."""
         record, objective = self.record, self.objective
         if self._next[0] == STEP:
-            self._make_step(self._step, *self._addresses, float(self.plan.learning_rate(self.nit)))
+            self._step(*self._addresses, float(self.plan.learning_rate(self.nit)))
         phase = self._phase[0]
         is_fresh = phase != AT_STEP or needs_value or self.value_is_due
         if phase == AT_LAST:
@@ -158,7 +158,7 @@ class Run:
             f, record.g[:] = float(self.s.f), objective.gradient(record.point)
         if phase == AT_START:
             objective.check_gradient(record.here, record.g)
-        self._tell_value(self._tell, self._addresses[0], f, int(is_fresh))
+        self._tell(self._addresses[0], f, int(is_fresh))
 
     @property
     def value_is_due(self) -> bool:
@@ -173,7 +173,7 @@ class Run:
         rates[:] = self.plan.learning_rate(np.arange(nit, nit + most))
         with self.objective.turn:
             made = self._loop(
-                self._step, self._tell, evaluator.address, *self._addresses, evaluator.context,
+                *self._calls, evaluator.address, *self._addresses, evaluator.context,
                 record.point, record.g, record.numbers, rates, most,
             )  # fmt: skip
         if phase == AT_START:
@@ -190,15 +190,17 @@ class Run:
         named |= {f"number {name}": self.record.numbers[name] for name in NUMBERS.names or ()}
         return named | {"x_start": self.x_start}
 
-    def _identity(self) -> dict[str, str]:
+    def _identity(self) -> dict[str, str | float]:
         """Return the options that a continued run must share."""
-        differences = self.objective.differences
+        plan, differences = self.plan, self.objective.differences
         scheme = None if differences is None else differences.scheme
         return {
-            "rule": self.plan.rule.name,
-            "average": self.plan.average,
-            "learning_rate": "auto" if self.plan.is_auto else "given",
+            "rule": plan.rule.name,
+            "average": plan.average,
+            "learning_rate": "auto" if plan.is_auto else "given",
             "finite_diff": scheme if scheme in ("noise", "spsa") else "another one, or a gradient",
+            **dict(zip(list(plan.rule.hyperparameters)[1:], plan.hyper, strict=True)),
+            **{name: plan.limits[name] for name in ("clipvalue", "clipnorm", "weight_decay")},
         }
 
     def snapshot(self) -> RunState:
@@ -219,7 +221,7 @@ class Run:
         for name, here in self._identity().items():
             if facts[name] != here:
                 raise ValueError(
-                    f"`state` belongs to a run with {name} {facts[name]!r}, not {shown(here)}: "
+                    f"`state` belongs to a run with `{name}` {facts[name]!r}, not {shown(here)}: "
                     "give the options of that run."
                 )
         is_free = self.s.is_free

@@ -13,7 +13,7 @@ from ..checks import shown
 from ..hyperparameters import integer
 from ..rules import Rule
 from ..status import Status
-from .bounds import parse_bounds
+from .bounds import parse_bounds, parse_starts
 from .distribute import no_result, outcomes
 from .factory import METHODS
 from .orders import seed_numbers
@@ -160,9 +160,9 @@ def _starts(x0s, bounds, n_starts: int | None, seed: tuple[int, ...]) -> np.ndar
     if (x0s is None) == (n_starts is None):
         raise ValueError("Give either `x0s`, or `n_starts` with `bounds`.")
     if x0s is not None:
-        starts = np.asarray(x0s)
-        if starts.ndim != 2 or not starts.size:
-            raise ValueError(f"`x0s` must have the shape (n_starts, n); its shape is {starts.shape}.")
+        starts = parse_starts("x0s", x0s, {2: "(n_starts, n)"})
+        if not starts.size:
+            raise ValueError(f"`x0s` must have a start and a variable; its shape is {starts.shape}.")
         return starts
     count = integer(1)("n_starts", n_starts)
     n = np.size(bounds.lb) if hasattr(bounds, "lb") else 0 if bounds is None else len(bounds)
