@@ -16,6 +16,7 @@ from numba import njit
 from timing import markdown, save
 
 import nbadam
+from nbadam.demo import load_voxels
 
 DATA = Path(__file__).parent / "data"
 
@@ -89,9 +90,8 @@ def kurtosis_jacobian(b, s0, d, k):
 
 
 def diffusion():
-    raw = gzip.decompress((DATA / "dipy_small_101D.nii.gz").read_bytes())
-    y = np.frombuffer(raw, "<u2", offset=352).reshape(102, -1).T.astype(float)  # after a NIfTI header
-    b = np.loadtxt(DATA / "dipy_small_101D.bval") / 1000
+    b, signals = load_voxels()
+    y = signals.transpose(2, 1, 0, 3).reshape(-1, b.size)  # voxels in the order of the file
     guess = np.stack([y[:, :3].max(axis=1), np.full(len(y), 0.8), np.full(len(y), 0.5)], axis=1)
     model = nbadam.Model(kurtosis, variables=["b"], jacobian=kurtosis_jacobian)
     return Case(model, kurtosis, [b] * len(y), list(y), guess)

@@ -1,10 +1,7 @@
 """Sphinx settings."""
 
 from importlib.metadata import version as installed_version
-
-from docutils import nodes
-from docutils.statemachine import StringList
-from sphinx.util.docutils import SphinxDirective
+from importlib.util import find_spec
 
 from nbadam.algorithms import ALGORITHMS
 
@@ -13,36 +10,65 @@ author = "nbadam developers"
 copyright = f"2026, {author}"
 version = release = installed_version("nbadam")
 
-extensions = ["sphinx.ext.autodoc", "sphinx.ext.mathjax", "numpydoc"]
-exclude_patterns = ["_build"]
-nitpicky = False
+extensions = [
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.intersphinx",
+    "sphinx.ext.mathjax",
+    "myst_parser",
+    "numpydoc",
+    "sphinx_copybutton",
+    "sphinx_design",
+    "sphinx_gallery.gen_gallery",
+]
+exclude_patterns = ["_build", "_templates"]
+templates_path = ["_templates"]
+nitpicky = True  # a link to nowhere is an error
+default_role = "code"  # docstrings name arguments in single backquotes
+
+# Inventories in Sphinx's plain first format, of the few names that are linked to: builds need no network.
+intersphinx_mapping = {
+    "python": ("https://docs.python.org/3/", "inventories/python.txt"),
+    "numpy": ("https://numpy.org/doc/stable/", "inventories/numpy.txt"),
+    "scipy": ("https://docs.scipy.org/doc/scipy/", "inventories/scipy.txt"),
+    "numba": ("https://numba.readthedocs.io/en/stable/", "inventories/numba.txt"),
+    "matplotlib": ("https://matplotlib.org/stable/", "inventories/matplotlib.txt"),
+    "xarray": ("https://docs.xarray.dev/en/stable/", "inventories/xarray.txt"),
+}
+
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"  # the docstrings give the types
 numpydoc_show_class_members = False
-default_role = "code"  # docstrings name arguments in single backquotes
+# A method and a class differ by capitals only, which some file systems do not tell apart.
+autosummary_filename_map = {
+    f"nbadam.{algorithm.optimizer}": f"nbadam.optimizers.{algorithm.optimizer}" for algorithm in ALGORITHMS
+}
+
+sphinx_gallery_conf = {
+    "examples_dirs": "../examples",
+    "gallery_dirs": "examples",
+    # Scripts of other names are shown, not executed.
+    "filename_pattern": "/(plot|jax)_" if find_spec("jax") else "/plot_",
+    "abort_on_example_error": False,  # each is a warning, which ends the build
+    "download_all_examples": False,
+    "show_memory": False,
+    "min_reported_time": 1,
+    "reset_modules": ("matplotlib",),
+}
+
+copybutton_prompt_text = r">>> |\.\.\. |\$ "
+copybutton_prompt_is_regexp = True
 
 html_theme = "pydata_sphinx_theme"
 html_title = f"nbadam {release}"
+html_static_path = ["_static"]
+html_css_files = ["nbadam.css"]
 html_show_sourcelink = False
-html_theme_options = {"show_prev_next": False, "navigation_with_keys": False}
-html_sidebars = {"**": []}
-
-
-class Algorithms(SphinxDirective):
-    """Its content for each algorithm that ships, in which ``{optimizer}`` and so on are its attributes."""
-
-    has_content = True
-
-    def run(self):
-        lines = []
-        for algorithm in ALGORITHMS:
-            facts = vars(algorithm) | {"method": algorithm.method}
-            lines += [line.format(**facts) for line in self.content] + [""]
-        parsed = nodes.Element()
-        self.state.nested_parse(StringList(lines, self.get_source_info()[0]), self.content_offset, parsed)
-        return parsed.children
-
-
-def setup(app):
-    """Add the directive."""
-    app.add_directive("algorithms", Algorithms)
+html_theme_options = {
+    "show_prev_next": False,
+    "navigation_with_keys": False,
+    "header_links_before_dropdown": 6,
+    "show_toc_level": 2,
+    "navbar_align": "left",
+}
+html_sidebars = {"index": []}

@@ -109,7 +109,7 @@ def clear_cache() -> None:
     """Remove all compiled kernels from the disk.
 
     They are compiled again when they are needed; kernels that a running process has loaded stay with it.
-    See :doc:`cache` for where they are, and for ``NBADAM_CACHE_SIZE``, which bounds their size.
+    See :doc:`/cache` for where they are, and for ``NBADAM_CACHE_SIZE``, which bounds their size.
 
     Examples
     --------

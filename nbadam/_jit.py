@@ -30,6 +30,7 @@ from numba.extending import overload, register_jitable
 from . import _cache
 from ._fingerprint import fingerprint
 from ._signals import DeferredInterrupts
+from .progress import compiling
 
 MODES: dict[str, dict[str, bool]] = {
     "serial": {},  # holds the GIL: a short call that released it might wait 5 ms to get it back
@@ -147,7 +148,7 @@ def compile_kernel(function, signature, *, name: str, mode: str):
     if numba.config.DISABLE_JIT:
         return function
     options = {"error_model": "numpy", **MODES[mode]}
-    with compiler():
+    with compiling(), compiler():
         digest = fingerprint(function, signature, options)
         kernel = FunctionType(function.__code__, function.__globals__, closure=function.__closure__)
         kernel.__qualname__ = f"{name}_{mode}_{digest}"

@@ -12,6 +12,7 @@ from ..blocks import Blocks, default_workers, work_through
 from ..checks import shown
 from ..dask import is_lazy
 from ..hyperparameters import flag, integer
+from ..progress import compilations_shown
 from ..rules import Rule
 from ..status import Status
 from .lazy import minimize_lazily
@@ -150,7 +151,8 @@ def minimize_batch(
     flag("progress", progress)
     result = room_for(problems.size, problems.n, problems.dtype, out)
     result.status[...] = Status.NOT_RUN
-    problems.compile(result)
+    with compilations_shown("the function", progress):
+        problems.compile(result)
 
     blocks = Blocks(problems.size, FIRST, max(1, BYTES // problems.bytes_each), threads)
     finished, interrupt = False, None

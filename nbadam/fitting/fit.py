@@ -12,6 +12,7 @@ from ..checks import number, shown
 from ..dask import is_lazy
 from ..hyperparameters import choice, flag, integer
 from ..methods.orders import seed_numbers
+from ..progress import compilations_shown
 from ..status import Status
 from .arguments import check_all_finite, parse_dtype, parse_model, parse_options, positive
 from .batch import fit_all
@@ -278,12 +279,13 @@ def curve_fit(
     jac = None if isinstance(jac, str) and jac in DIFFERENCES else jac
     choice(*SEARCHES)("search", search)
     if shared is not None or isinstance(f, list | tuple):
-        whole = fit_shared(
-            f, xdata, ydata, p0, sigma, absolute_sigma, bounds, method, jac, shared, loss=loss,
-            f_scale=f_scale, mask=mask, fixed=fixed, tied=tied, dtype=dtype, ftol=ftol, xtol=xtol,
-            max_nfev=max_nfev, batch_size=batch_size, rng=rng, search=search, workers=workers,
-            progress=progress,
-        )  # fmt: skip
+        with compilations_shown("the model", progress):
+            whole = fit_shared(
+                f, xdata, ydata, p0, sigma, absolute_sigma, bounds, method, jac, shared, loss=loss,
+                f_scale=f_scale, mask=mask, fixed=fixed, tied=tied, dtype=dtype, ftol=ftol, xtol=xtol,
+                max_nfev=max_nfev, batch_size=batch_size, rng=rng, search=search, workers=workers,
+                progress=progress,
+            )  # fmt: skip
         _warn(whole, method)
         return whole
     if search != "never" and method != "lm":
@@ -336,10 +338,11 @@ def curve_fit(
         seed=_seed(rng, batch_size, is_searched),  # last: bad input draws nothing
     )
     minima = None
-    if is_searched:
-        fits, error, minima = fit_without_start(sets, plan)
-    else:
-        fits, error = fit_all(sets, plan)
+    with compilations_shown("the model", progress):
+        if is_searched:
+            fits, error, minima = fit_without_start(sets, plan)
+        else:
+            fits, error = fit_all(sets, plan)
     result = FitResult(
         popt=(fits.popt if ties is None else ties.all_of(fits.popt)).reshape(*batch, n),
         chi2=fits.chi2.reshape(batch),

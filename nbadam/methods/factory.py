@@ -5,9 +5,11 @@ from typing import Any
 
 from .. import rules
 from ..algorithms import ALGORITHMS, Algorithm
+from ..progress import compilations_shown
 from .documentation import HYPERPARAMETERS, TEMPLATE
 from .minimize import minimize
 from .options import OPTIONS, is_automatic, settings_from, warn
+from .signature import signature
 
 
 def _method(algorithm: Algorithm) -> Callable:
@@ -40,9 +42,11 @@ def _method(algorithm: Algorithm) -> Callable:
         if hess is not None or hessp is not None:
             warn(f"Method {name} does not use Hessian information (hess, hessp).", RuntimeWarning)
         given = options.keys()
-        return minimize(chosen, settings, given, fun, x0, args, jac, bounds, constraints, callback)
+        with compilations_shown("the run", settings["progress"]):
+            return minimize(chosen, settings, given, fun, x0, args, jac, bounds, constraints, callback)
 
     texts = [HYPERPARAMETERS[key].format(default=_literal(known[key])) for key in known if key not in OPTIONS]
+    method.__signature__ = signature(method, known)  # type: ignore[attr-defined]
     method.__name__ = method.__qualname__ = name
     method.__doc__ = TEMPLATE.format(
         name=name,
