@@ -1,5 +1,6 @@
 """Sphinx settings."""
 
+import warnings
 from importlib.metadata import version as installed_version
 from importlib.util import find_spec
 
@@ -44,6 +45,8 @@ autosummary_filename_map = {
     f"nbadam.{algorithm.optimizer}": f"nbadam.optimizers.{algorithm.optimizer}" for algorithm in ALGORITHMS
 }
 
+# Pages show warnings without the folder in which they were built.
+warnings.formatwarning = lambda message, category, *_: f"{category.__name__}: {message}\n"
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "examples",

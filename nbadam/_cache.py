@@ -111,6 +111,10 @@ def clear_cache() -> None:
     They are compiled again when they are needed; kernels that a running process has loaded stay with it.
     See :doc:`/cache` for where they are, and for ``NBADAM_CACHE_SIZE``, which bounds their size.
 
+    See Also
+    --------
+    nbadam.curve_fit : A function whose kernels are kept there.
+
     Examples
     --------
     >>> import nbadam

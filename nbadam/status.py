@@ -26,6 +26,11 @@ class Status(CodedEnum):
     True
     >>> nbadam.Status.SUCCESS.success, nbadam.Status.MAXITER.success
     (True, False)
+
+    See Also
+    --------
+    nbadam.curve_fit : Fits, whose `status` has these numbers.
+    nbadam.adam : Runs, whose `status` has them, too.
     """
 
     SUCCESS = 0, "Converged, or ended as planned."

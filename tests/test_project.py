@@ -1,6 +1,8 @@
 """The repository agrees with itself: metadata, documentation, README and CI."""
 
 import configparser
+import inspect
+import operator
 import re
 import tomllib
 from importlib import metadata
@@ -14,7 +16,7 @@ import nbadam
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 README = (ROOT / "README.md").read_text()
-GENERATED = {"__pycache__", "_build", "reference"}  # folders of builds
+BUILT = {ROOT / "docs" / folder for folder in ("_build", "examples", "reference")}
 # Folders and hosts that only the machine of one developer has or needs.
 FOREIGN = re.compile(r"(?<![\w.*~}/-])/(?:home|opt|root|tmp|work)/\w|\.\./shared|pypi\.org|pythonhosted\.org")
 
@@ -24,7 +26,7 @@ def source_files():
     files = [path for path in ROOT.iterdir() if path.is_file() and not path.name.startswith(".coverage")]
     files = [path for path in files if path.name != ".git"]  # what a worktree has names its place
     files += [path for folder in folders for path in (ROOT / folder).rglob("*") if path.is_file()]
-    return [path for path in files if not GENERATED & set(path.parts)]
+    return [path for path in files if "__pycache__" not in path.parts and not BUILT & set(path.parents)]
 
 
 def test_every_public_name_is_in_the_reference():
@@ -36,9 +38,42 @@ def test_every_public_name_is_in_the_reference():
     assert len(entries) == len(set(entries))
 
 
+def public_objects():
+    """All objects that have a page of the reference, but for modules and instances."""
+    names = [*nbadam.__all__, "rules.Rule"]
+    names += [f"schedules.{name}" for name in nbadam.schedules.__all__]
+    names += [f"vector_math.{name}" for name in nbadam.vector_math.__all__]
+    objects = {name: operator.attrgetter(name)(nbadam) for name in names}
+    return {
+        name: value for name, value in objects.items() if inspect.isclass(value) or inspect.isfunction(value)
+    }
+
+
 @pytest.mark.parametrize("name", nbadam.__all__)
 def test_every_public_name_exists_and_is_documented(name):
     assert getattr(nbadam, name).__doc__
+
+
+@pytest.mark.parametrize("name", public_objects())
+def test_every_public_object_has_an_example_and_its_neighbours(name):
+    text = inspect.getdoc(public_objects()[name])
+    assert ">>> " in text and "See Also\n--------\n" in text
+
+
+def test_neighbours_in_docstrings_exist():
+    missing = []
+    for name, value in public_objects().items():
+        block = re.search(r"See Also\n-+\n(.*?)(\n\n|\Z)", inspect.getdoc(value), re.S)[1]
+        for found in re.findall(r"nbadam\.([\w.]+)", "\n".join(re.findall(r"^\S[^:]*", block, re.M))):
+            try:
+                operator.attrgetter(found)(nbadam)
+            except AttributeError:
+                missing.append((name, found))
+    assert missing == []
+
+
+def test_the_package_lists_public_names_only():
+    assert [name for name in dir(nbadam) if not name.startswith("__")] == sorted(nbadam.__all__)
 
 
 def test_version_of_the_installed_package():

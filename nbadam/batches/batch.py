@@ -115,6 +115,12 @@ def minimize_batch(
     RuntimeWarning
         If the callback ended the batch: the finished problems are returned, as with Ctrl-C.
 
+    See Also
+    --------
+    nbadam.adam : One problem.
+    nbadam.curve_fit : Sums of squares, which have faster methods.
+    nbadam.multistart : One problem, many starts.
+
     Examples
     --------
     Decays of 1000 samples, with an amplitude and a rate for each:

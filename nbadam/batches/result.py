@@ -29,6 +29,22 @@ class BatchResult:
         Steps made.
     status : ndarray of int, shape (n_problems,)
         Members of `nbadam.Status`.
+
+    See Also
+    --------
+    nbadam.minimize_batch : The function that returns it.
+    nbadam.Status : The numbers of `status`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import nbadam
+    >>> def misfit(x, gradient, target):
+    ...     gradient[0] = 2 * (x[0] - target)
+    ...     return (x[0] - target) ** 2
+    >>> result = nbadam.minimize_batch(misfit, [0.0], data=(np.arange(3.0),), learning_rate=0.1)
+    >>> result.x.round(3).tolist(), result.success.all()
+    ([[0.0], [1.0], [2.0]], np.True_)
     """
 
     x: np.ndarray

@@ -198,6 +198,13 @@ def curve_fit(
         For one data set, if the covariance cannot be estimated, or if fewer than two starts of a search led
         to the best minimum.
 
+    See Also
+    --------
+    scipy.optimize.curve_fit : One data set, any Python function.
+    nbadam.fit_table : Groups of rows of a table.
+    nbadam.Model : Formulas, names, derivatives of your own.
+    nbadam.models : Models that start themselves.
+
     Notes
     -----
     With neither `p0` nor a guess, starts are searched for.  Parameters in which the model is linear are

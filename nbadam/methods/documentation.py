@@ -152,6 +152,13 @@ TEMPLATE = """Minimize a function with {title} [1]_, as a method of `scipy.optim
         For an unknown option, an `x0` outside of the bounds (it is moved into them), or a point of a run of
         `epochs` alone that may be more than a standard error away from the minimum over all the data.
 
+    See Also
+    --------
+    nbadam.{optimizer} : The same rule as an optimizer object.
+    nbadam.Minibatch : Objectives that see a part of the data at a time.
+    nbadam.multistart : Runs from many starts.
+    scipy.optimize.minimize : The function that takes it as `method`.
+
     References
     ----------
     .. [1] {reference}

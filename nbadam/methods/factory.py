@@ -50,6 +50,7 @@ def _method(algorithm: Algorithm) -> Callable:
     method.__name__ = method.__qualname__ = name
     method.__doc__ = TEMPLATE.format(
         name=name,
+        optimizer=algorithm.optimizer,
         title=algorithm.title,
         reference=algorithm.reference,
         hyperparameters="\n".join(texts),

@@ -51,6 +51,18 @@ class History:
         Euclidean norm of the gradient by ``x / x_scale``.
     learning_rate : ndarray
         Learning rate.
+
+    See Also
+    --------
+    nbadam.plot_history : A picture of it.
+
+    Examples
+    --------
+    >>> from scipy.optimize import minimize
+    >>> import nbadam
+    >>> run = minimize(lambda x: (x @ x, 2 * x), [1.0], jac=True, method=nbadam.adam, options={"steps": 100})
+    >>> run.history.step.size, bool(run.history.fun[-1] < run.history.fun[0])
+    (100, True)
     """
 
     step: np.ndarray
@@ -91,6 +103,17 @@ def plot_history(result, axes=None):
     ------
     ModuleNotFoundError
         If Matplotlib is not installed.
+
+    See Also
+    --------
+    nbadam.History : The numbers.
+
+    Examples
+    --------
+    >>> from scipy.optimize import minimize
+    >>> import nbadam
+    >>> run = minimize(lambda x: (x @ x, 2 * x), [1.0], jac=True, method=nbadam.adam, options={"steps": 100})
+    >>> axes = nbadam.plot_history(run)  # doctest: +SKIP
     """
     history = result if isinstance(result, History) else result.history
     if axes is None:

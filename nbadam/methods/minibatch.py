@@ -46,6 +46,10 @@ class Minibatch:
     ValueError
         If an argument is invalid, or the arrays differ in length.
 
+    See Also
+    --------
+    nbadam.adam : A method that minimizes it.
+
     Examples
     --------
     Least squares on 10,000 samples, 100 at a time:

@@ -20,6 +20,11 @@ class ShgoMethod:
     **options
         Its options.
 
+    See Also
+    --------
+    nbadam.adam : The methods as `scipy.optimize.minimize` takes them.
+    scipy.optimize.shgo : The function that takes it.
+
     Examples
     --------
     >>> import numpy as np

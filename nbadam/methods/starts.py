@@ -95,6 +95,11 @@ def multistart(
     RuntimeWarning
         If `fun` cannot be sent to another process.
 
+    See Also
+    --------
+    nbadam.adam : One run.
+    nbadam.minimize_batch : Many problems.
+
     References
     ----------
     .. [1] M. D. McKay, R. J. Beckman and W. J. Conover, "A comparison of three methods for selecting values

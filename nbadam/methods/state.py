@@ -29,6 +29,10 @@ class RunState:
     arrays : dict of str to ndarray
         The arrays of the run.
 
+    See Also
+    --------
+    nbadam.adam : Methods that take and return it.
+
     Examples
     --------
     >>> import os, tempfile

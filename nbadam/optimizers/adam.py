@@ -48,6 +48,11 @@ class Adam(Optimizer):
         `use_ema`, `ema_momentum`, `ema_overwrite_frequency`, `gradient_accumulation_steps`,
         `on_nonfinite`.
 
+    See Also
+    --------
+    nbadam.adam : The method of `scipy.optimize.minimize` with the same rule.
+    nbadam.Optimizer : Its methods, and the arguments that all classes share.
+
     Notes
     -----
     Slots: `m`, `v` and, with `amsgrad`, `vhat`.
@@ -131,6 +136,11 @@ class AdamW(Adam):
     name : str, default "AdamW"
         Kept for `get_config`.
 
+    See Also
+    --------
+    nbadam.adamw : The method of `scipy.optimize.minimize` with the same rule.
+    nbadam.Optimizer : Its methods, and the arguments that all classes share.
+
     References
     ----------
     .. [1] I. Loshchilov and F. Hutter, "Decoupled weight decay regularization", ICLR 2019,
@@ -187,6 +197,11 @@ class Adamax(Optimizer):
     **kwargs
         As in `Adam`.
 
+    See Also
+    --------
+    nbadam.adamax : The method of `scipy.optimize.minimize` with the same rule.
+    nbadam.Optimizer : Its methods, and the arguments that all classes share.
+
     Notes
     -----
     Slots: `m` and `v`.
@@ -195,6 +210,17 @@ class Adamax(Optimizer):
     ----------
     .. [1] D. P. Kingma and J. Ba, "Adam: A method for stochastic optimization", ICLR 2015,
        https://arxiv.org/abs/1412.6980
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import nbadam
+    >>> x = np.array([1.0, -2.0])
+    >>> opt = nbadam.Adamax(learning_rate=0.1)
+    >>> opt.apply_gradients([(2 * x, x)])
+    1
+    >>> x.round(3)
+    array([ 0.9, -1.9])
     """
 
     beta_1 = Hyperparameter(varying=True)
@@ -246,6 +272,11 @@ class Nadam(Optimizer):
     **kwargs
         As in `Adam`.
 
+    See Also
+    --------
+    nbadam.nadam : The method of `scipy.optimize.minimize` with the same rule.
+    nbadam.Optimizer : Its methods, and the arguments that all classes share.
+
     Notes
     -----
     Slots: `m` and `v`.  The product of the momenta, which Keras keeps among the weights, is formed
@@ -255,6 +286,17 @@ class Nadam(Optimizer):
     ----------
     .. [1] T. Dozat, "Incorporating Nesterov momentum into Adam", ICLR workshop 2016,
        https://openreview.net/forum?id=OM0jvwB8jIp57ZJjtNEZ
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import nbadam
+    >>> x = np.array([1.0, -2.0])
+    >>> opt = nbadam.Nadam(learning_rate=0.1)
+    >>> opt.apply_gradients([(2 * x, x)])
+    1
+    >>> x.round(3)
+    array([ 0.894, -1.894])
     """
 
     beta_1 = Hyperparameter(varying=True)
@@ -309,6 +351,11 @@ class RAdam(Optimizer):
     **kwargs
         As in `Adam`.
 
+    See Also
+    --------
+    nbadam.radam : The method of `scipy.optimize.minimize` with the same rule.
+    nbadam.Optimizer : Its methods, and the arguments that all classes share.
+
     Notes
     -----
     Slots: `m` and `v`.
@@ -317,6 +364,17 @@ class RAdam(Optimizer):
     ----------
     .. [1] L. Liu et al., "On the variance of the adaptive learning rate and beyond", ICLR 2020,
        https://arxiv.org/abs/1908.03265
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import nbadam
+    >>> x = np.array([1.0, -2.0])
+    >>> opt = nbadam.RAdam(learning_rate=0.1)
+    >>> opt.apply_gradients([(2 * x, x)])
+    1
+    >>> x.round(3)
+    array([ 0.8, -1.6])
     """
 
     beta_1 = Hyperparameter(varying=True)
@@ -361,6 +419,11 @@ class Lion(Optimizer):
     **kwargs
         As in `Adam`.
 
+    See Also
+    --------
+    nbadam.lion : The method of `scipy.optimize.minimize` with the same rule.
+    nbadam.Optimizer : Its methods, and the arguments that all classes share.
+
     Notes
     -----
     Slot: `m`.
@@ -369,6 +432,17 @@ class Lion(Optimizer):
     ----------
     .. [1] X. Chen et al., "Symbolic discovery of optimization algorithms", NeurIPS 2023,
        https://arxiv.org/abs/2302.06675
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import nbadam
+    >>> x = np.array([1.0, -2.0])
+    >>> opt = nbadam.Lion(learning_rate=0.1)
+    >>> opt.apply_gradients([(2 * x, x)])
+    1
+    >>> x.round(3)
+    array([ 0.9, -1.9])
     """
 
     beta_1 = Hyperparameter(varying=True)

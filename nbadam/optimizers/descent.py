@@ -30,6 +30,11 @@ class SGD(Optimizer):
     **kwargs
         As in `Adam`.
 
+    See Also
+    --------
+    nbadam.sgd : The method of `scipy.optimize.minimize` with the same rule.
+    nbadam.Optimizer : Its methods, and the arguments that all classes share.
+
     Notes
     -----
     Slot: `momentum`, the velocity, where `momentum` is not 0.  It contains the learning rate; torch
@@ -39,6 +44,17 @@ class SGD(Optimizer):
     ----------
     .. [1] I. Sutskever, J. Martens, G. Dahl and G. Hinton, "On the importance of initialization and
        momentum in deep learning", ICML 2013
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import nbadam
+    >>> x = np.array([1.0, -2.0])
+    >>> opt = nbadam.SGD(learning_rate=0.1)
+    >>> opt.apply_gradients([(2 * x, x)])
+    1
+    >>> x.round(3)
+    array([ 0.8, -1.6])
     """
 
     momentum = Hyperparameter(varying=True)
@@ -87,6 +103,11 @@ class RMSprop(Optimizer):
     **kwargs
         As in `Adam`.
 
+    See Also
+    --------
+    nbadam.rmsprop : The method of `scipy.optimize.minimize` with the same rule.
+    nbadam.Optimizer : Its methods, and the arguments that all classes share.
+
     Notes
     -----
     Slots: `rms`, `momentum` where it is not 0, and `mg`, the mean gradient, if `centered`.  The
@@ -97,6 +118,17 @@ class RMSprop(Optimizer):
     ----------
     .. [1] T. Tieleman and G. Hinton, "Lecture 6.5: RMSProp", Neural networks for machine learning,
        2012
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import nbadam
+    >>> x = np.array([1.0, -2.0])
+    >>> opt = nbadam.RMSprop(learning_rate=0.1)
+    >>> opt.apply_gradients([(2 * x, x)])
+    1
+    >>> x.round(3)
+    array([ 0.684, -1.684])
     """
 
     rho = Hyperparameter(varying=True)
@@ -161,6 +193,11 @@ class Adagrad(Optimizer):
     **kwargs
         As in `Adam`.
 
+    See Also
+    --------
+    nbadam.adagrad : The method of `scipy.optimize.minimize` with the same rule.
+    nbadam.Optimizer : Its methods, and the arguments that all classes share.
+
     Notes
     -----
     Slot: `accumulator`.
@@ -169,6 +206,17 @@ class Adagrad(Optimizer):
     ----------
     .. [1] J. Duchi, E. Hazan and Y. Singer, "Adaptive subgradient methods for online learning and
        stochastic optimization", JMLR 12, 2011
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import nbadam
+    >>> x = np.array([1.0, -2.0])
+    >>> opt = nbadam.Adagrad(learning_rate=0.1)
+    >>> opt.apply_gradients([(2 * x, x)])
+    1
+    >>> x.round(3)
+    array([ 0.901, -1.9  ])
     """
 
     initial_accumulator_value = Hyperparameter(fixed=True)
@@ -217,6 +265,11 @@ class Adadelta(Optimizer):
     **kwargs
         As in `Adam`.
 
+    See Also
+    --------
+    nbadam.adadelta : The method of `scipy.optimize.minimize` with the same rule.
+    nbadam.Optimizer : Its methods, and the arguments that all classes share.
+
     Notes
     -----
     Slots: `accum_grad` and `accum_var`.
@@ -225,6 +278,17 @@ class Adadelta(Optimizer):
     ----------
     .. [1] M. D. Zeiler, "ADADELTA: An adaptive learning rate method", 2012,
        https://arxiv.org/abs/1212.5701
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import nbadam
+    >>> x = np.array([1.0, -2.0])
+    >>> opt = nbadam.Adadelta(learning_rate=0.1)
+    >>> opt.apply_gradients([(2 * x, x)])
+    1
+    >>> x.round(3)
+    array([ 1., -2.])
     """
 
     rho = Hyperparameter(varying=True)
@@ -266,6 +330,11 @@ class Ftrl(Optimizer):
     **kwargs
         As in `Adam`.
 
+    See Also
+    --------
+    nbadam.ftrl : The method of `scipy.optimize.minimize` with the same rule.
+    nbadam.Optimizer : Its methods, and the arguments that all classes share.
+
     Notes
     -----
     Slots: `accumulator` and `linear`.  The first step replaces the parameters by the solution of the
@@ -274,6 +343,17 @@ class Ftrl(Optimizer):
     References
     ----------
     .. [1] H. B. McMahan et al., "Ad click prediction: A view from the trenches", KDD 2013
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import nbadam
+    >>> x = np.array([1.0, -2.0])
+    >>> opt = nbadam.Ftrl(learning_rate=0.1)
+    >>> opt.apply_gradients([(2 * x, x)])
+    1
+    >>> x.round(3)
+    array([ 0.745, -1.743])
     """
 
     learning_rate = Hyperparameter(positive, varying=True)

@@ -62,6 +62,12 @@ class Optimizer(Stateful):
     ValueError
         If a setting has the wrong type or is out of its range, here or when it is assigned later.
 
+    See Also
+    --------
+    nbadam.Adam : An optimizer.
+    nbadam.schedules : Learning rates that depend on the step.
+    nbadam.serialize : Settings as a dict.
+
     Notes
     -----
     An optimizer remembers variables by identity and holds on to them and their slots as long as it

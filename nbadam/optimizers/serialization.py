@@ -21,6 +21,17 @@ def serialize(optimizer: Optimizer) -> dict[str, Any]:
     -------
     dict
         With the keys ``"module"``, ``"class_name"``, ``"config"`` and ``"registered_name"``.
+
+    See Also
+    --------
+    nbadam.deserialize : The way back.
+    nbadam.Optimizer.save : Settings and state in a file.
+
+    Examples
+    --------
+    >>> import nbadam
+    >>> nbadam.serialize(nbadam.Adam(0.01))["class_name"]
+    'Adam'
     """
     if not isinstance(optimizer, Optimizer):
         raise ValueError(f"`optimizer` must be an Optimizer, not {shown(optimizer)}.")
@@ -50,6 +61,18 @@ def deserialize(config: dict[str, Any], custom_objects: dict[str, type] | None =
     ------
     ValueError
         If the keys are missing or no class has the name.
+
+    See Also
+    --------
+    nbadam.serialize : The way there.
+    nbadam.get : An optimizer from its name, too.
+
+    Examples
+    --------
+    >>> import nbadam
+    >>> settings = nbadam.serialize(nbadam.Adam(0.01))
+    >>> nbadam.deserialize(settings).learning_rate
+    0.01
     """
     if not isinstance(config, dict) or not {"class_name", "config"} <= set(config):  # type: ignore[redundant-expr]
         raise ValueError(
@@ -80,6 +103,10 @@ def get(identifier: Any) -> Optimizer:
     ------
     ValueError
         If it names none.
+
+    See Also
+    --------
+    nbadam.deserialize : An optimizer from a dict.
 
     Examples
     --------

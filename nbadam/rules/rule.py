@@ -30,6 +30,19 @@ class Rule:
     start : callable, optional
         ``start(x, *scalars) -> tuple of the first values of the slots`` of a method at the point x; by
         default they are zero.  The optimizer classes have settings for it.
+
+    See Also
+    --------
+    nbadam.rules : The rules that ship.
+
+    Examples
+    --------
+    >>> from nbadam import rules
+    >>> rules.ADAM.slots
+    ('m', 'v')
+    >>> x, *slots = rules.SGD.update(2.0, 1.0, *rules.SGD.scalars(1, learning_rate=0.1))
+    >>> x
+    0.8
     """
 
     update: Callable

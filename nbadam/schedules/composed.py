@@ -22,6 +22,11 @@ class PiecewiseLinear(CheckedSchedule):
     name : str, optional
         Kept for `get_config`.
 
+    See Also
+    --------
+    nbadam.schedules.plot : A picture of it.
+    nbadam.schedules.Joined : One schedule after another.
+
     Examples
     --------
     >>> import nbadam
@@ -67,6 +72,11 @@ class OneCycle(CheckedSchedule):
         Form of both ways: half a cosine wave, or a straight line.
     name : str, optional
         Kept for `get_config`.
+
+    See Also
+    --------
+    nbadam.schedules.plot : A picture of it.
+    nbadam.schedules.Joined : One schedule after another.
 
     Notes
     -----
@@ -120,6 +130,11 @@ class Joined(CheckedSchedule):
         Increasing steps at which the second one begins, the third one, ...
     name : str, optional
         Kept for `get_config`.
+
+    See Also
+    --------
+    nbadam.schedules.plot : A picture of it.
+    nbadam.schedules.PiecewiseLinear : Straight lines.
 
     Notes
     -----

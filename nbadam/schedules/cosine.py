@@ -27,6 +27,11 @@ class CosineDecay(CheckedSchedule):
     warmup_steps : float, default 0
         Length of the warm-up, which comes before the `decay_steps` steps.
 
+    See Also
+    --------
+    nbadam.schedules.plot : A picture of it.
+    nbadam.schedules.Joined : One schedule after another.
+
     References
     ----------
     .. [1] I. Loshchilov and F. Hutter, "SGDR: Stochastic gradient descent with warm restarts",
@@ -78,6 +83,11 @@ class CosineDecayRestarts(CheckedSchedule):
         Lowest learning rate, as a fraction of the initial one.
     name : str, optional
         Kept for `get_config`.
+
+    See Also
+    --------
+    nbadam.schedules.plot : A picture of it.
+    nbadam.schedules.Joined : One schedule after another.
 
     Notes
     -----

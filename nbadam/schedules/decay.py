@@ -25,6 +25,11 @@ class ExponentialDecay(CheckedSchedule):
     name : str, optional
         Kept for `get_config`.
 
+    See Also
+    --------
+    nbadam.schedules.plot : A picture of it.
+    nbadam.schedules.Joined : One schedule after another.
+
     Examples
     --------
     >>> import nbadam
@@ -59,6 +64,11 @@ class InverseTimeDecay(CheckedSchedule):
         Whether the learning rate stays where it is for `decay_steps` steps at a time.
     name : str, optional
         Kept for `get_config`.
+
+    See Also
+    --------
+    nbadam.schedules.plot : A picture of it.
+    nbadam.schedules.Joined : One schedule after another.
 
     Examples
     --------
@@ -95,6 +105,11 @@ class PiecewiseConstantDecay(CheckedSchedule):
         Learning rates, one more than boundaries.
     name : str, optional
         Kept for `get_config`.
+
+    See Also
+    --------
+    nbadam.schedules.plot : A picture of it.
+    nbadam.schedules.Joined : One schedule after another.
 
     Examples
     --------
@@ -142,6 +157,11 @@ class PolynomialDecay(CheckedSchedule):
         next multiple.
     name : str, optional
         Kept for `get_config`.
+
+    See Also
+    --------
+    nbadam.schedules.plot : A picture of it.
+    nbadam.schedules.Joined : One schedule after another.
 
     Examples
     --------

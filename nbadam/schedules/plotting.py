@@ -24,6 +24,15 @@ def plot(schedule: LearningRateSchedule, steps: int, ax=None):
     ------
     ModuleNotFoundError
         If Matplotlib is not installed.
+
+    See Also
+    --------
+    nbadam.schedules.LearningRateSchedule : Schedules of your own.
+
+    Examples
+    --------
+    >>> import nbadam
+    >>> ax = nbadam.schedules.plot(nbadam.schedules.CosineDecay(0.1, 100), 100)  # doctest: +SKIP
     """
     if ax is None:
         pyplot = extra("matplotlib.pyplot", "plot", "Plotting a schedule")

@@ -17,6 +17,10 @@ class LearningRateSchedule:
     A schedule of your own defines ``__call__(step)``, which takes a number or an array of numbers,
     and ``get_config()``, whose dict the constructor takes as keywords.
 
+    See Also
+    --------
+    nbadam.schedules : The schedules that ship.
+
     Examples
     --------
     >>> import nbadam

@@ -19,6 +19,10 @@ def serialize(schedule: LearningRateSchedule) -> dict[str, Any]:
     dict
         With the keys ``"module"``, ``"class_name"``, ``"config"`` and ``"registered_name"``.
 
+    See Also
+    --------
+    nbadam.schedules.deserialize : The way back.
+
     Examples
     --------
     >>> import nbadam
@@ -56,6 +60,17 @@ def deserialize(
     ------
     ValueError
         If the keys are missing or no class has the name.
+
+    See Also
+    --------
+    nbadam.schedules.serialize : The way there.
+
+    Examples
+    --------
+    >>> import nbadam
+    >>> settings = {"class_name": "CosineDecay", "config": {"initial_learning_rate": 0.1, "decay_steps": 100}}
+    >>> float(nbadam.schedules.deserialize(settings)(50).round(3))
+    0.05
     """
     known = {cls.__name__: cls for cls in CheckedSchedule.__subclasses__()} | (custom_objects or {})
     if not isinstance(config, dict) or not {"class_name", "config"} <= set(config):  # type: ignore[redundant-expr]

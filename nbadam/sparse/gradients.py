@@ -22,6 +22,11 @@ class IndexedSlices:
     dense_shape : sequence of int, optional
         Shape of the variable; checked if given.
 
+    See Also
+    --------
+    nbadam.Optimizer.apply_gradients : It takes such gradients.
+    nbadam.Adam : Steps at the cost of the touched rows (`sparse_update`).
+
     Notes
     -----
     Wherever an optimizer takes a gradient, a tuple ``(values, indices)`` stands for the same.  So does

@@ -49,27 +49,81 @@ def exp(x):
     -------
     float or numpy.float32
         In the precision of `x`, within 2 ulp.
+
+    See Also
+    --------
+    nbadam.vector_math.log : Its companion.
+
+    Examples
+    --------
+    >>> from nbadam import vector_math
+    >>> float(vector_math.exp(0.0))
+    1.0
     """
     return exp32(x) if type(x) is np.float32 else exp64(np.float64(x))
 
 
 def log(x):
-    """Natural logarithm of `x`, within 2 ulp: NaN below 0, minus infinity at 0.  See `exp`."""
+    """Natural logarithm of `x`, within 2 ulp: NaN below 0, minus infinity at 0.  See `exp`.
+
+    See Also
+    --------
+    nbadam.vector_math.exp : Its companion.
+
+    Examples
+    --------
+    >>> from nbadam import vector_math
+    >>> float(vector_math.log(0.0))
+    -inf
+    """
     return log32(x) if type(x) is np.float32 else log64(np.float64(x))
 
 
 def tanh(x):
-    """Hyperbolic tangent of `x`, within 2 ulp.  See `exp`."""
+    """Hyperbolic tangent of `x`, within 2 ulp.  See `exp`.
+
+    See Also
+    --------
+    nbadam.vector_math.exp : Its companion.
+
+    Examples
+    --------
+    >>> from nbadam import vector_math
+    >>> float(vector_math.tanh(0.0))
+    0.0
+    """
     return tanh32(x) if type(x) is np.float32 else tanh64(np.float64(x))
 
 
 def sin(x):
-    """Sine of `x` in radians, within 2 ulp, however large.  See `exp`."""
+    """Sine of `x` in radians, within 2 ulp, however large.  See `exp`.
+
+    See Also
+    --------
+    nbadam.vector_math.cos : Its companion.
+
+    Examples
+    --------
+    >>> from nbadam import vector_math
+    >>> float(vector_math.sin(0.0))
+    0.0
+    """
     return sin32(x) if type(x) is np.float32 else sin64(np.float64(x))
 
 
 def cos(x):
-    """Cosine of `x` in radians, within 2 ulp, however large.  See `exp`."""
+    """Cosine of `x` in radians, within 2 ulp, however large.  See `exp`.
+
+    See Also
+    --------
+    nbadam.vector_math.sin : Its companion.
+
+    Examples
+    --------
+    >>> from nbadam import vector_math
+    >>> float(vector_math.cos(0.0))
+    1.0
+    """
     return cos32(x) if type(x) is np.float32 else cos64(np.float64(x))
 
 

@@ -64,6 +64,11 @@ class Model:
         If the parameters or variables have no legal, distinct names, or are not those of the function.  If
         the formula cannot be read, or Numba could not compile the function.
 
+    See Also
+    --------
+    nbadam.curve_fit : Fits of models.
+    nbadam.models : Models that ship.
+
     Notes
     -----
     A formula is parsed, never evaluated.  It holds numbers, names, ``+ - * / **``, comparisons with ``and``,

@@ -33,6 +33,20 @@ class Bootstrap:
         Names of the parameters.
     kind : str
         The kind of the resamples.
+
+    See Also
+    --------
+    nbadam.FitResult.bootstrap : The method that returns it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import nbadam
+    >>> x = np.linspace(0, 4, 30)
+    >>> y = 2 * np.exp(-x) + 0.05 * np.random.default_rng(0).standard_normal(30)
+    >>> found = nbadam.curve_fit("a * exp(-k * x)", x, y[None], p0=[1, 1]).bootstrap(200, rng=0)
+    >>> found.popt.shape
+    (1, 200, 2)
     """
 
     popt: np.ndarray

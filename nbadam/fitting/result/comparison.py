@@ -32,6 +32,21 @@ class Comparison:
         Names of the models.
     criterion : {"aic", "bic"}
         The criterion of `best` and `weights`.
+
+    See Also
+    --------
+    nbadam.compare : The function that returns it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import nbadam
+    >>> x = np.linspace(0, 4, 30)
+    >>> y = 2 * np.exp(-x) + 0.05 * np.random.default_rng(0).standard_normal((1, 30))
+    >>> fits = [nbadam.curve_fit(f, x, y, p0=[1, 1]) for f in ("a * exp(-k * x)", "a + b * x")]
+    >>> found = nbadam.compare(fits)
+    >>> found.best.tolist(), bool(found.weights[0, 0] > 0.99)
+    ([0], True)
     """
 
     aic: np.ndarray

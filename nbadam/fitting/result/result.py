@@ -66,6 +66,12 @@ class FitResult(Inference, Exports, Plots):
     model : Model
         The model, which can be called as ``model(x, *popt)``.
 
+    See Also
+    --------
+    nbadam.curve_fit : The function that returns it.
+    nbadam.load_fit : Results from files.
+    nbadam.Status : The numbers of `status`.
+
     Examples
     --------
     >>> import numpy as np

@@ -47,6 +47,16 @@ class SharedResult(FitResult):
     See Also
     --------
     FitResult : What it has in common with the fits of a batch.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import nbadam
+    >>> x = np.linspace(0, 4, 30)
+    >>> y = np.array([[2.0], [3.0]]) * np.exp(-x)
+    >>> fit = nbadam.curve_fit("a * exp(-k * x)", x, y, p0=[1, 1], shared=["k"])
+    >>> fit.popt.round(3).tolist()
+    [[2.0, 1.0], [3.0, 1.0]]
     """
 
     total_chi2: float = float("nan")
