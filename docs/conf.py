@@ -74,4 +74,5 @@ html_theme_options = {
     "show_toc_level": 2,
     "navbar_align": "left",
 }
-html_sidebars = {"index": []}
+ALONE = "index", "which_method", "coming_from", "how_fast", "faq", "contributing", "changelog"
+html_sidebars = {page: [] for page in ALONE}  # pages without sections beside them

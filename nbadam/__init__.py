@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .batches import *  # noqa: F403
     from .fitting import *  # noqa: F403
     from .methods import *  # noqa: F403
+    from .methods.functions import *  # noqa: F403
     from .optimizers import Optimizer as Optimizer
     from .optimizers import deserialize as deserialize
     from .optimizers import get as get
@@ -92,13 +93,15 @@ if hasattr(os, "register_at_fork"):
     )
 
 
-def __getattr__(name: str):
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    with _importing:
-        if name not in _HOMES:
-            return import_module(f".{name}", __name__)
-        return getattr(import_module(f".{_HOMES[name]}", __name__), name)
+if not TYPE_CHECKING:  # for which unknown names are errors
+
+    def __getattr__(name: str):
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        with _importing:
+            if name not in _HOMES:
+                return import_module(f".{name}", __name__)
+            return getattr(import_module(f".{_HOMES[name]}", __name__), name)
 
 
 def __dir__() -> list[str]:

@@ -63,7 +63,7 @@ def draw(path, colours, b, signals, fit, run):
         axes[2].contour(
             u, v, np.log10(valley(u, v) + 0.1), levels=9, cmap="viridis", linewidths=0.8, alpha=0.8
         )
-        axes[2].plot(*np.transpose(run.allvecs)[:, ::20], color=points, lw=1)
+        axes[2].plot(*np.transpose(run.allvecs)[:, ::2], color=points, lw=1)
         axes[2].plot(*run.x, "o", color=line, ms=5)
         axes[2].set(xlabel="x", ylabel="y", title="a minimum amid noise, no gradient")
         for ax in axes:

@@ -69,7 +69,7 @@ def deserialize(
     --------
     >>> import nbadam
     >>> settings = {"class_name": "CosineDecay", "config": {"initial_learning_rate": 0.1, "decay_steps": 100}}
-    >>> float(nbadam.schedules.deserialize(settings)(50).round(3))
+    >>> round(nbadam.schedules.deserialize(settings)(50), 3)
     0.05
     """
     known = {cls.__name__: cls for cls in CheckedSchedule.__subclasses__()} | (custom_objects or {})
