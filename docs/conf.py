@@ -55,6 +55,7 @@ sphinx_gallery_conf = {
     "abort_on_example_error": False,  # each is a warning, which ends the build
     "download_all_examples": False,
     "show_memory": False,
+    "write_computation_times": False,
     "min_reported_time": 1,
     "reset_modules": ("matplotlib",),
 }
