@@ -21,10 +21,14 @@ import nbadam
 
 def test_signature_is_the_one_that_scipy_calls():
     parameters = inspect.signature(nbadam.adam).parameters
-    assert list(parameters) == [
-        "fun", "x0", "args", "jac", "hess", "hessp", "bounds", "constraints", "callback", "options",
+    positional = {name: p for name, p in parameters.items() if p.kind == p.POSITIONAL_OR_KEYWORD}
+    assert list(positional) == [
+        "fun", "x0", "args", "jac", "hess", "hessp", "bounds", "constraints", "callback",
     ]  # fmt: skip
-    defaults = {name: p.default for name, p in parameters.items() if p.default is not p.empty}
+    assert {p.kind for name, p in parameters.items() if name not in positional} == {
+        inspect.Parameter.KEYWORD_ONLY
+    }
+    defaults = {name: p.default for name, p in positional.items() if p.default is not p.empty}
     assert defaults == {
         "args": (), "jac": None, "hess": None, "hessp": None, "bounds": None, "constraints": (),
         "callback": None,
