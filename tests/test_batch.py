@@ -335,6 +335,12 @@ def test_ctrl_c_raises_with_the_problems_that_are_finished():
     assert np.count_nonzero(result.status == Status.SUCCESS) == 8
 
 
+def test_a_result_prints_what_it_is():
+    status = [Status.SUCCESS, Status.MAXITER, Status.SUCCESS]
+    result = nbadam.BatchResult(np.zeros((3, 2)), np.zeros(3), np.arange(3), np.array(status))
+    assert repr(result) == "<BatchResult: 3 problems in 2 variables: 2 SUCCESS, 1 MAXITER>"
+
+
 def test_progress(capsys):
     pytest.importorskip("tqdm")
     valleys(steps=2, progress=True)

@@ -72,17 +72,40 @@ def test_compiled_gradient_of_the_wrong_shape():
         fit(wrong_shape_later, [1.0])
 
 
-@njit
-def returns_a_tuple_gradient(x):
-    return x[0] * x[0], (2 * x[0],)
+def returns_a_tuple_gradient(x, rng):
+    noise = rng.standard_normal()
+    return x[0] * x[0] + noise * x[0], (2 * x[0] + noise,)
 
 
+@pytest.mark.skipif(config.DISABLE_JIT, reason="nothing is compiled")
 def test_compiled_function_that_only_python_can_use():
-    if config.DISABLE_JIT:
-        pytest.skip("nothing is compiled")
+    def run(fun):
+        return fit(fun, [1.0], args=(np.random.default_rng(0),), steps=20)
+
     with pytest.warns(OptimizeWarning, match="Python drives the run"):
-        result = fit(returns_a_tuple_gradient, [1.0])
-    assert_allclose(result.x, 0, atol=1e-4)
+        result = run(njit(returns_a_tuple_gradient))
+    assert_same(result, run(returns_a_tuple_gradient))  # the attempt to compile draws no number
+
+
+TARGET = 2.0
+
+
+@njit
+def bowl_at_the_target(x):
+    return np.sum((x - TARGET) ** 2), 2 * (x - TARGET)
+
+
+@pytest.mark.skipif(config.DISABLE_JIT, reason="nothing is compiled")
+def test_functions_that_were_compiled_again(monkeypatch):
+    def run():
+        batch = nbadam.minimize_batch(bowl_at_the_target, [[0.0]], learning_rate=0.1, steps=300)
+        return [fit(bowl_at_the_target, [0.0], steps=300).x[0], batch.x[0, 0]]
+
+    assert_allclose(run(), 2, atol=1e-3)
+    monkeypatch.setitem(globals(), "TARGET", 5.0)
+    assert_allclose(run(), 2, atol=1e-3)  # Numba freezes globals
+    bowl_at_the_target.recompile()
+    assert_allclose(run(), 5, atol=1e-3)
 
 
 @njit

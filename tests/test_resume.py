@@ -240,7 +240,7 @@ def interrupt_of(fun, **options):
 
 
 @pytest.mark.parametrize("where", ["fun", "callback"])
-def test_ctrl_c_raises_with_the_result_so_far_and_the_run_can_go_on(where, default_handler):
+def test_ctrl_c_raises_with_the_result_so_far_and_the_run_can_go_on(where, default_handler, tmp_path):
     calls = []
 
     def interrupted(x):
@@ -253,7 +253,9 @@ def test_ctrl_c_raises_with_the_result_so_far_and_the_run_can_go_on(where, defau
         if where == "callback" and len(calls) == 31:
             signal.raise_signal(signal.SIGINT)
 
-    result = interrupt_of(interrupted, steps=100, callback=callback)
+    path = tmp_path / "run.npz"
+    result = interrupt_of(interrupted, steps=100, callback=callback, checkpoint=path)
+    assert_same_state(nbadam.RunState.load(path), result.state)
     assert (result.success, result.status, result.nit) == (False, 7, 30)
     assert "`state` continues" in result.message
     assert result.fun == joint(result.x)[0]

@@ -32,7 +32,7 @@ from ..methods.options import (
     limits_from,
 )
 from ..methods.plan import budget_from
-from ..methods.record import NO, TOLERANCES, Block, initial_slots, new_numbers, new_record, new_rule_state
+from ..methods.record import NO, TOLERANCES, new_block, new_record, new_rule_state
 from ..methods.step import step_kernel
 from ..methods.stopping import STOPS, Stop
 from ..methods.tell import begin, block_kernel, end, tell_kernel
@@ -141,11 +141,7 @@ class Problems:
         if self.rates is not None:
             rates, fractions = _split(self.rates[here], dtype)
         first = rates[:, :1] if rates.size else 1.0
-        slots = initial_slots(self.rule, np.clip(x0, lower, upper) / scale, first, self.hyper)
-        block = Block(
-            x0, lower, upper, scale, fractions, slots,
-            new_numbers(NO), np.empty((count, n), dtype), np.empty(count, dtype), np.empty(count, np.int64),
-        )  # fmt: skip
+        block = new_block(self.rule, self.hyper, first, NO, x0, lower, upper, scale, fractions)
         record = new_record(
             n, dtype, self.limits, is_auto=self.is_auto, has_fractions=fractions.shape[1] > 0,
             average=self.average, rows=0,

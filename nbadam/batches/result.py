@@ -13,7 +13,7 @@ ADVICE = {
 }
 
 
-@dataclass
+@dataclass(repr=False)
 class BatchResult:
     """Result of `minimize_batch`: one row for each problem.
 
@@ -56,6 +56,16 @@ class BatchResult:
     def success(self) -> np.ndarray:
         """Whether each problem has converged or made its planned steps, shape (n_problems,)."""
         return self.status == Status.SUCCESS
+
+    def __repr__(self) -> str:
+        """Name the numbers of problems and variables, and count the statuses unless they are lazy."""
+        size, n = self.x.shape
+        ends = ""
+        if isinstance(self.status, np.ndarray):
+            codes, counts = np.unique(self.status, return_counts=True)
+            names = (f"{k} {Status(int(code)).name}" for code, k in zip(codes, counts, strict=True))
+            ends = f": {', '.join(names)}"
+        return f"<BatchResult: {size} problems in {n} variables{ends}>"
 
     def message(self, index: int) -> str:
         """Describe the end of one problem."""

@@ -133,14 +133,28 @@ def new_rule_state(rule: Rule, n: int, dtype, hyper: tuple[float, ...], scalars=
     return RuleState(slots, hyper, scalars or tuple(np.zeros(0) for _ in range(rule.width)))
 
 
-def initial_slots(rule: Rule, x: np.ndarray, rate, hyper: tuple[float, ...]) -> np.ndarray:
-    """Return the first values of the slots, shape (slots, problems, n), of runs that start at scaled `x`."""
+def new_block(
+    rule: Rule, hyper: tuple[float, ...], rates, is_noisy: int, x0, lower, upper, x_scale, fractions
+) -> Block:
+    """Return problems that are to begin; the arrays are those of `Block`.
+
+    Parameters
+    ----------
+    rule, hyper : Rule, tuple of float
+        The rule with its hyperparameters.
+    rates : float or array of shape (problems, 1)
+        Learning rates of the first step, for rules whose slots depend on them.
+    is_noisy : int
+        `UNKNOWN`, `NO` or `YES`.
+    """
+    x = np.clip(x0, lower, upper) / x_scale
     slots = np.zeros((len(rule.slots), *x.shape), x.dtype)
     if rule.start is not None:
         with np.errstate(invalid="ignore"):  # infinite starts fail by themselves
-            for slot, values in zip(slots, rule.start(x, *rule.scalars(1.0, rate, *hyper)), strict=True):
+            for slot, values in zip(slots, rule.start(x, *rule.scalars(1.0, rates, *hyper)), strict=True):
                 slot[...] = values
-    return slots
+    ends = np.empty_like(x), np.empty(len(x), x.dtype), np.empty(len(x), np.int64)
+    return Block(x0, lower, upper, x_scale, fractions, slots, new_numbers(is_noisy), *ends)
 
 
 def new_record(

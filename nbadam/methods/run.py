@@ -25,9 +25,7 @@ from .record import (
     STEP,
     UNKNOWN,
     YES,
-    Block,
-    initial_slots,
-    new_numbers,
+    new_block,
     new_record,
     new_rule_state,
 )
@@ -97,17 +95,11 @@ class Run:
             self._restore(resumed)
 
     def _begin(self, x0: np.ndarray) -> None:
-        plan, n = self.plan, x0.size
-        scaled = np.clip(x0, plan.lower, plan.upper) / plan.x_scale
+        plan = self.plan
         rate = float(plan.learning_rate(0)) if plan.rule.start else 1.0  # a user's schedule has side effects
-        slots = initial_slots(plan.rule, scaled[None], rate, plan.hyper)
         is_noisy = {None: UNKNOWN, True: YES, False: NO}[self.objective.is_noisy]
-        block = Stored(
-            Block(
-                x0[None], plan.lower[None], plan.upper[None], plan.x_scale[None], plan.fractions[None], slots,
-                new_numbers(is_noisy), np.zeros((1, n)), np.zeros(1), np.zeros(1, np.int64),
-            )
-        )  # fmt: skip
+        arrays = (array[None] for array in (x0, plan.lower, plan.upper, plan.x_scale, plan.fractions))
+        block = Stored(new_block(plan.rule, plan.hyper, rate, is_noisy, *arrays))
         kernel = block_kernel(begin, self._stored.type, self._own.type, block.type)
         entry_point(kernel)(*self._addresses, block.address, 0)
 

@@ -10,8 +10,7 @@ from .composed import Joined, OneCycle, PiecewiseLinear
 from .cosine import CosineDecay, CosineDecayRestarts
 from .decay import ExponentialDecay, InverseTimeDecay, PiecewiseConstantDecay, PolynomialDecay
 from .plotting import plot
-from .schedule import LearningRateSchedule
-from .serialization import deserialize, serialize
+from .schedule import LearningRateSchedule, deserialize, serialize
 
 __all__ = [
     "CosineDecay",

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .schedule import CheckedSchedule, LearningRateSchedule, check_increase
+from .schedule import CheckedSchedule, LearningRateSchedule, check_increase, serialize
 
 
 @dataclass(frozen=True)
@@ -174,6 +174,4 @@ class Joined(CheckedSchedule):
 
     def get_config(self) -> dict[str, Any]:
         """Keywords from which ``from_config`` makes an equal schedule."""
-        from .serialization import serialize
-
         return super().get_config() | {"schedules": [serialize(schedule) for schedule in self.schedules]}
