@@ -24,6 +24,7 @@ from numba.core.bytecode import FunctionIdentity
 from numba.core.caching import NullCache
 from numba.core.compiler import CompileResult
 from numba.core.compiler_lock import global_compiler_lock
+from numba.core.registry import cpu_target
 from numba.core.serialize import dumps
 from numba.extending import overload, register_jitable
 
@@ -168,6 +169,21 @@ def entry_point(kernel: Callable) -> Callable:
     """
     overloads = getattr(kernel, "overloads", None)  # None of a function that is not compiled
     return kernel if overloads is None else next(iter(overloads.values())).entry_point
+
+
+def takes(kernel: Callable, arguments: tuple) -> bool:
+    """Whether a kernel can be called with these arguments; if not, a TypeError is its caller's fault."""
+    overloads = getattr(kernel, "overloads", None)
+    try:
+        if overloads is None:
+            inspect.signature(kernel).bind(*arguments)
+            return True
+        (kinds,) = overloads
+        convert = cpu_target.typing_context.can_convert
+        pairs = zip(arguments, kinds, strict=True)
+        return all(convert(numba.typeof(argument), kind) is not None for argument, kind in pairs)
+    except (TypeError, ValueError):
+        return False
 
 
 def reason(error: Exception) -> str:

@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from subprocesses import finish, needs_ordinary_kernels, start
 
 from nbadam import Model, Status, curve_fit
-from nbadam.fitting.kernels import tape, trust_region
+from nbadam.fitting.kernels import lm, tape, trust_region
 from nbadam.fitting.kernels.compile import LONG, load
 from nbadam.fitting.kernels.generate import Shape
 
@@ -186,6 +186,25 @@ def test_the_exception_of_a_model_is_raised_for_one_data_set(options):
     with pytest.warns(scipy.optimize.OptimizeWarning, match="1 MODEL_ERROR"):
         fit = curve_fit(picky, x, [9 * x + 1, 2 * x], [[5.5, 1], [1, 1]], **options)
     assert fit.status[0] == Status.MODEL_ERROR and np.isfinite(fit.popt[1]).all()
+
+
+def strict(x, a, b):
+    if a > 5:
+        raise TypeError("a is above 5")
+    return a * x + b
+
+
+@pytest.mark.filterwarnings("ignore:.*without success")
+def test_a_kernel_that_is_called_wrongly_is_no_error_of_the_model(monkeypatch):
+    """Too few arguments, or too many; a TypeError of the model itself is the model's."""
+    x = np.linspace(0.1, 5, 12)
+    fit = curve_fit(strict, x, [9 * x + 1, 2 * x], [[5.5, 1], [1, 1]])
+    assert_array_equal(fit.status, [Status.MODEL_ERROR, Status.SUCCESS])
+    state = lm.new_state
+    for change in (lambda parts: parts[:-1], lambda parts: (*parts, 1.0)):
+        monkeypatch.setattr(lm, "new_state", lambda *given, change=change: change(state(*given)))
+        with pytest.raises(TypeError, match="argument"):
+            curve_fit(strict, x, [2 * x, 2 * x], [1, 1])
 
 
 # --- Ctrl-C ---------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ import numpy as np
 from ..status import Status
 from .covariance import unsure_kernel
 from .data import DataSets, RaggedSets
-from .kernels.compile import ModelError
+from .kernels.compile import run
 from .kernels.lm import DIVERGED
 from .kernels.rows import rows_kernel
 from .model.pointwise import pointwise
@@ -24,7 +24,8 @@ SMALLEST_PART = 1e-6  # a fit ends where so small a part of a step raises chi-sq
 # only tell which fits may be undetermined.
 LEAST_PIVOT = {"float64": 1e-5, "float32": 1e-4}
 ROUNDING = 4 * EPSILON  # relative error of a derivative
-OF_DIFFERENCES = 1e-3, 1e-10  # the same for derivatives by differences
+OF_DIFFERENCES = 1e-3, 1e-10  # accuracy and rounding for derivatives by differences
+NEARBY = 1e-2  # standard errors; derivatives by differences must tell the same so near
 EXACT = 100  # residuals of so many units of rounding of the model's terms count as none
 NONE = 10  # parameters of so few standard errors may be 0
 SPARE = 20  # evaluations that the kernel leaves for last steps, at most
@@ -49,11 +50,11 @@ class Jacobians:
         bounds = (np.ascontiguousarray(bound, float) for bound in bounds_of(plan, chosen, n))
         self.lower, self.upper = bounds
         self.points = block.data.shape[2] if block.correlated else POINTS
-        exact = pointwise(plan.model).derivatives != "differences"
+        self.exact = by_exact_derivatives(plan)
         self.data_rounding = block.rounding
         # Errors of the points' derivatives share out as a mean's do.
         self.n_points = np.maximum(block.points, 1)
-        self.accuracy, rounding = (ACCURACY, ROUNDING) if exact else OF_DIFFERENCES
+        self.accuracy, rounding = (ACCURACY, ROUNDING) if self.exact else OF_DIFFERENCES
         self.rounding = rounding / np.sqrt(self.n_points)
 
     def of(self, which: np.ndarray, p: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -66,13 +67,15 @@ class Jacobians:
         for first in range(0, m, self.points):
             last = min(first + self.points, m)
             out = np.empty((len(p), last - first, n + 1))
-            try:
-                self.rows(self.x, data, p, lower, upper, self.f_scale, first, last, out, chi2)
-            except Exception as error:
-                raise ModelError from error
+            run(self.rows, self.x, data, p, lower, upper, self.f_scale, first, last, out, chi2)
             factor = triangle_of(np.concatenate([factor, out], axis=1))
         square = np.concatenate([factor, np.zeros((len(p), n, n + 1))], axis=1)[:, :n]  # also of few points
         return square, chi2
+
+
+def by_exact_derivatives(plan: Plan) -> bool:
+    """Whether derivatives have only the rounding errors of a formula."""
+    return pointwise(plan.model).derivatives != "differences"
 
 
 def triangle_of(matrices: np.ndarray) -> np.ndarray:
@@ -158,17 +161,29 @@ def shaky(jacobians: Jacobians, plan: Plan, p, factor, chi2, inverse) -> np.ndar
     They are computed again for parameters that differ by some units of rounding: a phase in radians since
     1970, for example, has few digits left.  The size of the residuals does not count where rounding the
     data, or the values of any model, changes it by more than the accuracy.
+
+    Differences of a model whose values have few digits err by more than units of rounding tell: they see
+    steps or plateaus.  Parameters that differ by a small part of their errors show it.
     """
     rounded = chi2 <= (jacobians.data_rounding() / jacobians.accuracy) ** 2
     rounded |= is_exact(plan, p, factor, chi2)
-    found = np.zeros(len(p), bool)
-    for change in (4 * EPSILON, -4 * EPSILON):
-        near = np.clip(p * (1 + change), jacobians.lower, jacobians.upper)
+
+    def ratios(change):
+        near = np.clip(p + change, jacobians.lower, jacobians.upper)
         again, value = jacobians.of(np.arange(len(p)), near)
         other = inverses(again, ~plan.fixed, jacobians.rounding)[0]
         ratio = np.linalg.norm(other, axis=2) / np.linalg.norm(inverse, axis=2)
-        ratio *= np.where(rounded, 1, np.sqrt(value / chi2))[:, None]
-        found |= (np.abs(ratio - 1) > 0.5 * jacobians.accuracy)[:, ~plan.fixed].any(axis=1)
+        return (ratio * np.where(rounded, 1, np.sqrt(value / chi2))[:, None])[:, ~plan.fixed]
+
+    limit = 0.5 * jacobians.accuracy
+    found = np.zeros(len(p), bool)
+    for change in (4 * EPSILON * p, -4 * EPSILON * p):
+        found |= (np.abs(ratios(change) - 1) > limit).any(axis=1)
+    if not jacobians.exact:
+        scatter = np.sqrt(chi2 / np.maximum(jacobians.n_points - p.shape[1], 1))
+        change = NEARBY * scatter[:, None] * inverse.sum(axis=2)
+        # Errors that change in proportion to the parameters do so to both sides.
+        found |= (np.abs((ratios(change) + ratios(-change)) / 2 - 1) > limit).any(axis=1)
     return found
 
 
@@ -248,6 +263,7 @@ def _finish(sets: DataSets | RaggedSets, plan: Plan, chosen: np.ndarray, fits: F
     unsure_kernel(plan.dtype.name)(
         fits.information, fits.popt, fits.chi2, fits.status, fits.nfev, ~plan.fixed, limits, max_nfev, found
     )
+    found |= (fits.status == Status.SUCCESS) & (not by_exact_derivatives(plan))
     which = np.flatnonzero(found)
     if not which.size:
         return

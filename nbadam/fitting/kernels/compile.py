@@ -15,7 +15,7 @@ import numpy as np
 from numba.core.errors import TypingError
 
 from ..._fingerprint import identify
-from ..._jit import compile_kernel, reason
+from ..._jit import compile_kernel, reason, takes
 from ..._pointers import address_of
 from ...blocks import Pace, is_called_off
 from ..model.model import Model
@@ -84,7 +84,7 @@ class Kernels:
         while not (is_done or is_called_off()):
             points = self._pace.amount
             began = thread_time()
-            is_done = self._call(
+            is_done = run(
                 self._fit,
                 *self._addresses,
                 *tapes,
@@ -116,7 +116,7 @@ class Kernels:
                 last = min(steps + 1, done + max(1, self._pace.amount // (points * groups)))
                 settings = np.array([done, last, steps, learning_rate], float)
                 began = thread_time()
-                self._call(
+                run(
                     kernel, self._addresses[0], self._lanes, self._rows_of_adam, scratch, x, data[some],
                     lower[some], upper[some], f_scale, settings, scale[some], p, m, v, best[some],
                     chi2[some],
@@ -139,7 +139,7 @@ class Kernels:
             some = order[: max(1, self._pace.amount // each)]
             settings = np.array([done, planned, learning_rate, counting], float)
             began = thread_time()
-            self._call(
+            run(
                 kernel, self._addresses[0], self._lanes, self._rows_of_adam, *scratch, x, data,
                 lower, upper, f_scale, settings, some, *arguments,
             )  # fmt: skip
@@ -157,7 +157,7 @@ class Kernels:
             groups = max(1, self._pace.amount // data.shape[2])
             some = slice(start, start + groups * self._lanes)
             began = thread_time()
-            self._call(
+            run(
                 kernel, self._addresses[0], self._lanes, self._rows_of_border, scratch, x, data[some],
                 lower[some], upper[some], f_scale, p[some], *(array[some] for array in out),
             )  # fmt: skip
@@ -178,7 +178,7 @@ class Kernels:
             groups = max(1, self._pace.amount // each)
             some = slice(start, start + groups * self._lanes)
             began = thread_time()
-            self._call(
+            run(
                 kernel, self._addresses[0], self._lanes, self._rows_of_screen, scratch, x, data[some],
                 lower[some], upper[some], f_scale, trials[some] if len(trials) > 1 else trials, linear,
                 best[some], chi2[some],
@@ -190,12 +190,24 @@ class Kernels:
     def _scratch(self, columns: int, points: int) -> np.ndarray:
         return np.zeros(self._rows_of_adam[-1] + columns * points * self._lanes, self._dtype)
 
-    def _call(self, kernel, *arguments):
-        try:
-            with np.errstate(all="ignore"):  # matters where Numba is disabled
-                return kernel(*arguments)
-        except Exception as error:  # kernels themselves raise none
-            raise ModelError from error
+
+def run(kernel, *arguments):
+    """Call a kernel that calls the model; kernels themselves raise nothing.
+
+    Raises
+    ------
+    ModelError
+        If the model raises an exception.
+    TypeError
+        If the kernel does not take the arguments.
+    """
+    try:
+        with np.errstate(all="ignore"):  # matters where Numba is disabled
+            return kernel(*arguments)
+    except Exception as error:
+        if isinstance(error, TypeError) and not takes(kernel, arguments):
+            raise
+        raise ModelError from error
 
 
 _kept: OrderedDict[tuple, tuple[Kernels, Pointwise, int]] = OrderedDict()  # the last used at the end

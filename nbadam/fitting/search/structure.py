@@ -3,7 +3,7 @@
 import numpy as np
 
 from ..finish import POINTS
-from ..kernels.compile import ModelError
+from ..kernels.compile import run
 from ..kernels.rows import rows_kernel
 from ..problem import Plan, bounds_of
 
@@ -34,10 +34,7 @@ def is_structured(sets, plan: Plan, chosen: np.ndarray, popt: np.ndarray) -> np.
         for first in range(0, m, points):
             last = min(first + points, m)
             out = np.empty((len(p), last - first, p.shape[1] + 1))
-            try:
-                kernel(block.x, block.data, p, *bounds, plan.f_scale, first, last, out, chi2)
-            except Exception as error:
-                raise ModelError from error
+            run(kernel, block.x, block.data, p, *bounds, plan.f_scale, first, last, out, chi2)
             residuals[:, first:last] = out[..., -1]
         used = block.data[:, 1] > 0 if block.weighted else np.ones_like(residuals, bool)
         if len(plan.model.variables) == 1:
