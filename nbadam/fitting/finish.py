@@ -25,7 +25,7 @@ SMALLEST_PART = 1e-6  # a fit ends where so small a part of a step raises chi-sq
 LEAST_PIVOT = {"float64": 1e-5, "float32": 1e-4}
 ROUNDING = 4 * EPSILON  # relative error of a derivative
 OF_DIFFERENCES = 1e-3, 1e-10  # accuracy and rounding for derivatives by differences
-NEARBY = 1e-2  # standard errors; derivatives by differences must tell the same so near
+NEARBY = 1e-2  # standard errors; at points so near, differences must agree about the errors
 EXACT = 100  # residuals of so many units of rounding of the model's terms count as none
 NONE = 10  # parameters of so few standard errors may be 0
 SPARE = 20  # evaluations that the kernel leaves for last steps, at most
@@ -160,10 +160,9 @@ def shaky(jacobians: Jacobians, plan: Plan, p, factor, chi2, inverse) -> np.ndar
 
     They are computed again for parameters that differ by some units of rounding: a phase in radians since
     1970, for example, has few digits left.  The size of the residuals does not count where rounding the
-    data, or the values of any model, changes it by more than the accuracy.
-
-    Differences of a model whose values have few digits err by more than units of rounding tell: they see
-    steps or plateaus.  Parameters that differ by a small part of their errors show it.
+    data, or the values of any model, changes it by more than the accuracy.  Differences may err by more than
+    units of rounding tell, where the values of a model have few digits: for them parameters differ by a part
+    of their errors.
     """
     rounded = chi2 <= (jacobians.data_rounding() / jacobians.accuracy) ** 2
     rounded |= is_exact(plan, p, factor, chi2)
@@ -175,15 +174,16 @@ def shaky(jacobians: Jacobians, plan: Plan, p, factor, chi2, inverse) -> np.ndar
         ratio = np.linalg.norm(other, axis=2) / np.linalg.norm(inverse, axis=2)
         return (ratio * np.where(rounded, 1, np.sqrt(value / chi2))[:, None])[:, ~plan.fixed]
 
-    limit = 0.5 * jacobians.accuracy
-    found = np.zeros(len(p), bool)
-    for change in (4 * EPSILON * p, -4 * EPSILON * p):
-        found |= (np.abs(ratios(change) - 1) > limit).any(axis=1)
-    if not jacobians.exact:
+    if jacobians.exact:
+        both = np.abs([ratios(change) - 1 for change in (4 * EPSILON * p, -4 * EPSILON * p)])
+    else:
         scatter = np.sqrt(chi2 / np.maximum(jacobians.n_points - p.shape[1], 1))
         change = NEARBY * scatter[:, None] * inverse.sum(axis=2)
+        room = np.minimum(p - jacobians.lower, jacobians.upper - p)
+        change = np.where(np.abs(change) <= room, change, 0)
         # Errors that change in proportion to the parameters do so to both sides.
-        found |= (np.abs((ratios(change) + ratios(-change)) / 2 - 1) > limit).any(axis=1)
+        both = np.abs([(ratios(change) + ratios(-change)) / 2 - 1])
+    found: np.ndarray = (both > 0.5 * jacobians.accuracy).any(axis=(0, 2))
     return found
 
 
