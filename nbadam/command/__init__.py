@@ -40,13 +40,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def list_models() -> int:
-    """Print name, formula and parameters of each model that ships."""
+    """Print parameters, theme and formula of each model that ships."""
     from .. import models
 
-    for name in models.__all__:
-        model = getattr(models, name)
-        title = (model.__doc__ or "").strip().splitlines()[0].replace("``", "")
-        print(f"{name}({', '.join(model.parameters)})\n    {title}")
+    shipped = [getattr(models, name) for name in models.__all__]
+    for group in dict.fromkeys(model.group for model in shipped):
+        print(f"{group}\n")
+        for model in shipped:
+            if model.group == group:
+                print(f"  {model.constant}({', '.join(model.parameters)})")
+                print(f"      {model.summary}\n      {model.expression}")
+        print()
+    print("Sums, such as GAUSSIAN + LINE, are written in Python: see `nbadam.models`.")
     return 0
 
 

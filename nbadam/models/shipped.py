@@ -1,6 +1,9 @@
-"""Models that ship, with what sets them apart from others."""
+"""Models that ship: their descriptions, from which docstrings and pages are written."""
+
+from collections.abc import Callable, Mapping, Sequence
 
 from ..fitting.model.model import Model
+from .projection import Projection, Shapes, Term
 
 
 class ShippedModel(Model):
@@ -10,26 +13,71 @@ class ShippedModel(Model):
     ----------
     constant : str
         Its name in `nbadam.models`.
-    function : callable
+    formula : str
+        Its definition; a `function` and its `jacobian` are other forms of it.
+    group : str
+        Theme under which it is listed.
+    summary : str
+        One sentence without the formula.
+    means : mapping of str to str
+        Meaning and unit of each variable and parameter, in the order of the arguments.
+    example : sequence of float
+        Parameters of a typical curve.
+    domain : sequence of float
+        Lowest and highest x of that curve; a pair for each variable if there are several.
+    shapes : Shapes, optional
+        Grid of the guess: it is a `Projection` unless a `guess` is given.
+    notes : str
+        Further sentences: conventions, literature.
     hint : str
         The data that it is for: advice where it is not finite at its own guess.
-    **options
+    variables, guess, jacobian
         As of `Model`.
+    function : callable, optional
     """
 
-    def __init__(self, constant: str, function, *, hint: str = "", **options) -> None:
-        super().__init__(function, **options)
-        self.constant, self.hint = constant, hint
+    def __init__(
+        self,
+        constant: str,
+        formula: str,
+        *,
+        group: str,
+        summary: str,
+        means: Mapping[str, str],
+        example: Sequence[float],
+        domain: Sequence,
+        shapes: Shapes | None = None,
+        notes: str = "",
+        hint: str = "",
+        variables: Sequence[str] = ("x",),
+        function: Callable | None = None,
+        jacobian: Callable | None = None,
+        guess: Callable | None = None,
+    ) -> None:
+        formula = " ".join(formula.split())
+        super().__init__(
+            formula if function is None else function,
+            [name for name in means if name not in variables],
+            variables,
+            jacobian=jacobian,
+            guess=guess,
+            name=constant.lower() if function is None else None,
+        )
+        self.expression, self.shapes = formula, shapes
+        if guess is None:
+            self.guess = Projection([Term(self, None)], len(self.variables))
+        self.constant, self.group, self.summary, self.means = constant, group, summary, dict(means)
+        self.example, self.domain, self.notes, self.hint = tuple(example), domain, notes, hint
+        self.__doc__ = self._description()
+
+    def _description(self) -> str:
+        entries = "\n".join(f"{name} : {text}" for name, text in self.means.items())
+        parts = [self.summary, f"``{self.expression}``", entries, self.notes, self.hint]
+        return "\n\n".join(part for part in parts if part)
 
     def __reduce__(self):
         """Refer to the constant."""
         return shipped, (self.constant,)
-
-    def __copy__(self) -> "ShippedModel":
-        """Return another model of the same functions."""
-        other = object.__new__(type(self))
-        vars(other).update(vars(self))
-        return other
 
 
 def shipped(constant: str) -> ShippedModel:

@@ -4,7 +4,7 @@ import inspect
 import keyword
 import unicodedata
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -131,10 +131,12 @@ class Model:
             check_names(formula, tree, {*self.variables, *self.parameters}, roles)  # type: ignore[arg-type]
         self.jacobian = jacobian
         self.guess = guess
+        # For sums: a formula of any model, and its grid of nonlinear parameters (`models.projection.Shapes`).
+        self.expression, self.shapes = self.formula, cast(Any, None)
         # Of a model that belongs to one fit: see `compile.identity` and `pointwise.candidates`.
         self.identity: tuple[str, int] | None = None
         self.ways: list[Pointwise] | None = None
-        self.name = name or getattr(
+        self.name: str = name or getattr(  # type: ignore[assignment]
             self._given, "__name__", type(self._given).__name__ if tree is None else "formula"
         )
         self.__doc__ = doc or self.__doc__
@@ -146,9 +148,66 @@ class Model:
             return function_of(self.formula, self.variables, self.parameters)
         return as_function("formula", self._given)  # type: ignore[arg-type]
 
+    def prefixed(self, prefix: str) -> "Model":
+        """Return the model with other names for its parameters, for sums of like models.
+
+        Parameters
+        ----------
+        prefix : str
+            Beginning of the new names, such as ``"a_"``.
+
+        Returns
+        -------
+        Model
+
+        Raises
+        ------
+        ValueError
+            If the new names are no legal names.
+
+        Examples
+        --------
+        >>> from nbadam import models
+        >>> models.LINE.prefixed("a_").parameters
+        ('a_slope', 'a_intercept')
+        """
+        from ...models.sums import Prefixed
+
+        return Prefixed(self, prefix)
+
+    def __add__(self, other: "Model") -> "Model":
+        """Return the sum of two models, with the parameters of both; see `nbadam.models`.
+
+        Of several constants in a sum only one is kept: that of a background, which is linear in all
+        parameters, else the last one.  Terms guess together: each on the data that the others leave.
+
+        Raises
+        ------
+        ValueError
+            If both have parameters of the same name, or another number of variables.
+
+        Examples
+        --------
+        >>> from nbadam import models
+        >>> two = models.GAUSSIAN.prefixed("a_") + models.GAUSSIAN.prefixed("b_") + models.LINE
+        >>> two.parameters
+        ('a_amplitude', 'a_center', 'a_sigma', 'b_amplitude', 'b_center', 'b_sigma', 'slope', 'intercept')
+        """
+        from ...models.sums import Sum
+
+        if not isinstance(other, Model):
+            return NotImplemented
+        return Sum((self, other))
+
     def __getstate__(self):
         """Return the state for a copy, which does not belong to the fit of this one."""
         return vars(self) | {"identity": None, "ways": None}
+
+    def __copy__(self) -> "Model":
+        """Return another model of the same functions, also where pickles refer to a name."""
+        other = object.__new__(type(self))
+        vars(other).update(self.__getstate__())
+        return other
 
     def __repr__(self) -> str:
         """Show formula or function, parameters and variables."""
