@@ -175,15 +175,15 @@ def shaky(jacobians: Jacobians, plan: Plan, p, factor, chi2, inverse) -> np.ndar
         return (ratio * np.where(rounded, 1, np.sqrt(value / chi2))[:, None])[:, ~plan.fixed]
 
     if jacobians.exact:
-        both = np.abs([ratios(change) - 1 for change in (4 * EPSILON * p, -4 * EPSILON * p)])
+        off = np.maximum(*(np.abs(ratios(change) - 1) for change in (4 * EPSILON * p, -4 * EPSILON * p)))
     else:
         scatter = np.sqrt(chi2 / np.maximum(jacobians.n_points - p.shape[1], 1))
         change = NEARBY * scatter[:, None] * inverse.sum(axis=2)
         room = np.minimum(p - jacobians.lower, jacobians.upper - p)
         change = np.where(np.abs(change) <= room, change, 0)
         # Errors that change in proportion to the parameters do so to both sides.
-        both = np.abs([(ratios(change) + ratios(-change)) / 2 - 1])
-    found: np.ndarray = (both > 0.5 * jacobians.accuracy).any(axis=(0, 2))
+        off = np.abs((ratios(change) + ratios(-change)) / 2 - 1)
+    found: np.ndarray = (off > 0.5 * jacobians.accuracy).any(axis=1)
     return found
 
 
