@@ -24,6 +24,17 @@ def slope(x, a=1.0):
     return paraboloid(x, a)[1]
 
 
+def noisy(seed=0):
+    """Return the bowl with noise of its own in the value and the gradient."""
+    rng = np.random.default_rng(seed)
+
+    def fun(x):
+        f, g = paraboloid(x)
+        return f + rng.normal(), g + rng.normal(size=x.size)
+
+    return fun
+
+
 @njit
 def compiled_bowl(x, center):
     """Value and gradient of a bowl whose minimum is at (center, center, ...)."""
