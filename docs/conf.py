@@ -1,8 +1,10 @@
 """Sphinx settings."""
 
+import sys
 import warnings
 from importlib.metadata import version as installed_version
 from importlib.util import find_spec
+from pathlib import Path
 
 from nbadam.algorithms import ALGORITHMS
 
@@ -77,3 +79,11 @@ html_theme_options = {
 }
 ALONE = "index", "which_method", "coming_from", "how_fast", "faq", "contributing", "changelog"
 html_sidebars = {page: [] for page in ALONE}  # pages without sections beside them
+
+
+def setup(app):
+    """Write the pages of `nbadam.models` before others are read."""
+    sys.path.insert(0, app.srcdir)
+    from pictures.models import write
+
+    app.connect("builder-inited", lambda app: write(Path(app.srcdir) / "shipped"))
