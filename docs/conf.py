@@ -83,7 +83,7 @@ html_sidebars = {page: [] for page in ALONE}  # pages without sections beside th
 
 def setup(app):
     """Write the pages of `nbadam.models` before others are read."""
-    sys.path.insert(0, app.srcdir)
+    sys.path.insert(0, str(app.srcdir))
     from pictures.models import write
 
     app.connect("builder-inited", lambda app: write(Path(app.srcdir) / "shipped"))
