@@ -55,6 +55,8 @@ def guess(model) -> str:
     """Tell how a model guesses."""
     if model.shapes is None:
         return "from the brightest or the darkest place, with several widths around it."
+    if not set(model.shapes.linear) <= set(model.parameters):
+        return "linear regression for heights, at each point of a grid of the other parameters that suits x."
     linear = [name for name in model.parameters if name in model.shapes.linear]
     others = [f"``{name}``" for name in model.parameters if name not in linear]
     if not others:
