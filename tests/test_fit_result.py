@@ -10,7 +10,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from nbadam import FitResult, Model, Status, archives, curve_fit, load_fit, models
-from nbadam.fitting.covariance import factors_kernel, least_pivots
+from nbadam.fitting.covariance import LANES, factored, unsure_kernel
 from nbadam.fitting.result.report import rounded
 
 X = np.linspace(0, 3, 12)
@@ -228,28 +228,30 @@ def test_roots_of_covariances():
     rows, columns = np.tril_indices(4)
     triangles = np.ascontiguousarray(matrices[:, rows, columns])
     for free in (np.ones(4, bool), np.array([True, False, True, True])):
-        out = np.zeros((20, 4, 4))
-        factors_kernel()(triangles, np.zeros(20, bool), free, out)
+        out = factored(triangles, np.zeros(20, bool), free)
         found = out @ np.swapaxes(out, 1, 2)
         assert_allclose(found[:, free][:, :, free], np.linalg.inv(matrices[:, free][:, :, free]), rtol=1e-8)
         assert (found[:, ~free] == 0).all() and (found[:, :, ~free] == 0).all()
 
 
-def test_least_pivots_are_those_of_a_cholesky_decomposition():
+def test_fits_are_unsure_by_the_least_pivot_of_a_cholesky_decomposition():
     rng = np.random.default_rng(2)
     jacobians = rng.standard_normal((45, 6, 4)) + 3
     jacobians[7, :, 2] = 0
     matrices = np.einsum("fki,fkj->fij", jacobians, jacobians)
     rows, columns = np.tril_indices(4)
+    status, found = np.full(45, Status.SUCCESS, np.int8), np.empty(45, bool)
+    fits = np.ascontiguousarray(matrices[:, rows, columns]), np.zeros((45, 4)), np.ones(45), status
     for free in (np.ones(4, bool), np.array([True, False, True, True])):
-        least = np.empty(45)
-        with np.errstate(all="ignore"):
-            least_pivots(np.ascontiguousarray(matrices[:, rows, columns]), free, least)
-        assert not least[7] > 0
         used = np.delete(matrices[:, free][:, :, free], 7, axis=0)
         lower = np.linalg.cholesky(used)
-        shares = np.einsum("fii->fi", lower) ** 2 / np.einsum("fii->fi", used)
-        assert_allclose(np.delete(least, 7), shares.min(axis=1), rtol=1e-9)
+        shares = (np.einsum("fii->fi", lower) ** 2 / np.einsum("fii->fi", used)).min(axis=1)
+        for limit in np.outer(shares, [1 - 1e-9, 1 + 1e-9]).ravel():
+            work = np.empty((10 + 4 + 3, LANES)), found
+            with np.errstate(all="ignore"):
+                unsure_kernel("float64")(*fits, np.zeros(45, np.int32), free, np.array([limit, 0]), 0, *work)
+            assert found[7]
+            assert_array_equal(np.delete(found, 7), shares < limit)
 
 
 def test_a_combination_that_the_data_do_not_determine():

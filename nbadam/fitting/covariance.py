@@ -5,9 +5,9 @@ from math import inf, sqrt
 
 import numpy as np
 from numba import from_dtype, types
-from numba.extending import register_jitable
 
 from .._jit import compile_kernel
+from .._pointers import address_of, call
 from ..status import Status
 
 SUCCESS, MAXITER, RUNAWAY, UNDETERMINED = map(
@@ -17,8 +17,7 @@ EPSILON = float(np.finfo(float).eps)
 LANES = 32  # decompositions side by side: the inner loops become vector instructions
 
 
-@register_jitable(error_model="numpy")
-def invert_factor(information, free, limit, scale, lower):
+def invert_factor(information, free, limit, lower):
     """Invert the Cholesky factor of a normal matrix; return whether all free parameters are determined.
 
     Parameters
@@ -29,12 +28,12 @@ def invert_factor(information, free, limit, scale, lower):
         The parameters that take part.
     limit : float
         Least pivot, as a share of the diagonal element, of parameters that are determined.
-    scale : float64 array of shape (n,)
-        Written: factors that scale the matrix to ones on its diagonal; 0 for the other parameters.
-    lower : float64 array of shape (n, n)
-        Written: the inverse of the lower triangular factor of the scaled matrix.
+    lower : float64 array of shape (n + 1, n)
+        Written: the inverse of the lower triangular factor of the scaled matrix.  The last row has the
+        factors that scale the matrix to ones on its diagonal, or 0 for the other parameters.
     """
     n = free.size
+    scale = lower[n]
     determined = True
     for i in range(n):
         square = float(information[i * (i + 3) // 2])
@@ -64,86 +63,44 @@ def invert_factor(information, free, limit, scale, lower):
     return determined
 
 
-def factors(information, is_inverse, free, roots):
+def factors(invert, information, is_inverse, free, lower, roots):
     """Factor the inverses of symmetric positive definite matrices.
 
     Parameters
     ----------
+    invert : int
+        Address of `invert_factor`, compiled.
     information : float64 array of shape (fits, n * (n + 1) // 2)
         Their lower triangles, row by row; or, where `is_inverse`, the upper triangles of the results.
     is_inverse : bool array of shape (fits,)
     free : bool array of shape (n,)
         The parameters that were fitted; the rows of the others become 0.
+    lower : float64 array of shape (n + 1, n)
+        Scratch.
     roots : float64 array of shape (fits, n, n)
         Zeros at first.  Written: upper triangular, with ``root @ root.T`` the inverse; infinite where the
         data do not determine a combination of parameters.
     """
     fits, n = roots.shape[0], free.size
-    lower, scale = np.empty((n, n)), np.empty(n)
     for f in range(fits):
         if is_inverse[f]:
             for i in range(n):
                 for j in range(i, n):
                     roots[f, i, j] = information[f, i * n - i * (i + 1) // 2 + j]
             continue
-        determined = invert_factor(information[f], free, n * EPSILON, scale, lower)
+        determined = call(invert, True, (information[f], free, n * EPSILON, lower))
         for i in range(n):
             for j in range(i + 1):
                 if free[i] and free[j]:
-                    roots[f, j, i] = lower[i, j] * scale[j] if determined else inf
+                    roots[f, j, i] = lower[i, j] * lower[n, j] if determined else inf
 
 
-@register_jitable(error_model="numpy")
-def least_pivots(information, free, least):
-    """Find how much of a parameter's effect on the model no other parameters could have, at the least.
-
-    Parameters
-    ----------
-    information : array of shape (fits, n * (n + 1) // 2)
-        Lower triangles of the normal matrices, row by row.
-    free : bool array of shape (n,)
-        The parameters that were fitted.
-    least : float64 array of shape (fits,)
-        Written: the least pivot of a Cholesky decomposition by its diagonal element.  It is 1 for parameters
-        that are not correlated, 0 for a singular matrix, NaN where the matrix is not finite.
-    """
-    n = free.size
-    lower = np.empty((n * (n + 1) // 2, LANES))  # then L D below the diagonal, and the inverse of D
-    row_of_l = np.empty((n, LANES))
-    for start in range(0, least.size, LANES):
-        busy = min(LANES, least.size - start)
-        for k in range(information.shape[1]):
-            for lane in range(LANES):
-                lower[k, lane] = information[start + min(lane, busy - 1), k]
-        for lane in range(busy):
-            least[start + lane] = 1.0
-        for j in range(n):
-            if not free[j]:
-                continue
-            first = j * (j + 1) // 2
-            for lane in range(LANES):
-                row_of_l[j, lane] = lower[first + j, lane]  # the diagonal element itself
-            for k in range(j):
-                if free[k]:
-                    for lane in range(LANES):
-                        row_of_l[k, lane] = lower[first + k, lane] * lower[k * (k + 1) // 2 + k, lane]
-                        lower[first + j, lane] -= lower[first + k, lane] * row_of_l[k, lane]
-            for lane in range(LANES):
-                row_of_l[j, lane] = lower[first + j, lane] / row_of_l[j, lane]
-                lower[first + j, lane] = 1 / lower[first + j, lane]
-            for lane in range(busy):
-                if not row_of_l[j, lane] >= least[start + lane]:
-                    least[start + lane] = row_of_l[j, lane]
-            for i in range(j + 1, n):
-                row = i * (i + 1) // 2
-                for k in range(j):
-                    if free[k]:
-                        for lane in range(LANES):
-                            lower[row + j, lane] -= lower[row + k, lane] * row_of_l[k, lane]
-
-
-def unsure(information, popt, chi2, status, nfev, free, limits, max_nfev, found):
+def unsure(information, popt, chi2, status, nfev, free, limits, max_nfev, work, found):
     """Find the fits that `finish` has to look at again.
+
+    One reason is how much of a parameter's effect on the model no other parameters could have: the least
+    pivot of a Cholesky decomposition by its diagonal element.  It is 1 for parameters that are not
+    correlated, 0 for a singular matrix, NaN where the matrix is not finite.
 
     Parameters
     ----------
@@ -156,24 +113,47 @@ def unsure(information, popt, chi2, status, nfev, free, limits, max_nfev, found)
         model's terms.
     max_nfev : int
         Evaluations that a fit may have had.
+    work : float64 array of shape (pairs + n + 3, LANES)
+        Scratch.
     found : bool array of shape (fits,)
         Written.
     """
-    least = np.empty(status.size)
-    least_pivots(information, free, least)
-    for f in range(status.size):
-        converged = status[f] == SUCCESS or status[f] == UNDETERMINED
-        ran_out = status[f] == MAXITER or status[f] == RUNAWAY
-        terms = 0.0
-        for j in range(free.size):
-            p = np.float64(popt[f, j])
-            terms += p * information[f, j * (j + 3) // 2] * p
-        found[f] = (
-            ((converged or ran_out) and not least[f] > limits[0])
-            or (converged and chi2[f] <= limits[1] * terms)
-            or status[f] == UNDETERMINED
-            or (ran_out and nfev[f] < max_nfev)
-        )
+    n, pairs = free.size, information.shape[1]
+    diagonal, least, terms, share = pairs, pairs + n, pairs + n + 1, pairs + n + 2
+    for start in range(0, status.size, LANES):
+        busy = min(LANES, status.size - start)
+        for lane in range(LANES):
+            f = start + min(lane, busy - 1)
+            for k in range(pairs):
+                work[k, lane] = information[f, k]
+            work[least, lane], work[terms, lane] = 1.0, 0.0
+            for j in range(n):
+                p, square = float(popt[f, j]), work[j * (j + 3) // 2, lane]
+                work[diagonal + j, lane] = square
+                work[terms, lane] += p * square * p
+        for j in range(n):
+            pivot = j * (j + 3) // 2
+            for lane in range(LANES if free[j] else 0):
+                value = work[pivot, lane] / work[diagonal + j, lane]
+                work[least, lane] = work[least, lane] if value >= work[least, lane] else value
+            for i in range(j + 1, n if free[j] else 0):
+                row = i * (i + 1) // 2
+                for lane in range(LANES):
+                    work[share, lane] = work[row + j, lane] / work[pivot, lane]
+                for k in range(j + 1, i + 1):
+                    column = k * (k + 1) // 2 + j
+                    for lane in range(LANES):
+                        work[row + k, lane] -= work[share, lane] * work[column, lane]
+        for lane in range(busy):
+            f = start + lane
+            converged = status[f] == SUCCESS or status[f] == UNDETERMINED
+            ran_out = status[f] == MAXITER or status[f] == RUNAWAY
+            found[f] = (
+                ((converged or ran_out) and not work[least, lane] > limits[0])
+                or (converged and chi2[f] <= limits[1] * work[terms, lane])
+                or status[f] == UNDETERMINED
+                or (ran_out and nfev[f] < max_nfev)
+            )
 
 
 @cache
@@ -183,17 +163,33 @@ def unsure_kernel(dtype: str):
     table, line = types.Array(element, 2, "C"), types.Array(element, 1, "C")
     flags, double = types.Array(types.boolean, 1, "C"), types.Array(types.float64, 1, "C")
     status, nfev = types.Array(types.int8, 1, "C"), types.Array(types.int32, 1, "C")
-    signature = types.void(table, table, line, status, nfev, flags, double, types.int64, flags)
-    return compile_kernel(unsure, signature, name=f"unsure_{dtype}", mode="nogil")
+    work = types.Array(types.float64, 2, "C")
+    signature = types.void(table, table, line, status, nfev, flags, double, types.int64, work, flags)
+    return compile_kernel(unsure, signature, name=f"unsure_{dtype}", mode="uncounted")
+
+
+@cache
+def invert_kernel():
+    """Return `invert_factor`, compiled."""
+    line, table = (types.Array(types.float64, axes, "C") for axes in (1, 2))
+    signature = types.boolean(line, types.Array(types.boolean, 1, "C"), types.float64, table)
+    return compile_kernel(invert_factor, signature, name="invert_factor", mode="uncounted")
 
 
 @cache
 def factors_kernel():
     """Return `factors`, compiled."""
-    double = types.float64
-    signature = types.void(
-        types.Array(double, 2, "C"),
-        *(types.Array(types.boolean, 1, "C"),) * 2,
-        types.Array(double, 3, "C"),
-    )
-    return compile_kernel(factors, signature, name="factors", mode="nogil")
+    table, stack = (types.Array(types.float64, axes, "C") for axes in (2, 3))
+    flags = types.Array(types.boolean, 1, "C")
+    signature = types.void(types.int64, table, flags, flags, table, stack)
+    return compile_kernel(factors, signature, name="factors", mode="uncounted")
+
+
+def factored(information: np.ndarray, is_inverse: np.ndarray, free: np.ndarray) -> np.ndarray:
+    """Return the `factors` of the inverses of matrices, shape (fits, n, n)."""
+    n = free.size
+    roots = np.zeros((len(information), n, n))
+    arguments = information, is_inverse, free, np.empty((n + 1, n)), roots
+    with np.errstate(all="ignore"):  # infinite where nothing is determined
+        factors_kernel()(address_of(invert_kernel()), *arguments)
+    return roots

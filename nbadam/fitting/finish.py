@@ -7,7 +7,7 @@ normal matrix tells nothing in double precision, its Jacobian all that is needed
 import numpy as np
 
 from ..status import Status
-from .covariance import unsure_kernel
+from .covariance import LANES, unsure_kernel
 from .data import DataSets, RaggedSets
 from .kernels.compile import run
 from .kernels.lm import DIVERGED
@@ -260,9 +260,11 @@ def finish(sets: DataSets | RaggedSets, plan: Plan, chosen: np.ndarray, fits: Fi
 def _finish(sets: DataSets | RaggedSets, plan: Plan, chosen: np.ndarray, fits: Fits, max_nfev: int) -> None:
     limits = np.array([LEAST_PIVOT[plan.dtype.name], (EXACT * np.finfo(plan.dtype).eps) ** 2])
     found = np.empty(len(chosen), bool)
+    n, pairs = fits.popt.shape[1], fits.information.shape[1]
     unsure_kernel(plan.dtype.name)(
-        fits.information, fits.popt, fits.chi2, fits.status, fits.nfev, ~plan.fixed, limits, max_nfev, found
-    )
+        fits.information, fits.popt, fits.chi2, fits.status, fits.nfev, ~plan.fixed, limits, max_nfev,
+        np.empty((pairs + n + 3, LANES)), found,
+    )  # fmt: skip
     found |= (fits.status == Status.SUCCESS) & (not by_exact_derivatives(plan))
     which = np.flatnonzero(found)
     if not which.size:

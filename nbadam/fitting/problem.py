@@ -120,7 +120,6 @@ class Problem:
         self._data = block.x, np.pad(block.data, ((0, 0), (0, scratch), (0, 0))) if scratch else block.data
         self._weighted = block.weighted
         self._f_scale = plan.dtype.type(plan.f_scale)
-        self._tolerances = np.array([plan.ftol, plan.xtol], plan.dtype)
         self.points = block.points
         self.chi2_of_rounding = block.chi2_of_rounding
         self._too_few = block.points < plan.fixed.size - np.count_nonzero(plan.fixed)
@@ -130,7 +129,7 @@ class Problem:
         part = Fits.empty(start.shape[0], start.shape[1], start.dtype)
         compiled = self._kernels if loss is None else self._kernels_of(loss)
         compiled.fit(
-            *self._data, start, *self._box, self._tolerances, max_nfev, self._f_scale,
+            *self._data, *self._box, self._f_scale, start, self.plan.ftol, self.plan.xtol, max_nfev,
             part.popt, part.information, part.chi2, part.nfev, part.status,
         )  # fmt: skip
         if is_called_off():

@@ -14,12 +14,12 @@ from numba.extending import register_jitable
 from ..._jit import cast, compile_kernel
 from ..._pointers import call
 from ...rules import ADAM
+from .lanes import CHI2_TRIAL, GRADIENT_TRIAL, TRIAL, common_types, load, take
 
 # Short memories suit objectives without noise: 200 steps then do, in place of 1000.
 BETA_1, BETA_2 = 0.8, 0.9
 ABSOLUTE, JACOBIAN = 0, 1  # scales of the parameters: their size at the start, or |residuals| / |column|
 LEARNING_RATE = 0.1  # first one of a whole fit, a share of the scale
-ROWS = ("trial", "chi2_trial", "gradient_trial", "end")
 
 
 def mover(rule):
@@ -27,8 +27,8 @@ def mover(rule):
     update = rule.update
 
     @register_jitable
-    def move(S, entry, force, scale, m, v, step, lower, upper, i, j):
-        """Change ``S[entry]`` and the moments.
+    def move(own, row, force, scale, m, v, step, lower, upper, i, j):
+        """Change ``own[row]`` and the moments.
 
         Parameters
         ----------
@@ -41,11 +41,11 @@ def mover(rule):
         """
         g = -force * scale[i, j]
         if g - g == 0:  # finite
-            new = update(g, S.dtype.type(0), m[i, j], v[i, j], *step)
+            new = update(g, own.dtype.type(0), m[i, j], v[i, j], *step)
             m[i, j], v[i, j] = new[1], new[2]
-            S[entry] += scale[i, j] * new[0]
+            own[row] += scale[i, j] * new[0]
             if lower.size > 0:
-                S[entry] = min(max(S[entry], lower[i, j]), upper[i, j])
+                own[row] = min(max(own[row], lower[i, j]), upper[i, j])
 
     return move
 
@@ -55,14 +55,14 @@ def descent(rule):
     scalars, move = rule.scalars, mover(rule)
 
     def descend(
-        normal, lanes, rows, S, x, data, lower, upper, f_scale, settings, scale, p, m, v, best, chi2
+        normal, rows, S, state, x, data, lower, upper, f_scale, settings, scale, p, m, v, best, chi2
     ):  # fmt: skip
         """Go on from `p` by some of the steps; all but it, `m`, `v`, `best` and `chi2` is input.
 
         Parameters
         ----------
-        normal, lanes, rows, S, x, data, lower, upper, f_scale
-            As in `lm.fit`; `S` is scratch.
+        normal, rows, S, state, x, data, lower, upper, f_scale
+            See `lanes`; the state is scratch.
         settings : array
             Steps done, steps at the end of this call, and steps planned: one evaluation follows the last.
             Then the first learning rate, a share of each parameter's `scale`.
@@ -71,34 +71,25 @@ def descent(rule):
         chi2 : array of shape (fits,)
             Of the best point.
         """
-        trial, chi2_row, gradient, first = rows
+        trial, chi2_row, gradient = rows[TRIAL], rows[CHI2_TRIAL], rows[GRADIENT_TRIAL]
         done, last, steps, learning_rate = int(settings[0]), int(settings[1]), settings[2], settings[3]
-        fits, columns, points = data.shape
-        n = p.shape[1]
+        fits, points, lanes = data.shape[0], data.shape[2], state.shape[1]
         for start in range(0, fits, lanes):
             for lane in range(lanes):
-                i = min(start + lane, fits - 1)
-                for c in range(columns):
-                    for k in range(points):
-                        S[first + (c * points + k) * lanes + lane] = data[i, c, k]
-                for j in range(n):
-                    S[trial + j * lanes + lane] = p[i, j]
+                load(state[:, lane], rows, data, p, lower, upper, min(start + lane, fits - 1))
             for number in range(done, last):
                 call(normal, None, (x, S, points, 0, points, f_scale))
                 rate = learning_rate * 0.5 * (1 + cos(pi * number / steps))
                 step = cast(scalars(number + 1.0, rate, BETA_1, BETA_2, 0.0), data)
                 for lane in range(min(lanes, fits - start)):
-                    i = start + lane
-                    if S[chi2_row + lane] < chi2[i]:
-                        chi2[i] = S[chi2_row + lane]
-                        for j in range(n):
-                            best[i, j] = S[trial + j * lanes + lane]
-                    for j in range(n):
-                        entry, force = trial + j * lanes + lane, S[gradient + j * lanes + lane]
-                        move(S, entry, force, scale, m, v, step, lower, upper, i, j)
+                    i, own = start + lane, state[:, lane]
+                    if own[chi2_row] < chi2[i]:
+                        chi2[i] = own[chi2_row]
+                        take(own, trial, best[i])
+                    for j in range(p.shape[1]):
+                        move(own, trial + j, own[gradient + j], scale, m, v, step, lower, upper, i, j)
             for lane in range(min(lanes, fits - start)):
-                for j in range(n):
-                    p[start + lane, j] = S[trial + j * lanes + lane]
+                take(state[:, lane], trial, p[start + lane])
 
     return descend
 
@@ -107,19 +98,10 @@ def descent(rule):
 def descent_kernel(dtype: str):
     """Return the kernel of `descent` for Adam, compiled."""
     element = from_dtype(np.dtype(dtype))
-    given = types.Array(element, 2, "C", readonly=True)
     signature = types.void(
-        types.int64,
-        types.int64,
-        types.UniTuple(types.int64, len(ROWS)),
-        types.Array(element, 1, "C"),
-        given,
-        types.Array(element, 3, "C", readonly=True),
-        given,
-        given,
-        element,
+        *common_types(dtype),
         types.Array(types.float64, 1, "C"),
-        given,
+        types.Array(element, 2, "C", readonly=True),
         *(types.Array(element, 2, "C"),) * 4,
         types.Array(element, 1, "C"),
     )

@@ -13,52 +13,41 @@ from numba.extending import register_jitable
 
 from ..._jit import compile_kernel
 from ..._pointers import call
+from .lanes import (
+    CHI2_TRIAL,
+    GRADIENT_TRIAL,
+    NORMAL_TRIAL,
+    common_types,
+    load,
+    place,
+    take,
+)
 
-ROWS = ("trial", "chi2_trial", "gradient_trial", "normal_trial", "lower", "upper", "end")
 EPSILON = float(np.finfo(float).eps)
 
 
-def evaluate(normal, lanes, rows, S, x, data, lower, upper, f_scale, p, chi2, gradient, information):
+def evaluate(normal, rows, S, state, x, data, lower, upper, f_scale, p, chi2, gradient, information):
     """Evaluate data sets at given parameters.
 
     Parameters
     ----------
-    normal, lanes, S, x, data, lower, upper, f_scale
-        As in `lm.fit`; `S` is scratch.
-    rows : tuple of int
-        First entries in it of what `ROWS` lists.
+    normal, rows, S, state, x, data, lower, upper, f_scale
+        See `lanes`; the state is scratch.
     p : array of shape (fits, n)
     chi2, gradient, information : float64 arrays of shape (fits,), (fits, n), (fits, n * (n + 1) // 2)
         Written: chi-square, minus half its gradient, and the lower triangle of the normal matrix.
     """
-    trial, chi2_row, gradient_row, normal_row, lower_row, upper_row, first = rows
-    fits, columns, points = data.shape
-    n, pairs = p.shape[1], information.shape[1]
+    fits, points, lanes = data.shape[0], data.shape[2], state.shape[1]
     for start in range(0, fits, lanes):
         for lane in range(lanes):
             i = min(start + lane, fits - 1)
-            for c in range(columns):
-                for k in range(points):
-                    S[first + (c * points + k) * lanes + lane] = data[i, c, k]
-            for j in range(n):
-                S[trial + j * lanes + lane] = p[i, j]
-                if lower.size > 0:
-                    S[lower_row + j * lanes + lane] = lower[i, j]
-                    S[upper_row + j * lanes + lane] = upper[i, j]
+            load(state[:, lane], rows, data, p, lower, upper, i)
         call(normal, None, (x, S, points, 0, points, f_scale))
         for lane in range(min(lanes, fits - start)):
-            i = start + lane
-            chi2[i] = S[chi2_row + lane]
-            for j in range(n):
-                gradient[i, j] = S[gradient_row + j * lanes + lane]
-            for j in range(pairs):
-                information[i, j] = S[normal_row + j * lanes + lane]
-
-
-@register_jitable
-def entry(information, i, a, b):
-    """Read an entry of normal matrix i from its lower triangle."""
-    return information[i, a * (a + 1) // 2 + b] if a >= b else information[i, b * (b + 1) // 2 + a]
+            i, own = start + lane, state[:, lane]
+            chi2[i] = own[rows[CHI2_TRIAL]]
+            take(own, rows[GRADIENT_TRIAL], gradient[i])
+            take(own, rows[NORMAL_TRIAL], information[i])
 
 
 @register_jitable(error_model="numpy")
@@ -70,10 +59,10 @@ def factor(information, i, active, own, lower, scale):
     """
     count = own.size
     for a in range(count):
-        square = entry(information, i, own[a], own[a])
+        square = information[i, place(own[a], own[a])]
         scale[a] = 1 / sqrt(square) if active[i, own[a]] and square > 0 else 0.0
         for b in range(a):
-            value = entry(information, i, own[a], own[b]) * scale[a] * scale[b]
+            value = information[i, place(own[a], own[b])] * scale[a] * scale[b]
             for c in range(b):
                 value -= lower[a, c] * lower[b, c]
             lower[a, b] = value / lower[b, b]
@@ -120,7 +109,7 @@ def eliminate(chi2, information, gradient, active, own, shared, schur, reduced, 
         factor(information, i, active, own, lower, scale)
         for a in range(count):
             for s in range(k + 1):
-                value = entry(information, i, own[a], shared[s]) if s < k else gradient[i, own[a]]
+                value = information[i, place(own[a], shared[s])] if s < k else gradient[i, own[a]]
                 value *= scale[a]
                 for c in range(a):
                     value -= lower[a, c] * border[c, s]
@@ -128,7 +117,7 @@ def eliminate(chi2, information, gradient, active, own, shared, schur, reduced, 
             promise[i] += border[a, k] * border[a, k]
         for s in range(k):
             for t in range(k + 1):
-                value = entry(information, i, shared[s], shared[t]) if t < k else gradient[i, shared[s]]
+                value = information[i, place(shared[s], shared[t])] if t < k else gradient[i, shared[s]]
                 for a in range(count):
                     value -= border[a, s] * border[a, t]
                 if t < k:
@@ -158,7 +147,7 @@ def substitute(information, gradient, active, own, shared, moves, step, size):
         for a in range(count):
             value[a] = gradient[i, own[a]]
             for s in range(k):
-                value[a] -= entry(information, i, own[a], shared[s]) * moves[i, s]
+                value[a] -= information[i, place(own[a], shared[s])] * moves[i, s]
             value[a] *= scale[a]
             for c in range(a):
                 value[a] -= lower[a, c] * value[c]
@@ -176,23 +165,10 @@ def substitute(information, gradient, active, own, shared, moves, step, size):
 @cache
 def evaluate_kernel(dtype: str):
     """Return `evaluate`, compiled."""
-    element, double = from_dtype(np.dtype(dtype)), types.float64
-    given = types.Array(element, 2, "C", readonly=True)
-    signature = types.void(
-        types.int64,
-        types.int64,
-        types.UniTuple(types.int64, len(ROWS)),
-        types.Array(element, 1, "C"),
-        given,
-        types.Array(element, 3, "C", readonly=True),
-        given,
-        given,
-        element,
-        given,
-        types.Array(double, 1, "C"),
-        *(types.Array(double, 2, "C"),) * 2,
-    )
-    return compile_kernel(evaluate, signature, name=f"evaluate_{dtype}", mode="nogil")
+    given = types.Array(from_dtype(np.dtype(dtype)), 2, "C", readonly=True)
+    line, table = (types.Array(types.float64, axes, "C") for axes in (1, 2))
+    signature = types.void(*common_types(dtype), given, line, table, table)
+    return compile_kernel(evaluate, signature, name=f"evaluate_{dtype}", mode="uncounted")
 
 
 @cache

@@ -5,6 +5,7 @@ import hashlib
 import linecache
 import warnings
 from collections import Counter, OrderedDict
+from collections.abc import Callable
 from functools import cache, lru_cache
 from time import thread_time
 from types import CodeType
@@ -18,10 +19,12 @@ from ..._fingerprint import identify
 from ..._jit import compile_kernel, reason, takes
 from ..._pointers import address_of
 from ...blocks import Pace, is_called_off
+from ..covariance import invert_kernel
 from ..model.model import Model
 from ..model.pointwise import candidates, inlined
 from . import adam, bordered, generate, lm, minibatch, screen, tape, trust_region
 from .generate import Layout, Pointwise, Shape
+from .lanes import END, ROWS, SETTLED
 from .losses import Loss
 
 KEPT_BYTES = 1 << 28  # kernels in memory, at most
@@ -62,39 +65,33 @@ class Kernels:
     """
 
     def __init__(self, normal, layout: Layout) -> None:
-        rows = layout.rows
-        self._rows, self._rows_of_adam, self._rows_of_border, self._rows_of_screen = (
-            tuple(rows[name] * layout.lanes for name in names)
-            for names in (lm.ROWS, adam.ROWS, bordered.ROWS, screen.ROWS)
-        )
+        self._rows = tuple(layout.rows[name] for name in ROWS)
         self._dtype = np.dtype(layout.dtype)
         self._lanes = layout.lanes
         shape = Shape(layout.parameters, layout.dtype, layout.bounded, layout.lanes)
         judge, solve, *self._tapes = _algorithm(shape)
-        self._functions = normal, judge, solve
-        self._addresses = tuple(map(address_of, self._functions))
+        restart = [lm.restart_kernel(layout.dtype)] if layout.bounded else []
+        self._functions = normal, judge, solve, invert_kernel(), *restart  # must live as long as addresses
+        self._normal, *addresses = map(address_of, self._functions)
+        self._parts = *addresses, *[0] * (not restart)
         self._fit = lm.fit_kernel(layout.dtype)
         self._pace = Pace(FIRST_POINTS // layout.lanes)  # in points of each lane
 
-    def fit(self, x: np.ndarray, data: np.ndarray, *arguments) -> None:
+    def fit(self, x, data, lower, upper, f_scale, p0, ftol: float, xtol: float, *arguments) -> None:
         """Fit a block of data sets: see `lm.fit`."""
-        state = lm.new_state(self._lanes, self._rows, data.shape[1], data.shape[2], self._dtype)
-        tapes = *self._tapes[:2], self._tapes[2].copy()
+        m = data.shape[2]
+        state = self._state(data.shape[1], m)
+        state[-1][self._rows[SETTLED]] = -1  # each lane wants a fit
+        own = lm.new_state(self._lanes, p0.shape[1], self._dtype)
+        judging, solving, memory = self._tapes
+        rest = *self._parts, judging, solving, memory.copy(), p0
+        tolerances = lm.tolerances(ftol, xtol, m, self._dtype)
         is_done = False
         while not (is_done or is_called_off()):
             points = self._pace.amount
             began = thread_time()
             is_done = run(
-                self._fit,
-                *self._addresses,
-                *tapes,
-                self._lanes,
-                self._rows,
-                x,
-                data,
-                *arguments,
-                *state,
-                points,
+                self._fit, *state, x, data, lower, upper, f_scale, *rest, tolerances, *arguments, *own, points
             )
             self._pace.learn(points, thread_time() - began, not is_done)
 
@@ -105,7 +102,7 @@ class Kernels:
         kernel = adam.descent_kernel(self._dtype.name)
         best, chi2 = p0.copy(), np.full(len(p0), np.inf, p0.dtype)
         points = data.shape[2]
-        scratch = self._scratch(*data.shape[1:])
+        state = self._state(*data.shape[1:])
         start = 0
         while start < len(p0):
             groups = max(1, self._pace.amount // (points * (steps + 1)))
@@ -117,9 +114,8 @@ class Kernels:
                 settings = np.array([done, last, steps, learning_rate], float)
                 began = thread_time()
                 run(
-                    kernel, self._addresses[0], self._lanes, self._rows_of_adam, scratch, x, data[some],
-                    lower[some], upper[some], f_scale, settings, scale[some], p, m, v, best[some],
-                    chi2[some],
+                    kernel, *state, x, data[some], lower[some], upper[some], f_scale, settings, scale[some],
+                    p, m, v, best[some], chi2[some],
                 )  # fmt: skip
                 self._pace.learn((last - done) * points * groups, thread_time() - began, last <= steps)
                 done = last
@@ -133,62 +129,56 @@ class Kernels:
         """Make a step of Adam for each row of `order`: see `minibatch.descent`."""
         kernel = minibatch.descent_kernel(self._dtype.name)
         size = order.shape[1]
-        scratch = self._scratch(data.shape[1], size), np.zeros((x.shape[0], size), self._dtype)
+        state, shared = self._state(data.shape[1], size), np.zeros((x.shape[0], size), self._dtype)
         each = size * -(-len(data) // self._lanes)
         while len(order) and not is_called_off():
             some = order[: max(1, self._pace.amount // each)]
             settings = np.array([done, planned, learning_rate, counting], float)
             began = thread_time()
-            run(
-                kernel, self._addresses[0], self._lanes, self._rows_of_adam, *scratch, x, data,
-                lower, upper, f_scale, settings, some, *arguments,
-            )  # fmt: skip
+            run(kernel, *state, x, data, lower, upper, f_scale, shared, settings, some, *arguments)
             self._pace.learn(len(some) * each, thread_time() - began, len(some) < len(order))
             done, order = done + len(some), order[len(some) :]
 
     def evaluate(self, x, data, lower, upper, f_scale, p) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return chi-squares, gradients and normal matrices at `p`: see `bordered.evaluate`."""
-        kernel = bordered.evaluate_kernel(self._dtype.name)
         n = p.shape[1]
         out = np.empty(len(p)), np.empty((len(p), n)), np.empty((len(p), n * (n + 1) // 2))
-        scratch = self._scratch(*data.shape[1:])
-        start = 0
-        while start < len(p) and not is_called_off():
-            groups = max(1, self._pace.amount // data.shape[2])
-            some = slice(start, start + groups * self._lanes)
-            began = thread_time()
-            run(
-                kernel, self._addresses[0], self._lanes, self._rows_of_border, scratch, x, data[some],
-                lower[some], upper[some], f_scale, p[some], *(array[some] for array in out),
-            )  # fmt: skip
-            self._pace.learn(groups * data.shape[2], thread_time() - began, some.stop <= len(p))
-            start = some.stop
+        kernel = bordered.evaluate_kernel(self._dtype.name)
+        self._by_groups(kernel, 1, x, data, lower, upper, f_scale, lambda some: (p[some],), out)
         return out
 
     def screen(self, x, data, lower, upper, f_scale, trials, linear, kept: int):
         """Return the best `kept` of the trials of each fit, and their chi-squares: see `screen.screen`."""
-        kernel = screen.screen_kernel(self._dtype.name)
-        fits, columns, points = data.shape
-        best = np.zeros((fits, kept, trials.shape[2]), self._dtype)
-        chi2 = np.full((fits, kept), np.inf, self._dtype)
-        scratch = self._scratch(columns, points)
-        each = points * trials.shape[1]
-        start = 0
-        while start < fits and not is_called_off():
+        out = (
+            np.zeros((len(data), kept, trials.shape[2]), self._dtype),
+            np.full((len(data), kept), np.inf, self._dtype),
+        )
+        kernel, count = screen.screen_kernel(self._dtype.name), trials.shape[1]
+        self._by_groups(
+            kernel, count, x, data, lower, upper, f_scale,
+            lambda some: (trials[some] if len(trials) > 1 else trials, linear), out,
+        )  # fmt: skip
+        return out
+
+    def _by_groups(self, kernel, count: int, x, data, lower, upper, f_scale, given: Callable, out) -> None:
+        """Call a kernel that evaluates data sets `count` times, for some at a time."""
+        state, start = self._state(*data.shape[1:]), 0
+        each = count * data.shape[2]
+        while start < len(data) and not is_called_off():
             groups = max(1, self._pace.amount // each)
             some = slice(start, start + groups * self._lanes)
             began = thread_time()
             run(
-                kernel, self._addresses[0], self._lanes, self._rows_of_screen, scratch, x, data[some],
-                lower[some], upper[some], f_scale, trials[some] if len(trials) > 1 else trials, linear,
-                best[some], chi2[some],
+                kernel, *state, x, data[some], lower[some], upper[some], f_scale, *given(some),
+                *(array[some] for array in out),
             )  # fmt: skip
-            self._pace.learn(groups * each, thread_time() - began, some.stop <= fits)
+            self._pace.learn(groups * each, thread_time() - began, some.stop <= len(data))
             start = some.stop
-        return best, chi2
 
-    def _scratch(self, columns: int, points: int) -> np.ndarray:
-        return np.zeros(self._rows_of_adam[-1] + columns * points * self._lanes, self._dtype)
+    def _state(self, columns: int, points: int) -> tuple:
+        """Return what all kernels over lanes begin with: see `lanes`."""
+        state = np.zeros((self._rows[END] + columns * points, self._lanes), self._dtype)
+        return self._normal, self._rows, state.ravel(), state
 
 
 def run(kernel, *arguments):

@@ -14,7 +14,25 @@ from numba.extending import register_jitable
 from ..._jit import compile_kernel
 from ..._pointers import call
 from ...status import Status
-from ..covariance import invert_factor
+from .lanes import (
+    BETTER,
+    CHI2,
+    DAMPING,
+    DOUBTFUL,
+    FAILED,
+    FRESH,
+    NORMAL,
+    POINT,
+    REDUCTION,
+    SETTLED,
+    SMALL,
+    TRIAL,
+    common_types,
+    load,
+    place,
+    put,
+    take,
+)
 from .sums import BLOCK
 
 ATTEMPTS = 8  # solutions for the damping that brings a step to the radius; two do on the average
@@ -44,71 +62,50 @@ SUCCESS, MAXITER, NONFINITE, NOT_MOVED, RUNAWAY, UNDETERMINED = map(
     ),
 )
 
-# The rows of the state that `fit` works on; "end" is the first row of the data.
-ROWS = (
-    "point", "trial", "chi2", "normal", "lower", "upper", "damping", "settled", "reduction", "small",
-    "fresh", "failed", "better", "doubtful", "end",
-)  # fmt: skip
 
-
-def fit(normal, judge, solve, judging, solving, memory, lanes, rows, x, data, p0, lower, upper, tolerances,
-        max_nfev, f_scale, popt, information, chi2, nfev, status, S, which, count, tries, levels,
-        progress, points):  # fmt: skip
+def fit(normal, rows, S, state, x, data, lower, upper, f_scale, judge, solve, invert, restart, judging,
+        solving, memory, p0, tolerances, max_nfev, popt, information, chi2, nfev, status,
+        counts, levels, factor, triangle, position, free, progress, points):  # fmt: skip
     """Fit a block of data sets, or go on with it; return whether all are done.
 
     Parameters
     ----------
-    normal, judge, solve : int
-        Addresses of the functions that `generate` and `trust_region` make the text of, compiled.  This kernel
-        itself serves every model.
+    normal, rows, S, state, x, data, lower, upper, f_scale
+        See `lanes`; there are bounds if `solve` knows them.
+    judge, solve, invert, restart : int
+        Addresses of the functions that `trust_region` makes the text of, of `covariance.invert_factor` and,
+        between bounds, of `another_start`, compiled.  This kernel itself serves every model.
     judging, solving, memory : arrays
         Tapes for `judge` and `solve`, and their memory: see `fitting.tape`.  Empty for a few parameters.
-    lanes : int
-    rows : tuple of int
-        First entries in the state of the rows that `ROWS` lists.
-    x : array of shape (n_variables, m)
-    data : array of shape (fits, columns, m)
     p0 : array of shape (fits, n)
-    lower, upper : arrays of shape (fits, n), or (0, 0) for a `solve` without bounds
-    tolerances : array of `ftol` and `xtol`
+    tolerances : array
+        `ftol`, `xtol`, the share of chi-square that is rounding, and the unit of rounding.
     popt, information, chi2, nfev, status : arrays of shape (fits, ...)
         Written; `information` is the lower triangle of the normal matrix.
-    S, which, count, tries, levels, progress : arrays
-        The state of the lanes, which the next call goes on with: see `new_state`.
+    counts, levels, factor, triangle, position, free, progress : arrays
+        What the next call goes on with, and scratch: see `new_state`.
     points : int
         Points of each lane to evaluate before this call returns, rounded up to whole blocks.
     """
-    (point, trial, chi2_row, normal_row, lower_row, upper_row, damping, settled, reduction, small, fresh,
-     failed, better, doubtful, first) = rows  # fmt: skip
-    fits, columns, m = data.shape
-    n, pairs = p0.shape[1], information.shape[1]
-    ftol, xtol = tolerances[0], tolerances[1]
-    eps = np.finfo(data.dtype).eps
-    rounding = ROUNDING * eps * sqrt(m)
-    restarts, starts = tries[:lanes], tries[lanes:]
-    begun, before, origin = levels[:lanes], levels[lanes : 2 * lanes], levels[2 * lanes :]
-    position, triangle, free = np.zeros(n, data.dtype), np.zeros(pairs, data.dtype), np.ones(n, np.bool_)
+    point, trial, normal_row = rows[POINT], rows[TRIAL], rows[NORMAL]
+    settled, fresh = rows[SETTLED], rows[FRESH]
+    fits, m, n, lanes = data.shape[0], data.shape[2], p0.shape[1], state.shape[1]
+    xtol = tolerances[1]
+    which, count, restarts, starts = counts[0], counts[1], counts[2], counts[3]
+    begun, before, origin = levels[0], levels[1], levels[2]
     following, busy, begin = progress[0], progress[1], progress[2]
     is_empty = following == 0
     while True:
         for lane in range(lanes):
-            if S[settled + lane] < 0:
-                S[settled + lane] = 0
+            if state[settled, lane] < 0:
+                state[settled, lane] = 0
                 which[lane] = following if following < fits else -1
                 if following < fits or (is_empty and fits > 0):
                     # A lane for which there is no fit repeats one: a model may not end, or fail, elsewhere.
                     i = following if following < fits else 0
-                    for c in range(columns):
-                        for k in range(m):
-                            S[first + (c * m + k) * lanes + lane] = data[i, c, k]
-                    for j in range(n):
-                        S[point + j * lanes + lane] = p0[i, j]
-                        S[trial + j * lanes + lane] = p0[i, j]
-                    if lower.size > 0:
-                        for j in range(n):
-                            S[lower_row + j * lanes + lane] = lower[i, j]
-                            S[upper_row + j * lanes + lane] = upper[i, j]
-                    S[fresh + lane] = 1
+                    own = state[:, lane]
+                    load(own, rows, data, p0, lower, upper, i)
+                    own[fresh] = 1
                     count[lane], starts[lane], begun[lane] = 0, 0, -1
                 if following < fits:
                     following += 1
@@ -123,43 +120,41 @@ def fit(normal, judge, solve, judging, solving, memory, lanes, rows, x, data, p0
         if begin > 0:
             break
         call(judge, None, (S, judging, memory))
-        S[damping : damping + lanes] = 0
+        for lane in range(lanes):
+            state[rows[DAMPING], lane] = 0
         for _ in range(ATTEMPTS):
             call(solve, None, (S, solving, memory, xtol))
             unsettled = 0
             for lane in range(lanes):
-                if which[lane] >= 0 and S[settled + lane] == 0:
-                    unsettled += 1
+                unsettled += which[lane] >= 0 and state[settled, lane] == 0
             if unsettled == 0:
                 break
         for lane in range(lanes):
-            i = which[lane]
+            i, own = which[lane], state[:, lane]
             if i < 0:
-                for j in range(n):
-                    S[trial + j * lanes + lane] = S[point + j * lanes + lane]
+                stay(own, trial, point, n)
                 continue
             count[lane] += 1
-            value, left = S[chi2_row + lane], S[reduction + lane] / S[chi2_row + lane]
+            value, left = own[rows[CHI2]], own[rows[REDUCTION]] / own[rows[CHI2]]
             if begun[lane] < 0:
                 begun[lane], before[lane], origin[lane], restarts[lane] = value, value, value, 0
-            shrunk = S[small + lane] <= 0 and S[damping + lane] > 0
+            shrunk = own[rows[SMALL]] <= 0 and own[rows[DAMPING]] > 0
             code = RUNNING
-            if S[failed + lane] > 0:
+            if own[rows[FAILED]] > 0:
                 code = NONFINITE
-            elif left <= ftol or value == 0:
+            elif left <= tolerances[0] or value == 0:
                 code = SUCCESS  # a full step would lower chi2 by less than `ftol` of it
-            elif S[small + lane] <= 0 and not shrunk:
+            elif own[rows[SMALL]] <= 0 and not shrunk:
                 code = SUCCESS  # a full step would change no parameter by more than `xtol` of itself
-            elif shrunk or (left <= rounding and S[better + lane] == 0):
+            elif shrunk or (left <= tolerances[2] and own[rows[BETTER]] == 0):
                 # Nothing is left of the trust region, or only rounding of chi-square.  Its scales may be from
                 # elsewhere: the fit has converged if a region with those of here leads nowhere, either.
                 gain = (begun[lane] - value) / value
                 restarts[lane] += gain < WORTHWHILE
                 if gain > 0 and restarts[lane] <= RESTARTS:
                     begun[lane] = value
-                    S[fresh + lane] = 1
-                    for j in range(n):
-                        S[trial + j * lanes + lane] = S[point + j * lanes + lane]
+                    own[fresh] = 1
+                    stay(own, trial, point, n)
                 else:
                     code = NOT_MOVED if value == origin[lane] and left > STALLED else SUCCESS
             is_settled = code == SUCCESS
@@ -167,27 +162,25 @@ def fit(normal, judge, solve, judging, solving, memory, lanes, rows, x, data, p0
             if count[lane] % PATIENCE == 0:
                 before[lane] = value
             if is_settled or (slow and code == RUNNING):
-                doubts = S[doubtful + lane]
+                doubts = own[rows[DOUBTFUL]]
                 for j in range(n):
-                    p, square = S[point + j * lanes + lane], S[normal_row + j * (j + 3) // 2 * lanes + lane]
+                    p, square = own[point + j], own[normal_row + place(j, j)]
                     effect = abs(p) * square * abs(p)
                     doubts += value > DIVERGED * effect * DIVERGED
                     if lower.size > 0:
                         # The next step, which changes nothing else, reaches the bounds.
-                        end, start = S[trial + j * lanes + lane], p0[i, j]
+                        end, start = own[trial + j], p0[i, j]
                         if is_settled and (end == lower[i, j] or end == upper[i, j]):
                             p = end if abs(p - end) <= WORTHWHILE * abs(start - end) else p
                         free[j] = lower[i, j] < p < upper[i, j]
                     position[j] = p
                 if doubts > 0:
-                    for j in range(pairs):
-                        triangle[j] = S[normal_row + j * lanes + lane]
-                    doubt = judged(triangle, position, p0[i], free, value / max(m - n, 1))
-                    # For now: see `finish`.
-                    if doubt == RUNAWAY or (code == RUNNING and doubt == UNDETERMINED):
+                    take(own, normal_row, triangle)
+                    determined = call(invert, True, (triangle, free, n * tolerances[3], factor))
+                    if not determined:
+                        code = UNDETERMINED if is_settled else RUNAWAY  # for now: see `finish`
+                    elif runs_away(factor, position, p0[i], free, value / max(m - n, 1)):
                         code = RUNAWAY
-                    elif doubt == UNDETERMINED:
-                        code = UNDETERMINED
             if code == RUNNING and (
                 count[lane] >= max_nfev or (slow and lower.size > 0 and starts[lane] < STARTS)
             ):
@@ -202,31 +195,38 @@ def fit(normal, judge, solve, judging, solving, memory, lanes, rows, x, data, p0
             if starts[lane] == 0 or status[i] == NONFINITE or is_lower:
                 chi2[i], status[i] = value, code
                 for j in range(n):
-                    popt[i, j] = position[j] if is_settled else S[point + j * lanes + lane]
-                for j in range(pairs):
-                    information[i, j] = S[normal_row + j * lanes + lane]
+                    popt[i, j] = position[j] if is_settled else own[point + j]
+                take(own, normal_row, information[i])
             again = False
             moved = code != SUCCESS or origin[lane] - value > WORTHWHILE * value
             if lower.size > 0 and count[lane] < max_nfev and (moved or starts[lane] > 0):
                 while starts[lane] < STARTS and not again:
                     starts[lane] += 1
-                    again = another_start(
-                        starts[lane], status[i], p0[i], lower[i], upper[i], popt[i], position
+                    again = call(
+                        restart,
+                        True,
+                        (starts[lane], status[i], p0[i], lower[i], upper[i], popt[i], own, trial),
                     )
-                for j in range(n if again else 0):
-                    S[trial + j * lanes + lane] = position[j]
             if again:
-                S[fresh + lane], begun[lane] = 1, -1
+                own[fresh], begun[lane] = 1, -1
             else:
-                S[settled + lane] = -1
+                own[settled] = -1
                 busy -= 1
     progress[0], progress[1], progress[2] = following, busy, begin
     return busy == 0
 
 
 @register_jitable(error_model="numpy")
-def another_start(number, status, p0, lower, upper, popt, start):
+def stay(own, trial, point, n):
+    """Evaluate a lane once more where it is."""
+    for j in range(n):
+        own[trial + j] = own[point + j]
+
+
+def another_start(number, status, p0, lower, upper, popt, own, first):
     """Choose a start for a fit that has failed or has parameters at bounds; return whether to fit from it.
+
+    It is written to rows of the fit's lane, from number `first` on.
 
     Number 1 lies amid the bounds, or farther from a bound that is alone; number 2, for failed fits, nearer to
     it, but off it: derivatives may vanish there, or be infinite; number 3 is `popt`, with the parameters at
@@ -235,8 +235,7 @@ def another_start(number, status, p0, lower, upper, popt, start):
     tells no scale, and goes ever farther from it.  The last goes on where a slow fit was left.
     """
     if number == STARTS:
-        for j in range(popt.size):  # an assignment of arrays would take a second to compile, for its message
-            start[j] = popt[j]
+        put(own, first, popt)
         return status == MAXITER
     at_bound, other = False, False
     least, n = 4 * np.finfo(popt.dtype).eps, p0.size
@@ -267,97 +266,93 @@ def another_start(number, status, p0, lower, upper, popt, start):
         elif high < np.inf:
             p = high - share * (high - p)
         elif number > 3:
-            start[j] = share * p
+            own[first + j] = share * p
             continue
-        start[j] = min(max(p, low), high)
-        other |= start[j] != p0[j] and start[j] != popt[j]
+        own[first + j] = min(max(p, low), high)
+        other |= own[first + j] != p0[j] and own[first + j] != popt[j]
     return other and (status != SUCCESS or (at_bound and number != 2))
 
 
 @register_jitable(error_model="numpy")
-def judged(information, point, p0, free, variance):
-    """Tell parameters that run away, ``RUNAWAY``, or that rounding hides, ``UNDETERMINED``, from ``RUNNING``.
+def runs_away(factor, point, p0, free, variance):
+    """Whether parameters have standard errors far beyond their size.
 
     Parameters
     ----------
-    information : array of shape (n * (n + 1) // 2,)
-        Lower triangle of the normal matrix.
+    factor : array of shape (n + 1, n)
+        As `covariance.invert_factor` writes it.
     point, p0 : arrays of shape (n,)
     free : array of bool, shape (n,)
         Parameters that are not fixed or at a bound.
     variance : float
-        That of the residuals.
+        Variance of the residuals.
     """
-    n = point.size
-    lower, scale = np.zeros((n, n)), np.zeros(n)
-    if not invert_factor(information, free, n * np.finfo(information.dtype).eps, scale, lower):
-        return UNDETERMINED
-    far = 0
+    far, n = 0, point.size
     for i in range(n):
         error = 0.0
         for k in range(i, n):
-            error += lower[k, i] * lower[k, i]
-        if free[i] and sqrt(error * variance) * scale[i] > DIVERGED * abs(point[i]):
+            error += factor[k, i] * factor[k, i]
+        if free[i] and sqrt(error * variance) * factor[n, i] > DIVERGED * abs(point[i]):
             # One parameter may be 0 by chance, unless it has grown.
             far += 2 if abs(point[i]) > 10 * abs(p0[i]) > 0 else 1
-    return RUNAWAY if far > 1 else RUNNING
+    return far > 1
 
 
-def new_state(lanes: int, rows: tuple[int, ...], columns: int, m: int, dtype) -> tuple[np.ndarray, ...]:
-    """Return the state of a block that `fit` has not begun: all that it takes from `S` to `progress`.
+def tolerances(ftol: float, xtol: float, m: int, dtype) -> np.ndarray:
+    """Return the tolerances of `fit` for data sets of `m` points."""
+    eps = np.finfo(dtype).eps
+    return np.array([ftol, xtol, ROUNDING * eps * sqrt(m), eps], dtype)
 
-    `which` is the fit in each lane, -1 when there are no more.  `tries` counts how often its trust region was
-    set up anew, and its starts.  `levels` are chi-squares: where the region was set up, some evaluations ago,
-    at the start.  `progress` holds the number of fits begun,
-    of those in the lanes, and the point at which the evaluation goes on.
+
+def new_state(lanes: int, n: int, dtype) -> tuple[np.ndarray, ...]:
+    """Return the arguments of `fit` from `counts` to `progress` for a block that it has not begun.
+
+    The rows of `counts` are the fit in each lane, -1 when there are no more, and its evaluations.  Then
+    follow how often its trust region was set up anew, and its starts.  `levels` are chi-squares: where the
+    region was set up, some evaluations ago, at the start.  `factor`, `triangle`, `position` and `free` are
+    scratch.  `progress` holds the number of fits begun, of those in the lanes, and the point at which the
+    evaluation goes on.
     """
-    settled, first = (rows[ROWS.index(name)] for name in ("settled", "end"))
-    S = np.zeros(first + columns * m * lanes, dtype)
-    S[settled : settled + lanes] = -1  # wants a fit
-    tries, levels = np.zeros(2 * lanes, np.int64), np.zeros(3 * lanes, dtype)
-    return S, np.full(lanes, -1), np.zeros(lanes, np.int64), tries, levels, np.zeros(3, np.int64)
+    counts, levels = np.zeros((4, lanes), np.int64), np.zeros((3, lanes), dtype)
+    counts[0] = -1
+    factor, triangle, position = np.zeros((n + 1, n)), np.zeros(n * (n + 1) // 2), np.zeros(n, dtype)
+    return counts, levels, factor, triangle, position, np.ones(n, bool), np.zeros(3, np.int64)
 
 
 def signatures(dtype: str) -> dict[str, object]:
-    """Types of the arguments of `normal`, `judge`, `solve` and `fit`."""
+    """Types of the arguments of `normal`, `judge`, `solve`, `another_start` and `fit`."""
     element = from_dtype(np.dtype(dtype))
     line, table = types.Array(element, 1, "C"), types.Array(element, 2, "C")
-    given = types.Array(element, 2, "C", readonly=True)
+    given, point = (types.Array(element, axes, "C", readonly=True) for axes in (2, 1))
     tape = types.Array(types.uint32, 2, "C", readonly=True)
-    parts = {
+    numbers, flags = types.Array(types.int64, 1, "C"), types.Array(types.boolean, 1, "C")
+    precise, factor = (types.Array(types.float64, axes, "C") for axes in (1, 2))
+    results = table, table, line, types.Array(types.int32, 1, "C"), types.Array(types.int8, 1, "C")
+    return {
         "normal": types.void(given, line, *(types.int64,) * 3, element),
         "judge": types.void(line, tape, line),
         "solve": types.void(line, tape, line, element),
-    }
-    return parts | {
+        "another_start": types.boolean(
+            types.int64, types.int8, *(point,) * 3, line, types.Array(element, 1, "A"), types.int64
+        ),
         "fit": types.boolean(
-            *(types.int64,) * len(parts),
-            tape,
-            tape,
-            line,
-            types.int64,
-            types.UniTuple(types.int64, len(ROWS)),
-            given,
-            types.Array(element, 3, "C", readonly=True),
-            *(given,) * 3,
-            types.Array(element, 1, "C", readonly=True),
-            types.int64,
-            element,
-            table,
-            table,
-            line,
-            types.Array(types.int32, 1, "C"),
-            types.Array(types.int8, 1, "C"),
-            line,
-            *(types.Array(types.int64, 1, "C"),) * 3,
-            line,
-            types.Array(types.int64, 1, "C"),
-            types.int64,
-        )
+            *common_types(dtype),
+            *(types.int64,) * 4,
+            *(tape, tape, line, given, point, types.int64),
+            *results,
+            *(types.Array(types.int64, 2, "C"), table, factor, precise, line, flags, numbers, types.int64),
+        ),
     }
 
 
 @cache
 def fit_kernel(dtype: str):
     """Return `fit`, compiled."""
-    return compile_kernel(fit, signatures(dtype)["fit"], name=f"fit_{dtype}", mode="nogil")
+    return compile_kernel(fit, signatures(dtype)["fit"], name=f"fit_{dtype}", mode="uncounted")
+
+
+@cache
+def restart_kernel(dtype: str):
+    """Return `another_start`, compiled."""
+    signature = signatures(dtype)["another_start"]
+    return compile_kernel(another_start, signature, name=f"another_start_{dtype}", mode="uncounted")

@@ -16,7 +16,8 @@ from ..._pointers import call
 from ...blocks import is_called_off
 from ...methods.orders import order_of
 from ...rules import ADAM
-from .adam import ROWS, mover
+from .adam import mover
+from .lanes import END, GRADIENT_TRIAL, TRIAL, common_types, put, take
 
 # Longer memories than without noise.  On decays and peaks of 100,000 points 1,000 steps end 0.6 to 2.6
 # standard errors from the minimum, with (0.8, 0.9) 0.7 to 5.3; with (0.9, 0.999) some run away at first.
@@ -44,14 +45,14 @@ def descent(rule):
     scalars, move = rule.scalars, mover(rule)
 
     def descend(
-        normal, lanes, rows, S, shared, x, data, lower, upper, f_scale, settings, order, scale, p, m, v, mean
+        normal, rows, S, state, x, data, lower, upper, f_scale, shared, settings, order, scale, p, m, v, mean
     ):  # fmt: skip
         """Go on from `p`; all but it, the moments `m` and `v` and the `mean` is input.
 
         Parameters
         ----------
-        normal, lanes, rows, S, x, data, lower, upper, f_scale
-            As in `lm.fit`; `S` is scratch.
+        normal, rows, S, state, x, data, lower, upper, f_scale
+            See `lanes`; the state is scratch.
         shared : array of shape (n_variables, batch size)
             Scratch, for `x` at the points of a step.
         settings : array
@@ -62,16 +63,15 @@ def descent(rule):
         scale, p, m, v, mean : arrays of shape (fits, n)
             Of the parameters' steps, the point, the moments, the mean.
         """
-        trial, _, gradient, first = rows
+        trial, gradient, first = rows[TRIAL], rows[GRADIENT_TRIAL], rows[END]
         done, planned, learning_rate, counting = settings[0], settings[1], settings[2], settings[3]
-        fits, columns, _ = data.shape
+        fits, columns, lanes = data.shape[0], data.shape[1], state.shape[1]
         steps, size = order.shape
         n = p.shape[1]
         for start in range(0, fits, lanes):
             busy = min(lanes, fits - start)
             for lane in range(busy):
-                for j in range(n):
-                    S[trial + j * lanes + lane] = p[start + lane, j]
+                put(state[:, lane], trial, p[start + lane])
             for number in range(steps):
                 for k in range(size):
                     point = order[number, k]
@@ -80,24 +80,22 @@ def descent(rule):
                             shared[c, k] = x[c, point]
                     for c in range(columns):
                         for lane in range(busy):
-                            S[first + (c * size + k) * lanes + lane] = data[start + lane, c, point]
+                            state[first + c * size + k, lane] = data[start + lane, c, point]
                 # The sums are those of the batch, not of the whole: Adam without epsilon sees no factor.
                 call(normal, None, (shared, S, size, 0, size, f_scale))
                 t = done + number
                 rate = learning_rate * 0.5 * (1 + cos(pi * t / planned))
                 step = cast(scalars(t + 1.0, rate, BETA_1, BETA_2, 0.0), data)
                 for lane in range(busy):
-                    i = start + lane
+                    i, own = start + lane, state[:, lane]
                     for j in range(n):
-                        entry, force = trial + j * lanes + lane, S[gradient + j * lanes + lane]
-                        move(S, entry, force, scale, m, v, step, lower, upper, i, j)
+                        move(own, trial + j, own[gradient + j], scale, m, v, step, lower, upper, i, j)
                         if t <= counting:
-                            mean[i, j] = S[entry]
+                            mean[i, j] = own[trial + j]
                         else:
-                            mean[i, j] += (S[entry] - mean[i, j]) / (t - counting + 1)
+                            mean[i, j] += (own[trial + j] - mean[i, j]) / (t - counting + 1)
             for lane in range(busy):
-                for j in range(n):
-                    p[start + lane, j] = S[trial + j * lanes + lane]
+                take(state[:, lane], trial, p[start + lane])
 
     return descend
 
@@ -108,16 +106,8 @@ def descent_kernel(dtype: str):
     element = from_dtype(np.dtype(dtype))
     given, table = types.Array(element, 2, "C", readonly=True), types.Array(element, 2, "C")
     signature = types.void(
-        types.int64,
-        types.int64,
-        types.UniTuple(types.int64, len(ROWS)),
-        types.Array(element, 1, "C"),
+        *common_types(dtype),
         table,
-        given,
-        types.Array(element, 3, "C", readonly=True),
-        given,
-        given,
-        element,
         types.Array(types.float64, 1, "C"),
         types.Array(types.int64, 2, "C"),
         given,

@@ -12,18 +12,18 @@ from numba.extending import register_jitable
 
 from ..._jit import compile_kernel
 from ..._pointers import call
+from .lanes import CHI2_TRIAL, GRADIENT_TRIAL, NORMAL_TRIAL, TRIAL, common_types, load, place, put, take
 
-ROWS = ("trial", "chi2_trial", "gradient_trial", "normal_trial", "end")
 PIVOT = 1e3  # least pivot, in units of rounding
 
 
-def screen(normal, lanes, rows, S, x, data, lower, upper, f_scale, trials, linear, best, chi2):
+def screen(normal, rows, S, state, x, data, lower, upper, f_scale, trials, linear, best, chi2):
     """Try points for each fit, and keep those of the lowest chi-square.
 
     Parameters
     ----------
-    normal, lanes, rows, S, x, data, lower, upper, f_scale
-        As in `lm.fit`, of the loss of least squares; `S` is scratch.
+    normal, rows, S, state, x, data, lower, upper, f_scale
+        See `lanes`; of the loss of least squares.  The state is scratch.
     trials : array of shape (fits, count, n) or (1, count, n)
         The points of each fit, or of all.
     linear : array of int
@@ -31,61 +31,51 @@ def screen(normal, lanes, rows, S, x, data, lower, upper, f_scale, trials, linea
     best, chi2 : arrays of shape (fits, kept, n) and (fits, kept)
         Written, the lowest first; chi2 is infinite where too few trials are finite.
     """
-    trial, chi2_row, gradient, matrix, first = rows
-    fits, columns, points = data.shape
+    trial, gradient, matrix = rows[TRIAL], rows[GRADIENT_TRIAL], rows[NORMAL_TRIAL]
+    fits, points, lanes = data.shape[0], data.shape[2], state.shape[1]
     n, count, size = best.shape[2], trials.shape[1], linear.size
     factor, force, scale, step = np.zeros((size, size)), np.zeros(size), np.zeros(size), np.zeros(size)
     least = PIVOT * np.finfo(data.dtype).eps
     for begin in range(0, fits, lanes):
         for lane in range(lanes):
-            i = min(begin + lane, fits - 1)
-            for c in range(columns):
-                for k in range(points):
-                    S[first + (c * points + k) * lanes + lane] = data[i, c, k]
+            load(state[:, lane], rows, data, best[:, 0], lower, upper, min(begin + lane, fits - 1))
         for number in range(count):
             for lane in range(lanes):
-                i = min(begin + lane, fits - 1)
-                for j in range(n):
-                    p = trials[i if trials.shape[0] > 1 else 0, number, j]
-                    S[trial + j * lanes + lane] = (
-                        p if lower.size == 0 else min(max(p, lower[i, j]), upper[i, j])
-                    )
+                i, own = min(begin + lane, fits - 1), state[:, lane]
+                put(own, trial, trials[i if trials.shape[0] > 1 else 0, number])
+                for j in range(n if lower.size > 0 else 0):
+                    own[trial + j] = min(max(own[trial + j], lower[i, j]), upper[i, j])
                 for j in linear:
-                    S[trial + j * lanes + lane] = 0
+                    own[trial + j] = 0
             call(normal, None, (x, S, points, 0, points, f_scale))
             for lane in range(min(lanes, fits - begin)):
-                i = begin + lane
-                value = float(S[chi2_row + lane])
+                i, own = begin + lane, state[:, lane]
+                value = float(own[rows[CHI2_TRIAL]])
                 if size > 0:
                     for a in range(size):
-                        force[a] = S[gradient + linear[a] * lanes + lane]
+                        force[a] = own[gradient + linear[a]]
                         for b in range(a + 1):
-                            row, column = max(linear[a], linear[b]), min(linear[a], linear[b])
-                            entry = matrix + (row * (row + 1) // 2 + column) * lanes + lane
-                            factor[a, b] = S[entry]
+                            factor[a, b] = own[matrix + place(linear[a], linear[b])]
                     solve(factor, force, scale, step, least)
                     for a in range(size):
                         if lower.size > 0:
                             step[a] = min(max(step[a], lower[i, linear[a]]), upper[i, linear[a]])
-                        S[trial + linear[a] * lanes + lane] = step[a]
+                        own[trial + linear[a]] = step[a]
                     for a in range(size):
                         value -= 2 * step[a] * force[a]
                         for b in range(size):
-                            row, column = max(linear[a], linear[b]), min(linear[a], linear[b])
-                            entry = matrix + (row * (row + 1) // 2 + column) * lanes + lane
-                            value += step[a] * S[entry] * step[b]
+                            value += step[a] * own[matrix + place(linear[a], linear[b])] * step[b]
                     value = max(value, 0.0) if value == value else value
-                place = chi2.shape[1]
-                while place > 0 and value < chi2[i, place - 1]:
-                    place -= 1
-                if place < chi2.shape[1] and value - value == 0:
-                    for k in range(chi2.shape[1] - 1, place, -1):
+                rank = chi2.shape[1]
+                while rank > 0 and value < chi2[i, rank - 1]:
+                    rank -= 1
+                if rank < chi2.shape[1] and value - value == 0:
+                    for k in range(chi2.shape[1] - 1, rank, -1):
                         chi2[i, k] = chi2[i, k - 1]
                         for j in range(n):
                             best[i, k, j] = best[i, k - 1, j]
-                    chi2[i, place] = value
-                    for j in range(n):
-                        best[i, place, j] = S[trial + j * lanes + lane]
+                    chi2[i, rank] = value
+                    take(own, trial, best[i, rank])
 
 
 @register_jitable(error_model="numpy")
@@ -123,19 +113,9 @@ def solve(matrix, force, scale, step, least):
 def screen_kernel(dtype: str):
     """Return `screen`, compiled."""
     element = from_dtype(np.dtype(dtype))
-    given = types.Array(element, 2, "C", readonly=True)
-    stack = types.Array(element, 3, "C", readonly=True)
     signature = types.void(
-        types.int64,
-        types.int64,
-        types.UniTuple(types.int64, len(ROWS)),
-        types.Array(element, 1, "C"),
-        given,
-        stack,
-        given,
-        given,
-        element,
-        stack,
+        *common_types(dtype),
+        types.Array(element, 3, "C", readonly=True),
         types.Array(types.int64, 1, "C", readonly=True),
         types.Array(element, 3, "C"),
         types.Array(element, 2, "C"),

@@ -9,7 +9,7 @@ import numpy as np
 
 from ... import archives
 from ...status import Status
-from ..covariance import factors_kernel
+from ..covariance import factored
 from ..finish import look_again
 from ..search.minima import Minima
 from . import report, saved
@@ -243,10 +243,7 @@ class FitResult(Inference, Exports, Plots):
         information = np.ascontiguousarray(self._information.reshape(-1, self._information.shape[-1])[some])
         is_inverse = np.ascontiguousarray(self._is_inverse.ravel()[some])
         free = self.free if self._ties is None else self.free[self._ties.free]
-        roots = np.zeros((numbers.size, free.size, free.size))
-        with np.errstate(all="ignore"):  # the inverse of a fit that is not determined is infinite
-            factors_kernel()(information, is_inverse, free, roots)
-        return roots, self.chi2.ravel()[some]
+        return factored(information, is_inverse, free), self.chi2.ravel()[some]
 
     @property
     def perr(self) -> np.ndarray:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from ...status import Status
-from ..covariance import factors_kernel
+from ..covariance import factored
 from ..finish import LEAST_PIVOT, finish, triangle_of
 from ..problem import Fits
 from .factored import refine
@@ -125,10 +125,10 @@ class Together:
         k = int(self._which[numbers[0]]) if numbers.size else 0
         part, state = self.whole.parts[k], self.whole.states[k]
         rows, n = self._row[numbers], part.plan.fixed.size
-        roots, border = np.zeros((rows.size, n, n)), np.zeros((rows.size, n, part.shared.size))
+        border = np.zeros((rows.size, n, part.shared.size))
         information = np.ascontiguousarray(state.information[rows])
+        roots = factored(information, np.zeros(rows.size, bool), ~part.plan.fixed)
         with np.errstate(all="ignore"):
-            factors_kernel()(information, np.zeros(rows.size, bool), ~part.plan.fixed, roots)
             for i, row in enumerate(rows if self._inverses[k] else ()):
                 roots[i] = self._inverses[k].get(int(row), roots[i])
             for a, j in enumerate(part.shared):
