@@ -29,7 +29,7 @@ LOADERS = {
 
 
 def write(
-    path: str | os.PathLike, kind: str, header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]
+    path: str | os.PathLike[str], kind: str, header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]
 ) -> None:
     """Write a file, so that at any moment there is the old one or the new one, whole.
 
@@ -57,7 +57,7 @@ def write(
         np.savez(file, **{HEADER: encoded}, **arrays)  # type: ignore[arg-type]
 
 
-def read(path: str | os.PathLike, kind: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+def read(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Return header and arrays of a file that `write` wrote.
 
     Parameters
@@ -99,7 +99,7 @@ def read(path: str | os.PathLike, kind: str) -> tuple[dict[str, Any], dict[str, 
 
 
 @contextmanager
-def refusals(path: str | os.PathLike) -> Iterator[None]:
+def refusals(path: str | os.PathLike[str]) -> Iterator[None]:
     """Turn every error of a block that interprets a file into a ValueError that names the file.
 
     Damaged files make zipfile, NumPy and JSON raise errors of about fifteen types.

@@ -17,7 +17,7 @@ except ModuleNotFoundError:  # Windows, where an open file cannot be removed: it
     fcntl = None  # type: ignore[assignment]
 
 
-def checked_target(path: str | os.PathLike, name: str = "path") -> Path:
+def checked_target(path: str | os.PathLike[str], name: str = "path") -> Path:
     """Return the file that writing to `path` changes, with symbolic links followed.
 
     Parameters
@@ -47,7 +47,7 @@ def checked_target(path: str | os.PathLike, name: str = "path") -> Path:
 
 
 @contextmanager
-def replaced(path: str | os.PathLike) -> Iterator[IO[bytes]]:
+def replaced(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     """Open a new file that takes the place of `path` at the end: at any moment one of them is there, whole.
 
     A symbolic link stays and its target is replaced; the new file has the permissions of the old one.

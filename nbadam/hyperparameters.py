@@ -117,7 +117,7 @@ class Hyperparameter:
 
     def __init__(self, check: Check | None = None, *, varying: bool = False, fixed: bool = False) -> None:
         self.check = check or non_negative
-        self.is_default = check is None
+        self.is_default: bool = check is None
         self.varying = varying
         self.fixed = fixed
 

@@ -8,7 +8,7 @@ class CodedEnum(IntEnum):
 
     message: str
 
-    def __new__(cls, value: int, message: str = ""):
+    def __new__(cls, value: int, message: str = "") -> "CodedEnum":
         """Make a member."""
         member = int.__new__(cls, value)
         member._value_ = value

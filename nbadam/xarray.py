@@ -22,10 +22,10 @@ CONFLICTS = "xdata", "ydata", "check_finite", "nan_policy"
 
 
 def curvefit(
-    data,
-    coords,
-    func,
-    reduce_dims=None,
+    data: Any,
+    coords: Any,
+    func: Any,
+    reduce_dims: Any = None,
     skipna: bool = True,
     p0: Mapping[str, Any] | None = None,
     bounds: Mapping[str, tuple[Any, Any]] | None = None,
@@ -33,10 +33,10 @@ def curvefit(
     errors: str = "raise",
     kwargs: Mapping[str, Any] | None = None,
     *,
-    sigma=None,
-    mask=None,
-    **options,
-):
+    sigma: Any = None,
+    mask: Any = None,
+    **options: Any,
+) -> Any:
     """Fit a model along dimensions of an array, as `xarray.DataArray.curvefit` does, all fits at once.
 
     The arguments are those of xarray, in its order; after them come `nbadam.curve_fit`'s.  Dimensions may

@@ -43,7 +43,8 @@ def stub(methods: Mapping[str, Callable[..., Any]]) -> str:
         for p in parameters:
             if p.kind == Parameter.KEYWORD_ONLY and "    *," not in lines:
                 lines.append("    *,")
-            default = "" if p.default is Parameter.empty else " = ..."
+            literal = f'"{p.default}"' if isinstance(p.default, str) else repr(p.default)
+            default = "" if p.default is Parameter.empty else f" = {literal}"
             lines.append(f"    {p.name}: {p.annotation}{default},")
         functions.append("\n".join([f"def {name}(", *lines, ") -> OptimizeResult: ..."]))
     names = "\n".join(f'    "{name}",' for name in sorted(methods))

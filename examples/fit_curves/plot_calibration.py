@@ -3,8 +3,7 @@ Simulation-based calibration
 ============================
 
 Are standard errors true? Simulate data from known parameters, fit, and count how often the truth lies
-within the stated interval. With a batch that takes one call, for 5,000 simulations, and shows where the
-usual errors fail.
+within the stated interval. With a batch that takes one call for 5,000 simulations.
 """
 
 import matplotlib.pyplot as plt
@@ -33,8 +32,8 @@ def coverage(noise):
 
 
 # %%
-# With noise of 1 % of the amplitude the intervals are right at all levels; with 10 % the model is no
-# longer linear within the error bars, and the pulls are skewed.
+# With noise of 1 % of the amplitude the intervals are right at all levels. With 10 % the model is no longer
+# linear within the error bars: the pulls are skewed, although the levels are hardly off.
 
 figure, axes = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
 axes[0].plot([0, 1], [0, 1], color="grey", lw=1)

@@ -2,8 +2,8 @@
 Fluorescence lifetimes from few photons
 =======================================
 
-In a FLIM image each pixel is a histogram of photon arrival times, with some hundred photons in it. Least
-squares is biased there; the likelihood of counts, ``loss="poisson"``, is not.
+In a FLIM image each pixel is a histogram of photon arrival times, with some hundred photons in it. A
+chi-square is biased there; the likelihood of counts, ``loss="poisson"``, is not.
 """
 
 import matplotlib.pyplot as plt

@@ -46,9 +46,12 @@ units = 10.0 ** np.arange(-2, 6)
 print("weights in the units of the features:", (run.x * units).round(3))
 
 # %%
-# Two records of the same run: the loss of the batches, and the norm of the gradient.
+# The loss of the batches falls within the first steps; afterwards the steps average over the noise.
 
-figure, ax = plt.subplots(figsize=(6.5, 3.2), layout="constrained")
-ax.plot(run.history.step, run.history.fun, lw=0.8)
-ax.set(xlabel="step of 1,000 rows", ylabel="mean loss of the batches")
+figure, axes = plt.subplots(1, 2, figsize=(9, 3.2), layout="constrained")
+axes[0].plot(run.history.step, run.history.fun, lw=0.8)
+axes[0].set(xlabel="step of 1,000 rows", ylabel="mean loss of the batches")
+axes[1].plot(weights, run.x * units, "o")
+axes[1].plot([-0.5, 1], [-0.5, 1], color="grey", lw=1)
+axes[1].set(xlabel="true weight", ylabel="estimate")
 folder.cleanup()

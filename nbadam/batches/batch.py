@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .. import rules
 from .._threads import must_run_alone
@@ -24,15 +25,15 @@ BYTES = 1 << 25  # largest size of a block's own arrays
 
 
 def minimize_batch(
-    fun: Callable,
-    x0,
-    args: tuple = (),
-    data: tuple = (),
+    fun: Callable[..., Any],
+    x0: ArrayLike,
+    args: tuple[Any, ...] = (),
+    data: tuple[Any, ...] = (),
     *,
     rule: Rule = rules.ADAM,
-    learning_rate=None,
-    bounds=None,
-    out: dict[str, np.ndarray] | None = None,
+    learning_rate: Any = None,
+    bounds: Any = None,
+    out: dict[str, np.ndarray[Any, Any]] | None = None,
     workers: int | None = None,
     progress: bool = False,
     callback: Callable[[int], Any] | None = None,

@@ -4,8 +4,10 @@ import inspect
 import warnings
 from collections.abc import Callable, Sequence
 from math import inf
+from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from ..blocks import default_workers
 from ..checks import number, shown
@@ -44,34 +46,34 @@ MAX_NFEV = {"lm": 2000, "adam": 1000}
 
 
 def curve_fit(
-    f,
-    xdata,
-    ydata,
-    p0=None,
-    sigma=None,
+    f: Any,
+    xdata: Any,
+    ydata: Any,
+    p0: Any = None,
+    sigma: Any = None,
     absolute_sigma: bool = False,
     check_finite: bool | None = False,
-    bounds=(-inf, inf),
+    bounds: Any = (-inf, inf),
     method: str | None = "lm",
-    jac: Callable | str | None = None,
+    jac: Callable[..., Any] | str | None = None,
     *,
-    loss="linear",
+    loss: Any = "linear",
     f_scale: float = 1.0,
-    mask=None,
-    fixed: Sequence | dict = (),
+    mask: Any = None,
+    fixed: Sequence[Any] | dict[str, Any] = (),
     tied: dict[str, str] | None = None,
-    dtype=np.float64,
+    dtype: DTypeLike = np.float64,
     ftol: float | None = None,
     xtol: float | None = None,
     max_nfev: int | None = None,
     batch_size: int | None = None,
-    rng=None,
+    rng: int | np.random.SeedSequence | np.random.Generator | None = None,
     search: str = "never",
-    shared=None,
+    shared: Any = None,
     workers: int | None = None,
     progress: bool = False,
     nan_policy: str | None = None,
-    **options,
+    **options: Any,
 ) -> FitResult:
     """Fit a model to one data set, or to each of many.
 

@@ -9,7 +9,7 @@ from .shared.result import SharedResult
 from .shared.saved import fields_of_shared
 
 
-def load_fit(path: str | os.PathLike) -> FitResult:
+def load_fit(path: str | os.PathLike[str]) -> FitResult:
     """Read a result that `FitResult.save` wrote.
 
     Parameters

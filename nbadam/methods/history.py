@@ -1,6 +1,7 @@
 """The course of a run in a table of bounded size."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numba.extending import register_jitable
@@ -85,7 +86,7 @@ class History:
         return f"<History: {len(self)} records of {self.step[-1] if len(self) else 0} steps>"
 
 
-def plot_history(result, axes=None):
+def plot_history(result: Any, axes: Any = None) -> list[Any]:
     """Draw the course of a run: the value, the norm of the gradient and the learning rate by step.
 
     Parameters

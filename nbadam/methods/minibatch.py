@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..checks import shown
 from ..hyperparameters import flag, integer
@@ -69,20 +70,31 @@ class Minibatch:
     array([1., 2., 3.])
     """
 
-    def __init__(self, fun, data, *, batch_size, shuffle=True, rng=None, drop_last=False) -> None:
+    def __init__(
+        self,
+        fun: Callable[..., Any],
+        data: Any,
+        *,
+        batch_size: int | Callable[[int], Any],
+        shuffle: bool = True,
+        rng: Any = None,
+        drop_last: bool = False,
+    ) -> None:
         if not callable(fun):
             raise ValueError(f"`fun` must be callable, not {shown(fun)}.")
         self.fun: Callable = fun
-        self.data = as_arrays(data)
-        self.n_samples = self.data[0].shape[0]
-        self.batch_size = batch_size if callable(batch_size) else integer(1)("batch_size", batch_size)
-        self.shuffle = flag("shuffle", shuffle)
-        self.drop_last = flag("drop_last", drop_last)
-        self.seed = seed_numbers(rng)
+        self.data: tuple[Any, ...] = as_arrays(data)
+        self.n_samples: int = self.data[0].shape[0]
+        self.batch_size: int | Callable[[int], Any] = (
+            batch_size if callable(batch_size) else integer(1)("batch_size", batch_size)
+        )
+        self.shuffle: bool = flag("shuffle", shuffle)
+        self.drop_last: bool = flag("drop_last", drop_last)
+        self.seed: tuple[int, ...] = seed_numbers(rng)
         self.size_of(0)
         self._sampler = Sampler(self)
 
-    def __call__(self, x, *args) -> tuple[float, np.ndarray]:
+    def __call__(self, x: ArrayLike, *args: Any) -> tuple[float, np.ndarray]:
         """Evaluate the next batch.
 
         Parameters
@@ -103,7 +115,7 @@ class Minibatch:
         self._sampler.advance(1)
         return returned
 
-    def full(self, x, *args) -> tuple[float, np.ndarray]:
+    def full(self, x: ArrayLike, *args: Any) -> tuple[float, np.ndarray]:
         """Evaluate all the data, a chunk after the other.
 
         Parameters
@@ -156,11 +168,11 @@ class Minibatch:
         bytes_per_sample = sum(n_bytes(array) for array in self.data) / max(self.n_samples, 1)
         return max(1, int(CHUNK_BYTES / max(bytes_per_sample, 1)))
 
-    def rows(self, which) -> tuple:
+    def rows(self, which: Any) -> tuple[Any, ...]:
         """Return copies of the rows `which`, an array of indices or a slice, of every array."""
         return tuple(copy_rows(array, which) for array in self.data)
 
-    def evaluate(self, x: np.ndarray, batch: tuple, args: tuple) -> Any:
+    def evaluate(self, x: np.ndarray, batch: tuple[Any, ...], args: tuple[Any, ...]) -> Any:
         """Return the result of `fun` on a batch, or its value and the gradient that it wrote."""
         if writes_gradient(self.fun, 1 + len(batch) + len(args)):
             g = np.zeros_like(x)

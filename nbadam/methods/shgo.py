@@ -44,7 +44,7 @@ class ShgoMethod:
         self.method = method
         self.options = options
 
-    def __call__(self, fun, x0, args=(), **keywords):
+    def __call__(self, fun: Any, x0: Any, args: Any = (), **keywords: Any) -> Any:
         """Call the method with its options."""
         return self.method(fun, x0, args, **(keywords | self.options))
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..checks import shown
 from ..hyperparameters import integer
@@ -23,18 +24,18 @@ if TYPE_CHECKING:
 
 
 def multistart(
-    fun: Callable,
-    x0s=None,
-    args=(),
+    fun: Callable[..., Any],
+    x0s: ArrayLike | None = None,
+    args: Any = (),
     *,
-    bounds=None,
+    bounds: Any = None,
     n_starts: int | None = None,
-    jac=None,
-    method: Callable = METHODS["adam"],
+    jac: Any = None,
+    method: Callable[..., Any] = METHODS["adam"],
     options: dict[str, Any] | None = None,
-    rng=None,
+    rng: Any = None,
     workers: int | None = None,
-    callback: Callable | None = None,
+    callback: Callable[..., Any] | None = None,
 ) -> "OptimizeResult":
     """Minimize from many starts, on several cores; return the best end and all others.
 

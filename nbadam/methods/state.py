@@ -49,9 +49,10 @@ class RunState:
     """
 
     def __init__(self, facts: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
-        self.facts, self.arrays = facts, arrays
+        self.facts: dict[str, Any] = facts
+        self.arrays: dict[str, np.ndarray] = arrays
 
-    def save(self, path: str | os.PathLike) -> None:
+    def save(self, path: str | os.PathLike[str]) -> None:
         """Write a file, so that at any moment there is the old one or the new one, whole.
 
         Parameters
@@ -62,7 +63,7 @@ class RunState:
         archives.write(path, "run", self.facts, self.arrays)
 
     @classmethod
-    def load(cls, path: str | os.PathLike) -> "RunState":
+    def load(cls, path: str | os.PathLike[str]) -> "RunState":
         """Read a file that `save`, or the option `checkpoint`, wrote.
 
         Parameters

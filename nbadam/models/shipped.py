@@ -1,6 +1,7 @@
 """Models that ship: their descriptions, from which docstrings and pages are written."""
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from ..fitting.model.model import Model
 from .projection import Projection, Shapes, Term
@@ -75,7 +76,7 @@ class ShippedModel(Model):
         parts = [self.summary, f"``{self.expression}``", entries, self.notes, self.hint]
         return "\n\n".join(part for part in parts if part)
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         """Refer to the constant."""
         return shipped, (self.constant,)
 

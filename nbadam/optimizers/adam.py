@@ -76,12 +76,12 @@ class Adam(Optimizer):
     array([ 0.5, -1.5])
     """
 
-    beta_1 = Hyperparameter(varying=True)
-    beta_2 = Hyperparameter(varying=True)
-    epsilon = Hyperparameter()
-    amsgrad = Hyperparameter(flag)
-    convention = Hyperparameter(choice("keras", "torch", "optax"))
-    sparse_update = Hyperparameter(choice("immediate", "deferred"), fixed=True)
+    beta_1: Hyperparameter = Hyperparameter(varying=True)
+    beta_2: Hyperparameter = Hyperparameter(varying=True)
+    epsilon: Hyperparameter = Hyperparameter()
+    amsgrad: Hyperparameter = Hyperparameter(flag)
+    convention: Hyperparameter = Hyperparameter(choice("keras", "torch", "optax"))
+    sparse_update: Hyperparameter = Hyperparameter(choice("immediate", "deferred"), fixed=True)
 
     def __init__(
         self,
@@ -159,7 +159,7 @@ class AdamW(Adam):
     (array([0.95, 0.95]), array([1.]))
     """
 
-    weight_decay = Hyperparameter()
+    weight_decay: Hyperparameter = Hyperparameter()
 
     def __init__(
         self,
@@ -223,10 +223,10 @@ class Adamax(Optimizer):
     array([ 0.9, -1.9])
     """
 
-    beta_1 = Hyperparameter(varying=True)
-    beta_2 = Hyperparameter(varying=True)
-    epsilon = Hyperparameter()
-    convention = Hyperparameter(choice("keras", "torch"))
+    beta_1: Hyperparameter = Hyperparameter(varying=True)
+    beta_2: Hyperparameter = Hyperparameter(varying=True)
+    epsilon: Hyperparameter = Hyperparameter()
+    convention: Hyperparameter = Hyperparameter(choice("keras", "torch"))
 
     def __init__(
         self,
@@ -299,11 +299,11 @@ class Nadam(Optimizer):
     array([ 0.894, -1.894])
     """
 
-    beta_1 = Hyperparameter(varying=True)
-    beta_2 = Hyperparameter(varying=True)
-    epsilon = Hyperparameter()
-    momentum_decay = Hyperparameter()
-    convention = Hyperparameter(choice("keras", "optax"))
+    beta_1: Hyperparameter = Hyperparameter(varying=True)
+    beta_2: Hyperparameter = Hyperparameter(varying=True)
+    epsilon: Hyperparameter = Hyperparameter()
+    momentum_decay: Hyperparameter = Hyperparameter()
+    convention: Hyperparameter = Hyperparameter(choice("keras", "optax"))
     _recent_keras: ClassVar = {"momentum_decay": 1.0}
 
     def __init__(
@@ -377,10 +377,10 @@ class RAdam(Optimizer):
     array([ 0.8, -1.6])
     """
 
-    beta_1 = Hyperparameter(varying=True)
-    beta_2 = Hyperparameter(varying=True)
-    epsilon = Hyperparameter()
-    convention = Hyperparameter(choice("torch", "optax"))
+    beta_1: Hyperparameter = Hyperparameter(varying=True)
+    beta_2: Hyperparameter = Hyperparameter(varying=True)
+    epsilon: Hyperparameter = Hyperparameter()
+    convention: Hyperparameter = Hyperparameter(choice("torch", "optax"))
 
     def __init__(
         self,
@@ -445,8 +445,8 @@ class Lion(Optimizer):
     array([ 0.9, -1.9])
     """
 
-    beta_1 = Hyperparameter(varying=True)
-    beta_2 = Hyperparameter(varying=True)
+    beta_1: Hyperparameter = Hyperparameter(varying=True)
+    beta_2: Hyperparameter = Hyperparameter(varying=True)
     rule = rules.LION
 
     def __init__(

@@ -57,8 +57,8 @@ class SGD(Optimizer):
     array([ 0.8, -1.6])
     """
 
-    momentum = Hyperparameter(varying=True)
-    nesterov = Hyperparameter(flag)
+    momentum: Hyperparameter = Hyperparameter(varying=True)
+    nesterov: Hyperparameter = Hyperparameter(flag)
 
     def __init__(
         self,
@@ -131,11 +131,11 @@ class RMSprop(Optimizer):
     array([ 0.684, -1.684])
     """
 
-    rho = Hyperparameter(varying=True)
-    momentum = Hyperparameter(varying=True)
-    epsilon = Hyperparameter()
-    centered = Hyperparameter(flag)
-    convention = Hyperparameter(choice("keras", "keras3", "torch"))
+    rho: Hyperparameter = Hyperparameter(varying=True)
+    momentum: Hyperparameter = Hyperparameter(varying=True)
+    epsilon: Hyperparameter = Hyperparameter()
+    centered: Hyperparameter = Hyperparameter(flag)
+    convention: Hyperparameter = Hyperparameter(choice("keras", "keras3", "torch"))
     _recent_keras: ClassVar = {"convention": "keras3"}
 
     def __init__(
@@ -219,9 +219,9 @@ class Adagrad(Optimizer):
     array([ 0.901, -1.9  ])
     """
 
-    initial_accumulator_value = Hyperparameter(fixed=True)
-    epsilon = Hyperparameter()
-    convention = Hyperparameter(choice("keras", "keras3"))
+    initial_accumulator_value: Hyperparameter = Hyperparameter(fixed=True)
+    epsilon: Hyperparameter = Hyperparameter()
+    convention: Hyperparameter = Hyperparameter(choice("keras", "keras3"))
     _recent_keras: ClassVar = {"convention": "keras3"}
 
     def __init__(
@@ -291,8 +291,8 @@ class Adadelta(Optimizer):
     array([ 1., -2.])
     """
 
-    rho = Hyperparameter(varying=True)
-    epsilon = Hyperparameter()
+    rho: Hyperparameter = Hyperparameter(varying=True)
+    epsilon: Hyperparameter = Hyperparameter()
     rule = rules.ADADELTA
 
     def __init__(
@@ -356,13 +356,13 @@ class Ftrl(Optimizer):
     array([ 0.745, -1.743])
     """
 
-    learning_rate = Hyperparameter(positive, varying=True)
-    learning_rate_power = Hyperparameter()
-    initial_accumulator_value = Hyperparameter(fixed=True)
-    l1_regularization_strength = Hyperparameter()
-    l2_regularization_strength = Hyperparameter()
-    l2_shrinkage_regularization_strength = Hyperparameter()
-    beta = Hyperparameter()
+    learning_rate: Hyperparameter = Hyperparameter(positive, varying=True)
+    learning_rate_power: Hyperparameter = Hyperparameter()
+    initial_accumulator_value: Hyperparameter = Hyperparameter(fixed=True)
+    l1_regularization_strength: Hyperparameter = Hyperparameter()
+    l2_regularization_strength: Hyperparameter = Hyperparameter()
+    l2_shrinkage_regularization_strength: Hyperparameter = Hyperparameter()
+    beta: Hyperparameter = Hyperparameter()
     weights_by_variable = True
 
     def __init__(

@@ -27,18 +27,18 @@ class Settings:
     ``__init__`` or its body, or begin with an underscore; all others are refused.
     """
 
-    learning_rate = Hyperparameter(non_negative, varying=True)
-    name = Hyperparameter(text)
-    decay = Hyperparameter(non_negative)
-    clipnorm = Hyperparameter(optional(non_negative))
-    clipvalue = Hyperparameter(optional(non_negative))
-    global_clipnorm = Hyperparameter(optional(non_negative))
-    weight_decay = Hyperparameter(optional(non_negative))
-    use_ema = Hyperparameter(flag, fixed=True)
-    ema_momentum = Hyperparameter(closed_fraction)
-    ema_overwrite_frequency = Hyperparameter(optional(integer(1)))
-    gradient_accumulation_steps = Hyperparameter(optional(integer(2)), fixed=True)
-    on_nonfinite = Hyperparameter(choice("propagate", "skip", "raise"))
+    learning_rate: Hyperparameter = Hyperparameter(non_negative, varying=True)
+    name: Hyperparameter = Hyperparameter(text)
+    decay: Hyperparameter = Hyperparameter(non_negative)
+    clipnorm: Hyperparameter = Hyperparameter(optional(non_negative))
+    clipvalue: Hyperparameter = Hyperparameter(optional(non_negative))
+    global_clipnorm: Hyperparameter = Hyperparameter(optional(non_negative))
+    weight_decay: Hyperparameter = Hyperparameter(optional(non_negative))
+    use_ema: Hyperparameter = Hyperparameter(flag, fixed=True)
+    ema_momentum: Hyperparameter = Hyperparameter(closed_fraction)
+    ema_overwrite_frequency: Hyperparameter = Hyperparameter(optional(integer(1)))
+    gradient_accumulation_steps: Hyperparameter = Hyperparameter(optional(integer(2)), fixed=True)
+    on_nonfinite: Hyperparameter = Hyperparameter(choice("propagate", "skip", "raise"))
     sparse_update: str = "immediate"  # `Adam` lets it be chosen
     _recent_keras: ClassVar[
         dict[str, Any]

@@ -235,7 +235,7 @@ class Stateful(Settings):
             for record in self._registry.records:
                 record.received = bool(record.slots.get("gradient_accumulator", np.zeros(1)).any())
 
-    def save(self, path: str | os.PathLike) -> None:
+    def save(self, path: str | os.PathLike[str]) -> None:
         """Save settings and state, but not the variables.
 
         Parameters
@@ -274,7 +274,7 @@ class Stateful(Settings):
         }
         archives.write(path, "optimizer", header, arrays)
 
-    def load(self, path: str | os.PathLike, custom_objects: dict[str, type] | None = None) -> None:
+    def load(self, path: str | os.PathLike[str], custom_objects: dict[str, type] | None = None) -> None:
         """Take over settings and state that an optimizer of the same class saved.
 
         Parameters

@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from numba.extending import register_jitable
 
@@ -45,12 +46,12 @@ class Rule:
     0.8
     """
 
-    update: Callable
-    scalars: Callable
+    update: Callable[..., Any]
+    scalars: Callable[..., Any]
     slots: tuple[str, ...]
-    start: Callable | None = None
+    start: Callable[..., Any] | None = None
 
-    def __call__(self, *args, **kwargs):
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Refuse to be the `method` of `scipy.optimize.minimize`."""
         raise TypeError(NO_METHOD.format("A rule"))
 

@@ -1,10 +1,12 @@
 """Pictures of schedules."""
 
+from collections.abc import Callable
+from typing import Any
+
 from ..extras import extra
-from .schedule import LearningRateSchedule
 
 
-def plot(schedule: LearningRateSchedule, steps: int, ax=None):
+def plot(schedule: Callable[..., Any], steps: int, ax: Any = None) -> Any:
     """Draw a schedule.
 
     Parameters

@@ -33,7 +33,7 @@ class LearningRateSchedule:
     0.025
     """
 
-    def __call__(self, step):
+    def __call__(self, step: Any) -> Any:
         """Learning rate of the step after `step` steps."""
         raise NotImplementedError(f"{type(self).__name__} must define __call__(self, step).")
 
@@ -58,7 +58,7 @@ class CheckedSchedule(LearningRateSchedule):
             if check is not None:
                 object.__setattr__(self, field.name, check(field.name, getattr(self, field.name)))
 
-    def __call__(self, step):
+    def __call__(self, step: Any) -> Any:
         """Learning rate of the step after `step` steps; an array for an array."""
         # A number is computed as an array of one: NumPy's loops and its scalars may round differently.
         steps = np.asarray(step, dtype=np.float64)

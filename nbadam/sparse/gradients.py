@@ -2,6 +2,7 @@
 
 import sys
 from math import inf, prod
+from typing import Any
 
 import numpy as np
 
@@ -45,7 +46,7 @@ class IndexedSlices:
     array([-2., -3.])
     """
 
-    def __init__(self, values, indices, dense_shape=None) -> None:
+    def __init__(self, values: Any, indices: Any, dense_shape: Any = None) -> None:
         self.values = values
         self.indices = indices
         self.dense_shape = dense_shape
@@ -107,13 +108,13 @@ class RowGradient:
         return dense
 
 
-def is_sparse(gradient) -> bool:
+def is_sparse(gradient: Any) -> bool:
     """Whether `gradient` has one of the forms that `row_gradient` takes."""
     return isinstance(gradient, IndexedSlices | tuple) or _is_scipy_sparse(gradient)
 
 
 def row_gradient(
-    gradient, shape: tuple[int, ...], dtype: np.dtype, name: str = "The gradient"
+    gradient: Any, shape: tuple[int, ...], dtype: np.dtype, name: str = "The gradient"
 ) -> RowGradient:
     """Check a sparse gradient against the variable that it belongs to.
 
@@ -154,7 +155,7 @@ def row_gradient(
     return RowGradient(rows, values.ravel(), prod(shape[1:]))
 
 
-def checked_rows(indices, n_rows: int, name: str) -> np.ndarray:
+def checked_rows(indices: Any, n_rows: int, name: str) -> np.ndarray:
     """Return numbers of rows as int64, each of them checked to be in ``range(n_rows)``."""
     rows = np.asarray(indices)
     if rows.ndim != 1:

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +15,16 @@ NAMED = 5  # bad rows that a warning names
 TAKEN = "xdata", "ydata", "sigma", "mask"
 
 
-def fit_table(frame, model, *, x: str | Sequence[str], y: str, by=(), sigma: str | None = None, **options):
+def fit_table(
+    frame: Any,
+    model: Any,
+    *,
+    x: str | Sequence[str],
+    y: str,
+    by: str | Sequence[str] = (),
+    sigma: str | None = None,
+    **options: Any,
+) -> Any:
     """Fit a model to each group of the rows of a long table.
 
     Parameters

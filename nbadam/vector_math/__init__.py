@@ -26,6 +26,8 @@ Functions of your own that Numba compiles can call them:
 True
 """
 
+from typing import Any
+
 import numpy as np
 from numba import types
 from numba.extending import overload
@@ -37,7 +39,7 @@ from .single import cos32, exp32, log32, sin32, tanh32
 __all__ = ["cos", "exp", "log", "sin", "tanh"]
 
 
-def exp(x):
+def exp(x: Any) -> Any:
     """Exponential of `x`.
 
     Parameters
@@ -63,7 +65,7 @@ def exp(x):
     return exp32(x) if type(x) is np.float32 else exp64(np.float64(x))
 
 
-def log(x):
+def log(x: Any) -> Any:
     """Natural logarithm of `x`, within 2 ulp: NaN below 0, minus infinity at 0.  See `exp`.
 
     See Also
@@ -79,7 +81,7 @@ def log(x):
     return log32(x) if type(x) is np.float32 else log64(np.float64(x))
 
 
-def tanh(x):
+def tanh(x: Any) -> Any:
     """Hyperbolic tangent of `x`, within 2 ulp.  See `exp`.
 
     See Also
@@ -95,7 +97,7 @@ def tanh(x):
     return tanh32(x) if type(x) is np.float32 else tanh64(np.float64(x))
 
 
-def sin(x):
+def sin(x: Any) -> Any:
     """Sine of `x` in radians, within 2 ulp, however large.  See `exp`.
 
     See Also
@@ -111,7 +113,7 @@ def sin(x):
     return sin32(x) if type(x) is np.float32 else sin64(np.float64(x))
 
 
-def cos(x):
+def cos(x: Any) -> Any:
     """Cosine of `x` in radians, within 2 ulp, however large.  See `exp`.
 
     See Also

@@ -94,7 +94,7 @@ class Model:
         name: str | None = None,
         doc: str = "",
     ) -> None:
-        self.formula = formula if isinstance(formula, str) else None
+        self.formula: str | None = formula if isinstance(formula, str) else None
         self._given = None if isinstance(formula, str) else formula
         for what, text in (("name", name), ("doc", doc)):
             if not isinstance(text, str | None):
@@ -105,7 +105,7 @@ class Model:
             raise ValueError("`jacobian` goes with a function: that of a formula is derived.")
         if guess is not None and not callable(guess):
             raise ValueError(f"`guess` must be a function of x and y, not {guess!r}.")
-        self.variables = _names("variables", variables)
+        self.variables: tuple[str, ...] = _names("variables", variables)
         tree = parse(formula) if isinstance(formula, str) else None
         if tree is None:
             as_function("formula", formula)  # type: ignore[arg-type]  # raises early
@@ -122,7 +122,7 @@ class Model:
             ]
         if not len(parameters):
             raise ValueError("`parameters` must name at least one parameter of the model.")
-        self.parameters = _names("parameters", parameters)
+        self.parameters: tuple[str, ...] = _names("parameters", parameters)
         if tree is not None:
             both = set(self.parameters) & set(self.variables)
             if both:
@@ -199,7 +199,7 @@ class Model:
             return NotImplemented
         return Sum((self, other))
 
-    def __getstate__(self):
+    def __getstate__(self) -> Any:
         """Return the state for a copy, which does not belong to the fit of this one."""
         return vars(self) | {"identity": None, "ways": None}
 
@@ -214,7 +214,7 @@ class Model:
         what = self.name if self.formula is None else repr(self.formula)
         return f"Model({what}, parameters={self.parameters}, variables={self.variables})"
 
-    def __call__(self, x, *parameters):
+    def __call__(self, x: Any, *parameters: Any) -> Any:
         """Evaluate the model in NumPy.
 
         Parameters

@@ -65,7 +65,7 @@ class Bootstrap:
         """Whether each fit has converged, shape (..., n)."""
         return self.status == Status.SUCCESS
 
-    def conf_int(self, level=None, *, sigma=None) -> np.ndarray:
+    def conf_int(self, level: float | None = None, *, sigma: float | None = None) -> np.ndarray:
         """Return percentile intervals.
 
         Parameters

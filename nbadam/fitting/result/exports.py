@@ -26,7 +26,7 @@ class Exports:
             table[name] = column
         return table
 
-    def to_dataframe(self: Any):
+    def to_dataframe(self: Any) -> Any:
         """Return a pandas DataFrame: the fields of `to_structured`, a row for each fit (extra ``pandas``).
 
         In a batch of several axes the index has as many levels.
@@ -37,7 +37,7 @@ class Exports:
         index = None if len(shape) < 2 else pandas.MultiIndex.from_product([range(size) for size in shape])
         return pandas.DataFrame(columns, index=index)
 
-    def to_xarray(self: Any, dims=None, coords=None):
+    def to_xarray(self: Any, dims: Any = None, coords: Any = None) -> Any:
         """Return an xarray Dataset with the fields of `to_structured` as variables (extra ``xarray``).
 
         Parameters

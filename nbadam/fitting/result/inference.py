@@ -21,7 +21,7 @@ class Inference:
     _plan: Any
     _ties: Any
 
-    def predict(self, x=None) -> np.ndarray:
+    def predict(self, x: Any = None) -> np.ndarray:
         """Evaluate the models of all fits.
 
         Parameters
@@ -91,7 +91,14 @@ class Inference:
         with np.errstate(divide="ignore", invalid="ignore"):
             return self.n_points * np.log(chi2 / self.n_points)
 
-    def band(self, x=None, kind: str = "confidence", level=None, *, sigma=None) -> Band:
+    def band(
+        self,
+        x: Any = None,
+        kind: str = "confidence",
+        level: float | None = None,
+        *,
+        sigma: float | None = None,
+    ) -> Band:
         """Return the models' values and bands around them, from the derivatives by the parameters.
 
         Parameters
@@ -168,7 +175,7 @@ class Inference:
         """
         return predictions.derive(self, formula)
 
-    def profile(self, parameter: str, values=None, *, points: int = 25) -> Profile:
+    def profile(self, parameter: str, values: Any = None, *, points: int = 25) -> Profile:
         """Return the least `chi2` as a function of one parameter.
 
         Parameters
@@ -203,7 +210,14 @@ class Inference:
         """
         return intervals.profile(self, parameter, values, points)
 
-    def conf_int(self, level=None, *, sigma=None, method: str = "profile", **options) -> np.ndarray:
+    def conf_int(
+        self,
+        level: float | None = None,
+        *,
+        sigma: float | None = None,
+        method: str = "profile",
+        **options: Any,
+    ) -> np.ndarray:
         """Return confidence intervals of the parameters.
 
         Parameters
@@ -264,7 +278,7 @@ class Inference:
         """
         return intervals.conf_int(self, level, sigma=sigma, method=method, **options)
 
-    def bootstrap(self, n: int = 1000, *, kind: str = "residuals", rng=None) -> Bootstrap:
+    def bootstrap(self, n: int = 1000, *, kind: str = "residuals", rng: Any = None) -> Bootstrap:
         """Fit resampled data: `n` data sets for each, all in one batch.
 
         Parameters

@@ -61,22 +61,22 @@ class LazyFit:
     n_points: Any
     parameters: tuple[str, ...]
 
-    def __iter__(self) -> Iterator:
+    def __iter__(self) -> Iterator[Any]:
         """Unpack into `popt` and `pcov`."""
         return iter((self.popt, self.pcov))
 
-    def __getitem__(self, name: str):
+    def __getitem__(self, name: str) -> Any:
         """Return the values of a parameter."""
         if name not in self.parameters:
             raise KeyError(f"There is no parameter {name!r}; there are {self.parameters}.")
         return self.popt[..., self.parameters.index(name)]
 
     @property
-    def success(self):
+    def success(self) -> Any:
         """Whether each fit has converged, shape (...)."""
         return self.status == 0
 
-    def compute(self, **options) -> "LazyFit":
+    def compute(self, **options: Any) -> "LazyFit":
         """Return the same with arrays in memory, all computed at once.
 
         Parameters

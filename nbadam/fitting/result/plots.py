@@ -18,8 +18,15 @@ class Plots:
     """Pictures of the fits of a batch, for `FitResult`."""
 
     def plot(
-        self: Any, index=(), ax=None, *, residuals: bool = True, band: bool = True, xlabel=None, ylabel="y"
-    ):
+        self: Any,
+        index: Any = (),
+        ax: Any = None,
+        *,
+        residuals: bool = True,
+        band: bool = True,
+        xlabel: Any = None,
+        ylabel: Any = "y",
+    ) -> Any:
         """Plot one fit: its data, the model with its parameters, and the residuals.
 
         Parameters
@@ -81,7 +88,7 @@ class Plots:
         lowest.set_xlabel(name if xlabel is None else xlabel)
         return ax
 
-    def plot_worst(self: Any, n: int = 9, **options):
+    def plot_worst(self: Any, n: int = 9, **options: Any) -> Any:
         """Plot the fits that agree least with their data: first those that failed, then by `reduced_chi2`.
 
         Parameters
@@ -119,8 +126,8 @@ class Plots:
         return axes
 
     def plot_map(
-        self: Any, parameter: str, ax=None, *, unit: str = "", extent: Sequence[float] | None = None
-    ):
+        self: Any, parameter: str, ax: Any = None, *, unit: str = "", extent: Sequence[float] | None = None
+    ) -> Any:
         """Plot one parameter of all fits: an image for a batch of two axes, else points.
 
         Parameters
@@ -169,7 +176,7 @@ class Plots:
         ax.set_title(parameter)
         return ax
 
-    def plot_histogram(self: Any, field: str = "reduced_chi2", ax=None, *, bins: int = 50):
+    def plot_histogram(self: Any, field: str = "reduced_chi2", ax: Any = None, *, bins: int = 50) -> Any:
         """Plot how often values of a field occur among the fits.
 
         Parameters
@@ -206,7 +213,7 @@ class Plots:
         ax.set_ylabel("fits")
         return ax
 
-    def plot_parameters(self: Any):
+    def plot_parameters(self: Any) -> Any:
         """Plot each fitted parameter of the fits that succeeded against each other, and its histogram.
 
         Returns

@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -135,7 +136,7 @@ class FitResult(Inference, Exports, Plots):
         """Unpack into `popt` and `pcov`."""
         return iter((self.popt, self.pcov))
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: Any) -> Any:
         """Return the result of some fits, or the values of the parameter of a name."""
         if isinstance(index, str):
             if index not in self.parameters:
@@ -162,7 +163,7 @@ class FitResult(Inference, Exports, Plots):
         vars(other).update(vars(self))
         return other
 
-    def __deepcopy__(self, memo) -> "FitResult":
+    def __deepcopy__(self, memo: Any) -> "FitResult":
         """Return another result with copies of the arrays, of the same model and data."""
         other = copy.copy(self)
         for name, value in vars(self).items():
@@ -185,7 +186,7 @@ class FitResult(Inference, Exports, Plots):
         """`chi2` per degree of freedom, shape (...); NaN where there is none."""
         return np.divide(self.chi2, self.dof, out=np.full(self.chi2.shape, np.nan), where=self.dof > 0)
 
-    def message(self, index=()) -> str:
+    def message(self, index: Any = ()) -> str:
         """Describe the end of one fit of the batch; without an index, of all of them.
 
         Parameters
@@ -250,7 +251,7 @@ class FitResult(Inference, Exports, Plots):
         """Standard errors of the parameters, shape (..., n_params)."""
         return np.sqrt(np.diagonal(self.pcov, axis1=-2, axis2=-1))
 
-    def save(self, path) -> None:
+    def save(self, path: str | PathLike[str]) -> None:
         """Write the result to one file, NumPy's npz with a header, which holds no code.
 
         It keeps the data and all arrays, `pcov` among them; of the model a formula or the name of one that

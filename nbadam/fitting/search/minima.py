@@ -1,6 +1,7 @@
 """Minima of chi-square that a search has found, besides the best one."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -23,7 +24,7 @@ class Minima:
     chi2: np.ndarray
     n_reached: np.ndarray
 
-    def of_all(self, ties) -> "Minima":
+    def of_all(self, ties: Any) -> "Minima":
         """Return the same with the tied parameters, of `Ties` or None."""
         return self if ties is None else replace(self, popt=ties.all_of(self.popt))
 

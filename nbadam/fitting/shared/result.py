@@ -2,6 +2,7 @@
 
 import copy
 from dataclasses import dataclass
+from os import PathLike
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -116,7 +117,7 @@ class SharedResult(FitResult):
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.full(self.chi2.shape, value if self._is_absolute else n * np.log(value / n))
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: Any) -> Any:
         """Return the result of some data sets, or the values of the parameter of a name."""
         chosen = super().__getitem__(index)
         if isinstance(index, str) or self._models is None:
@@ -153,7 +154,7 @@ class SharedResult(FitResult):
         """Return roots of the covariances of parameters that are not tied, and chi-square of the whole."""
         return self._together.roots_of(numbers), np.full(numbers.size, self.total_chi2)
 
-    def save(self, path) -> None:
+    def save(self, path: str | PathLike[str]) -> None:
         """Write the result to one file, with the shared values and their errors; see `FitResult.save`."""
         from .saved import contents_of_shared  # which needs this module
 
