@@ -316,3 +316,46 @@ def test_retries_depend_on_own_data():
     assert_same_fit(together[100:], among_peaks)
     best = curve_fit(models.GAUSSIAN, x, peaks, truth).chi2 * (1 + 1e-6)
     assert (among_peaks.chi2 <= best).mean() >= 0.9
+
+
+def drifting_peaks():
+    """Peaks that move across the image, its data, and the fits from the truth."""
+    rng = np.random.default_rng(3)
+    x = np.linspace(-10, 10, 48)
+    row, column = np.mgrid[:3, :7]
+    truth = np.stack([3 + 0 * row, -6 + 2.0 * column + row, 0.8 + 0 * row, 0 * row], axis=2).astype(float)
+    peaks = np.array([models.GAUSSIAN(x, *p) for p in truth.reshape(-1, 4)]).reshape(3, 7, 48)
+    return x, truth, peaks + 0.1 * rng.standard_normal(peaks.shape)
+
+
+@pytest.mark.filterwarnings("ignore::scipy.optimize.OptimizeWarning")
+def test_neighbours_help_each_other():
+    x, truth, y = drifting_peaks()
+    best = curve_fit(models.GAUSSIAN, x, y, truth)
+    start = truth[0, 0]
+    by_itself = curve_fit(models.GAUSSIAN, x, y, start)
+    assert not (by_itself.chi2 <= best.chi2 * (1 + 1e-6))[:, 3:].any()
+    helped = curve_fit(models.GAUSSIAN, x, y, start, search="neighbours", workers=1)
+    assert helped.success.all() and (helped.nfev > by_itself.nfev).all()
+    assert_allclose(helped.chi2, best.chi2, rtol=1e-9)
+    assert_allclose(helped.popt, best.popt, atol=1e-5)
+    assert_allclose(helped.perr, best.perr, rtol=1e-4)
+    assert_same_fit(helped, curve_fit(models.GAUSSIAN, x, y, start, search="neighbours", workers=2))
+    turned = curve_fit(models.GAUSSIAN, x, y.swapaxes(0, 1)[::-1], start, search="neighbours")
+    assert_allclose(turned.chi2.T[:, ::-1], best.chi2, rtol=1e-9)
+
+
+@pytest.mark.filterwarnings("ignore::scipy.optimize.OptimizeWarning")
+def test_a_solution_spreads_through_fits_but_not_through_gaps():
+    x, truth, y = drifting_peaks()
+    y, truth = y[0], truth[0]
+    y[3] = np.nan
+    options = {"fixed": {"offset": 0.01 * np.arange(7)}, "search": "neighbours"}
+    fit = curve_fit(models.GAUSSIAN, x, y, truth[0], **options)
+    best = curve_fit(models.GAUSSIAN, x, y, truth, **options)
+    right = fit.chi2 <= best.chi2 * (1 + 1e-6)
+    assert_array_equal(right, [True] * 3 + [False] * 4)
+    assert fit.status[3] == nbadam.Status.TOO_FEW_POINTS
+    assert_array_equal(fit["offset"][right], 0.01 * np.arange(3))
+    with pytest.raises(ValueError, match="no neighbours: use search='failed'"):
+        curve_fit(models.GAUSSIAN, x, y[0], search="neighbours")

@@ -31,13 +31,14 @@ from .result.report import counted
 from .result.result import FitResult
 from .search.explore import ENOUGH
 from .search.library import fit_without_start
+from .search.neighbours import improve
 from .shared.fit import fit_shared
 from .ties import Ties
 
 METHODS = ("lm", "adam")
 SCIPY_METHODS = ("trf", "dogbox")  # find the same minimum, and "lm" knows bounds
 DIFFERENCES = ("2-point", "3-point", "cs")  # derivatives are at least as good
-SEARCHES = ("never", "failed", "all")
+SEARCHES = ("never", "failed", "all", "neighbours")
 EXPECTED = (
     Status.SUCCESS,
     Status.UNDETERMINED,
@@ -153,11 +154,13 @@ def curve_fit(
     rng : None, int, array_like of ints, numpy.random.SeedSequence or numpy.random.Generator
         With `batch_size`, the seed of the order of the points; None takes a new one from the system.  In a
         search for starts, their seed; None is always the same one.  A generator is drawn from once.
-    search : {"never", "failed", "all"}
+    search : {"never", "failed", "all", "neighbours"}
         Which fits of ``method="lm"`` are tried again from other starting points, to which Adam [2]_ takes
         them: none, those that have not converged or whose residuals are not random, as neighbouring points
         have similar ones, or all.  Each keeps its best `chi2`; its own data alone decide.  Where no start is
         given, ``"all"`` searches for the starts of each data set by its own data alone.
+        ``"neighbours"``: all fits start again from the solutions next to them along the axes of the batch, as
+        in an image, and again where a neighbour has gained.  A fit then depends on the others.
     shared : sequence of str, or dict of str to array, optional
         Parameters that data sets have in common: ``["tau"]`` for one value, ``{"tau": labels}`` for one in
         each group of data sets with equal labels.  These are an array of the batch's shape, or None for a
@@ -304,6 +307,8 @@ def curve_fit(
         raise ValueError(f"`sigma` does not go with loss={loss.name!r}: counts tell their own errors.")
     dtype = parse_dtype(dtype)
     sets, batch, variables = parse_data(f, p0, xdata, ydata, sigma, mask)
+    if search == "neighbours" and not batch:
+        raise ValueError("One data set has no neighbours: use search='failed' or 'all'.")
     model = parse_model(f, jac, p0, variables)
     n = len(model.parameters)
     is_fixed, fixed_at = parse_fixed(fixed, model.parameters)
@@ -329,7 +334,7 @@ def curve_fit(
     precision = 4 * float(np.finfo(dtype).eps)
     plan = Plan(
         method=method,
-        search=search,
+        search="never" if search == "neighbours" else search,
         model=model if ties is None else ties.reduced,
         loss=loss,
         f_scale=positive("f_scale", f_scale),
@@ -352,6 +357,8 @@ def curve_fit(
             fits, error, minima = fit_without_start(sets, plan)
         else:
             fits, error = fit_all(sets, plan)
+    if search == "neighbours" and not isinstance(error, KeyboardInterrupt):
+        error = improve(sets, plan, fits, batch)
     result = FitResult(
         popt=(fits.popt if ties is None else ties.all_of(fits.popt)).reshape(*batch, n),
         chi2=fits.chi2.reshape(batch),

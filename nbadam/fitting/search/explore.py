@@ -31,7 +31,8 @@ PARENTS = 32  # solutions with which further starts share parameters
 LAST = 4  # solutions that are finished
 ENOUGH = 2  # independent starts that must reach the best solution
 SAME = 1e-6  # relative difference of chi-squares of the same solution
-GROUP = 16  # data sets at a time
+GROUP = 16  # data sets searched at a time
+BLOCK = 1024  # data sets whose rounding is looked at at a time
 
 
 class Ends:
@@ -165,7 +166,7 @@ def _searched(sets, plan: Plan, numbers: np.ndarray, linear: np.ndarray, most: i
     size = min(STARTS, most) if nonlinear.size else 1
     low, high = bounds_of(plan, numbers, n)
     variables = [sets.one(number)[0] for number in numbers]
-    ends = [Ends(n, level) for level in _levels(sets, plan, numbers)]
+    ends = [Ends(n, level) for level in levels(sets, plan, numbers)]
     at_work = np.arange(numbers.size)
     for number in range(max(most // size, 1) if nonlinear.size else 1):
         seed = *plan.seed, number
@@ -212,9 +213,13 @@ def _searched(sets, plan: Plan, numbers: np.ndarray, linear: np.ndarray, most: i
     return ends
 
 
-def _levels(sets, plan: Plan, numbers: np.ndarray) -> np.ndarray:
-    """Return the chi-squares that the rounding of the data may explain."""
-    return np.array([sets.block(np.array([i]), plan.dtype).chi2_of_rounding()[0] for i in numbers])
+def levels(sets, plan: Plan, numbers: np.ndarray) -> np.ndarray:
+    """Return the chi-squares that the rounding of the data may explain, shape (numbers,)."""
+    found = np.zeros(numbers.size)
+    for first in range(0, numbers.size, BLOCK):
+        part = slice(first, first + BLOCK)
+        found[part] = sets.block(numbers[part], plan.dtype).chi2_of_rounding()
+    return found
 
 
 def _mutate(trials: np.ndarray, origin: np.ndarray, ends: Ends, nonlinear: np.ndarray, seed) -> None:

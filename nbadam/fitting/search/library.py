@@ -15,7 +15,7 @@ from ..batch import fit_all, run
 from ..finish import finish, spare
 from ..kernels.compile import LONG, ModelError
 from ..problem import Fits, Plan, Problem
-from .explore import MOST, STARTS, explore
+from .explore import MOST, STARTS, explore, levels
 from .linear import linear_parameters
 from .minima import Minima
 from .retry import keep_better
@@ -138,9 +138,7 @@ class Library:
         """Keep what is better than the fits so far, or the first; return which are better."""
         before = self.fits[numbers]
         new = before.status == Status.NOT_RUN
-        rounding = np.zeros(numbers.size)
-        for part in np.array_split(np.arange(numbers.size), -(-numbers.size // 1024)):
-            rounding[part] = self.sets.block(numbers[part], self.plan.dtype).chi2_of_rounding()
+        rounding = levels(self.sets, self.plan, numbers)
         with np.errstate(invalid="ignore"):
             better = keep_better(before, found, rounding + margin * np.abs(before.chi2)) & ~new
         before[new] = found[new]
