@@ -17,6 +17,7 @@ from nbadam.fitting.parsing import parse_data
 from nbadam.fitting.problem import Plan, Problem
 from nbadam.fitting.search import draws, explore, library
 from nbadam.fitting.search.linear import independent, linear_parameters
+from nbadam.fitting.shared import starts
 
 X = np.linspace(0.1, 6, 24)
 RNG = np.random.default_rng(1)
@@ -316,6 +317,38 @@ def test_retries_depend_on_own_data():
     assert_same_fit(together[100:], among_peaks)
     best = curve_fit(models.GAUSSIAN, x, peaks, truth).chi2 * (1 + 1e-6)
     assert (among_peaks.chi2 <= best).mean() >= 0.9
+
+
+@compiled_only
+def test_shared_parameters_without_a_start():
+    truth = TRUTH[:12].copy()
+    truth[:, 1] = np.repeat([0.7, 1.5, 1.1], 4)
+    y = decay(X, *truth.T[:, :, None]) + 0.02 * np.random.default_rng(5).standard_normal((12, X.size))
+    y[5, 2:] = np.nan  # by itself it determines nothing
+    for shared in (["k"], {"k": np.repeat([0, 1, 2], 4)}):
+        known = curve_fit(decay, X, y, truth, shared=shared)
+        found = curve_fit(decay, X, y, shared=shared, workers=1)
+        assert found.success.all() and (found.n_starts >= 2).all() and (found.n_reached >= 2).all()
+        assert_allclose(found.total_chi2, known.total_chi2, rtol=1e-12)
+        assert_allclose(found.popt, known.popt, rtol=1e-6)
+        assert_allclose(found.perr, known.perr, rtol=1e-6)
+        assert_same_fit(found, curve_fit(decay, X, y, shared=shared, workers=2))
+    assert_allclose(curve_fit(decay, X, y, shared=["k"], rng=7).total_chi2, curve_fit(
+        decay, X, y, truth, shared=["k"]).total_chi2, rtol=1e-12)  # fmt: skip
+
+
+@compiled_only
+def test_a_shared_minimum_that_was_reached_once_is_doubted(monkeypatch):
+    monkeypatch.setattr(starts, "TRIALS", 1)
+    with pytest.warns(OptimizeWarning, match="fewer than two led to the lowest"):
+        curve_fit(decay, X, Y[:2], shared=["c"])
+
+
+def test_shared_starts_need_one_model():
+    with pytest.raises(ValueError, match="Different models need a start: pass `p0` by name"):
+        curve_fit([decay, "a * x + c"], X, Y[:2], shared=["c"])
+    with pytest.raises(ValueError, match="`rng` goes with a search"):
+        curve_fit(decay, X, Y[:2], TRUTH[:2], shared=["c"], rng=0)
 
 
 def drifting_peaks():

@@ -388,7 +388,7 @@ def test_many_decays_have_the_truth_within_their_errors():
         ({"shared": ["tau"], "tied": {"tau": "c"}}, "is tied"),
         ({"shared": ["tau"], "method": "adam"}, "`shared` goes with method='lm'"),
         ({"shared": ["tau"], "search": "all"}, "`shared` goes with search='never'"),
-        ({"shared": ["tau"], "batch_size": 3, "rng": 0}, "do not go with `shared`"),
+        ({"shared": ["tau"], "batch_size": 3, "rng": 0}, "`batch_size` does not go with `shared`"),
         ({"shared": ["tau"], "loss": "poisson", "sigma": np.ones(M)}, "`sigma` does not go"),
         (
             {

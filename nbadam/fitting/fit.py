@@ -100,7 +100,7 @@ def curve_fit(
         Where to start, for all or for each; ``{"a": 1, "b": 2}`` names the parameters.  A function is called
         as ``p0(x, y)`` with one data set after the other, without the points that are left out.  By default
         the model's `guess`; without one, starts are searched for (see the notes).  With
-        ``method="adam"`` or `shared` it is 1, as in SciPy, or a point within the bounds.
+        ``method="adam"`` it is 1, as in SciPy, or a point within the bounds.
     sigma : array, shape (m,), (..., m) or (m, m), optional
         Standard errors of the data, > 0; a point whose error is NaN, infinite or masked is left out.  For one
         data set it may be the covariance matrix of the data.  Any `loss` is then that of the whitened
@@ -224,7 +224,9 @@ def curve_fit(
 
     In a batch of more than 16 data sets some are searched in this way, and their solutions are the
     starts of the others: which minimum a fit ends in may then depend on the other data sets.  With
-    ``search="all"`` it does not.
+    ``search="all"`` it does not.  With `shared` parameters, each data set is first fitted by itself.  The
+    whole then starts from the medians of the shared values, and from those of single data sets, until two
+    starts have led to the lowest `chi2`; `n_starts` and `n_reached` count these.
 
     References
     ----------
@@ -299,6 +301,9 @@ def curve_fit(
                 progress=progress,
             )  # fmt: skip
         _warn(whole, method)
+        if (whole.success & (whole.n_starts > 0) & (whole.n_reached < ENOUGH)).any():
+            message = "Of the starts fewer than two led to the lowest `chi2`: there may be a lower one."
+            warnings.warn(f"{message} Pass `p0`, or `bounds`.", _optimize_warning(), stacklevel=2)
         return whole
     if search != "never" and method != "lm":
         raise ValueError(f"`search` goes with method='lm', not {method!r}.")

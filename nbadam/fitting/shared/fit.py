@@ -9,6 +9,7 @@ import numpy as np
 from ...blocks import default_workers
 from ...checks import number, shown
 from ...hyperparameters import integer
+from ...methods.orders import seed_numbers
 from ...status import Status
 from ..arguments import parse_dtype, positive
 from ..data import CorrelatedSet
@@ -24,6 +25,7 @@ from .members import Part
 from .result import SharedResult
 from .several import Models, SeveralModels, part_of
 from .sharing import Sharing, independent, parse_shared
+from .starts import Search
 from .whole import Whole
 
 MAX_NFEV = 2000
@@ -45,8 +47,8 @@ def fit_shared(
     for name, value, default in (("method", method, "lm"), ("search", search, "never")):
         if value != default:
             raise ValueError(f"`shared` goes with {name}={default!r}, not {value!r}.")
-    if batch_size is not None or rng is not None:
-        raise ValueError("`batch_size` and `rng` do not go with `shared`: all points are fitted.")
+    if batch_size is not None:
+        raise ValueError("`batch_size` does not go with `shared`: all points are fitted.")
     loss = parse_loss(loss)
     if loss.is_likelihood and sigma is not None:
         raise ValueError(f"`sigma` does not go with loss={loss.name!r}: counts tell their own errors.")
@@ -57,6 +59,11 @@ def fit_shared(
         raise ValueError("`shared` goes with several data sets; a covariance matrix as `sigma` with one.")
     models = Models.of(f, jac, p0, batch, variables)
     names = models.parameters
+    is_searched = p0 is None and any(model.guess is None for model in models.models)
+    if is_searched and len(models.models) > 1:
+        raise ValueError("Different models need a start: pass `p0` by name, such as {'a': 1, 'tau': 2}.")
+    if rng is not None and not is_searched:
+        raise ValueError("`rng` goes with a search for starts, without `p0`: nothing else is random.")
     sharing = parse_shared(shared, names, batch)
     is_fixed, fixed_at = parse_fixed(fixed, names)
     lower, upper = parse_bounds(bounds, batch, names)
@@ -102,7 +109,7 @@ def fit_shared(
             batch_size=None,
             workers=default_workers() if workers is None else integer(1)("workers", workers),
             progress=progress,
-            seed=(),
+            seed=seed_numbers(rng) if is_searched and rng is not None else (0,),
         )
         where = [sharing.names.index(name) for name in common]
         places = np.array([left.parameters.index(name) for name in common])
@@ -118,10 +125,21 @@ def fit_shared(
             "The `bounds` of data sets that share a value leave nothing between "
             f"{limits[0][crossed[0]]:g} and {limits[1][crossed[0]]:g}."
         )
+
+    numbers, shares = parts[0].numbers, (parts[0].shared, parts[0].values)
+
+    def whole_of(start: np.ndarray) -> Whole:
+        plan = replace(parts[0].plan, start=lambda chosen: start[chosen])
+        return Whole(sets, [Part(plan, numbers, *shares)], problem, slot, members, *limits)
+
     whole = Whole(sets, parts, problem, slot, members, *limits)
     together = Together(whole)
-    interrupt = None
+    found = interrupt = None
     try:
+        if is_searched:
+            found = Search(sets, replace(parts[0].plan, fixed=is_fixed[keep]), *shares)
+            whole = whole_of(found.best(whole_of))
+            together = Together(whole)
         whole.run()
         together.finish()
     except KeyboardInterrupt as error:
@@ -130,6 +148,9 @@ def fit_shared(
     for part in whole.parts:
         part.problems.clear()  # they hold copies of the data
     result = _result(sets, batch, models, sharing, together, ties, is_fixed, keep, absolute_sigma)
+    if found is not None:
+        result.n_starts[:], result.n_reached[:] = found.n_starts, found.n_reached.reshape(batch)
+        result.nfev += found.nfev.reshape(batch)
     if interrupt is not None:
         interrupt.add_note("The attribute `result` of this exception has the best point so far.")
         interrupt.result = result  # type: ignore[attr-defined]
