@@ -92,6 +92,7 @@ def test_nothing_is_fitted_before_it_is_asked_for():
         ({"p0": [1, 1], "shared": ["k"]}, "`shared` does not go with arrays of Dask"),
         ({"p0": [1, 1], "progress": True}, "`progress` does not go with arrays of Dask"),
         ({"p0": [1, 1], "method": "adam", "batch_size": 5}, "`batch_size` does not go"),
+        ({"p0": [1, 1], "search": "neighbours"}, "looks across their blocks"),
         ({"p0": [1, 1], "loss": "none"}, "`loss`"),
     ],
 )

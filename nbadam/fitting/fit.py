@@ -159,8 +159,9 @@ def curve_fit(
         them: none, those that have not converged or whose residuals are not random, as neighbouring points
         have similar ones, or all.  Each keeps its best `chi2`; its own data alone decide.  Where no start is
         given, ``"all"`` searches for the starts of each data set by its own data alone.
-        ``"neighbours"``: all fits start again from the solutions next to them along the axes of the batch, as
-        in an image, and again where a neighbour has gained.  A fit then depends on the others.
+        ``"neighbours"``: all fits start again from the solutions next to them along the axes of the batch,
+        such as those of an image.  Where a fit has gained, its neighbours try again, so that each fit
+        depends on the others.
     shared : sequence of str, or dict of str to array, optional
         Parameters that data sets have in common: ``["tau"]`` for one value, ``{"tau": labels}`` for one in
         each group of data sets with equal labels.  These are an array of the batch's shape, or None for a
@@ -225,8 +226,8 @@ def curve_fit(
     In a batch of more than 16 data sets some are searched in this way, and their solutions are the
     starts of the others: which minimum a fit ends in may then depend on the other data sets.  With
     ``search="all"`` it does not.  With `shared` parameters, each data set is first fitted by itself.  The
-    whole then starts from the medians of the shared values, and from those of single data sets, until two
-    starts have led to the lowest `chi2`; `n_starts` and `n_reached` count these.
+    whole then starts from the medians of the shared values, and from those of single data sets.  It ends when
+    two starts have led to the lowest `chi2`; `n_starts` and `n_reached` count these.
 
     References
     ----------

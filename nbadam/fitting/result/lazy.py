@@ -107,6 +107,8 @@ def fit_lazily(curve_fit: Callable, arguments: dict[str, Any]) -> LazyFit:
             "Arrays of Dask need a start, `p0`, or a model with a guess: a search looks at all data sets "
             "together. With search='all' it looks at each alone."
         )
+    if arguments["search"] == "neighbours":
+        raise ValueError("search='neighbours' does not go with arrays of Dask: it looks across their blocks.")
     y = y if is_lazy(y) else extra("dask.array", "dask").from_array(y)
     own = Arguments()
     for name, value in arguments.items():

@@ -17,7 +17,8 @@ class Search:
     """The search for the start of a fit with shared parameters, of data sets with one model.
 
     Each data set is fitted by itself first.  The whole then starts from the medians of the shared values that
-    were found, and from those of single data sets, as equal solutions with exchanged terms have no median.
+    were found, and from those of single data sets.  The latter are needed where terms can be exchanged: equal
+    solutions then have no median.
 
     Parameters
     ----------
