@@ -333,6 +333,9 @@ def test_shared_parameters_without_a_start():
         assert_allclose(found.popt, known.popt, rtol=1e-6)
         assert_allclose(found.perr, known.perr, rtol=1e-6)
         assert_same_fit(found, curve_fit(decay, X, y, shared=shared, workers=2))
+    exact = curve_fit(decay, X, [decay(X, 2, 1.2, 0.5), decay(X, 3, 1.2, -0.5)], shared=["k"])
+    assert (exact.n_reached >= 2).all()
+    assert_allclose(exact.popt, [[2, 1.2, 0.5], [3, 1.2, -0.5]], rtol=1e-7)
     assert_allclose(curve_fit(decay, X, y, shared=["k"], rng=7).total_chi2, curve_fit(
         decay, X, y, truth, shared=["k"]).total_chi2, rtol=1e-12)  # fmt: skip
 

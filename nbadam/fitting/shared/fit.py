@@ -138,9 +138,10 @@ def fit_shared(
     try:
         if is_searched:
             found = Search(sets, replace(parts[0].plan, fixed=is_fixed[keep]), *shares)
-            whole = whole_of(found.best(whole_of))
+            whole = found.best(whole_of)
             together = Together(whole)
-        whole.run()
+        else:
+            whole.run()
         together.finish()
     except KeyboardInterrupt as error:
         whole.interrupt()

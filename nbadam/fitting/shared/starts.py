@@ -6,7 +6,7 @@ import numpy as np
 
 from ...status import Status
 from ..problem import Plan, bounds_of
-from ..search.explore import ENOUGH, SAME
+from ..search.explore import ENOUGH, SAME, levels
 from ..search.library import fit_without_start
 from .whole import Whole
 
@@ -47,6 +47,7 @@ class Search:
         if isinstance(error, KeyboardInterrupt):
             raise error
         self.n_starts, self.n_reached, self.nfev = 0, np.zeros(sets.fits, int), fits.nfev.astype(int)
+        self.rounding = levels(sets, plan, everything)
         self.sound = fits.status == Status.SUCCESS
         self.popt = np.array(plan.start(everything), float)
         if self.sound.any():
@@ -56,15 +57,16 @@ class Search:
             lower, upper = bounds_of(plan, everything, free.size)
             self.popt[:, free] = np.clip(self.popt, lower, upper)[:, free]
 
-    def best(self, whole_of: Callable[[np.ndarray], Whole]) -> np.ndarray:
-        """Return the parameters of the lowest chi-square, shape (fits, n), for each problem by itself.
+    def best(self, whole_of: Callable[[np.ndarray], Whole]) -> Whole:
+        """Return the fit with the lowest chi-square, of each problem by itself.
 
         Parameters
         ----------
         whole_of : callable
             Makes the `Whole` of all data sets for their starts.
         """
-        found = self.popt.copy()
+        kept: Whole | None = None
+        best = self.popt.copy()
         for start in self._trials():
             whole = whole_of(start)
             whole.run()
@@ -77,17 +79,26 @@ class Search:
             new = np.where(np.isfinite(whole.chi2), whole.chi2, np.inf)
             # A start from which data sets have no fit leaves them out, and has a lower chi-square for that.
             is_whole = whole.points == points
-            lower = (whole.points > points) | (is_whole & (new < chi2))
             with np.errstate(invalid="ignore"):
-                same = is_whole & (np.abs(new - chi2) <= SAME * np.abs(chi2))
-            reached = np.where(same, reached, np.where(lower, 0, reached))
-            reached += (whole.code == Status.SUCCESS) & (same | lower)
+                rounding = np.bincount(problem, self.rounding[numbers], whole.count)
+                same = is_whole & (np.abs(new - chi2) <= SAME * np.abs(chi2) + rounding)
+            lower = (whole.points > points) | (is_whole & (new < chi2) & ~same)
+            reached = np.where(lower, 0, reached) + ((whole.code == Status.SUCCESS) & (same | lower))
             points, chi2 = np.where(lower, whole.points, points), np.where(lower, new, chi2)
-            found[numbers[lower[problem]]] = whole.states[0].p[lower[problem]]
+            best[numbers[lower[problem]]] = start[numbers[lower[problem]]]
             self.n_reached[numbers] = reached[problem]
+            if lower[np.isfinite(chi2)].all():
+                kept = whole
+            elif lower.any():  # the best starts of the problems are of different trials
+                kept = None
             if (reached[np.isfinite(chi2)] >= ENOUGH).all():
                 break
-        return found
+        if kept is None:
+            kept = whole_of(best)
+            kept.run()
+        else:
+            self.nfev[kept.parts[0].numbers] -= kept.states[0].nfev
+        return kept
 
     def _trials(self) -> Iterator[np.ndarray]:
         """Return starts of the whole."""
