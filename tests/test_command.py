@@ -9,6 +9,7 @@ from numpy.testing import assert_allclose
 
 import nbadam
 from nbadam.command import main
+from nbadam.command.fit import model_of
 
 pd = pytest.importorskip("pandas")
 FORMULA = "a * exp(-x / tau)"
@@ -157,6 +158,19 @@ def test_files_that_are_no_tables(name, content, message, tmp_path, capsys):
     with pytest.raises(SystemExit):
         command(tmp_path / name)
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "parameters"),
+    [
+        ("gaussian", "amplitude center sigma offset"),
+        ("GAUSSIAN + LINE", "amplitude center sigma slope intercept"),
+        ("a_T2_DECAY+b_T2_DECAY", "a_s0 a_t2 b_s0 b_t2"),
+        ("a * x + LINE", "a LINE"),
+    ],
+)
+def test_models_by_name(text, parameters):
+    assert model_of(text).parameters == tuple(parameters.split())
 
 
 def test_models_are_listed(capsys):

@@ -51,7 +51,7 @@ def list_models() -> int:
                 print(f"  {model.constant}({', '.join(model.parameters)})")
                 print(f"      {model.summary}\n      {model.expression}")
         print()
-    print("Sums, such as GAUSSIAN + LINE, are written in Python: see `nbadam.models`.")
+    print("Sums are models, too: GAUSSIAN + LINE, or a_GAUSSIAN + b_GAUSSIAN + LINE with prefixes.")
     return 0
 
 

@@ -1,10 +1,12 @@
 """``nbadam fit``: a fit for each group of rows of a table in a file."""
 
 import argparse
+import operator
 import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import reduce
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +35,11 @@ def add_parser(commands) -> None:
     )
     add = parser.add_argument
     add("file", help="the table, with names of columns: .csv, .tsv, .parquet or .nc")
-    add("--model", required=True, help="a formula in x, or a model of `nbadam models`")
+    add(
+        "--model",
+        required=True,
+        help="a formula in x, a model of `nbadam models`, or a sum such as GAUSSIAN + LINE",
+    )
     add("--x", required=True, nargs="+", metavar="COLUMN", help="the variable, or several")
     add("--y", required=True, metavar="COLUMN", help="the data")
     add("--by", nargs="+", default=[], metavar="COLUMN", help="columns that name a data set")
@@ -142,12 +148,26 @@ def draw(fit, keys, path: str) -> None:
     pyplot.close(figure)
 
 
-def model_of(text: str, variables=None):
-    """Return the shipped model of a name, or the model of a formula."""
-    from .. import Model, models
+def _shipped(text: str):
+    """Return the shipped model of a name, also with a prefix as in ``a_GAUSSIAN``, or None."""
+    from .. import models
 
     if text.upper() in models.__all__:
         return getattr(models, text.upper())
+    for name in sorted(models.__all__, key=len, reverse=True):
+        prefix = text.removesuffix(name)
+        if prefix != text and prefix.isidentifier() and prefix.endswith("_"):
+            return getattr(models, name).prefixed(prefix)
+    return None
+
+
+def model_of(text: str, variables=None):
+    """Return the shipped model of a name, a sum of such models, or the model of a formula."""
+    from .. import Model
+
+    terms = [_shipped(term.strip()) for term in text.split("+")]
+    if all(term is not None for term in terms):
+        return reduce(operator.add, terms)
     return Model(text) if variables is None else Model(text, variables=variables)
 
 

@@ -69,6 +69,10 @@ class Model:
     nbadam.curve_fit : Fits of models.
     nbadam.models : Models that ship.
 
+    See Also
+    --------
+    nbadam.models : Models that ship, and sums of models: ``GAUSSIAN + LINE``.
+
     Notes
     -----
     A formula is parsed, never evaluated.  It holds numbers, names, ``+ - * / **``, comparisons with ``and``,
