@@ -16,7 +16,7 @@ import nbadam
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 README = (ROOT / "README.md").read_text()
-BUILT = {ROOT / "docs" / folder for folder in ("_build", "examples", "reference")}
+BUILT = {ROOT / "docs" / folder for folder in ("_build", "examples", "reference", "shipped")}
 # Folders and hosts that only the machine of one developer has or needs.
 FOREIGN = re.compile(r"(?<![\w.*~}/-])/(?:home|opt|root|tmp|work)/\w|\.\./shared|pypi\.org|pythonhosted\.org")
 

@@ -4,7 +4,7 @@ import inspect
 import keyword
 import unicodedata
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -136,7 +136,8 @@ class Model:
         self.jacobian = jacobian
         self.guess = guess
         # For sums: a formula of any model, and its grid of nonlinear parameters (`models.projection.Shapes`).
-        self.expression, self.shapes = self.formula, cast(Any, None)
+        self.expression: str | None = self.formula
+        self.shapes: Any = None
         # Of a model that belongs to one fit: see `compile.identity` and `pointwise.candidates`.
         self.identity: tuple[str, int] | None = None
         self.ways: list[Pointwise] | None = None
