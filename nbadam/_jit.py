@@ -194,6 +194,10 @@ def reason(error: Exception) -> str:
     parts = [part.strip() for part in text.split("(step: nopython frontend)")[1:]] or [text]
     passed_on = "Failed in", "No implementation of function Function(<function"
     own = [part for part in parts if not part.startswith(passed_on)] or parts
+    special = re.match(r"(?:Untyped global name|Unknown attribute) '(\w+)'.*(?:ufunc|scipy\.special)", own[0])
+    if special:
+        hint = ": `voigt_profile` has its real part" if special[1] == "wofz" else ""
+        return f"`{special[1]}` has no compiled form for real numbers with one result{hint}."
     found = re.split(r"There are \d|During:|File \"", own[0])[0]
     return " ".join(found.split())
 

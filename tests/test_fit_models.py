@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from numba import njit
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy import special
+from scipy.special import wofz
 
 from nbadam import Model, curve_fit
 from nbadam.fitting.arguments import parse_model
@@ -196,6 +198,20 @@ def test_a_function_that_numba_cannot_compile():
         curve_fit(model, X, X, [1])
     assert "dumps" in str(info.value)  # Numba's reason, and not all of its report
     assert len(str(info.value)) < 400
+
+
+@pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="Python can run it")
+@pytest.mark.parametrize(
+    ("model", "hint"),
+    [
+        (lambda x, a, s: a * wofz(x + 1j * s).real, "`wofz` has no compiled form .*voigt_profile"),
+        (lambda x, a, s: a * special.wofz(x + 1j * s).real, "`wofz` has no compiled form .*voigt_profile"),
+        (lambda x, a, s: a * special.sici(s * x)[0], "`sici` has no compiled form for real numbers"),
+    ],
+)
+def test_special_functions_without_a_real_form_are_refused_by_name(model, hint):
+    with pytest.raises(ValueError, match=hint):
+        curve_fit(model, X, X, [1, 1])
 
 
 # --- Formulas -------------------------------------------------------------------------------------
