@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..fitting.model.model import Model
-from .projection import Projection, Shapes, Term
+from .projection import Projection, Term
 
 
 class ShippedModel(Model):
@@ -37,6 +37,18 @@ class ShippedModel(Model):
     function : callable, optional
     """
 
+    constant: str
+    group: str
+    summary: str
+    means: dict[str, str]
+    example: tuple[float, ...]
+    domain: Any
+    notes: str
+    hint: str
+    expression: str | None
+    shapes: Any
+    guess: Any
+
     def __init__(
         self,
         constant: str,
@@ -46,14 +58,14 @@ class ShippedModel(Model):
         summary: str,
         means: Mapping[str, str],
         example: Sequence[float],
-        domain: Sequence,
-        shapes: Shapes | None = None,
+        domain: Sequence[Any],
+        shapes: Any = None,
         notes: str = "",
         hint: str = "",
         variables: Sequence[str] = ("x",),
-        function: Callable | None = None,
-        jacobian: Callable | None = None,
-        guess: Callable | None = None,
+        function: Callable[..., Any] | None = None,
+        jacobian: Callable[..., Any] | None = None,
+        guess: Callable[..., Any] | None = None,
     ) -> None:
         formula = " ".join(formula.split())
         super().__init__(

@@ -67,10 +67,6 @@ class Model:
     See Also
     --------
     nbadam.curve_fit : Fits of models.
-    nbadam.models : Models that ship.
-
-    See Also
-    --------
     nbadam.models : Models that ship, and sums of models: ``GAUSSIAN + LINE``.
 
     Notes
