@@ -169,7 +169,10 @@ def entry_point(kernel: Callable) -> Callable:
     Memory is safe only if the caller passes the very types of the signature.
     """
     overloads = getattr(kernel, "overloads", None)  # None of a function that is not compiled
-    return kernel if overloads is None else next(iter(overloads.values())).entry_point
+    if overloads is None:
+        return kernel
+    with DeferredInterrupts():  # in which OrderedDict would see a missing key
+        return next(iter(overloads.values())).entry_point
 
 
 def takes(kernel: Callable, arguments: tuple) -> bool:

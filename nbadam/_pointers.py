@@ -165,8 +165,9 @@ def address_of(kernel):
     """Return the address of a compiled kernel, which has one signature."""
     if numba.config.DISABLE_JIT:
         return kernel
-    (compiled,) = kernel.overloads.values()
-    return _address(compiled)
+    with compiler():  # OrderedDict would take Ctrl-C for a missing key
+        (compiled,) = kernel.overloads.values()
+        return _address(compiled)
 
 
 def _address(compiled) -> int:

@@ -1,7 +1,9 @@
 """Ctrl-C while locks are taken."""
 
 import signal
+from collections import OrderedDict
 from contextlib import ExitStack
+from types import SimpleNamespace
 
 import pytest
 from llvmlite import binding as llvm
@@ -9,8 +11,8 @@ from numba import types
 from numba.core.compiler_lock import global_compiler_lock
 from subprocesses import needs_ordinary_kernels, run, share_cache
 
-from nbadam._jit import compile_kernel
-from nbadam._pointers import size_of
+from nbadam._jit import compile_kernel, entry_point
+from nbadam._pointers import address_of, size_of
 from nbadam._signals import DeferredInterrupts
 
 
@@ -136,3 +138,26 @@ if waiting:
 def test_ctrl_c_leaves_no_thread_of_multistart_waiting(tmp_path):
     """It strikes between any lock of `threading` and its `with`."""
     assert run(STRIKES, share_cache(tmp_path)) == {"waiting": []}
+
+
+@needs_ordinary_kernels
+@pytest.mark.parametrize("function", [entry_point, address_of])
+def test_an_interrupt_is_no_missing_key(function):
+    """`OrderedDict` swallows exceptions of the hash of a key, and says that the key is missing."""
+
+    class Key:
+        left = 0
+
+        def __hash__(self):
+            Key.left -= 1
+            if Key.left == 0:
+                signal.raise_signal(signal.SIGINT)
+            return 1
+
+    library = SimpleNamespace(get_pointer_to_function=hash)
+    description = SimpleNamespace(llvm_func_name="name")
+    compiled = SimpleNamespace(entry_point=abs, library=library, fndesc=description)
+    kernel = SimpleNamespace(overloads=OrderedDict({Key(): compiled}))
+    for Key.left in (1, 2):
+        with pytest.raises(KeyboardInterrupt):
+            function(kernel)
