@@ -277,6 +277,7 @@ def _finish(sets: DataSets | RaggedSets, plan: Plan, chosen: np.ndarray, fits: F
     status[status == Status.UNDETERMINED] = Status.SUCCESS  # the kernel tells by the normal matrix only
     ftol = max(plan.ftol, 4 * EPSILON)
     factor, inverse, chi2, ended = improve(jacobians, p, lower, upper, nfev, ftol, max_nfev)
+    ended |= chi2 <= jacobians.data_rounding() ** 2  # steps towards 0 may go on for ever
     if max_nfev:
         status = np.where(ended, Status.SUCCESS, np.where(status == Status.SUCCESS, Status.MAXITER, status))
     state = jacobians, plan, p, factor, chi2, inverse
