@@ -103,6 +103,16 @@ def test_one_value_for_all(absolute_sigma):
     assert_allclose(fit.reduced_chi2, expected[2] / expected[3])
 
 
+def test_exact_data():
+    """Rounding is all that is left, and a step promises to lower it."""
+    truth, _ = decays(30)
+    y = decay(X, *truth.T[:, :, None])
+    for start in ([1, 1, 0.5], truth):
+        fit = curve_fit(DECAY, X, y, start, shared=["tau"])
+        assert fit.success.all()
+        assert_allclose(fit.popt, truth, rtol=1e-9)
+
+
 @pytest.mark.parametrize("shared", [["tau", "c"], "c", ["a", "tau", "c"]])
 def test_several_shared_parameters(shared):
     truth, y = decays(5)

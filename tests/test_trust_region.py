@@ -245,3 +245,14 @@ def test_lanes_without_a_fit_stay_within_the_bounds(options):
             fit = curve_fit(picky, X, y, [1, 1], bounds=([0.6, -9], [9, 9]), **options)
         assert (fit.status != Status.MODEL_ERROR).all()
         assert options.get("method") or np.allclose(fit.popt, [2, 1])
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_a_start_at_the_solution_of_exact_data_is_a_success(dtype):
+    """Rounding is all that is left, and a step promises to lower it."""
+    fits = 20 if PLAIN else 500
+    p = rng.normal(size=(fits, 2)) * 10 ** rng.uniform(-3, 3, (fits, 2))
+    x = X.astype(dtype)
+    y = (p[:, :1] * x + p[:, 1:]).astype(dtype)
+    fit = curve_fit(lambda x, a, b: a * x + b, x, y, p, dtype=dtype)
+    assert fit.success.all()

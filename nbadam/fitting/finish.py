@@ -266,6 +266,7 @@ def _finish(sets: DataSets | RaggedSets, plan: Plan, chosen: np.ndarray, fits: F
         np.empty((pairs + n + 3, LANES)), found,
     )  # fmt: skip
     found |= (fits.status == Status.SUCCESS) & (not by_exact_derivatives(plan))
+    found |= (fits.status == Status.NOT_MOVED) & (max_nfev > 0)  # rounding may be all that is left
     which = np.flatnonzero(found)
     if not which.size:
         return

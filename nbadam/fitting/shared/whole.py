@@ -9,7 +9,10 @@ solve in the same way for parameters in which a model is linear.
 import numpy as np
 
 from ...status import Status
+from ..data import DIGITS
+from ..finish import EXACT
 from ..problem import ENDED
+from ..search.explore import levels
 from .members import Members, Part, State
 from .regions import RUNNING, Equations, Regions
 
@@ -146,6 +149,7 @@ class Whole(Members):
                     break
                 self._advance(step, regions)
             self.code[self.code == RUNNING] = Status.MAXITER
+            self._judge_exact_data()
             self._polish(regions)
             self._settle()
 
@@ -228,6 +232,16 @@ class Whole(Members):
             chi2 = self.sums([state.chi2 for state in states])
             rounding = np.concatenate([one.rounding for one in regions])
             self._keep(goes_on & (chi2 <= self.chi2 * (1 + rounding)), trial, states, chi2)
+
+    def _judge_exact_data(self) -> None:
+        """Let fits that have not moved succeed where residuals, and so all promises, are only rounding."""
+        stalled = [state.status == Status.NOT_MOVED for state in self.states]
+        if not ((self.code == Status.NOT_MOVED).any() or any(which.any() for which in stalled)):
+            return
+        none = [levels(self.sets, part.plan, part.numbers) * (EXACT / DIGITS) ** 2 for part in self.parts]
+        for state, which, level in zip(self.states, stalled, none, strict=True):
+            state.status[which & (state.chi2 <= level)] = Status.SUCCESS
+        self.code[(self.code == Status.NOT_MOVED) & (self.chi2 <= self.sums(none))] = Status.SUCCESS
 
     def _settle(self) -> None:
         """Let own parameters that are not at their minimum take all evaluations that are left."""
