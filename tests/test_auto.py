@@ -103,9 +103,9 @@ def test_a_run_that_is_continued_equals_one_that_is_not():
 
 def test_state_of_another_kind_of_rate_is_refused():
     given, auto = fit(steps=10, learning_rate=0.01).state, fit(steps=10).state
-    with pytest.raises(ValueError, match="a run with learning_rate 'given', not 'auto': give the options"):
+    with pytest.raises(ValueError, match="a run with `learning_rate` 'given', not 'auto': give the options"):
         fit(steps=20, state=given)
-    with pytest.raises(ValueError, match="a run with learning_rate 'auto', not 'given'"):
+    with pytest.raises(ValueError, match="a run with `learning_rate` 'auto', not 'given'"):
         fit(steps=20, learning_rate=0.01, state=auto)
 
 

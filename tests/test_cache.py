@@ -66,7 +66,6 @@ def test_a_second_process_compiles_nothing(tmp_path):
     first, second = run(program, tmp_path), run(program, tmp_path)
     assert second["compiled"] == []
     assert second["results"] == first["results"]
-    assert len(second["signatures"]) >= 4
     assert set(second["signatures"].values()) == {1}
 
 

@@ -35,8 +35,10 @@ FEW = ["EXPONENTIAL", "POWER_LAW"]  # models that plain Python has time for
 DTYPES = {"float64": [(120, -63), (-41, 120)], "float32": [(12, -20), (-9, 16)]}
 
 
-def test_every_shipped_model_has_units():
-    assert set(UNITS) == {name for name, model in vars(models).items() if isinstance(model, nbadam.Model)}
+def test_every_shipped_function_has_units():
+    """Models that are no formulas, whose derivatives are written by hand."""
+    shipped = {name: model for name, model in vars(models).items() if isinstance(model, nbadam.Model)}
+    assert set(UNITS) == {name for name, model in shipped.items() if model.formula is None}
 
 
 def rho(z):

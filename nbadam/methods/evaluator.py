@@ -15,6 +15,7 @@ from numba.extending import is_jitted, overload, register_jitable
 
 from .._jit import compile_kernel, compiler, entry_point
 from .._pointers import Function, Stored, address_of, caller, load, pointer_to
+from ..progress import compiling
 
 
 def writes_gradient(fun: Callable, least: int) -> bool:
@@ -73,7 +74,7 @@ class Evaluator:
     """
 
     def __init__(self, fun: Callable, in_place: bool, arguments: Arguments, given: tuple, dtype: str) -> None:
-        with compiler():  # two threads that come at once compile it once
+        with compiling(), compiler():  # two threads that come at once compile it once
             _warn_of_many(fun)
             vector = types.Array(from_dtype(np.dtype(dtype)), 1, "C")
             kinds = (vector,) * (1 + in_place) + arguments.types_of(_type_of(given))
