@@ -69,3 +69,15 @@ def test_success_on_reference_data_means_a_minimum():
     assert is_certified[[0, 20]].all()
     error = np.sort(fit.perr[is_certified], axis=1) / np.sort(problem["certified_sd"]) - 1
     assert (np.abs(error) < 1e-3).all()  # sorted: the terms may be swapped
+
+
+def test_parameters_at_bounds_of_zero_do_not_run_away():
+    def parabola(x, a, b, c):
+        p = np.array([a, b, c])
+        return p[0] + p[1] * x + p[2] * x * x
+
+    x = np.linspace(0, 2, 20)
+    y = 3 - 0.5 * x + 0.1 * np.random.default_rng(0).standard_normal((5, 20))
+    fit = curve_fit(parabola, x, y, [1, 1, 1], bounds=(0, np.inf))
+    assert fit.derivatives == "differences"
+    assert (fit.popt[:, 1:] == 0).all() and fit.success.all()

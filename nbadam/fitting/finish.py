@@ -288,7 +288,7 @@ def _finish(sets: DataSets | RaggedSets, plan: Plan, chosen: np.ndarray, fits: F
     # Two parameters far less than their standard errors run away together.
     scatter = np.sqrt(chi2 / np.maximum(jacobians.n_points - p.shape[1], 1))
     errors = scatter[:, None] * np.linalg.norm(inverse, axis=2)
-    far = (errors > DIVERGED * np.abs(p)).sum(axis=1) > 1
+    far = ((errors > DIVERGED * np.abs(p)) & (p > lower) & (p < upper)).sum(axis=1) > 1
     status = np.where(far & ~undetermined, Status.RUNAWAY, status)
     fits.popt[which], fits.nfev[which], fits.chi2[which], fits.status[which] = p, nfev, chi2, status
     rows, columns = np.triu_indices(p.shape[1])
