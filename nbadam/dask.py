@@ -22,6 +22,13 @@ def is_lazy(*values) -> bool:
     return False
 
 
+def refuse(arguments: dict[str, Any], *names: str) -> None:
+    """Raise if one of the named arguments, which are for all data sets together, is given."""
+    for name in names:
+        if arguments[name]:
+            raise ValueError(f"`{name}` does not go with arrays of Dask, whose blocks run one by one.")
+
+
 @dataclass(frozen=True)
 class _Cut:
     """The place of an array that differs between data sets."""

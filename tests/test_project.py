@@ -129,7 +129,7 @@ CONTINUES += "then to until up what when where which who whose with without"
 
 
 def test_docstrings_begin_with_a_verb_or_a_noun():
-    first = re.compile(r"(What|Which|Where|How|Why|When|Who|Whose)\b")
+    first = re.compile(r"(What|Which|Where|How|Why|When|Who|Whose|Of)\b")
     assert [str(text) for text in PROSE if text.kind == "docstring" and first.match(text.text)] == []
 
 

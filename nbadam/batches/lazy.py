@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from ..dask import Arguments
+from ..dask import Arguments, refuse
 from .result import BatchResult
 
 ARRAYS = "x", "fun", "nit", "status"
@@ -11,9 +11,7 @@ ARRAYS = "x", "fun", "nit", "status"
 
 def minimize_lazily(minimize_batch: Callable, arguments: dict[str, Any]) -> BatchResult:
     """Return what `minimize_batch` returns for each block; wrong arguments raise at once."""
-    for name in ("out", "progress", "callback"):
-        if arguments[name]:
-            raise ValueError(f"`{name}` does not go with arrays of Dask, whose blocks run one by one.")
+    refuse(arguments, "out", "progress", "callback")
     own = Arguments()
     columns = [f"data[{k}]" for k in range(len(arguments["data"]))]
     for name, column in zip(columns, arguments["data"], strict=True):

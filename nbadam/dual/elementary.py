@@ -80,7 +80,7 @@ def arc_sine_slope(x):
 
 
 def angle(f, y, x):
-    """Of a vector: the derivative is that of the unit circle, divided by the length."""
+    """Angle of a vector: the derivative is that of the unit circle, divided by the length."""
     length = hypotenuse(x, y)
 
     def slope(part):

@@ -37,23 +37,10 @@ def all_rows(x):
     return x
 
 
-class Guess:
-    """A guess of the parameters from the data, compiled when first called.
+class GuessOfAll:
+    """A guess of the parameters of any number of data sets at once."""
 
-    Parameters
-    ----------
-    kernel : function
-        ``kernel(x, y, memory)`` of the points of one data set that take part, for Numba to compile.  A single
-        variable comes in order, several are the rows of `x`.  For the `memory` see `searched`.
-    n : int
-        Numbers that it returns.
-    variables : int
-    """
-
-    def __init__(self, kernel: Callable, n: int, variables: int = 1) -> None:
-        self._function, self._n, self.variables = _plain(kernel), n, variables
-        self._name = f"guess_{kernel.__name__}_{n}"
-        self._kernel: Callable | None = None
+    variables: int
 
     def __call__(self, x, y) -> np.ndarray:
         """Guess for one data set, `x` of shape (m,) or (n_variables, m)."""
@@ -74,6 +61,29 @@ class Guess:
         ndarray, shape (fits, n)
             NaN where a data set has no points.
         """
+        raise NotImplementedError
+
+
+class Guess(GuessOfAll):
+    """A guess of the parameters from the data, compiled when first called.
+
+    Parameters
+    ----------
+    kernel : function
+        ``kernel(x, y, memory)`` of the points of one data set that take part, for Numba to compile.  A single
+        variable comes in order, several are the rows of `x`.  For the `memory` see `searched`.
+    n : int
+        Numbers that it returns.
+    variables : int
+    """
+
+    def __init__(self, kernel: Callable, n: int, variables: int = 1) -> None:
+        self._function, self._n, self.variables = _plain(kernel), n, variables
+        self._name = f"guess_{kernel.__name__}_{n}"
+        self._kernel: Callable | None = None
+
+    def of_all(self, x: np.ndarray, y: np.ndarray, used: np.ndarray) -> np.ndarray:
+        """Guess for each of many data sets: see `GuessOfAll`."""
         if self.variables == 1 and (x[..., 1:] < x[..., :-1]).any():
             order = np.argsort(x[:, 0], axis=1, kind="stable")
             x = np.take_along_axis(x, order[:, None], axis=2)

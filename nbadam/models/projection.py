@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..fitting.model.formula import function_of
+from .guesses import GuessOfAll
 
 MOST_POINTS = 512  # longer data sets are averaged in so many groups of neighbours
 ROUNDS = 3  # times that each term of a sum is chosen
@@ -81,7 +82,7 @@ class Term(NamedTuple):
     dropped: str | None
 
 
-class Projection:
+class Projection(GuessOfAll):
     """A guess for a sum of models, or one, from their `shapes`.
 
     Parameters
@@ -93,25 +94,8 @@ class Projection:
     def __init__(self, terms: Sequence[Term], variables: int = 1) -> None:
         self.terms, self.variables = tuple(terms), variables
 
-    def __call__(self, x, y) -> np.ndarray:
-        """Guess for one data set, `x` of shape (m,) or (n_variables, m)."""
-        x, y = np.asarray(x, float), np.asarray(y, float)
-        return self.of_all(x.reshape(1, self.variables, -1), y[None], np.ones((1, y.size), bool))[0]
-
     def of_all(self, x: np.ndarray, y: np.ndarray, used: np.ndarray) -> np.ndarray:
-        """Guess for each of many data sets; those that share all points share the regressors.
-
-        Parameters
-        ----------
-        x : ndarray, shape (1, n_variables, m) or (fits, n_variables, m)
-        y, used : ndarray, shape (fits, m)
-            The data, and False for points that are left out.
-
-        Returns
-        -------
-        ndarray, shape (fits, n)
-            NaN where a data set has no points.
-        """
+        """Guess for each of many data sets; those that share all points share the regressors."""
         n = sum(len(term.model.parameters) - int(term.dropped is not None) for term in self.terms)
         found = np.full((len(y), n), np.nan)
         is_shared = used.all(axis=1) & (len(x) == 1)

@@ -1,13 +1,14 @@
 """Fits of arrays of Dask, which stay lazy."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from ...dask import Arguments, is_lazy
+from ...dask import Arguments, is_lazy, refuse
 from ...extras import extra
+from ...status import Status
 from ..model.model import Model
 
 ARRAYS = "popt", "perr", "pcov", "chi2", "nfev", "status", "n_points"
@@ -74,7 +75,7 @@ class LazyFit:
     @property
     def success(self) -> Any:
         """Whether each fit has converged, shape (...)."""
-        return self.status == 0
+        return self.status == Status.SUCCESS
 
     def compute(self, **options: Any) -> "LazyFit":
         """Return the same with arrays in memory, all computed at once.
@@ -84,9 +85,8 @@ class LazyFit:
         **options
             As `dask.compute` takes them: ``scheduler="processes"``, for example.
         """
-        names = [field.name for field in fields(self) if field.name != "parameters"]
-        found = extra("dask", "dask").compute(*(getattr(self, name) for name in names), **options)
-        return replace(self, **dict(zip(names, found, strict=True)))
+        found = extra("dask", "dask").compute(*(getattr(self, name) for name in ARRAYS), **options)
+        return replace(self, **dict(zip(ARRAYS, found, strict=True)))
 
 
 def fit_lazily(curve_fit: Callable, arguments: dict[str, Any]) -> LazyFit:
@@ -99,9 +99,7 @@ def fit_lazily(curve_fit: Callable, arguments: dict[str, Any]) -> LazyFit:
     """
     arguments |= arguments.pop("options")
     f, x, y, p0 = (arguments[name] for name in ("f", "xdata", "ydata", "p0"))
-    for name in ("shared", "batch_size", "progress"):
-        if arguments[name]:
-            raise ValueError(f"`{name}` does not go with arrays of Dask, whose blocks are fitted one by one.")
+    refuse(arguments, "shared", "batch_size", "progress")
     if p0 is None and getattr(f, "guess", None) is None and arguments["search"] != "all":
         raise ValueError(
             "Arrays of Dask need a start, `p0`, or a model with a guess: a search looks at all data sets "
