@@ -57,8 +57,8 @@ def fit(covariates: np.ndarray, visits: np.ndarray):
     return minimize(objective, start, jac=True, method=nbadam.adam, options={"epochs": EPOCHS})
 
 
-def main() -> int:
-    """Do both jobs; return 0 if they agree with their references."""
+def main(options: object = None) -> int:
+    """Do both jobs; return 0 if they agree with their references.  There are no options."""
     agree = [regression()]
     print()
     agree.append(diffusion())

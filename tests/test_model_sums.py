@@ -10,9 +10,9 @@ from scipy.optimize import least_squares
 
 import nbadam
 from nbadam import Model, models
+from nbadam.fitting.model.expressions import constant_of, renamed, total, without
 from nbadam.fitting.model.formula import function_of
 from nbadam.models import CONSTANT, EXPONENTIAL, GAUSSIAN, GAUSSIAN_2D, LINE, LORENTZIAN, PLANE, QUADRATIC
-from nbadam.models.expressions import constant_of, renamed, total, without
 
 JIT = not numba.config.DISABLE_JIT
 SETS = 20 if JIT else 2

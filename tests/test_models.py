@@ -13,12 +13,12 @@ from scipy.special import wofz
 
 from nbadam import models
 from nbadam.fitting.kernels.compile import load
+from nbadam.fitting.model.expressions import constant_of
 from nbadam.fitting.model.formula import function_of
 from nbadam.fitting.model.pointwise import pointwise
-from nbadam.models.expressions import constant_of
-from nbadam.models.faddeeva import faddeeva
+from nbadam.fitting.model.projection import Projection
 from nbadam.models.guesses import Guess
-from nbadam.models.projection import Projection
+from nbadam.vector_math.faddeeva import faddeeva
 
 JIT = not numba.config.DISABLE_JIT
 SETS = 60 if JIT else 4  # simulated data sets of each model with a compiled guess

@@ -1,11 +1,14 @@
 """The repository agrees with itself: metadata, documentation, README and CI."""
 
+import ast
 import configparser
 import inspect
 import operator
 import re
 import tomllib
+from graphlib import TopologicalSorter
 from importlib import metadata
+from importlib.util import resolve_name
 from pathlib import Path
 
 import pytest
@@ -15,6 +18,11 @@ import nbadam
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+SOURCES = {  # trees of the modules by name
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): ast.parse(text)
+    for path in (ROOT / "nbadam").rglob("*.py")
+    for text in [path.read_text()]
+}
 README = (ROOT / "README.md").read_text()
 BUILT = {ROOT / "docs" / folder for folder in ("_build", "examples", "reference", "shipped")}
 # Folders and hosts that only the machine of one developer has or needs.
@@ -149,3 +157,44 @@ def test_what_is_rare():
 def test_sentences_have_at_most_25_words():
     long = [(str(text), s) for text in PROSE for s in text.sentences() if len(s.split()) > 25]
     assert long == []
+
+
+# --- Imports of modules of this package by each other ---------------------------------------------
+
+
+def imported(module, tree):
+    """Return the modules of the package that a part of a module imports, with the lines."""
+    is_package = any(name.startswith(f"{module}.") for name in SOURCES)
+    package = module if is_package else module.rpartition(".")[0]
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found += [(alias.name, node.lineno) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = resolve_name("." * node.level + (node.module or ""), package)
+            whole = [f"{base}.{alias.name}" for alias in node.names]
+            found += [(name if name in SOURCES else base, node.lineno) for name in whole]
+    return [(name, line) for name, line in found if name in SOURCES]
+
+
+def test_modules_do_not_import_each_other_in_circles():
+    """The package itself imports nothing: its names, which type checkers see as imports, come on demand."""
+    graph = {
+        module: {name for name, _ in imported(module, tree)} - {module, "nbadam"}
+        for module, tree in SOURCES.items()
+        if module != "nbadam"
+    }
+    assert sum(map(len, graph.values())) > 500
+    TopologicalSorter(graph).prepare()
+
+
+def test_functions_import_other_packages_only():
+    """An import of this package within a function hides a circle."""
+    functions = [
+        (module, node)
+        for module, tree in SOURCES.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef)
+    ]
+    assert len(functions) > 1000
+    assert [(module, *each) for module, node in functions for each in imported(module, node)] == []

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from nbadam import models
-from nbadam.models.projection import Projection, Term
+from nbadam.fitting.model.projection import Projection, Term
 
 GREY = "#888888"  # legible on light and on dark pages
 STYLE = {

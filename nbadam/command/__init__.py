@@ -2,11 +2,20 @@
 
 import argparse
 from collections.abc import Sequence
+from importlib import import_module
 
 from .. import __version__
-from . import fit
 
 EPILOG = "Without a command it is `nbadam demo`.  `nbadam fit --help` explains fits."
+
+MODULES = {"demo": "..demo", "fit": ".fit", "kernel": ".kernel", "models": ".models"}
+EXAMPLE = """example:
+  nbadam fit data.csv --model "a * exp(-x / tau) + c" --x time --y signal --by well \\
+      --p0 a=1 tau=5 c=0 --bounds tau=0:100 --out fits.parquet --plot fits.png
+
+exit code: 0 if all fits succeeded, 1 if some did not (see the column `status`), 2 for bad input
+"""
+PANELS = 9  # fits in a picture
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -19,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--version", action="version", version=f"nbadam {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="command")
-    fit.add_parser(commands)
+    _add_fit(commands)
     commands.add_parser("demo", help="do two jobs on real data, checked against reference results")
     commands.add_parser("models", help="list the models that ship")
     kernel = commands.add_parser("kernel", help="print the text that is compiled for a model")
@@ -28,36 +37,68 @@ def main(arguments: Sequence[str] | None = None) -> int:
     kernel.add_argument("--bounded", action="store_true", help="with bounds or fixed parameters")
     kernel.add_argument("--long", action="store_true", help="for long data sets")
     options = parser.parse_args(arguments)
-    if options.command == "fit":
-        return fit.main(options)
-    if options.command == "models":
-        return list_models()
-    if options.command == "kernel":
-        return print_kernel(options)
-    from ..demo import main as demo
-
-    return demo()
+    # The module of a command is imported when it is called: `nbadam --help` need not wait for Numba.
+    return import_module(MODULES[options.command or "demo"], __name__).main(options)
 
 
-def list_models() -> int:
-    """Print parameters, theme and formula of each model that ships."""
-    from .. import models
+def _add_fit(commands) -> None:
+    """Add the command to a parser's commands."""
+    parser = commands.add_parser(
+        "fit",
+        help="fit a model to a table in a file",
+        description="Fit a model to each group of rows of a table: CSV, TSV, Parquet or netCDF.",
+        epilog=EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("file", help="the table, with names of columns: .csv, .tsv, .parquet or .nc")
+    add(
+        "--model",
+        required=True,
+        help="a formula in x, a model of `nbadam models`, or a sum such as GAUSSIAN + LINE",
+    )
+    add("--x", required=True, nargs="+", metavar="COLUMN", help="the variable, or several")
+    add("--y", required=True, metavar="COLUMN", help="the data")
+    add("--by", nargs="+", default=[], metavar="COLUMN", help="columns that name a data set")
+    add("--sigma", metavar="COLUMN", help="standard errors of the data")
+    add("--absolute-sigma", action="store_true", help="take them as they are, not as ratios")
+    add("--variables", nargs="+", metavar="NAME", help="names of several x in the formula")
+    add("--p0", nargs="+", type=_value, metavar="NAME=VALUE", help="where to start")
+    add("--bounds", nargs="+", type=_range, metavar="NAME=LOW:HIGH", help="either may be empty")
+    add("--fixed", nargs="+", type=_value, metavar="NAME=VALUE", help="not fitted")
+    add("--tied", nargs="+", type=_pair, metavar="NAME=FORMULA", help="as in b='2 * a'")
+    add("--loss", default="linear", help="linear, soft_l1, huber, cauchy, arctan or poisson")
+    add("--f-scale", type=float, default=1.0, help="residual from which on a point is an outlier")
+    add("--search", choices=["never", "failed", "all"], default="never", help="fits to try again")
+    add("--dtype", choices=["float64", "float32"], default="float64")
+    add("--out", metavar="FILE", help="results: .csv, .tsv, .parquet, .nc, or .npz for load_fit")
+    add("--plot", metavar="FILE", help=f"picture of the first {PANELS} fits, such as fits.png")
+    add("--progress", action="store_true", help="show a progress bar")
 
-    shipped = [getattr(models, name) for name in models.__all__]
-    for group in dict.fromkeys(model.group for model in shipped):
-        print(f"{group}\n")
-        for model in shipped:
-            if model.group == group:
-                print(f"  {model.constant}({', '.join(model.parameters)})")
-                print(f"      {model.summary}\n      {model.expression}")
-        print()
-    print("Sums are models, too: GAUSSIAN + LINE, or a_GAUSSIAN + b_GAUSSIAN + LINE with prefixes.")
-    return 0
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not (name and equals and value):
+        raise argparse.ArgumentTypeError(f"{text!r} must be NAME=VALUE")
+    return name.strip(), value.strip()
 
 
-def print_kernel(options) -> int:
-    """Print the generated text of a model."""
-    from ..fitting.kernels.compile import kernel_text
+def _value(text: str) -> tuple[str, float]:
+    name, value = _pair(text)
+    return name, _number(value, text)
 
-    print(kernel_text(fit.model_of(options.model), options.dtype, options.bounded, options.long), end="")
-    return 0
+
+def _range(text: str) -> tuple[str, tuple[float, float]]:
+    name, limits = _pair(text)
+    low, colon, high = limits.partition(":")
+    if not colon:
+        raise argparse.ArgumentTypeError(f"{text!r} must be NAME=LOW:HIGH; either may be empty")
+    return name, (_number(low or "-inf", text), _number(high or "inf", text))
+
+
+def _number(value: str, text: str) -> float:
+    try:
+        return float(value)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r}: {value!r} is not a number") from None

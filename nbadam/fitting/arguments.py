@@ -1,16 +1,15 @@
 """The arguments of `curve_fit`, checked and in the shapes that the rest works with."""
 
 from collections.abc import Iterable
-from copy import copy
 from difflib import get_close_matches
 
 import numpy as np
 
 from ..checks import number, shown
 from .arrays import mask_of, real, unmasked
-from .kernels.compile import identity
 from .model.callables import as_function
-from .model.model import Model, parameter_names
+from .model.definition import as_now, parameter_names
+from .model.model import Model
 
 
 def parse_model(f, jac, p0, variables: int) -> Model:
@@ -18,20 +17,15 @@ def parse_model(f, jac, p0, variables: int) -> Model:
     if isinstance(f, Model):
         if jac is not None:
             raise ValueError("`jac` goes with a function: a Model has a `jacobian` of its own.")
-        model = copy(f)
-        given = None if f.formula is not None else f.function  # with attributes of objects as they are now
-    elif f is None:
+        return as_now(f)
+    if f is None:
         raise ValueError("`f` must be a function, a formula or a Model, not None.")
-    else:
-        jac = None if jac is None else as_function("jac", jac)
-        names = None if isinstance(f, str) else _generic_names(f, p0)
-        variable_names = ["x"] if variables == 1 else [f"x{i}" for i in range(variables)]
-        given = None if isinstance(f, str) else as_function("f", f)
-        model = Model(f, names, variable_names, jacobian=jac)
-    model._given = given
-    model.identity = model.ways = None
-    identity(model)
-    return model
+    jac = None if jac is None else as_function("jac", jac)
+    if not isinstance(f, str):
+        as_function("f", f)  # whose errors name this argument
+    names = None if isinstance(f, str) else _generic_names(f, p0)
+    variable_names = ["x"] if variables == 1 else [f"x{i}" for i in range(variables)]
+    return as_now(Model(f, names, variable_names, jacobian=jac))
 
 
 def _generic_names(f, p0) -> list[str] | None:

@@ -7,9 +7,10 @@ import numpy as np
 from numba import types
 from numba.core.errors import TypingError
 
+from .. import dual
 from .._jit import compile_kernel
 from ..checks import shown
-from .kernels.compile import load
+from .kernels.text import load
 from .model.formula import Lines, array_functions, scalar_functions
 from .model.grammar import check_names, parse
 from .model.model import Model
@@ -108,8 +109,6 @@ def _slopes(parameters: tuple[str, ...], tied: Tied):
     """Compile the derivatives of all parameters by those that are left; None where Numba cannot."""
     if numba.config.DISABLE_JIT:
         return None
-    from .. import dual
-
     count, lines, values = _lines(parameters, tied)
     body = [f"p{i} = seeded(p[f, {i}], {i})" for i in range(count)] + lines
     body += [

@@ -5,9 +5,9 @@ from functools import partial
 import numpy as np
 from numba.extending import register_jitable
 
+from ..fitting.model.projection import Shapes
 from ..vector_math import cos, exp, log, sin
 from . import grids, guesses
-from .projection import Shapes
 from .shipped import ShippedModel
 
 ZERO, ONE = np.float32(0.0), np.float32(1.0)  # exact in both precisions

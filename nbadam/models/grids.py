@@ -7,11 +7,6 @@ in a row.  They need no units: an x in other units makes a grid in other units.
 import numpy as np
 
 
-def nothing(x: np.ndarray) -> np.ndarray:
-    """Return one empty row, for models that are linear in all parameters."""
-    return np.empty((1, 0))
-
-
 def pairs(rows: np.ndarray, *values) -> np.ndarray:
     """Return all rows with each combination of further values."""
     for own in values:

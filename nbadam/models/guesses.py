@@ -15,6 +15,7 @@ from numba import types
 from numba.extending import register_jitable
 
 from .._jit import compile_kernel
+from ..fitting.model.projection import GuessOfAll
 from ..vector_math import cos, sin
 
 LANES = 8  # number of sums side by side
@@ -35,33 +36,6 @@ def first_row(x):
 def all_rows(x):
     """Return all variables."""
     return x
-
-
-class GuessOfAll:
-    """A guess of the parameters of any number of data sets at once."""
-
-    variables: int
-
-    def __call__(self, x, y) -> np.ndarray:
-        """Guess for one data set, `x` of shape (m,) or (n_variables, m)."""
-        x, y = np.asarray(x, float), np.asarray(y, float)
-        return self.of_all(x.reshape(1, self.variables, -1), y[None], np.ones((1, y.size), bool))[0]
-
-    def of_all(self, x: np.ndarray, y: np.ndarray, used: np.ndarray) -> np.ndarray:
-        """Guess for each of many data sets.
-
-        Parameters
-        ----------
-        x : ndarray, shape (1, n_variables, m) or (fits, n_variables, m)
-        y, used : ndarray, shape (fits, m)
-            The data, and False for points that are left out.
-
-        Returns
-        -------
-        ndarray, shape (fits, n)
-            NaN where a data set has no points.
-        """
-        raise NotImplementedError
 
 
 class Guess(GuessOfAll):

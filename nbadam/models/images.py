@@ -5,9 +5,9 @@ from functools import partial
 import numpy as np
 from numba.extending import register_jitable
 
+from ..fitting.model.projection import Shapes, nothing
 from ..vector_math import exp
-from . import grids, guesses
-from .projection import Shapes
+from . import guesses
 from .shipped import ShippedModel
 
 HALF, ONE = np.float32(0.5), np.float32(1.0)  # exact in both precisions
@@ -133,5 +133,5 @@ PLANE = _spot(
     },
     example=(0.1, 0.05, 1),
     domain=DOMAIN,
-    shapes=Shapes(grids.nothing, ("slope_x", "slope_y", "intercept")),
+    shapes=Shapes(nothing, ("slope_x", "slope_y", "intercept")),
 )

@@ -5,8 +5,8 @@ from functools import partial
 import numpy as np
 from numba.extending import register_jitable
 
+from ..fitting.model.projection import Shapes
 from . import grids, guesses
-from .projection import Shapes
 from .shipped import ShippedModel
 
 GAS_CONSTANT = 8.31446261815324  # J / (mol K), exact since 2019

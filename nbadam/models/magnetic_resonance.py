@@ -4,8 +4,8 @@ from functools import partial
 
 import numpy as np
 
+from ..fitting.model.projection import Shapes
 from . import grids
-from .projection import Shapes
 from .shipped import ShippedModel
 
 _mr = partial(ShippedModel, group="Magnetic resonance")

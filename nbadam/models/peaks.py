@@ -6,10 +6,10 @@ from math import pi, sqrt
 import numpy as np
 from numba.extending import register_jitable
 
+from ..fitting.model.projection import Shapes
 from ..vector_math import exp
+from ..vector_math.faddeeva import faddeeva
 from . import grids, guesses
-from .faddeeva import faddeeva
-from .projection import Shapes
 from .shipped import ShippedModel
 
 # Exact in both precisions; as float32 they leave the precision of the others alone, which literals do not.

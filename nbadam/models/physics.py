@@ -5,9 +5,9 @@ from functools import partial
 import numpy as np
 from numba.extending import register_jitable
 
+from ..fitting.model.projection import Shapes, nothing
 from ..vector_math import exp, log
 from . import grids, guesses
-from .projection import Shapes
 from .shipped import ShippedModel
 
 ZERO = np.float32(0.0)  # exact in both precisions
@@ -113,7 +113,7 @@ CONSTANT = _background(
     summary="Constant.",
     means={"x": "any", "offset": "value [y]"},
     example=(2,),
-    shapes=Shapes(grids.nothing, ("offset",)),
+    shapes=Shapes(nothing, ("offset",)),
 )
 
 LINE = _background(
@@ -122,7 +122,7 @@ LINE = _background(
     summary="Straight line.",
     means={"x": "any", "slope": "slope [y / x]", "intercept": "value at x = 0 [y]"},
     example=(0.5, 1),
-    shapes=Shapes(grids.nothing, ("slope", "intercept")),
+    shapes=Shapes(nothing, ("slope", "intercept")),
 )
 
 QUADRATIC = _background(
@@ -136,5 +136,5 @@ QUADRATIC = _background(
         "intercept": "value at x = 0 [y]",
     },
     example=(0.1, -0.8, 3),
-    shapes=Shapes(grids.nothing, ("curvature", "slope", "intercept")),
+    shapes=Shapes(nothing, ("curvature", "slope", "intercept")),
 )

@@ -4,7 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..fitting.model.model import Model
-from .projection import Projection, Term
+from ..fitting.model.projection import Projection, Term
+
+SHIPPED: dict[str, "ShippedModel"] = {}  # models by name; pickles have only the name
 
 
 class ShippedModel(Model):
@@ -82,6 +84,7 @@ class ShippedModel(Model):
         self.constant, self.group, self.summary, self.means = constant, group, summary, dict(means)
         self.example, self.domain, self.notes, self.hint = tuple(example), domain, notes, hint
         self.__doc__ = self._description()
+        SHIPPED[constant] = self
 
     def _description(self) -> str:
         entries = "\n".join(f"{name} : {text}" for name, text in self.means.items())
@@ -95,6 +98,4 @@ class ShippedModel(Model):
 
 def shipped(constant: str) -> ShippedModel:
     """Return the model of a name."""
-    from .. import models
-
-    return getattr(models, constant)
+    return SHIPPED[constant]

@@ -2,21 +2,17 @@
 
 from collections.abc import Callable
 from math import inf
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from .._jit import entry_point
 from ..engine import PARALLEL_SIZE
+from .state import Stateful
 from .variables import Variable, owner
 
-if TYPE_CHECKING:
-    from .optimizer import Optimizer
 
-Step = Callable[["Optimizer", list], int]
-
-
-def prepare(optimizer: "Optimizer", pairs: list) -> Step:
+def prepare(optimizer: Stateful, pairs: list) -> Callable[[Stateful, list], int]:
     """Return a function that makes a step from pairs like these.
 
     The function costs 1 us beside the kernel, the general way 5.  It takes dense gradients of the same
@@ -43,7 +39,7 @@ def prepare(optimizer: "Optimizer", pairs: list) -> Step:
     clip = inf if optimizer.clipvalue is None else optimizer.clipvalue
     ndarray = np.ndarray
 
-    def step(optimizer: "Optimizer", pairs: list) -> int:
+    def step(optimizer: Stateful, pairs: list) -> int:
         if len(pairs) != count:
             return 0
         gradients = []
@@ -72,12 +68,12 @@ def prepare(optimizer: "Optimizer", pairs: list) -> Step:
     return step
 
 
-def _nothing(optimizer: "Optimizer", pairs: list) -> int:
+def _nothing(optimizer: Stateful, pairs: list) -> int:
     """Leave all steps to the general way."""
     return 0
 
 
-def _is_plain(optimizer: "Optimizer") -> bool:
+def _is_plain(optimizer: Stateful) -> bool:
     """Whether a step is nothing but one call of a kernel for each group of variables."""
     return (
         optimizer.clipnorm is None
@@ -90,12 +86,12 @@ def _is_plain(optimizer: "Optimizer") -> bool:
     )
 
 
-def _is_constant(optimizer: "Optimizer") -> bool:
+def _is_constant(optimizer: Stateful) -> bool:
     values = [vars(optimizer).get(name) for name in optimizer.rule.hyperparameters]
     return not optimizer.decay and all(type(value) is float for value in values)
 
 
-def _kernel_calls(optimizer: "Optimizer", variables: list[Variable]) -> list[tuple[Any, ...]] | None:
+def _kernel_calls(optimizer: Stateful, variables: list[Variable]) -> list[tuple[Any, ...]] | None:
     """Return the kernel of each group with its arguments; None if some need more than that."""
     decay = optimizer.weight_decay or 0.0
     if decay:

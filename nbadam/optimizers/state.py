@@ -3,7 +3,7 @@
 import copy
 import os
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -11,7 +11,6 @@ import numpy as np
 from .. import archives
 from ..checks import shown
 from ..hyperparameters import integer
-from .prepared import Step
 from .registry import Registry, describe, read_records
 from .settings import Settings
 from .structures import leaves
@@ -30,7 +29,7 @@ class Stateful(Settings):
         self._registry = Registry()
         self._undecayed: dict[int, np.ndarray] = {}  # by identity
         self._unmatched: set[int] = set()  # keys of `_undecayed` that came by pickle and were not seen since
-        self._prepared: Step | None = None  # see `prepare`
+        self._prepared: Callable | None = None  # see `prepare`
         self._new_gradients: tuple[int, list] = (
             0,
             [],

@@ -13,8 +13,6 @@ from numba import types
 from numba.core import cgutils
 from numba.core.typing.templates import AbstractTemplate, infer_global
 from numba.extending import lower_builtin
-from scipy import special
-from scipy.special import cython_special
 
 from ..dual.registry import register_rule
 from ..dual.type import REAL
@@ -25,6 +23,8 @@ DECLARATION = re.compile(r"double \((double(?:, double)*)(, int __pyx_skip_dispa
 
 def learn(function: np.ufunc) -> bool:
     """Let Numba call a function from now on, if it is one of SciPy's special functions; say whether it is."""
+    from scipy import special  # which takes 0.3 s to import
+
     if getattr(special, function.__name__, None) is not function:
         return False
     _register(function)
@@ -75,6 +75,8 @@ def _symbols() -> dict[str, tuple[int, str, int]]:
     read.restype, read.argtypes = ctypes.c_char_p, [ctypes.py_object]
     take = ctypes.pythonapi.PyCapsule_GetPointer
     take.restype, take.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
+    from scipy.special import cython_special
+
     found = {}
     for key, capsule in cython_special.__pyx_capi__.items():
         declaration = read(capsule)

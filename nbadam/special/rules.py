@@ -7,12 +7,10 @@ there is differentiated by differences.
 import math
 from collections.abc import Callable
 
-from scipy import special as scipy_special
-
 from ..dual.digamma import digamma, trigamma
 from ..dual.elementary import bell, sign
 from ..dual.trace import call, exp, log, where
-from ..models.faddeeva import faddeeva
+from ..vector_math.faddeeva import faddeeva
 
 ROOT_2, ROOT_PI = math.sqrt(2), math.sqrt(math.pi)
 TWO_OVER_ROOT_PI = 2 / ROOT_PI
@@ -32,7 +30,9 @@ def add(rule: Callable, *names: str, orders: tuple[int, ...] = ()) -> None:
 
 def special(name: str, *arguments):
     """Call a special function of SciPy, which the derivative of another one needs."""
-    return call(getattr(scipy_special, name), *arguments)
+    from scipy import special
+
+    return call(getattr(special, name), *arguments)
 
 
 # --- Section 7: error functions -------------------------------------------------------------------

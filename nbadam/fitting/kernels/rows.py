@@ -7,11 +7,12 @@ from collections.abc import Callable
 from numba import types
 
 from ..._jit import compile_kernel
-from ..model.model import Model
-from ..model.pointwise import inlined, pointwise
-from .compile import identity, load
+from ..model.definition import Definition, identity
+from ..model.inline import inlined
+from ..model.pointwise import pointwise
 from .generate import Pointwise
 from .losses import Loss
+from .text import load
 
 KEPT = 16  # compiled functions in memory
 _kept: OrderedDict[tuple, Callable] = OrderedDict()  # by age
@@ -77,7 +78,7 @@ def _indented(lines: list[str]) -> list[str]:
     return ["    " + line for line in lines]
 
 
-def rows_kernel(model: Model, weighted: bool, own_x: bool, correlated: bool, loss: Loss):
+def rows_kernel(model: Definition, weighted: bool, own_x: bool, correlated: bool, loss: Loss):
     """Return `rows`, compiled, of a model for which kernels were compiled before."""
     key = identity(model)[0], weighted, own_x, correlated, loss
     kernel = _kept.get(key)

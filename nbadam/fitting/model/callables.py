@@ -13,6 +13,8 @@ from numba.extending import is_jitted
 
 from ..._fingerprint import mentioned
 from ...checks import shown
+from ..kernels.text import load
+from .inline import inlined
 
 IMPORT = dis.opmap["IMPORT_NAME"]
 
@@ -134,8 +136,6 @@ def _frozen(name: str, role: str, value, within: tuple) -> Any:
     if isinstance(value, list | tuple):
         return tuple(_frozen(name, role, entry, within) for entry in value)
     if callable(value) and not inspect.isclass(value):
-        from .pointwise import inlined
-
         return njit(error_model="numpy")(inlined(as_function(name, value, within)))
     raise ValueError(
         f"`{name}` uses {role}, a {type(value).__name__}: Numba can take numbers, arrays, lists of them, and "
@@ -152,6 +152,4 @@ def _check_imports(name: str, function: Callable) -> None:
 
 
 def _generated(text: str, **known) -> Callable:
-    from ..kernels.compile import load
-
     return load("float64", text, known)["bound"]

@@ -4,8 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ..kernels.compile import identity
-from .model import Model
+from .definition import Definition, identity
 
 POINTS = 8  # places of the comparison
 DATA_SETS = 32  # data sets to search for points that differ
@@ -16,7 +15,7 @@ TOLERANCE = 1e-9  # unit: the largest value; NumPy's functions differ by some un
 _passed: dict[str, tuple[np.ndarray, np.ndarray]] = {}
 
 
-def check_elementwise(model: Model, sets, start: Callable[[np.ndarray], np.ndarray]) -> None:
+def check_elementwise(model: Definition, sets, start: Callable[[np.ndarray], np.ndarray]) -> None:
     """Raise if a model's function, or Jacobian, does not treat each point by itself.
 
     Kernels call the function with one point at a time, in which ``x / np.max(x)`` is 1.  Plain Python
@@ -73,7 +72,7 @@ def takes_a_number(function: Callable, count: int) -> bool:
     return True
 
 
-def on_array(model: Model, x: np.ndarray, parameters: np.ndarray) -> np.ndarray | None:
+def on_array(model: Definition, x: np.ndarray, parameters: np.ndarray) -> np.ndarray | None:
     """Evaluate a model's function in plain Python on a whole array.
 
     Parameters
@@ -99,7 +98,7 @@ def on_array(model: Model, x: np.ndarray, parameters: np.ndarray) -> np.ndarray 
     return None if values is None or values.shape != (1, x.shape[1]) else values[0]
 
 
-def _functions(model: Model) -> list[Callable]:
+def _functions(model: Definition) -> list[Callable]:
     functions = [model.function] if model.jacobian is None else [model.function, model.jacobian]
     return [getattr(function, "py_func", function) for function in functions]
 
@@ -112,7 +111,7 @@ def _some_points(x: np.ndarray) -> np.ndarray:
     return np.concatenate([some[:, 1::2], some[:, ::-2]], axis=1) if some.shape[1] > 2 else some[:, ::-1]
 
 
-def _is_elementwise(model: Model, function: Callable, x: np.ndarray, parameters: np.ndarray) -> bool:
+def _is_elementwise(model: Definition, function: Callable, x: np.ndarray, parameters: np.ndarray) -> bool:
     """Raise if the values differ; return whether they could be compared, or arrays are refused."""
     # At the parameters themselves a part of the model may have no effect, or all values be rounding errors.
     steps = 0.01 * (1 + np.arange(parameters.size) * 0.618 % 1)

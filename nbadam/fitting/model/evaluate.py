@@ -5,20 +5,19 @@ from numba import types
 from numba.core.errors import TypingError
 
 from ..._jit import compile_kernel, reason
-from ..arguments import parse_model
 from ..arrays import floats, unmasked
-from ..kernels.compile import identity, load
+from ..kernels.text import load
+from .definition import Definition, as_now, identity
 from .elementwise import on_array
 from .formula import function_of
-from .model import Model
-from .pointwise import inlined
+from .inline import inlined
 
 REMEMBERED = 64  # kernels
 
 _kernels: dict[str, object] = {}
 
 
-def evaluate(model: Model, x, parameters) -> np.ndarray:
+def evaluate(model: Definition, x, parameters) -> np.ndarray:
     """Evaluate a model; overflows are infinite and undefined values NaN, also where `math` would raise.
 
     Parameters
@@ -49,12 +48,12 @@ def evaluate(model: Model, x, parameters) -> np.ndarray:
         values = on_array(model, points, numbers)
         if values is None:
             values = np.empty(points.shape[1])
-            kernel = _kernel(parse_model(model, None, None, len(points)))
+            kernel = _kernel(as_now(model))
             kernel(np.ascontiguousarray(points), numbers, values)
     return values
 
 
-def _kernel(model: Model):
+def _kernel(model: Definition):
     """Return the compiled ``values(x, parameters, out)``, the same for models that do the same."""
     digest, _ = identity(model)
     if digest not in _kernels:
@@ -64,7 +63,7 @@ def _kernel(model: Model):
     return _kernels[digest]
 
 
-def _compiled(model: Model):
+def _compiled(model: Definition):
     x = ", ".join(f"x[{v}, k]" for v in range(len(model.variables)))
     x = f"({x})" if len(model.variables) > 1 else x
     parameters = ", ".join(f"p[{i}]" for i in range(len(model.parameters)))

@@ -6,7 +6,9 @@ from functools import cache, lru_cache
 
 import numpy as np
 
+from ..kernels.functions import where
 from ..kernels.generate import Pointwise
+from ..kernels.text import load
 from .grammar import CONSTANTS, Node, Tree, is_condition, parse
 
 # The functions of the grammar that the kernels' functions of the same name do not stand for.
@@ -123,8 +125,6 @@ def scalar_functions() -> dict[str, object]:
     """Return the functions that formulas call, for numbers in kernels."""
     from scipy import special
 
-    from ..kernels.functions import where
-
     known: dict[str, object] = {name: getattr(np, numpy) for name, numpy in NUMPY.items()}
     known |= {name: getattr(math, name) for name in MATH} | {name: getattr(special, name) for name in SPECIAL}
     return known | {"abs": abs, "where": where, "T": np.float64}
@@ -156,8 +156,6 @@ def function_of(
         scope = array_functions()
         exec(text, scope)
         return scope["formula"]  # type: ignore[return-value]
-    from ..kernels.compile import load
-
     return load("float64", text, scalar_functions())["formula"]
 
 

@@ -1,20 +1,18 @@
-"""Models: a formula or a function, with the names of its parameters and variables."""
+"""Models, and sums of them."""
 
-import inspect
-import keyword
-import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from ..kernels.generate import Pointwise
-from .callables import as_function
-from .formula import function_of
-from .grammar import check_names, names_in, parse
+from ..kernels.text import load
+from .definition import Definition
+from .evaluate import evaluate
+from .expressions import renamed, total, without
+from .terms import dropped_constants, guess_of
 
 
-class Model:
+class Model(Definition):
     """A curve ``y = f(x; parameters)`` that `curve_fit` can fit to many data sets at once.
 
     A model that ships is written like this one, in `nbadam.models`; functions come from
@@ -83,71 +81,23 @@ class Model:
     ``voigt_profile``.
     """
 
-    def __init__(
-        self,
-        formula: str | Callable,
-        parameters: Sequence[str] | None = None,
-        variables: Sequence[str] = ("x",),
-        *,
-        jacobian: Callable | None = None,
-        guess: Callable[[np.ndarray, np.ndarray], Any] | None = None,
-        name: str | None = None,
-        doc: str = "",
-    ) -> None:
-        self.formula: str | None = formula if isinstance(formula, str) else None
-        self._given = None if isinstance(formula, str) else formula
-        for what, text in (("name", name), ("doc", doc)):
-            if not isinstance(text, str | None):
-                raise ValueError(f"`{what}` must be a string, not {text!r}.")
-        if jacobian is not None:
-            jacobian = as_function("jacobian", jacobian)
-        if jacobian is not None and self.formula is not None:
-            raise ValueError("`jacobian` goes with a function: that of a formula is derived.")
-        if guess is not None and not callable(guess):
-            raise ValueError(f"`guess` must be a function of x and y, not {guess!r}.")
-        self.variables: tuple[str, ...] = _names("variables", variables)
-        tree = parse(formula) if isinstance(formula, str) else None
-        if tree is None:
-            as_function("formula", formula)  # type: ignore[arg-type]  # raises early
-            arguments = parameter_names(formula)  # type: ignore[arg-type]
-            parameters = arguments if parameters is None else parameters
-            if arguments and len(parameters) != len(arguments):
-                raise ValueError(
-                    f"`parameters` must name the {len(arguments)} arguments of the function after the "
-                    f"first, {arguments}, not {parameters!r}."
-                )
-        elif parameters is None:
-            parameters = [
-                name for name in dict.fromkeys(names_in(tree)) if name not in {*self.variables, "pi"}
-            ]
-        if not len(parameters):
-            raise ValueError("`parameters` must name at least one parameter of the model.")
-        self.parameters: tuple[str, ...] = _names("parameters", parameters)
-        if tree is not None:
-            both = set(self.parameters) & set(self.variables)
-            if both:
-                raise ValueError(f"{', '.join(sorted(both))} is among the `parameters` and the `variables`.")
-            roles = f"the `variables` {self.variables} nor among the `parameters` {self.parameters}"
-            check_names(formula, tree, {*self.variables, *self.parameters}, roles)  # type: ignore[arg-type]
-        self.jacobian = jacobian
-        self.guess = guess
-        # For sums: a formula of any model, and its grid of nonlinear parameters (`models.projection.Shapes`).
-        self.expression: str | None = self.formula
-        self.shapes: Any = None
-        # Of a model that belongs to one fit: see `compile.identity` and `pointwise.candidates`.
-        self.identity: tuple[str, int] | None = None
-        self.ways: list[Pointwise] | None = None
-        self.name: str = name or getattr(  # type: ignore[assignment]
-            self._given, "__name__", type(self._given).__name__ if tree is None else "formula"
-        )
-        self.__doc__ = doc or self.__doc__
+    def __call__(self, x: Any, *parameters: Any) -> Any:
+        """Evaluate the model in NumPy.
 
-    @property
-    def function(self) -> Callable:
-        """The function of numbers that Numba compiles; of a method, with the object's attributes of now."""
-        if self.formula is not None:
-            return function_of(self.formula, self.variables, self.parameters)
-        return as_function("formula", self._given)  # type: ignore[arg-type]
+        Parameters
+        ----------
+        x : array, shape (m,) or (n_variables, m)
+            The variables.
+        *parameters : floats
+            The parameters, in the order of `Model.parameters`.
+
+        Returns
+        -------
+        ndarray, shape (m,)
+        """
+        if len(parameters) != len(self.parameters):
+            raise TypeError(f"{self!r} takes {len(self.parameters)} parameters, not {len(parameters)}.")
+        return evaluate(self, x, parameters)
 
     def prefixed(self, prefix: str) -> "Model":
         """Return the model with other names for its parameters, for sums of like models.
@@ -172,8 +122,6 @@ class Model:
         >>> models.LINE.prefixed("a_").parameters
         ('a_slope', 'a_intercept')
         """
-        from ...models.sums import Prefixed
-
         return Prefixed(self, prefix)
 
     def __add__(self, other: "Model") -> "Model":
@@ -194,77 +142,147 @@ class Model:
         >>> two.parameters
         ('a_amplitude', 'a_center', 'a_sigma', 'b_amplitude', 'b_center', 'b_sigma', 'slope', 'intercept')
         """
-        from ...models.sums import Sum
-
         if not isinstance(other, Model):
             return NotImplemented
         return Sum((self, other))
 
-    def __getstate__(self) -> Any:
-        """Return the state for a copy, which does not belong to the fit of this one."""
-        return vars(self) | {"identity": None, "ways": None}
 
-    def __copy__(self) -> "Model":
-        """Return another model of the same functions, also where pickles refer to a name."""
-        other = object.__new__(type(self))
-        vars(other).update(self.__getstate__())
-        return other
+class Prefixed(Model):
+    """A model whose parameters have a prefix.
 
-    def __repr__(self) -> str:
-        """Show formula or function, parameters and variables."""
-        what = self.name if self.formula is None else repr(self.formula)
-        return f"Model({what}, parameters={self.parameters}, variables={self.variables})"
+    Parameters
+    ----------
+    model : Model
+    prefix : str
+    """
 
-    def __call__(self, x: Any, *parameters: Any) -> Any:
-        """Evaluate the model in NumPy.
+    def __init__(self, model: Model, prefix: str) -> None:
+        if not isinstance(prefix, str):
+            raise ValueError(f"`prefix` must be a string such as 'a_', not {prefix!r}.")
+        if isinstance(model, Sum):
+            raise ValueError("`prefix` goes with the terms of a sum: write `A.prefixed('a_') + B`.")
+        names = dict(zip(model.parameters, [prefix + name for name in model.parameters], strict=True))
+        super().__init__(
+            model.function if model.formula is None else renamed(model.formula, names),
+            list(names.values()),
+            model.variables,
+            jacobian=model.jacobian,
+            guess=model.guess,
+            name=prefix + model.name,
+            doc=model.__doc__ or "",
+        )
+        self.expression = None if model.expression is None else renamed(model.expression, names)
+        self.unprefixed, self.prefix, self.shapes = model, prefix, model.shapes
+
+    def __reduce__(self):
+        """Refer to the model."""
+        return Prefixed, (self.unprefixed, self.prefix)
+
+
+class Sum(Model):
+    """A sum of models; see `Model.__add__`.
+
+    Parameters
+    ----------
+    models : sequence of Model
+        Sums among them give their terms.
+
+    Attributes
+    ----------
+    terms : tuple of Model
+    """
+
+    def __init__(self, models: Sequence[Model]) -> None:
+        self.terms: tuple[Model, ...] = tuple(
+            term for model in models for term in (model.terms if isinstance(model, Sum) else (model,))
+        )
+        variables = self.terms[0].variables
+        for term in self.terms:
+            if len(term.variables) != len(variables):
+                raise ValueError(
+                    f"The terms of a sum must have as many variables: {self.terms[0].name} has {variables}, "
+                    f"{term.name} has {term.variables}."
+                )
+        self.dropped = dropped_constants(self.terms)
+        super().__init__(
+            self._formula() or self._function(),
+            self._names(),
+            variables,
+            name=" + ".join(term.name for term in self.terms),
+            doc="Sum of models.",
+        )
+        self.guess = guess_of(self.terms, self.dropped)
+
+    def __reduce__(self):
+        """Refer to the terms."""
+        return Sum, (self.terms,)
+
+    def components(self, x, *parameters) -> dict[str, np.ndarray]:
+        """Evaluate each term by itself.
 
         Parameters
         ----------
         x : array, shape (m,) or (n_variables, m)
-            The variables.
-        *parameters : floats
-            The parameters, in the order of `Model.parameters`.
+        *parameters : float
+            Those of the sum, such as `popt`.
 
         Returns
         -------
-        ndarray, shape (m,)
+        dict of str to ndarray, shape (m,)
+            By the names of the terms; their sum is the model.
+
+        Examples
+        --------
+        >>> from nbadam.models import GAUSSIAN, LINE
+        >>> (GAUSSIAN + LINE).components([0.0, 1.0], 3, 1, 0.5, 2, 1)["line"]
+        array([1., 3.])
         """
         if len(parameters) != len(self.parameters):
             raise TypeError(f"{self!r} takes {len(self.parameters)} parameters, not {len(parameters)}.")
-        from .evaluate import evaluate
+        given, found = iter(parameters), {}
+        for term, dropped in zip(self.terms, self.dropped, strict=True):
+            found[term.name] = term(x, *(0.0 if p == dropped else next(given) for p in term.parameters))
+        return found
 
-        return evaluate(self, x, parameters)
+    def _names(self) -> list[str]:
+        owners: dict[str, Model] = {}
+        for term, dropped in zip(self.terms, self.dropped, strict=True):
+            for name in term.parameters:
+                if name == dropped:
+                    continue
+                if name in owners:
+                    raise ValueError(
+                        f"{owners[name].name} and {term.name} both have a parameter `{name}`: give one of "
+                        "them a prefix, as `model.prefixed('a_')`."
+                    )
+                owners[name] = term
+        return list(owners)
 
+    def _formula(self) -> str | None:
+        """Return the sum as a formula, if all terms are known as formulas."""
+        formulas = []
+        for term, dropped in zip(self.terms, self.dropped, strict=True):
+            formula = term.expression
+            if formula is None:
+                return None
+            formula = formula if dropped is None else without(formula, dropped)
+            if formula is not None:
+                formulas.append(
+                    renamed(formula, dict(zip(term.variables, self.terms[0].variables, strict=True)))
+                )
+        return total(formulas)
 
-def parameter_names(function: Callable) -> tuple[str, ...]:
-    """Names of the arguments after the first; none where the function does not tell, as with ``*args``."""
-    if isinstance(function, np.ufunc):
-        return tuple(f"p{i}" for i in range(function.nin - 1))
-    if isinstance(function, np.vectorize):
-        function = function.pyfunc
-    function = getattr(function, "py_func", function)
-    if inspect.isfunction(function) and not vars(function):  # nothing that `signature` would look at but code
-        code = function.__code__
-        tells = not (code.co_posonlyargcount or code.co_flags & (inspect.CO_VARARGS | inspect.CO_VARKEYWORDS))
-        return code.co_varnames[1 : code.co_argcount] if tells else ()
-    try:
-        arguments = list(inspect.signature(function).parameters.values())
-    except (TypeError, ValueError):
-        return ()
-    arguments = [argument for argument in arguments if argument.kind is not argument.KEYWORD_ONLY]
-    if any(argument.kind is not argument.POSITIONAL_OR_KEYWORD for argument in arguments):
-        return ()
-    return tuple(argument.name for argument in arguments[1:])
-
-
-def _names(what: str, names) -> tuple[str, ...]:
-    if isinstance(names, str):
-        raise ValueError(f"`{what}` must be names in a list or tuple, not the string {names!r}.")
-    names = tuple(names)
-    for name in names:
-        legal = isinstance(name, str) and name.isidentifier() and not keyword.iskeyword(name)
-        if not legal or unicodedata.normalize("NFKC", name) != name:  # Python would read another name
-            raise ValueError(f"`{what}` must be names such as 'x' or 'rate', not {name!r}.")
-    if len(set(names)) != len(names):
-        raise ValueError(f"`{what}` must differ from each other, not {names!r}.")
-    return names
+    def _function(self):
+        """Return the sum as a function."""
+        calls, at = [], 0
+        for i, (term, dropped) in enumerate(zip(self.terms, self.dropped, strict=True)):
+            arguments = []
+            for name in term.parameters:
+                arguments.append("0.0" if name == dropped else f"p{at}")
+                at += name != dropped
+            calls.append(f"term{i}(x, {', '.join(arguments)})")
+        parameters = ", ".join(f"p{i}" for i in range(at))
+        text = f"def total(x, {parameters}):\n    return {' + '.join(calls)}\n"
+        return load("float64", text, {f"term{i}": term.function for i, term in enumerate(self.terms)})[
+            "total"
+        ]

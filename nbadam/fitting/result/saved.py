@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+import nbadam
+
 from ...status import Status
 from ..data import CorrelatedSet, DataSets, RaggedSets
 from ..model.model import Model
@@ -96,8 +98,7 @@ def restored(name, variables, formula=None, parameters=None, constant=None):
     if formula is not None:
         return Model(formula, parameters=parameters, variables=variables, name=name)
     if constant is not None:
-        from ... import models
-
+        models = nbadam.models  # imported by this: few files need the models that ship
         if constant not in models.__all__:
             raise ValueError(f"there is no model {constant!r}")
         return getattr(models, constant)

@@ -3,28 +3,14 @@
 import copy
 from dataclasses import dataclass
 from os import PathLike
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from ... import archives
 from ..result.result import FitResult
-
-
-class SharedValues(NamedTuple):
-    """The values of one shared parameter.
-
-    Attributes
-    ----------
-    groups : ndarray or None
-        The labels of the groups, shape (n_groups,); None where all data sets share one value.
-    values, errors : ndarray
-        Values and standard errors, of shape (n_groups,), or numbers.
-    """
-
-    groups: np.ndarray | None
-    values: np.ndarray
-    errors: np.ndarray
+from .saved import contents_of_shared
+from .sharing import SharedValues
 
 
 @dataclass(repr=False, eq=False)
@@ -156,8 +142,6 @@ class SharedResult(FitResult):
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write the result to one file, with the shared values and their errors; see `FitResult.save`."""
-        from .saved import contents_of_shared  # which needs this module
-
         archives.write(path, "fit", *contents_of_shared(self.__getstate__()))
 
     def __getstate__(self) -> dict[str, Any]:

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from ..result import saved
-from .result import SharedValues
 from .several import Models, SeveralModels
+from .sharing import SharedValues
 
 SHARED, SEVERAL = "shared.", "several."  # begin the names of arrays of shared values, or of different models
 NUMBERS = "total_chi2", "_total_dof", "_total_points"

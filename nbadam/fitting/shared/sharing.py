@@ -1,10 +1,28 @@
 """The argument `shared`: which parameters data sets have in common, and in which groups."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from ...checks import shown
+
+
+class SharedValues(NamedTuple):
+    """The values of one shared parameter.
+
+    Attributes
+    ----------
+    groups : ndarray or None
+        The labels of the groups, shape (n_groups,); None where all data sets share one value.
+    values, errors : ndarray
+        Values and standard errors, of shape (n_groups,), or numbers.
+    """
+
+    groups: np.ndarray | None
+    values: np.ndarray
+    errors: np.ndarray
+
 
 # Shared values that data sets may couple to each other, all of them or in one dense system.
 MOST, MOST_ENTRIES = 2000, 1 << 25
