@@ -7,6 +7,7 @@ once (numba#6845, #1833, #4807, #10486).  Kernels are therefore kept by `_cache`
 the digest of everything that decides about them, and have exactly one signature.
 """
 
+import gc
 import inspect
 import itertools
 import os
@@ -72,8 +73,21 @@ def _release_the_compiler() -> None:
 @contextmanager
 def compiler() -> Iterator[None]:
     """Hold Numba's compiler; Ctrl-C waits for the end of this context."""
-    with DeferredInterrupts(), global_compiler_lock:
+    with DeferredInterrupts(), global_compiler_lock, _collector_paused():
         yield
+
+
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """Pause Python's collector of cycles: its looks at Numba's objects take a tenth of a compilation."""
+    if not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def _number_functions() -> None:

@@ -5,12 +5,12 @@ from math import acos, asin, atan, atan2, cosh, erf, erfc, sinh, tan
 from numba.extending import register_jitable
 
 from ...vector_math import cos, exp, log, sin, tanh
-from ...vector_math.intrinsics import muladd
+from ...vector_math.intrinsics import muladd, muladds
 from .sums import add
 
 __all__ = [
     "acos", "add", "asin", "atan", "atan2", "cos", "cosh", "erf", "erfc", "exp", "log", "log_of_base",
-    "muladd", "sign", "sin", "sinh", "tan", "tanh", "where",
+    "muladd", "muladds", "sign", "sin", "sinh", "tan", "tanh", "where",
 ]  # fmt: skip
 
 

@@ -268,10 +268,8 @@ def _points(text: Text, model: Pointwise, count: int) -> list[str]:
     for u in range(count):
         body += [_numbered(line, u) for line in _point(text, model, u, count)]
     for name, i, a, b in _products(shape):
-        total = text.at(name, i)
-        for u in range(count):
-            total = f"muladd({_numbered(a, u)}, {_numbered(b, u)}, {total})"
-        body.append(f"{text.at(name, i)} = {total}")
+        factors = ", ".join(_numbered(f"{a}, {b}", u) for u in range(count))
+        body.append(f"{text.at(name, i)} = muladds({text.at(name, i)}, {factors})")
     return lines + text.lanes(body)
 
 
