@@ -311,13 +311,14 @@ def test_callback_counts_and_can_end_the_batch():
             raise StopIteration
 
     y = np.random.default_rng(0).normal(size=(20_000 if JIT else 500, 7))
+    steps = 20 if JIT else 3
     with pytest.warns(RuntimeWarning, match=r"Interrupted: \d+ of \d+ problems are finished"):
-        result = minimize_batch(misfit, [0, 0], data=(y,), steps=20, callback=stop_soon, workers=1)
+        result = minimize_batch(misfit, [0, 0], data=(y,), steps=steps, callback=stop_soon, workers=1)
     done = result.status != Status.NOT_RUN
     assert seen == [batch.FIRST, np.count_nonzero(done)]
     assert np.isnan(result.x[~done]).all()
     assert np.isnan(result.fun[~done]).all()
-    assert_array_equal(result.x[done], minimize_batch(misfit, [0, 0], data=(y,), steps=20).x[done])
+    assert_array_equal(result.x[done], minimize_batch(misfit, [0, 0], data=(y,), steps=steps).x[done])
     seen.clear()
     minimize_batch(misfit, [0, 0], data=(y[:20],), steps=20, callback=seen.append)
     assert seen[-1] == 20

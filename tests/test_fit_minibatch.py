@@ -140,10 +140,11 @@ def test_it_goes_with(options):
         assert_allclose(fit.popt[:, 2], fit.popt[:, 0] / 5)
 
 
+@pytest.mark.skipif(SLOW, reason="takes many steps")
 def test_counts():
     counts = np.random.default_rng(2).poisson(decay(X, *(10 * TRUTH.T)[:, :, None]))
     options = {"loss": "poisson", "p0": [20, 1, 5], "bounds": (1e-3, np.inf)}
-    fit = sampled(counts, max_nfev=(8 if SLOW else 2) * STEPS, **options)
+    fit = sampled(counts, max_nfev=2 * STEPS, **options)
     expected = curve_fit(DECAY, X, counts, **options)
     assert off(fit, expected) < NEAR
 
