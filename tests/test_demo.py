@@ -68,10 +68,10 @@ def test_voxels():
 
 
 @pytest.mark.skipif(not numba.config.DISABLE_JIT, reason="the command fits them all")
-def test_a_few_voxels(monkeypatch, capsys):
+def test_a_voxel(monkeypatch, capsys):
     b, signals = job.load_voxels()
-    monkeypatch.setattr(job, "load_voxels", lambda: (b, signals[:1, :1, :3]))
-    monkeypatch.setattr(job, "PEERS", 3)
+    monkeypatch.setattr(job, "load_voxels", lambda: (b, signals[:1, :1, :1]))
+    monkeypatch.setattr(job, "PEERS", 1)
     assert job.diffusion()
     monkeypatch.setattr(job, "WORSE", -1)
     assert not job.diffusion()

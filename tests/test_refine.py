@@ -4,6 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
+from numba import config
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.optimize import OptimizeWarning, minimize
 
@@ -83,6 +84,7 @@ def test_within_a_standard_error_or_a_warning_says_how_far(loss, change):
     assert (np.abs(off) <= 3 * result.x_stderr + 1e-9 * np.abs(result.x)).all()
 
 
+@pytest.mark.skipif(config.DISABLE_JIT, reason="200 runs")
 def test_the_distance_covers_the_error():
     z, y = data(squares, 320)
     exact = newton(squares, z, y)[0]
