@@ -249,6 +249,7 @@ def test_moments_never_stay_subnormal(dtype):
 
 
 @compiled_only
+@pytest.mark.skipif(bool(numba.config.BOUNDSCHECK), reason="has no indices")
 @every_rule
 def test_float32_stays_float32(rule):
     n = len(inspect.signature(rule.update).parameters)
