@@ -160,12 +160,12 @@ def test_errors_are_exact_or_infinite(family, shift, seed):
 
 
 WAYS = ["linear", "weights", "cauchy", "soft_l1", "correlated"]
-PAIRS = [*zip(["rational", "peaks", "tail"] * 3, WAYS * 2, strict=False)]
+PAIRS = [*zip(["rational", "peaks", "tail"] * 2, WAYS, strict=False)]
 
 
 @QUIET
 @pytest.mark.parametrize(("family", "way"), PAIRS[::3] if SLOW else PAIRS)
-@settings(deadline=None, max_examples=2 if SLOW else 6)
+@settings(deadline=None, max_examples=2 if SLOW else 10)
 @given(st.floats(0, 1), st.integers(0, 2**20))
 def test_errors_of_all_losses_and_weights_are_exact_or_infinite(family, way, shift, seed):
     rng = np.random.default_rng(seed)
@@ -285,9 +285,9 @@ def test_parameters_without_effect_are_not_determined():
         with pytest.warns(OptimizeWarning, match="1 of 2 fits without success. 1 UNDETERMINED"):
             fit = curve_fit(model, x, np.stack([y, np.full(20, np.nan)]), [1, 1, 1])
         assert fit.status[0] == Status.UNDETERMINED and np.isinf(fit.pcov[0]).all()
-        with pytest.warns(OptimizeWarning, match="could not be estimated. Not determined"):
-            assert np.isinf(curve_fit(model, x, y, [1, 1, 1]).pcov).all()
-        assert curve_fit(model, x, y, [1, 1, 1], fixed=["c"]).success
+    with pytest.warns(OptimizeWarning, match="could not be estimated. Not determined"):
+        assert np.isinf(curve_fit(model, x, y, [1, 1, 1]).pcov).all()
+    assert curve_fit(model, x, y, [1, 1, 1], fixed=["c"]).success
 
 
 @pytest.mark.parametrize("model", [models.EXPONENTIAL, models.POWER_LAW, models.DOSE_RESPONSE])

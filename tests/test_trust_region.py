@@ -103,7 +103,7 @@ def test_units_with_losses_and_bounds_in_both_precisions(number):
 # --- Many models in one kernel: the first variable tells which ---------------------------------------
 
 
-@pytest.fixture(scope="module", params=["differences"] if PLAIN else ["exact", "differences"])
+@pytest.fixture(scope="module", params=["exact", "differences"])
 def many(request):
     """The models of `boxes` as one, with derivatives of either kind."""
     if request.param == "exact":
@@ -127,15 +127,16 @@ def problems(per_kind, decades, seed=0):
     return kinds, x, y, truth, truth * 10 ** draw.uniform(-decades, decades, truth.shape)
 
 
-@pytest.mark.parametrize("decades", [0.5] if PLAIN else [0.5, 1.5])
+@pytest.mark.skipif(PLAIN, reason="thousands of evaluations")
+@pytest.mark.parametrize("decades", [0.5, 1.5])
 def test_no_success_where_a_restart_finds_better(many, decades):
     """630 problems of 21 models a time, with starts of which many lead astray."""
-    _, x, y, truth, p0 = problems(1 if PLAIN else 30, decades)
+    _, x, y, truth, p0 = problems(30, decades)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         fit = curve_fit(many, x, y, p0)
         again = curve_fit(many, x, y, np.where(fit.success[:, None], fit.popt, truth))
-    assert fit.success.mean() > (0.4 if PLAIN else 0.6)
+    assert fit.success.mean() > 0.6
     assert (again.chi2 >= fit.chi2 * (1 - 1e-8))[fit.success].all()
 
 
@@ -167,10 +168,11 @@ def decay(x, a, k, c):
     return a * exp(-k * x) + c
 
 
+@pytest.mark.skipif(PLAIN, reason="hundreds of evaluations")
 def test_fits_that_run_away_are_no_success():
     """Counts, started from ones as SciPy would: where k goes to 0 and a to minus infinity."""
     draw = np.random.default_rng(0)
-    fits = 2 if PLAIN else 60
+    fits = 60
     truth = draw.uniform([500, 0.5, 0], [5000, 2, 1000], (fits, 3))
     y = truth[:, :1] * np.exp(-truth[:, 1:2] * X) + truth[:, 2:] + 20 * draw.standard_normal((fits, 40))
     with warnings.catch_warnings():
@@ -179,7 +181,7 @@ def test_fits_that_run_away_are_no_success():
         best = curve_fit(decay, X, y, truth)
     assert best.success.all()
     right = fit.chi2 <= best.chi2 * (1 + 1e-6)
-    assert right.mean() > 0.25 or PLAIN  # SciPy's are 0.23
+    assert right.mean() > 0.25  # SciPy's are 0.23
     assert not (fit.success & ~right).any()
     assert set(fit.status[~right]) <= {Status.UNDETERMINED, Status.RUNAWAY}
     assert fit.nfev.max() <= 400
