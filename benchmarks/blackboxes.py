@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import cache
 
 import numpy as np
+from more_boxes import more_boxes
 
 
 @dataclass(frozen=True)
@@ -359,12 +360,13 @@ def rounded(third):
 def boxes():
     """Return all black boxes; `third` 2 was held back from tuning."""
     made = [
-        ising(4, 4, 100, 0), maxcut(8, 3, 100, 1), ising(6, 3, 50, 2),
-        regulator(0), inventory(1), queue(2), epidemic(0),
-        elbo(1), minibatch(2), accuracy(0),
-        bowl(50, 0.1, 1), valley(10, 0.1, 2), rosenbrock(2, 0.1, 0),
-        proportional(1), rounded(2), bowl(5, 1.0, 0),
+        ising(4, 4, 100, 0), maxcut(8, 3, 100, 1), ising(6, 3, 50, 1),
+        regulator(0), inventory(1), queue(1), epidemic(0),
+        elbo(1), minibatch(1), accuracy(0),
+        bowl(50, 0.1, 1), valley(10, 0.1, 1), rosenbrock(2, 0.1, 0),
+        proportional(1), rounded(1), bowl(5, 1.0, 0),
     ]  # fmt: skip
+    made += [(*parts, 2) for parts in more_boxes()]
     return [Box(name, noisy, exact, x0, LEAST[name], third) for name, noisy, exact, x0, third in made]
 
 
@@ -386,4 +388,12 @@ LEAST = {
     "noise of 5 %, 8": 0.1,
     "three digits, 4": 1.0,
     "bowl, 5": 0.0,
+    "portfolio, 10 shares": -0.04299948485943603,
+    "decays, 4 numbers": -392.6408621462982,
+    "Gaussian process, 4 logarithms": -53.472620150526815,
+    "shifts, 7 numbers": 62.60210466033949,
+    "solver, 3 logarithms": 0.02449537998942261,
+    "stations, 8 coordinates": 0.7718,
+    "network, 19 weights": 0.010122159986755811,
+    "heavy tails, 30": 5.1959978764105164e-11,
 }

@@ -157,7 +157,7 @@ def test_the_message_tells_what_was_found():
     rng = np.random.default_rng(0)
     noisy = run(lambda x: smooth(x) + 0.1 * rng.standard_normal())
     assert "noise of" in noisy.message
-    assert "simultaneous perturbations" in noisy.message
+    assert "minimum of a quadratic" in noisy.message
     assert 0.02 < noisy.fun_noise < 0.5
     exact = run(smooth)
     assert "L-BFGS-B" in exact.message

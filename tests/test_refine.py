@@ -9,6 +9,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.optimize import OptimizeWarning, minimize
 
 import nbadam
+from nbadam.methods.objective import Objective
+from nbadam.methods.refine import refine
 
 
 def squares(p, z, y):
@@ -116,6 +118,22 @@ def test_separable_classes_have_no_minimum():
     assert len(ours) == 1
     assert "there may be no minimum" in ours[0]
     assert ours[0] in result.message
+
+
+@pytest.mark.parametrize("distance", [1e3, 1e4, 1e6])
+def test_separable_classes_are_noticed_where_all_residuals_vanish(distance):
+    z, _ = data(squares)
+    z = z[np.abs(z @ [0.3, 1, -1]) > 0.8]
+    objective = Objective(
+        nbadam.Minibatch(logistic, (z, (z @ [0.3, 1, -1] > 0) * 1.0), batch_size=32, rng=0), True, (), None
+    )
+    x, free = distance * np.array([0.3, 1, -1]), np.full(3, np.inf)
+    with np.errstate(over="ignore"):
+        assert not objective.full(x)[1].any()
+        refined = refine(objective, x, np.zeros(3), -free, free, 5)
+    assert refined.distance == np.inf
+    assert np.isinf(refined.stderr).all()
+    assert not refined.is_negligible
 
 
 def test_too_few_epochs_are_noticed():

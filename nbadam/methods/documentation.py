@@ -92,8 +92,9 @@ TEMPLATE = """Minimize a function with {title} [1]_, as a method of `scipy.optim
         to 35 evaluations, and 2 to 8 for each variable [2]_; "spsa", simultaneous perturbation, two
         evaluations a step whatever n is, of which `fun` at the point is the mean [3]_.  By default "2-point",
         unless ten or more evaluations near `x0` show that noise or rounding hides its differences: then
-        "noise" if they are faint, and otherwise "spsa", whose perturbation and first radius cost 6 to 30
-        evaluations more; `beta_1` is then 0.8 and `beta_2` 0.9, unless they are given.
+        "noise" if they are faint.  Otherwise, after 6 to 30 evaluations more, steps go to the minimum of a
+        quadratic that is fitted to the values around, for up to 100 variables and automatic rates without
+        decay; in other cases "spsa" is taken, with `beta_1` 0.8 and `beta_2` 0.9 unless they are given.
     finite_diff_rel_step : float or array_like, optional
         Their step relative to ``max(1, abs(x))``; default 1.5e-8 or, for "3-point", 6.1e-6.  For "spsa"
         the first perturbation relative to `x_scale`, by default found from the values near `x0`; the k-th is

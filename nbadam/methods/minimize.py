@@ -11,7 +11,7 @@ from numba.extending import is_jitted
 from .._jit import reason
 from ..checks import positive, shown
 from ..hyperparameters import integer
-from ..rules import Rule
+from ..rules import ADAM, Rule
 from .bounds import parse_bounds, parse_starts
 from .differences import PERTURBATION, SCHEMES, Differences, Perturbations
 from .driver import run_loop
@@ -21,6 +21,7 @@ from .objective import Objective
 from .options import PLANS, implied, is_automatic, parameters, state_from, warn
 from .orders import seed_numbers
 from .plan import plan_from
+from .quadratic import LARGEST, QuadraticModel
 from .record import NO, YES
 
 if TYPE_CHECKING:
@@ -81,11 +82,12 @@ def minimize(
             objective.compile()
         except NumbaError as error:
             warn(f"`fun` cannot be called from compiled code, so Python drives the run: {reason(error)}")
-    is_noticed = _notice_noise(objective, start, given, jac, resumed, settings)
+    may_model = is_automatic(settings) and rule is ADAM and not settings["weight_decay"]
+    is_noticed = _notice_noise(objective, start, given, jac, resumed, settings, may_model)
     is_perturbed = isinstance(objective.differences, Perturbations)
     settings |= implied(
         rule, settings, given, x0.size, is_noisy=is_noticed, is_perturbed=is_perturbed,
-        is_resumed=resumed is not None,
+        is_modelled=isinstance(objective.differences, QuadraticModel), is_resumed=resumed is not None,
     )  # fmt: skip
     plan = plan_from(rule, settings, x0.size, lower, upper, objective.minibatch)
     if objective.differences is not None:
@@ -114,7 +116,13 @@ def minimize(
 
 
 def _notice_noise(
-    objective: Objective, start: np.ndarray, given: Collection[str], jac, resumed, settings: dict[str, Any]
+    objective: Objective,
+    start: np.ndarray,
+    given: Collection[str],
+    jac,
+    resumed,
+    settings: dict[str, Any],
+    may_model: bool,
 ) -> bool:
     """Return whether the values are noisy or rough; take the differences that suit them, unless told."""
     differences = objective.differences
@@ -129,9 +137,11 @@ def _notice_noise(
         return False
     seed = seed_numbers(settings["rng"] if "rng" in given else 0)
     if resumed is None:
-        objective.take(differences.notice(objective.value, start, seed))
-    elif resumed.facts["finite_diff"] == "spsa":
-        perturbations = Perturbations(differences.lower, differences.upper, np.ones_like(start), seed)
+        objective.take(_noticed(objective, differences, start, seed, may_model))
+    elif resumed.facts["finite_diff"] in ("spsa", "quadratic"):
+        kind = QuadraticModel if resumed.facts["finite_diff"] == "quadratic" else Perturbations
+        unit = np.array(resumed.arrays["x_scale"], dtype=float)
+        perturbations = kind(differences.lower, differences.upper, unit, seed)
         perturbations.restore(resumed.facts["objective"]["differences"])
         objective.take(perturbations)
     elif resumed.facts["finite_diff"] == "noise":
@@ -141,6 +151,28 @@ def _notice_noise(
         objective.is_noisy = differences.is_random or None
         return differences.noise is not None
     return True
+
+
+def _noticed(
+    objective: Objective, differences: Differences, start: np.ndarray, seed: tuple[int, ...], may_model: bool
+) -> Differences | Perturbations:
+    """Return the gradient estimate, or the quadratic model, that suits the values near the start."""
+    points, values = [], []
+
+    def value(x):
+        points.append(x.copy())
+        values.append(objective.value(x))
+        return values[-1]
+
+    found = differences.notice(value, start, seed)
+    if not may_model or not isinstance(found, Perturbations) or found.noise is None:
+        return found
+    if start.size > LARGEST or not (differences.lower < differences.upper).any():
+        return found
+    unit = np.array(np.broadcast_to(differences.x_scale, start.shape), dtype=float)
+    model = QuadraticModel(differences.lower, differences.upper, unit, seed, differences.is_random)
+    model.begin(points, values, found.size, found.noise)
+    return model
 
 
 def _values_differ(objective: Objective, start: np.ndarray, resumed) -> bool:
@@ -157,6 +189,11 @@ def _values_differ(objective: Objective, start: np.ndarray, resumed) -> bool:
 def _remark(objective: Objective, plan, result) -> str:
     """Return sentences on the values that the run met."""
     differences = objective.differences
+    if isinstance(differences, QuadraticModel):
+        return (
+            f" Values near `x0` have a noise of {differences.noise:.2g}, random or by steps, so steps go to "
+            "the minimum of a quadratic that is fitted to the values around."
+        )
     if isinstance(differences, Perturbations) and differences.noise is not None:
         size = float(np.max(differences.size / plan.x_scale))
         return (

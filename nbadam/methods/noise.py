@@ -90,6 +90,12 @@ def noise_near(
     return rounding if resolution == np.inf else max(resolution / sqrt(12), rounding)
 
 
+def step_of_output(values: np.ndarray) -> float:
+    """Return the distance of the levels of values that are counts or rounded; 0 if few of them are equal."""
+    levels = np.unique(values[np.isfinite(values)])
+    return _smallest_change(levels) if 1 < levels.size < 0.75 * values.size else 0.0
+
+
 def _smallest_change(values: np.ndarray) -> float:
     """Return the smallest difference, of first or second order, that is more than rounding."""
     found = np.abs(np.concatenate([np.diff(values), np.diff(values, 2)]))

@@ -76,6 +76,11 @@ class Objective:
         # Perturbed at random, even a smooth function gives another gradient each time.
         self.is_noisy = self.value_is_estimate or None
 
+    @property
+    def proposal(self) -> np.ndarray | None:
+        """The next point, where the differences propose one."""
+        return getattr(self.differences, "proposal", None)
+
     @lazy
     def in_place(self) -> bool:
         """Whether `fun` writes the gradient to its second argument, as only compiled functions may."""

@@ -55,6 +55,7 @@ OPTIONS = {
 UNLIMITED = "maxiter", "maxfun", "maxfev", "max_time"  # options that may be infinite
 # Steps, and more for each variable, where values turn out to be noisy and nothing is said about the end.
 PATIENCE, PATIENCE_EACH = 300, 20
+MODEL_PATIENCE = 60  # the same for steps by a quadratic model, which take several evaluations each
 # Betas of automatic rates with simultaneous perturbation, whose runs are short: with Keras's betas the first
 # gradients would decide about the steps for too long (benchmarks/blackbox.py).
 BETAS = {"beta_1": 0.8, "beta_2": 0.9}
@@ -88,6 +89,7 @@ def implied(
     *,
     is_noisy: bool = False,
     is_perturbed: bool = False,
+    is_modelled: bool = False,
     is_resumed: bool = False,
     may_be_noisy: bool = True,
 ) -> dict[str, Any]:
@@ -101,7 +103,8 @@ def implied(
     if has_epochs and rule in AUTOMATIC and "learning_rate" not in given:
         more["learning_rate"] = "auto"
     if is_noisy and not PLANS & kept:
-        more |= {"patience": PATIENCE + PATIENCE_EACH * n, "average": "tail"}
+        patience = MODEL_PATIENCE if is_modelled else PATIENCE + PATIENCE_EACH * n
+        more |= {"patience": patience, "average": "tail"}
     if is_automatic(settings | more):
         more["epsilon"] = 0.0  # no unit of the gradient is special
         more |= BETAS if is_perturbed else {}
@@ -109,6 +112,8 @@ def implied(
             more["average"] = "tail"
         elif may_be_noisy:
             more.setdefault("average", "auto")
+    if is_modelled:
+        more["average"] = "last"  # which many values decide about already
     return {name: value for name, value in more.items() if name not in kept}
 
 

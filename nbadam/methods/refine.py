@@ -26,6 +26,9 @@ RANK = 1e-13  # relative size of the singular values that count as 0
 NEGLIGIBLE = 1e-6  # distance from the minimum, as a fraction of that from the start, that is worth none
 SUFFICIENT = 1e-4  # fraction of the predicted fall of the value that a step must reach
 MARGIN = 1.25  # factor of reported distances, so that they cover 95 % of the true ones: docs/minibatches.rst
+# Part of the way back to the start over which the slope of a quadratic grows to that part of the slope there,
+# and the smallest growth that is not taken for none.
+BACK, FLAT = 0.1, 1e-6
 LAST_EPOCH = 2**31  # number of the order of the blocks: no epoch of a run has it
 
 
@@ -89,7 +92,8 @@ def refine(
             return None
         descent = _Descent(objective, x, f, g, deviations, lower, upper)
         if not descent.slope.size:
-            return None
+            is_open = descent.free.any() and descent.is_flat(x_start)
+            return descent.at_infinity() if is_open else None
         descent.probe(blocks)
         while passes > 0 and descent.distance > TARGET:
             is_far = descent.distance > STALE and passes > 1
@@ -98,6 +102,8 @@ def refine(
                 passes = passes if descent.renew(*blocks.evaluate(descent.x)) else 0
         if descent.is_of_blocks:  # whose sum is that of `full` but for rounding
             descent.f, descent.g = objective.full(descent.x)
+        if descent.distance == 0 and descent.is_flat(x_start):
+            return descent.at_infinity()
         return descent.refined(x_start)
 
 
@@ -216,6 +222,16 @@ class _Descent:
         left = np.linalg.norm(self.inverse @ self.slope)
         come = np.linalg.norm(np.linalg.pinv(self.to_x) @ (self.x - x_start))
         return Refined(self.x, self.f, self.g, distance * errors, distance, bool(left <= NEGLIGIBLE * come))
+
+    def is_flat(self, x_start: np.ndarray) -> bool:
+        """Whether no value changes on the way back: all residuals vanish, as far from separable classes."""
+        way = self.x - x_start
+        near = self.objective.full(self.x - BACK * way)[1]
+        return bool(way.any() and abs(near @ way) <= FLAT * abs(self.objective.full(x_start)[1] @ way))
+
+    def at_infinity(self) -> Refined:
+        """Return the point, from which the minimum may be at any distance."""
+        return Refined(self.x, self.f, self.g, np.where(self.free, np.inf, 0.0), np.inf, False)
 
     def _arrive(self, x: np.ndarray, f: float, g: np.ndarray) -> None:
         """Take in a point; variables whose bound the descent would cross are not free there."""

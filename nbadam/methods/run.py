@@ -140,6 +140,9 @@ class Run:
         record, objective = self.record, self.objective
         if self._next[0] == STEP:
             self._step(*self._addresses, float(self.plan.learning_rate(self.nit)))
+            if objective.proposal is not None:
+                record.here[:] = record.point[:] = objective.proposal
+                record.x[:] = record.here / self.plan.x_scale
         phase = self._phase[0]
         is_fresh = phase != AT_STEP or needs_value or self.value_is_due
         if phase == AT_LAST:
@@ -190,7 +193,9 @@ class Run:
             "rule": plan.rule.name,
             "average": plan.average,
             "learning_rate": "auto" if plan.is_auto else "given",
-            "finite_diff": scheme if scheme in ("noise", "spsa") else "another one, or a gradient",
+            "finite_diff": scheme
+            if scheme in ("noise", "spsa", "quadratic")
+            else "another one, or a gradient",
             **dict(zip(list(plan.rule.hyperparameters)[1:], plan.hyper, strict=True)),
             **{name: plan.limits[name] for name in ("clipvalue", "clipnorm", "weight_decay")},
         }

@@ -1,0 +1,267 @@
+"""Steps by noisy values alone: to the minimum of a quadratic that is fitted to the values around.
+
+An iteration evaluates pairs of points opposite to each other, in random orthogonal directions around the
+center.  A quadratic is fitted to all values nearby, old and new, so that noise averages out.  The next center
+is the minimum of the quadratic within a trust radius.  The radius follows two questions.  Does the fit with
+the new values confirm the fall that the fit before promised?  And do residuals exceed the noise?  If they do,
+the function is no quadratic so far out, and the radius shrinks.  Otherwise it grows, because noise matters
+less over a longer way.  The noise is known from second evaluations of single points.
+
+The fit is a regression with normal priors, whose widths maximize the evidence, as does the variance of the
+noise (D. J. C. MacKay, "Bayesian interpolation", Neural Computation 4, 1992).  So it needs fewer values than
+it has coefficients.  For other methods of this kind see C. Cartis, J. Fiala, B. Marteau and L. Roberts,
+"Improving the flexibility and robustness of model-based derivative-free optimization solvers", ACM TOMS 45,
+2019.
+"""
+
+from collections.abc import Callable
+from math import inf, sqrt
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .differences import Perturbations
+from .noise import step_of_output
+
+LARGEST = 100  # variables; beyond, two evaluations a step (SPSA) cost less arithmetic
+LARGEST_FULL = 20  # variables up to which the quadratic has mixed terms
+# Least number of pairs of points in an iteration, and variables for each pair.
+LEAST_PAIRS, EVERY = 2, 4
+SPREAD = 0.5, 1.5  # squared distances of the points from the center, in radii
+REACH = 3.0  # radii beyond which values do not count
+BENT = 2.0  # radii at which what a quadratic leaves out, of the third order, is as large as the noise
+HIGHEST = 10.0  # largest excess of a value over the median, relative to the median's over the least
+# Prior standard deviations, relative to those of the slopes: of the constant, of the mean curvature, and of
+# the other curvatures, from which the evidence chooses; the last number is the variance of the noise.
+CONSTANT, MEAN_CURVATURE, CURVATURES = 10.0, 1.0, (0.1, 0.5)
+VARIANCES = 10.0 ** np.arange(-8, 3.01, 0.5)
+MISFIT = 1.5  # residuals, in standard deviations of the noise, that the noise does not explain
+MEMORY = 0.15  # weight of a second evaluation in the variance of the noise
+GROW, WIDEN, SHRINK, FAIL, SHORTEN = 1.4, 1.1, 0.75, 0.5, 0.8  # factors of the radius
+SMALLEST = 1e-9  # radius, relative to the first one
+CLEAR = 0.1  # least promise, relative to rounding, whose failure counts
+CONFIRMED, DOUBTED = 0.5, 0.25  # parts of a promised fall
+NUMBERS = "radius", "first", "variance", "promised", "is_short"
+
+
+class Fit(NamedTuple):
+    """A quadratic around a center, in radii."""
+
+    value: float
+    slope: np.ndarray  # shape (n,)
+    curvature: np.ndarray  # shape (n, n)
+    deviation: float  # standard deviation of the residuals at the center
+
+    def change(self, step: np.ndarray) -> float:
+        """Return the change of the value over a step from the center."""
+        return float(self.slope @ step + 0.5 * step @ self.curvature @ step)
+
+
+def fit_quadratic(s: np.ndarray, values: np.ndarray) -> Fit:
+    """Fit a quadratic to noisy values.
+
+    Parameters
+    ----------
+    s : ndarray, shape (m, n)
+        Points relative to the center, in radii.
+    values : ndarray, shape (m,)
+        Finite values.
+    """
+    m, n = s.shape
+    rows, columns = np.triu_indices(n) if n <= LARGEST_FULL else (np.arange(n),) * 2
+    factors = np.where(rows == columns, sqrt(0.5), 1.0)
+    squares = (s * s).sum(axis=1)
+    weights = 1 / np.sqrt(1 + (squares / BENT**2) ** 3)
+    mean = float(np.average(values, weights=weights**2))
+    y = weights * (values - mean)
+    features = np.column_stack([np.ones(m), s, squares, s[:, rows] * s[:, columns] * factors])
+    size, best = features.shape[1], (inf, np.zeros(0), 0.0)
+    for curvature in CURVATURES:
+        prior = np.full(size, sqrt(2) * curvature)
+        prior[0], prior[1 : n + 1], prior[n + 1] = CONSTANT, 1.0, MEAN_CURVATURE
+        a = weights[:, None] * features * prior
+        # The smaller of the two matrices of inner products, with the evidence for all variances at once.
+        eigenvalues, vectors = np.linalg.eigh(a.T @ a if m > size else a @ a.T)
+        damped = np.maximum(eigenvalues, 0.0) + VARIANCES[:, None]
+        if m > size:
+            b = vectors.T @ (a.T @ y)
+            form = (y @ y - (b * b / damped).sum(axis=1)) / VARIANCES
+            logarithm = (m - size) * np.log(VARIANCES) + np.log(damped).sum(axis=1)
+        else:
+            b = vectors.T @ y
+            form, logarithm = (b * b / damped).sum(axis=1), np.log(damped).sum(axis=1)
+        height = np.maximum(form / m, np.finfo(float).tiny)
+        score = m * np.log(height) + logarithm
+        k = int(np.argmin(score))
+        if score[k] < best[0]:
+            solved = vectors @ (b / damped[k])
+            coefficients = prior * (solved if m > size else a.T @ solved)
+            best = float(score[k]), coefficients, sqrt(height[k] * VARIANCES[k])
+    _, coefficients, deviation = best
+    hessian = np.diag(np.full(n, 2 * coefficients[n + 1]))
+    hessian[rows, columns] += np.where(rows == columns, sqrt(2), 1.0) * coefficients[n + 2 :]
+    hessian[columns, rows] = hessian[rows, columns]
+    return Fit(mean + float(coefficients[0]), coefficients[1 : n + 1], hessian, deviation)
+
+
+def step_within(fit: Fit) -> tuple[np.ndarray, bool]:
+    """Return the step to the minimum of a quadratic within a length of 1, and whether that cuts it short."""
+    eigenvalues, vectors = np.linalg.eigh(fit.curvature)
+    b = vectors.T @ fit.slope
+    length = float(np.linalg.norm(b))
+    if length == 0:
+        return np.zeros_like(b), False
+    if eigenvalues[0] > 0 and np.linalg.norm(b / eigenvalues) <= 1:
+        return -vectors @ (b / eigenvalues), False
+    low = max(0.0, -float(eigenvalues[0]))
+    high = low + length
+    for _ in range(60):
+        middle = 0.5 * (low + high)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            is_long = not np.linalg.norm(b / (eigenvalues + middle)) <= 1
+        low, high = (middle, high) if is_long else (low, middle)
+    return -vectors @ (b / (eigenvalues + high)), True
+
+
+class QuadraticModel(Perturbations):
+    """Steps to the minimum of a quadratic that is fitted to the values around.
+
+    Parameters
+    ----------
+    lower, upper : ndarray, shape (n,)
+        Bounds, which points stay within.
+    unit : ndarray, shape (n,)
+        Units of the variables.
+    seed : sequence of int
+        Seed on which the directions depend, with their number.
+    is_random : bool
+        Whether two evaluations at one point may differ.
+
+    Attributes
+    ----------
+    proposal : ndarray of shape (n,), or None
+        The next center, after an evaluation at this one.
+    """
+
+    scheme = "quadratic"
+
+    def __init__(self, lower, upper, unit: np.ndarray, seed, is_random: bool = True) -> None:
+        super().__init__(lower, upper, np.ones_like(unit), seed)
+        self.free = lower < upper
+        self.unit, self.is_random = unit[self.free], is_random
+        n = self.unit.size
+        self.low, self.high = lower[self.free] / self.unit, upper[self.free] / self.unit
+        self.pairs = max(LEAST_PAIRS, n // EVERY)
+        self.evaluations = 2 * self.pairs + is_random
+        self.most = max(200, 3 * (n + 1) * (n + 2) // 2 if n <= LARGEST_FULL else 8 * n)
+        self.points, self.values = np.zeros((0, n)), np.zeros(0)
+        self.radius = self.first = self.variance = self.promised = 0.0
+        self.is_short = False  # whether the radius cut the last step
+        self.before: np.ndarray | None = None  # center
+        self.proposal: np.ndarray | None = None
+
+    def begin(self, points: list, values: list, size: np.ndarray, noise: float) -> None:
+        """Take in known values, the size of perturbations that suits them, and their noise."""
+        self.take_in(np.array(points)[:, self.free] / self.unit, np.array(values))
+        self.size, self.noise = size, noise
+        if not self.is_random:
+            noise = max(noise, step_of_output(np.array(values)) / sqrt(12))
+        self.variance = noise**2
+        self.radius = self.first = float(np.linalg.norm(size[self.free] / self.unit))
+
+    def take_in(self, points: np.ndarray, values: np.ndarray) -> None:
+        """Remember values; the oldest ones are forgotten."""
+        self.points = np.concatenate([self.points, points])[-2 * self.most :]
+        self.values = np.concatenate([self.values, values])[-2 * self.most :]
+
+    def value_and_gradient(self, value: Callable, x: np.ndarray) -> tuple[float, np.ndarray]:
+        """Return both as the quadratic has them, after new evaluations around `x`; propose the next point."""
+        center = x[self.free] / self.unit
+        self._evaluate(value, x, center)
+        fit = self._fit(center)
+        gradient = np.zeros_like(x)
+        if fit is None:
+            return np.nan, gradient
+        here, slope = fit.value, fit.slope / self.radius
+        if self.before is not None:
+            back = (self.before - center) / self.radius
+            rise = fit.change(back)  # the fall over the last step, as it looks now
+            is_clear = self.is_random or self.promised > CLEAR * sqrt(self.variance)
+            if rise < 0:
+                center = self.before
+                self.radius *= FAIL if is_clear else 1.0
+            elif rise < DOUBTED * self.promised:
+                self.radius *= SHORTEN if is_clear else 1.0
+            elif rise > CONFIRMED * self.promised and self.is_short:
+                self.radius *= GROW
+            fit = self._fit(center) or fit
+        step, self.is_short = step_within(fit)
+        self.promised = -fit.change(step)
+        self.before = center
+        self.proposal = x.copy()
+        moved = np.clip(center + self.radius * step, self.low, self.high) * self.unit
+        self.proposal[self.free] = np.clip(moved, self.lower[self.free], self.upper[self.free])
+        if not self.is_short:
+            self.radius *= SHRINK if fit.deviation > MISFIT * sqrt(self.variance) else WIDEN
+        self.radius = min(max(self.radius, SMALLEST * self.first), self.first / SMALLEST)
+        gradient[self.free] = slope / self.unit
+        return here, gradient
+
+    def _evaluate(self, value: Callable, x: np.ndarray, center: np.ndarray) -> None:
+        """Evaluate new points around the center, and the lowest of them again."""
+        n = self.unit.size
+        points, values = [], []
+
+        def at(point):
+            there = x.copy()
+            there[self.free] = np.clip(point * self.unit, self.lower[self.free], self.upper[self.free])
+            points.append(point)
+            values.append(value(there))
+            return values[-1]
+
+        block, directions = -1, np.zeros((0, n))
+        for k in range(self.count, self.count + self.pairs):
+            if k // n != block:
+                block = k // n
+                rng = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(block,)))
+                directions = np.linalg.qr(rng.standard_normal((n, n)))[0].T
+                directions *= np.sqrt(rng.uniform(*SPREAD, n))[:, None]
+            move = self.radius * directions[k % n]
+            for point in (center + move, center - move):
+                at(np.clip(point, self.low, self.high))
+        if self.is_random and self.before is not None and np.isfinite(values).any():
+            k = int(np.nanargmin(np.where(np.isfinite(values), values, np.nan)))
+            again = at(points[k])
+            if np.isfinite(again):
+                self.variance += MEMORY * (0.5 * (again - values[k]) ** 2 - self.variance)
+        self.count += self.pairs
+        self.take_in(np.array(points), np.array(values))
+
+    def _fit(self, center: np.ndarray) -> Fit | None:
+        """Fit the values near a center; None if none of them is finite."""
+        s = (self.points - center) / self.radius
+        near = np.flatnonzero((s * s).sum(axis=1) < REACH**2)[-self.most :]
+        values = self.values[near]
+        finite = values[np.isfinite(values)]
+        if not finite.size:
+            return None
+        middle = float(np.median(finite))
+        highest = middle + HIGHEST * (middle - float(finite.min()))
+        return fit_quadratic(s[near], np.where(values < highest, values, highest))
+
+    def facts(self) -> dict[str, Any]:
+        """Return all that has changed since the start, as JSON can hold it."""
+        numbers = {name: getattr(self, name) for name in NUMBERS}
+        arrays = {name: getattr(self, name) for name in ("points", "values", "before", "proposal")}
+        listed = {name: None if array is None else array.tolist() for name, array in arrays.items()}
+        return super().facts() | numbers | listed | {"is_random": self.is_random}
+
+    def restore(self, facts: dict[str, Any]) -> None:
+        """Bring it to where it was when `facts` was called."""
+        super().restore(facts)
+        for name in (*NUMBERS, "is_random"):
+            setattr(self, name, facts[name])
+        self.evaluations = 2 * self.pairs + self.is_random
+        for name in ("points", "values", "before", "proposal"):
+            setattr(self, name, None if facts[name] is None else np.array(facts[name], dtype=float))
+        self.points = self.points.reshape(-1, self.unit.size)

@@ -1,0 +1,163 @@
+"""Steps to the minimum of a quadratic that is fitted to noisy values."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+
+import nbadam
+from nbadam.methods.noise import step_of_output
+from nbadam.methods.quadratic import LARGEST, Fit, QuadraticModel, fit_quadratic, step_within
+
+INF = np.inf
+
+
+def quadratic(n, seed):
+    """Return a random convex quadratic as a Fit, and its function."""
+    rng = np.random.default_rng(seed)
+    root = rng.standard_normal((n, n))
+    curvature = root @ root.T / n + np.eye(n)
+    fit = Fit(float(rng.standard_normal()), rng.standard_normal(n), curvature, 0.0)
+    return fit, lambda s: fit.value + fit.change(s)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(1, 5), st.integers(0, 1000), st.integers(-6, 6), st.floats(-1e3, 1e3))
+def test_a_quadratic_is_found_in_any_unit_and_with_any_constant(n, seed, power, constant):
+    true, fun = quadratic(n, seed)
+    s = np.random.default_rng(seed).standard_normal((4 * (n + 1) * (n + 2), n))
+    height = 10.0**power
+    fit = fit_quadratic(s, height * (np.array([fun(point) for point in s]) + constant))
+    assert_allclose(fit.slope / height, true.slope, atol=1e-4)
+    assert_allclose(fit.curvature / height, true.curvature, atol=2e-4)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(1, 5), st.integers(0, 1000))
+def test_noise_averages_out(n, seed):
+    true, fun = quadratic(n, seed)
+    rng = np.random.default_rng(seed)
+    s = rng.standard_normal((4000, n)) / np.sqrt(n)
+    fit = fit_quadratic(s, np.array([fun(point) for point in s]) + 0.1 * rng.standard_normal(4000))
+    assert_allclose(fit.slope, true.slope, atol=0.05)
+    assert 0.05 < fit.deviation < 0.15
+
+
+@pytest.mark.parametrize("n", [6, 30])
+def test_fewer_values_than_coefficients_lower_the_value(n):
+    center = np.linspace(-1, 1, n)
+    s = np.random.default_rng(1).standard_normal((2 * n, n)) / np.sqrt(n)
+    fit = fit_quadratic(s, ((s - center) ** 2).sum(axis=1))
+    step, _ = step_within(fit)
+    assert ((step - center) ** 2).sum() < 0.9 * (center**2).sum()
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(1, 6), st.integers(0, 10_000), st.sampled_from([-2.0, 0.0, 1.0]))
+def test_a_step_is_the_least_within_its_length(n, seed, shift):
+    true, _ = quadratic(n, seed)
+    fit = true._replace(curvature=true.curvature + shift * np.eye(n))
+    step, is_short = step_within(fit)
+    assert np.linalg.norm(step) <= 1 + 1e-9
+    assert is_short or np.allclose(fit.slope + fit.curvature @ step, 0, atol=1e-8)
+    others = np.random.default_rng(seed).standard_normal((200, n))
+    others /= np.maximum(1, np.linalg.norm(others, axis=1))[:, None]
+    assert fit.change(step) <= min(fit.change(other) for other in others) + 1e-9
+
+
+def test_no_slope_is_no_step():
+    step, is_short = step_within(Fit(0.0, np.zeros(3), np.zeros((3, 3)), 0.0))
+    assert_array_equal(step, 0)
+    assert not is_short
+
+
+def test_levels_of_values():
+    assert step_of_output(np.array([1.0, 1, 6, 6, 11, 1])) == 5
+    assert step_of_output(np.array([1.0, 2, 4])) == 0
+    assert step_of_output(np.ones(3)) == 0
+
+
+def noisy(fun, seed=0, noise=0.1):
+    rng = np.random.default_rng(seed)
+    return lambda x: fun(x) + noise * rng.standard_normal()
+
+
+def bowl(x):
+    return float(((x - np.linspace(-1, 1, x.size)) ** 2).sum())
+
+
+@pytest.mark.parametrize("n", [1, 2, 8, 40])
+def test_few_evaluations_suffice(n):
+    start = np.full(n, 2.0)
+    result = nbadam.adam(noisy(bowl), start, maxfun=300)
+    assert result.status == nbadam.Status.MAXFUN
+    assert result.nfev < 300 + 2 + 2 * max(2, n // 4)
+    assert bowl(result.x) < 0.01 * bowl(start)
+
+
+def test_bounds_and_fixed_variables_hold():
+    points = []
+
+    def fun(x):
+        points.append(x.copy())
+        return noisy_bowl(x)
+
+    noisy_bowl = noisy(bowl)
+    bounds = [(0.0, 3.0), (0.5, 0.5), (-3.0, 3.0)]
+    result = nbadam.adam(fun, [2.0, 0.5, 2.0], bounds=bounds, maxfun=400)
+    seen = np.array(points)
+    lower, upper = np.array(bounds).T
+    assert (seen >= lower).all() and (seen <= upper).all()
+    assert_allclose(result.x, [0.0, 0.5, 1.0], atol=0.2)
+    assert result.jac[1] == 0
+    assert nbadam.adam(noisy(bowl), [1.0], bounds=[(1.0, 1.0)]).success
+
+
+def test_values_that_are_not_finite_are_avoided():
+    def walled(x):
+        return bowl(x) if x[0] < 2.1 else np.nan
+
+    result = nbadam.adam(noisy(walled), [2.0, 2.0], maxfun=400)
+    assert bowl(result.x) < 0.05
+
+
+@pytest.mark.parametrize("power", [-20, 20])
+def test_the_unit_of_all_variables_changes_no_bit(power):
+    unit = 2.0**power
+
+    def run(unit):
+        fun = noisy(lambda x: bowl(x / unit))
+        return nbadam.adam(fun, np.full(3, 2 * unit), x_scale=unit, maxfun=200).x / unit
+
+    assert_array_equal(run(unit), run(1.0))
+
+
+def test_a_resumed_run_equals_one_that_is_not():
+    def fun(x, rng):
+        return bowl(x) + 0.1 * rng.standard_normal()
+
+    def run(**options):
+        return nbadam.adam(fun, [2.0, 2.0], (np.random.default_rng(3),), None, steps=40, **options)
+
+    whole = run()
+    rest = run(state=run(maxiter=15).state)
+    assert_array_equal(rest.x, whole.x)
+    assert rest.nfev == whole.nfev
+    assert rest.message == whole.message
+
+
+@pytest.mark.parametrize("options", [{"learning_rate": 0.01}, {"weight_decay": 0.1}, {"finite_diff": "spsa"}])
+def test_other_steps_where_they_are_asked_for(options):
+    result = nbadam.adam(noisy(bowl), [2.0, 2.0], steps=5, rng=0, **options)
+    assert "quadratic" not in result.message
+    many = nbadam.adam(noisy(bowl), np.full(LARGEST + 1, 2.0), steps=5)
+    assert "quadratic" not in many.message
+
+
+def test_oldest_values_are_forgotten():
+    model = QuadraticModel(np.full(2, -INF), np.full(2, INF), np.ones(2), (0,))
+    for k in range(5):
+        model.take_in(np.full((model.most, 2), float(k)), np.full(model.most, float(k)))
+    assert model.values.size == 2 * model.most
+    assert model.values.min() == 3
