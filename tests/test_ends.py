@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numba import njit
 from numpy.testing import assert_allclose, assert_array_equal
 from runs import fit, noisy, paraboloid, slope, value
@@ -226,3 +228,24 @@ def test_clipping_by_norm_where_squares_overflow():
     reference = fit(lambda x: (0.0, np.full(2, 1e-3 / np.sqrt(2))), **options).x
     with np.errstate(over="ignore"):  # which plain Python sees
         assert_allclose(fit(steep, clipnorm=1e-3, **options).x, reference, rtol=1e-12)
+
+
+@settings(max_examples=12, deadline=None)
+@given(st.integers(3, 60), st.integers(0, 1000), st.sampled_from([1, 2]), st.sampled_from([0.0, 1.0, 1e3]))
+def test_no_convex_chain_runs_away(n, seed, power, size):
+    rng = np.random.default_rng(seed)
+    matrix = np.linalg.matrix_power(2 * np.eye(n) - np.eye(n, k=1) - np.eye(n, k=-1), power)
+    load = rng.standard_normal(n) * 10.0 ** rng.integers(-3, 4)
+    least = -0.5 * load @ np.linalg.solve(matrix, load)
+    values = []
+
+    def fun(x):
+        gradient = matrix @ x - load
+        values.append(0.5 * x @ (gradient - load))
+        return values[-1], gradient
+
+    start = size * rng.standard_normal(n)
+    result = nbadam.adam(fun, start, jac=True, steps=150)
+    run = np.array(values[-result.nit :])  # after the probes of a start at 0
+    assert (run - least).max() <= 10 * (values[0] - least)
+    assert result.fun <= values[0]
