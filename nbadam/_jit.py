@@ -23,10 +23,11 @@ from llvmlite import binding as llvm
 from numba import njit
 from numba.core.bytecode import FunctionIdentity
 from numba.core.caching import NullCache
-from numba.core.compiler import CompileResult
+from numba.core.compiler import Compiler, CompileResult
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.registry import cpu_target
 from numba.core.serialize import dumps
+from numba.core.targetconfig import ConfigStack
 from numba.extending import overload, register_jitable
 
 from . import _cache
@@ -141,6 +142,20 @@ class _KernelFile(NullCache):
             _cache.write(self._name, payload)
 
 
+class _KernelCompiler(Compiler):
+    """Compiler of kernels, to which functions called by a kernel are the same as those called by these.
+
+    Numba compiles a function once for each set of options of its callers, and those of a kernel differ from
+    those of the functions in it by its wrapper for Python and by the GIL.
+    """
+
+    def define_pipelines(self):
+        """Set the options of the kernel as a caller to those that all functions within it have."""
+        options = ConfigStack.top_or_none()  # a copy: the kernel itself keeps its own
+        options.no_cpython_wrapper, options.no_cfunc_wrapper, options.release_gil = True, False, False
+        return super().define_pipelines()
+
+
 def compile_kernel(function, signature, *, name: str, mode: str):
     """Compile `function` for one signature, from the disk cache where it holds it.
 
@@ -169,7 +184,7 @@ def compile_kernel(function, signature, *, name: str, mode: str):
         kernel = FunctionType(function.__code__, function.__globals__, closure=function.__closure__)
         kernel.__qualname__ = f"{name}_{mode}_{digest}"
         kernel.__module__ = __name__  # which every process has that loads it
-        compiled = njit(**options)(kernel)
+        compiled = njit(**options, pipeline_class=_KernelCompiler)(kernel)
         if digest:
             compiled._cache = _KernelFile(_cache.file_name(f"{name}_{mode}", digest))
         compiled.compile(signature)

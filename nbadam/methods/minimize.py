@@ -89,13 +89,7 @@ def minimize(
         rule, settings, given, x0.size, is_noisy=is_noticed, is_perturbed=is_perturbed,
         is_modelled=isinstance(objective.differences, QuadraticModel), is_resumed=resumed is not None,
     )  # fmt: skip
-    plan = plan_from(rule, settings, x0.size, lower, upper, objective.minibatch)
-    if objective.differences is not None:
-        plan.evaluations = objective.differences.evaluations
-    if isinstance(objective.differences, Perturbations) and objective.differences.noise is not None:
-        plan.radius = float(np.max(objective.differences.size / plan.x_scale))
-    if is_noticed and not {"gtol", "tol"} & set(given) and plan.is_auto:
-        plan.limits["gtol"] = -1.0  # a gradient of 0 may be chance
+    plan = plan_from(rule, settings, x0.size, lower, upper, objective, is_noticed)
     if settings["epochs"] is not None and plan.is_auto and resumed is None:
         known = plan.x_scale if "x_scale" in given else None
         x_scale, radius = first_look(objective, start, known, (lower, upper))
@@ -195,10 +189,9 @@ def _remark(objective: Objective, plan, result) -> str:
             "the minimum of a quadratic that is fitted to the values around."
         )
     if isinstance(differences, Perturbations) and differences.noise is not None:
-        size = float(np.max(differences.size / plan.x_scale))
         return (
             f" Values near `x0` have a noise of {differences.noise:.2g}, random or by steps, so gradients "
-            f"come from simultaneous perturbations of {size:.2g}, two evaluations each."
+            f"come from simultaneous perturbations of {plan.radius:.2g}, two evaluations each."
         )
     if differences is not None and differences.noise is not None:
         return f" Differences have steps for values with a noise of {differences.noise:.2g}."

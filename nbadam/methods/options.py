@@ -142,15 +142,16 @@ def limit(name: str, settings: dict, default: float) -> float:
     return default if settings[name] is None else number(name, settings[name], low=0)
 
 
-def limits_from(settings: dict) -> dict[str, float]:
+def limits_from(settings: dict, is_noisy: bool = False) -> dict[str, float]:
     """Return the fields of `record.LIMITS` that belong to options, but for the number of steps.
 
     A tolerance is as given, or `tol`, or off in a planned run, or the default, which for `gtol` is 0 with
-    automatic rates.
+    automatic rates, and off with these where noise was noticed.
     """
     is_planned = settings["steps"] is not None or settings["epochs"] is not None
     limits = {}
-    defaults = TOLERANCES | ({"gtol": 0.0} if is_automatic(settings) else {})  # no unit is special
+    # No unit of the gradient is special for automatic rates; with noise even one of 0 may be chance.
+    defaults = TOLERANCES | ({"gtol": -1.0 if is_noisy else 0.0} if is_automatic(settings) else {})
     for name, default in defaults.items():
         given = [each for each in (name, "tol") if settings[each] is not None]
         limits[name] = number(given[0], settings[given[0]], low=0) if given else -1 if is_planned else default

@@ -13,14 +13,16 @@ from ..files import checked_target
 from ..hyperparameters import choice, integer, optional
 from ..rules import Rule
 from .averaging import KINDS
+from .differences import Perturbations
 from .minibatch import Minibatch
+from .objective import Objective
 from .options import MAXITER, hyper_from, is_automatic, learning_rate_from, limit, limits_from
 from .stopping import Stop
 
 PASSES = 5  # epochs for which there may be one more pass over all the data at the end
 
 
-@dataclass
+@dataclass(frozen=True)
 class Plan:
     """Everything about a run that is not the objective: its steps, and its end.
 
@@ -62,24 +64,30 @@ def plan_from(
     n: int,
     lower: np.ndarray,
     upper: np.ndarray,
-    minibatch: Minibatch | None,
+    objective: Objective,
+    is_noticed: bool,
 ) -> Plan:
-    """Check the settings and make the plan of a run in `n` variables, of a `Minibatch` if it is one."""
+    """Check the settings and make the plan of a run in `n` variables; noise of the values may be known."""
+    differences = objective.differences
     is_auto = is_automatic(settings)
     rate = 1.0 if is_auto else settings["learning_rate"]
     learning_rate, fractions = learning_rate_from(rate, rule, n)
-    maxiter, budget, at_end = budget_from(settings, minibatch)
+    maxiter, budget, at_end = budget_from(settings, objective.minibatch)
     maxfun = min(limit("maxfun", settings, inf), limit("maxfev", settings, inf))
     if is_auto and min(budget, maxfun) == inf:
         raise ValueError("`learning_rate='auto'` needs a finite `maxiter`, `maxfun` or `steps` to count on.")
+    x_scale = np.array(positive("x_scale", settings["x_scale"], n))
+    radius = 0.0
+    if isinstance(differences, Perturbations) and differences.noise is not None:
+        radius = float(np.max(differences.size / x_scale))
     return Plan(
         rule=rule,
         learning_rate=learning_rate,
         is_auto=is_auto,
         hyper=hyper_from(rule, settings),
         fractions=fractions,
-        limits=limits_from(settings),
-        x_scale=np.array(positive("x_scale", settings["x_scale"], n)),
+        limits=limits_from(settings, is_noticed),
+        x_scale=x_scale,
         lower=lower,
         upper=upper,
         maxiter=maxiter,
@@ -93,6 +101,8 @@ def plan_from(
         checkpoint_every=optional(integer(1))("checkpoint_every", settings["checkpoint_every"]),
         progress=settings["progress"],
         passes=_passes(settings, is_auto),
+        radius=radius,
+        evaluations=1 if differences is None else differences.evaluations,
     )
 
 

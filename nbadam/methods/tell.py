@@ -32,7 +32,7 @@ from .record import (
     STEP,
     UNKNOWN,
     YES,
-)
+)  # fmt: skip
 from .step import to_user
 from .stopping import (
     FIXED,
@@ -46,7 +46,7 @@ from .stopping import (
     check_convergence,
     is_sure,
     meets_gtol,
-)
+)  # fmt: skip
 
 # A run without noise whose automatic rates let the value rise above the start by more than so many times
 # the fall from the start to the best point goes back to that point.
@@ -95,10 +95,8 @@ def tell(run, f, is_fresh):
         if not is_finite and s.skipped_now < limits.skips:
             code = skip(run)
         elif not is_finite:
-            code = NONFINITE
-            s.f = f
-            for i in range(g.size):
-                slope[i] = g[i] * x_scale[i]
+            code, s.f = NONFINITE, f
+            scale(g, x_scale, slope)
         else:
             s.f, s.is_fresh, s.skipped_now = f, is_fresh, 0
             for i in range(x.size):
@@ -107,7 +105,7 @@ def tell(run, f, is_fresh):
                 x_sum[i] += x[i]
             s.points += 1.0
             s.f_sum += f
-            s.f_squares += (f - s.f_mean) ** 2  # NaN in the first window
+            s.f_squares += (f - s.f_mean) * (f - s.f_mean)  # NaN in the first window
             if limits.part < inf:
                 s.part_points += 1.0
                 s.part_sum += f
@@ -139,8 +137,7 @@ def tell(run, f, is_fresh):
     if code > EVALUATE and code != NONFINITE and limits.evaluates_average and s.phase != AT_AVERAGE:
         if run.average.size and limits.average != AUTO and s.nit > 0 and not s.is_at_mean:
             s.found, s.phase = code, AT_AVERAGE
-            for i in range(run.point.size):
-                run.point[i] = min(max(run.average[i], run.x_lower[i]), run.x_upper[i])
+            average_within_bounds(run, run.point)
             code = EVALUATE
     s.next = code
     return code
@@ -184,8 +181,8 @@ def after_start(run, f):
     """Take in the first point."""
     s, slope, lower, upper = run.numbers[0], run.slope, run.lower, run.upper
     is_finite, is_fixed = abs(f) < inf, True
+    scale(run.g, run.x_scale, slope)
     for i in range(slope.size):
-        slope[i] = run.g[i] * run.x_scale[i]
         is_finite &= abs(slope[i]) < inf
         is_finite &= abs(run.here[i]) < inf
         is_fixed &= lower[i] == upper[i]
@@ -194,9 +191,8 @@ def after_start(run, f):
     if not is_finite:
         return skip(run) if s.skipped_now < run.limits[0].skips else NONFINITE
     s.f_best, s.skipped_now = f, 0
-    for i in range(slope.size):
-        run.x_best[i] = run.here[i]
-        run.g_best[i] = slope[i]
+    copy(run.here, run.x_best)
+    copy(slope, run.g_best)
     if is_fixed:
         return FIXED
     if meets_gtol(run.x, slope, lower, upper, run.limits[0].gtol):
@@ -290,26 +286,19 @@ def after_test(run, f):
         return s.found
     if s.phase == AT_BEST_AGAIN:
         s.phase = AT_STEP
-        s.is_noisy = NO if same(f, s.f_best) else YES
-        for i in range(run.g.size):
-            if not same(run.g[i] * run.x_scale[i], run.g_best[i]):
-                s.is_noisy = YES
+        notice_noise(run, f, s.f_best, run.g_best)
         return go_back(run) if s.is_noisy == NO else STEP
     if s.phase == AT_LAST:
         s.f, s.is_fresh = f, 1
     elif s.phase == AT_MEAN:
         s.f_at_mean = f
-        for i in range(run.g.size):
-            run.g_at_mean[i] = run.g[i] * run.x_scale[i]
+        scale(run.g, run.x_scale, run.g_at_mean)
         if s.is_noisy == UNKNOWN:
             s.phase = AT_MEAN_AGAIN
             copy(run.x_at_mean, run.point)
             return EVALUATE
     else:
-        s.is_noisy = NO if same(f, s.f_at_mean) else YES
-        for i in range(run.g.size):
-            if not same(run.g[i] * run.x_scale[i], run.g_at_mean[i]):
-                s.is_noisy = YES
+        notice_noise(run, f, s.f_at_mean, run.g_at_mean)
     if s.is_noisy == NO and not s.is_fresh:
         s.phase = AT_LAST
         copy(run.here, run.point)
@@ -347,10 +336,33 @@ def same(a, b):
 
 
 @register_jitable
+def notice_noise(run, f, f_before, slope_before):
+    """Note whether a second evaluation at a point differs from the first."""
+    is_same = same(f, f_before)
+    for i in range(run.g.size):
+        is_same &= same(run.g[i] * run.x_scale[i], slope_before[i])
+    run.numbers[0].is_noisy = NO if is_same else YES
+
+
+@register_jitable
 def copy(source, target):
     """Copy an array."""
     for i in range(target.size):
         target[i] = source[i]
+
+
+@register_jitable
+def scale(g, x_scale, slope):
+    """Write the gradient by the scaled variables."""
+    for i in range(g.size):
+        slope[i] = g[i] * x_scale[i]
+
+
+@register_jitable
+def average_within_bounds(run, x):
+    """Write the average of the points, which rounding may have brought out of the bounds."""
+    for i in range(x.size):
+        x[i] = min(max(run.average[i], run.x_lower[i]), run.x_upper[i])
 
 
 # --- The beginning and the end -------------------------------------------------------------------
@@ -391,8 +403,7 @@ def end(run, own, given, p):
         f, x = s.f_at_mean, run.x_at_mean
     elif s.phase == AT_AVERAGE:
         f = s.f_at_average
-        for i in range(x.size):
-            x[i] = min(max(run.average[i], run.x_lower[i]), run.x_upper[i])
+        average_within_bounds(run, x)
     elif limits.average == BEST and s.f_best < inf:
         f, x = s.f_best, run.x_best
     is_start = s.nit > 0 and s.next != GTOL
