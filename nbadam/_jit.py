@@ -143,10 +143,10 @@ class _KernelFile(NullCache):
 
 
 class _KernelCompiler(Compiler):
-    """Compiler of kernels, to which functions called by a kernel are the same as those called by these.
+    """Compiler of kernels, for which kernels and functions within them call the same functions.
 
-    Numba compiles a function once for each set of options of its callers, and those of a kernel differ from
-    those of the functions in it by its wrapper for Python and by the GIL.
+    Numba compiles a function once for each set of options of its callers.  Those of a kernel differ from
+    those of functions within it by wrappers and by the GIL.
     """
 
     def define_pipelines(self):

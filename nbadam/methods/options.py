@@ -146,7 +146,7 @@ def limits_from(settings: dict, is_noisy: bool = False) -> dict[str, float]:
     """Return the fields of `record.LIMITS` that belong to options, but for the number of steps.
 
     A tolerance is as given, or `tol`, or off in a planned run, or the default, which for `gtol` is 0 with
-    automatic rates, and off with these where noise was noticed.
+    automatic rates.  Where noise was noticed, it is off with these.
     """
     is_planned = settings["steps"] is not None or settings["epochs"] is not None
     limits = {}
