@@ -75,6 +75,7 @@ calls = {
     "short batches": lambda: batch(100),
     "starts": lambda: starts(plain, 10**9, 1),
     "short starts": lambda: starts(plain, 20, 1),
+    "compiled starts": lambda: starts(bowl, 10**9, 1),
     "starts in threads": lambda: starts(bowl, 10**9, 2),
     "bootstrap": lambda: fit.bootstrap(2_000_000, rng=0),
     "short bootstraps": lambda: fit.bootstrap(100, rng=0),
