@@ -28,7 +28,7 @@ from .record import (
     new_block,
     new_record,
     new_rule_state,
-)  # fmt: skip
+)
 from .state import Checkpoints, RunState, generator_states, restore_generators
 from .step import step_kernel
 from .stopping import MAXITER, NONFINITE, STOPS, WINDOW, Stop

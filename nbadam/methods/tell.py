@@ -32,7 +32,7 @@ from .record import (
     STEP,
     UNKNOWN,
     YES,
-)  # fmt: skip
+)
 from .step import to_user
 from .stopping import (
     FIXED,
@@ -46,7 +46,7 @@ from .stopping import (
     check_convergence,
     is_sure,
     meets_gtol,
-)  # fmt: skip
+)
 
 # A run without noise whose automatic rates let the value rise above the start by more than so many times
 # the fall from the start to the best point goes back to that point.
