@@ -28,10 +28,11 @@ from numba.core.compiler_lock import global_compiler_lock
 from numba.core.registry import cpu_target
 from numba.core.serialize import dumps
 from numba.core.targetconfig import ConfigStack
-from numba.extending import overload, register_jitable
+from numba.extending import overload
 
 from . import _cache
 from ._fingerprint import fingerprint
+from ._jitable import register_jitable
 from ._signals import DeferredInterrupts
 from .progress import compiling
 

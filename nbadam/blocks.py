@@ -38,9 +38,12 @@ class Blocks:
         How many items the blocks after it should have if `most` allows it.
     """
 
+    total: int
+    done: int
+
     def __init__(self, total: int, first: int, most: int, workers: int, least: int = 1) -> None:
         self.total, self.done = total, 0
-        self.interrupts = Interrupts()
+        self.interrupts: Interrupts = Interrupts()
         self._least, self._most, self._workers = least, most, workers
         self._lock = threading.Lock()
         self._next, self._size, self._seconds, self._stopped = 0, first, 0.0, False
@@ -92,7 +95,7 @@ class Pace:
     """
 
     def __init__(self, first: int) -> None:
-        self.amount = first
+        self.amount: int = first
 
     def learn(self, amount: int, seconds: float, was_all: bool = True) -> None:
         """Learn from the time that a part took, of which perhaps not all was needed."""

@@ -2,11 +2,12 @@
 
 from math import inf, isfinite
 from numbers import Real
+from typing import Any
 
 import numpy as np
 
 
-def shown(value) -> str:
+def shown(value: Any) -> str:
     """Return the `repr` of a value for messages, in one line, shortened if it is long."""
     try:
         text = " ".join(repr(value).split())
@@ -16,7 +17,7 @@ def shown(value) -> str:
     return text if len(text) <= 120 else f"{text[:100]} ... {text[-15:]}"
 
 
-def number(name: str, value, *, low: float = -inf, below: float = inf) -> float:
+def number(name: str, value: Any, *, low: float = -inf, below: float = inf) -> float:
     """Return `value` as a finite float with ``low <= value < below``.
 
     Raises
@@ -38,7 +39,7 @@ def number(name: str, value, *, low: float = -inf, below: float = inf) -> float:
     return checked
 
 
-def positive(name: str, value, shape: int | tuple[int, ...], *, zero: bool = False) -> np.ndarray:
+def positive(name: str, value: Any, shape: int | tuple[int, ...], *, zero: bool = False) -> np.ndarray:
     """Return a number or an array as positive floats, broadcast to a shape; zero too if so asked."""
     try:
         array = np.asarray(value, dtype=float)

@@ -11,7 +11,7 @@ from .extras import extra
 Dims = tuple[str, ...]
 
 
-def is_lazy(*values) -> bool:
+def is_lazy(*values: Any) -> bool:
     """Return whether one of the values, or of the entries of dicts, lists and tuples, is an array of Dask."""
     for value in values:
         if isinstance(value, dict | list | tuple):
@@ -44,10 +44,10 @@ class Arguments:
 
     def __init__(self) -> None:
         self.given: dict[str, Any] = {}
-        self._arrays: list = []
+        self._arrays: list[Any] = []
         self._dims: list[Dims] = []
 
-    def add(self, name: str, value, n_axes: int) -> None:
+    def add(self, name: str, value: Any, n_axes: int) -> None:
         """Take an argument whose own axes are the last `n_axes`; axes before them are the batch's.
 
         Entries of a dict are numbers or arrays of the batch's shape.  Those of a tuple are like the whole.
@@ -66,7 +66,7 @@ class Arguments:
         self._dims.append(tuple(f"own_{number}_{axis}" for axis in range(n_axes)))
         return _Cut(number)
 
-    def of_block(self, parts) -> dict[str, Any]:
+    def of_block(self, parts: Any) -> dict[str, Any]:
         """Return the arguments with the parts of a block."""
 
         def fill(value):
@@ -87,7 +87,9 @@ class Arguments:
         )
         return self.of_block(list(parts))
 
-    def apply(self, call: Callable, outputs: dict[str, tuple[tuple[int, ...], np.dtype]]) -> dict[str, Any]:
+    def apply(
+        self, call: Callable[..., Any], outputs: dict[str, tuple[tuple[int, ...], np.dtype]]
+    ) -> dict[str, Any]:
         """Return the results of ``call(**arguments)`` by name, as arrays of Dask.
 
         Parameters

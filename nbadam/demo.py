@@ -9,6 +9,7 @@ piece of a human brain, where no fit may be worse than that of SciPy's `curve_fi
 import gzip
 import time
 from importlib.resources import files
+from typing import Any
 
 import numpy as np
 from scipy.optimize import curve_fit, minimize
@@ -43,14 +44,14 @@ def load() -> tuple[np.ndarray, np.ndarray]:
     return table, visits
 
 
-def poisson(coefficients, covariates, counts):
+def poisson(coefficients: np.ndarray, covariates: np.ndarray, counts: np.ndarray) -> tuple[Any, Any]:
     """Return mean negative log-likelihood, up to a constant, and its gradient."""
     linear = covariates @ coefficients
     mean = np.exp(linear)
     return (mean - counts * linear).mean(), (mean - counts) @ covariates / counts.size
 
 
-def fit(covariates: np.ndarray, visits: np.ndarray):
+def fit(covariates: np.ndarray, visits: np.ndarray) -> Any:
     """Minimize the mini-batch objective and return SciPy's result."""
     objective = nbadam.Minibatch(poisson, (covariates, visits), batch_size=BATCH, rng=0)
     start = np.zeros(covariates.shape[1])
@@ -108,12 +109,12 @@ def load_voxels() -> tuple[np.ndarray, np.ndarray]:
         return np.loadtxt(lines) / 1000, signals.astype(float)
 
 
-def kurtosis(b, signal, diffusivity, kurtosis):
+def kurtosis(b: np.ndarray, signal: np.ndarray, diffusivity: Any, kurtosis: Any) -> Any:
     """Signal at weighting b, to second order in b (Jensen et al., Magn. Reson. Med. 53, 2005)."""
     return signal * np.exp(-b * diffusivity + (b * diffusivity) ** 2 * kurtosis / 6)
 
 
-def kurtosis_guess(b, y):
+def kurtosis_guess(b: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Return a start: the unweighted signal, and values typical of brain tissue."""
     return np.array([y[b < 0.1].mean(), 1.0, 1.0])
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from math import inf
+from typing import Any
 
 import numpy as np
 
@@ -48,18 +49,22 @@ class State:
         dtype = xs[0].dtype
         sizes = [x.size for x in xs]
         self.rule = rule
-        self.largest = max(sizes)
+        self.largest: int = max(sizes)
         self.width = 1 if len(xs) == 1 else WIDTH
         self._empty = np.empty(0, dtype)
-        self.padding = (self._empty,) * (self.width - len(xs))
+        self.padding: tuple[np.ndarray, ...] = (self._empty,) * (self.width - len(xs))
         self._dtype = dtype.name
-        self.xs = tuple(xs)
-        self.starts = np.zeros(self.width, np.int64)
+        self.xs: tuple[np.ndarray, ...] = tuple(xs)
+        self.starts: np.ndarray = np.zeros(self.width, np.int64)
         self.starts[1 : len(xs)] = np.cumsum(sizes[:-1])
-        self.slots = {name: aligned_zeros(sum(sizes), dtype, k) for k, name in enumerate(rule.slots)}
-        self.columns = tuple(self.slots.values())
+        self.slots: dict[str, np.ndarray] = {
+            name: aligned_zeros(sum(sizes), dtype, k) for k, name in enumerate(rule.slots)
+        }
+        self.columns: tuple[np.ndarray, ...] = tuple(self.slots.values())
 
-    def step(self, gs, t: float, hyper: tuple[float, ...], *, clip=inf, scales, decays) -> None:
+    def step(
+        self, gs: Any, t: float, hyper: tuple[float, ...], *, clip: Any = inf, scales: Any, decays: Any
+    ) -> None:
         """Make step number `t`, in place.
 
         Parameters
@@ -92,7 +97,7 @@ class State:
         """The kernel for arrays of less than `PARALLEL_SIZE` elements."""
         return dense_kernel(self.rule, self._dtype, self.width, "serial")  # looking it up costs 0.4 us
 
-    def sum_squares(self, gs, clip: float = inf) -> np.ndarray:
+    def sum_squares(self, gs: Any, clip: float = inf) -> np.ndarray:
         """Sum of the squares of each array's gradient, clipped by value first; shape (width,)."""
         sums = np.empty(self.width)
         sum_squares_kernel(self._dtype, self.width, mode(self.largest))(self._filled(gs), clip, sums)

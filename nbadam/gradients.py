@@ -2,7 +2,7 @@
 
 from math import inf, sqrt
 
-from numba.extending import register_jitable
+from ._jitable import register_jitable
 
 SHRINK = 2.0**-600  # factor that keeps the square of every finite double finite
 

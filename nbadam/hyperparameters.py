@@ -121,7 +121,7 @@ class Hyperparameter:
         self.varying = varying
         self.fixed = fixed
 
-    def __set_name__(self, owner: type, name: str) -> None:
+    def __set_name__(self, owner: type[Any], name: str) -> None:
         """Take the name of the attribute, and the check that belongs to it unless another one was given."""
         self.name = name
         if self.is_default:

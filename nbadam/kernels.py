@@ -11,9 +11,9 @@ from math import inf
 
 import numpy as np
 from numba import from_dtype, prange, types
-from numba.extending import register_jitable
 
 from ._jit import cast, compile_kernel, cut, put, store, take
+from ._jitable import register_jitable
 from .gradients import norm_from
 from .rules import Rule
 

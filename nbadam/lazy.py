@@ -15,11 +15,11 @@ class lazy:
         self.function = function
         self.__doc__ = function.__doc__
 
-    def __set_name__(self, owner: type, name: str) -> None:
+    def __set_name__(self, owner: type[Any], name: str) -> None:
         """Remember the attribute's name."""
         self.name = name
 
-    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+    def __get__(self, instance: Any, owner: type[Any] | None = None) -> Any:
         """Compute the attribute; from then on the instance has it."""
         if instance is None:
             return self

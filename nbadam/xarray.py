@@ -14,7 +14,7 @@ from .fitting import Model, curve_fit
 from .hyperparameters import choice
 from .status import Status
 
-xarray = extra("xarray", "xarray", "`nbadam.xarray`")
+xarray: Any = extra("xarray", "xarray", "`nbadam.xarray`")
 
 NUMBERS = ("chi2", "nfev", "status")  # results that are one number for each fit
 PARAMETERS, ROWS, COLUMNS = "param", "cov_i", "cov_j"  # the names of xarray
@@ -154,8 +154,8 @@ class _Given:
         self.model = Model(model) if isinstance(model, str) else model
         self._numbers: dict[tuple[str, ...], Any] = {}
         self._places: list[tuple[str, ...]] = []
-        self.arrays: list = []
-        self.core_dims: list[list] = []
+        self.arrays: list[Any] = []
+        self.core_dims: list[list[Any]] = []
         if p0 is not None:
             for name, value in (dict.fromkeys(self.model.parameters, 1.0) | dict(p0)).items():
                 self._add(value, "p0", name)
@@ -194,7 +194,7 @@ def _names(count: int) -> list[str]:
     return ["x"] if count == 1 else [f"x{i}" for i in range(count)]
 
 
-def _variables(data, coords) -> list:
+def _variables(data, coords) -> list[Any]:
     """Return the variables as DataArrays."""
     several = isinstance(coords, list | tuple)
     found = []
@@ -210,7 +210,7 @@ def _variables(data, coords) -> list:
     return found
 
 
-def _dims(array, variables: list, reduce_dims) -> list[Hashable]:
+def _dims(array, variables: list[Any], reduce_dims) -> list[Hashable]:
     """Return the dimensions along which to fit."""
     if reduce_dims is ...:
         return list(array.dims)
@@ -224,13 +224,13 @@ def _dims(array, variables: list, reduce_dims) -> list[Hashable]:
     return dims
 
 
-def _points(array, variables: list, dims: list) -> np.ndarray:
+def _points(array, variables: list[Any], dims: list[Any]) -> np.ndarray:
     """Return the variables at the points of a fit, shape (n_variables, m)."""
     grid = xarray.DataArray(np.zeros([array.sizes[dim] for dim in dims]), dims=dims)
     return np.stack([(grid + variable.drop_vars(variable.coords)).values.ravel() for variable in variables])
 
 
-def _fit(array, x: np.ndarray, dims: list, given: _Given, must_succeed: bool, options) -> dict:
+def _fit(array, x: np.ndarray, dims: list[Any], given: _Given, must_succeed: bool, options) -> dict[str, Any]:
     """Return the arrays of results of one DataArray by name."""
 
     def block(y, *values):

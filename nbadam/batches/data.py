@@ -4,14 +4,15 @@ from typing import Any
 
 import numpy as np
 from numba import types
-from numba.extending import overload, register_jitable
+from numba.extending import overload
 
+from .._jitable import register_jitable
 from ..methods.evaluator import Arguments, entry_of
 
 Ragged = tuple[np.ndarray, np.ndarray]  # values of all problems, and the offsets that cut them up
 
 
-def as_args(args) -> tuple:
+def as_args(args: Any) -> tuple[Any, ...]:
     """Return the shared arguments: arrays contiguous and native, everything else as it is."""
     args = args if isinstance(args, tuple) else (args,)
     for k, argument in enumerate(args):
@@ -25,7 +26,7 @@ def as_args(args) -> tuple:
     )
 
 
-def as_data(data, size: int | None) -> tuple[tuple[np.ndarray | Ragged, ...], int]:
+def as_data(data: Any, size: int | None) -> tuple[tuple[np.ndarray | Ragged, ...], int]:
     """Return the arguments of which each problem has its own, and the number of problems.
 
     Parameters
@@ -54,7 +55,7 @@ def as_data(data, size: int | None) -> tuple[tuple[np.ndarray | Ragged, ...], in
     return tuple(columns), size
 
 
-def pieces(columns: tuple[np.ndarray | Ragged, ...], start: int, stop: int) -> tuple:
+def pieces(columns: tuple[np.ndarray | Ragged, ...], start: int, stop: int) -> tuple[Any, ...]:
     """Return the part of `as_data` that belongs to some problems, as kernels take it."""
     parts: list[Any] = []
     for column in columns:
@@ -65,7 +66,7 @@ def pieces(columns: tuple[np.ndarray | Ragged, ...], start: int, stop: int) -> t
     return tuple(parts)
 
 
-def _ragged(name: str, column: tuple | list) -> np.ndarray | Ragged:
+def _ragged(name: str, column: tuple[Any, ...] | list[Any]) -> np.ndarray | Ragged:
     """Return a list of arrays as their values and offsets; a pair of these checked."""
     if isinstance(column, list):
         if not any(np.ndim(entry) for entry in column):
@@ -119,7 +120,7 @@ def _plain(name: str, array) -> np.ndarray:
 # --- Inside kernels ------------------------------------------------------------------------------
 
 
-def row(column, i):
+def row(column: Any, i: Any) -> Any:
     """Return the part of problem `i`: an entry of an array, or the piece between two offsets."""
     if isinstance(column, tuple):
         values, offsets = column
@@ -134,7 +135,7 @@ def _row(column, i):
     return lambda column, i: column[i]
 
 
-def rows(columns, i):
+def rows(columns: Any, i: Any) -> tuple[Any, ...]:
     """Return the part of problem `i` of each argument."""
     return tuple(row(column, i) for column in columns)
 
@@ -151,7 +152,7 @@ def _of_problem(i, given):
     return rows(data, i) + args
 
 
-def _types_of_problem(given) -> tuple:
+def _types_of_problem(given) -> tuple[Any, ...]:
     if not given:  # with Numba disabled
         return ()
     columns, args = given

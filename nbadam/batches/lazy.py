@@ -9,7 +9,7 @@ from .result import BatchResult
 ARRAYS = "x", "fun", "nit", "status"
 
 
-def minimize_lazily(minimize_batch: Callable, arguments: dict[str, Any]) -> BatchResult:
+def minimize_lazily(minimize_batch: Callable[..., Any], arguments: dict[str, Any]) -> BatchResult:
     """Return what `minimize_batch` returns for each block; wrong arguments raise at once."""
     refuse(arguments, "out", "progress", "callback")
     own = Arguments()

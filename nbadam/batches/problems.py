@@ -50,8 +50,7 @@ LONGEST = 10_000_000  # steps for which the learning rates are tabulated
 
 # The status of a problem by the number of the `Stop` that ended it.
 STATUS = np.zeros(max(STOPS) + 1, np.int8)
-for code, stop in STOPS.items():
-    STATUS[code] = stop.status
+STATUS[list(STOPS)] = [stop.status for stop in STOPS.values()]
 
 
 class Problems:
@@ -67,44 +66,66 @@ class Problems:
         Size of one of them in the arrays of a block.
     """
 
-    def __init__(self, fun, x0, args, data, rule, bounds, learning_rate, options) -> None:
+    n: Any
+    data: tuple[Any, ...]
+    size: int
+    fun: Any
+    writes: bool
+    lower: np.ndarray
+    upper: np.ndarray
+
+    def __init__(
+        self,
+        fun: Any,
+        x0: Any,
+        args: Any,
+        data: Any,
+        rule: Any,
+        bounds: Any,
+        learning_rate: float,
+        options: Any,
+    ) -> None:
         if not isinstance(rule, Rule):
             raise ValueError(f"`rule` must be a Rule, such as nbadam.rules.ADAM, not {shown(rule)}.")
         self.rule = rule
-        self.x0 = parse_starts("x0", x0, {1: "(n,)", 2: "(n_problems, n)"})
+        self.x0: np.ndarray = parse_starts("x0", x0, {1: "(n,)", 2: "(n_problems, n)"})
         self.n = n = self.x0.shape[-1]
         if not n:
             raise ValueError(f"`x0` must have the shape (n,) or (n_problems, n), not {self.x0.shape}.")
-        self.dtype = self.x0.dtype if self.x0.dtype == np.float32 else np.dtype(np.float64)
+        self.dtype: np.dtype = self.x0.dtype if self.x0.dtype == np.float32 else np.dtype(np.float64)
         self.data, self.size = as_data(data, self.x0.shape[0] if self.x0.ndim == 2 else None)
-        self.args = as_args(args)
+        self.args: tuple[Any, ...] = as_args(args)
         self.fun, self.writes = _compilable(fun), _writes(fun, 1 + len(self.data) + len(self.args))
 
         shape = (self.size, n)
         settings = _settings(rule, options, learning_rate)
-        self.scale = positive("x_scale", settings["x_scale"], shape)
+        self.scale: np.ndarray = positive("x_scale", settings["x_scale"], shape)
         self.lower, self.upper = (np.broadcast_to(b, shape) for b in parse_bounds(bounds, n, self.size))
-        self.is_auto = is_automatic(settings)
+        self.is_auto: bool = is_automatic(settings)
         if self.is_auto and rule not in AUTOMATIC:
             raise ValueError("`learning_rate='auto'` is for nbadam.rules.ADAM and nbadam.rules.AMSGRAD.")
-        self.hyper = hyper_from(rule, settings)
+        self.hyper: tuple[float, ...] = hyper_from(rule, settings)
         maxiter, horizon, at_end = budget_from(settings)
-        self.at_end = at_end.status
+        self.at_end: Status = at_end.status
         if maxiter > LONGEST:
             raise ValueError(f"`maxiter` and `steps` must be at most {LONGEST:,}, not {maxiter:g}.")
-        self.limits = {"maxiter": float(int(maxiter)), "horizon": horizon, "evaluates_average": True}
+        self.limits: dict[str, Any] = {
+            "maxiter": float(int(maxiter)),
+            "horizon": horizon,
+            "evaluates_average": True,
+        }
         self.limits |= limits_from(settings)
         self.limits["keeps_before"] = self.limits["skips"]
-        self.average = choice(*KINDS)("average", settings["average"])
+        self.average: Any = choice(*KINDS)("average", settings["average"])
         self._schedule(1.0 if self.is_auto else settings["learning_rate"], int(maxiter), shape)
         self._pace = Pace(1)  # in evaluations
         self._turn = turn_of(self.fun)
-        self.bytes_each = 6 * n * self.dtype.itemsize + 16
+        self.bytes_each: Any = 6 * n * self.dtype.itemsize + 16
 
     def _schedule(self, learning_rate, maxiter: int, shape: tuple[int, int]) -> None:
         """Tabulate the scalars of the steps; rates of single problems or variables are left to the kernel."""
-        self.rates = None
-        self.schedule = np.zeros(0)
+        self.rates: np.ndarray | None = None
+        self.schedule: np.ndarray = np.zeros(0)
         if not callable(learning_rate) and np.ndim(learning_rate):
             divides = self.rule in DIVIDING
             self.rates = positive("learning_rate", learning_rate, shape, zero=not divides)
@@ -114,7 +135,9 @@ class Problems:
             self.schedule = np.empty(maxiter)
             schedule, _ = learning_rate_from(learning_rate, self.rule, shape[1])
             self.schedule[:] = schedule(np.arange(maxiter))
-        self.table = tuple(np.empty(self.schedule.size) for _ in range(self.rule.width))
+        self.table: tuple[np.ndarray, ...] = tuple(
+            np.empty(self.schedule.size) for _ in range(self.rule.width)
+        )
         fill = fill_scalars_kernel(self.rule)
         size = self.schedule.size
         for first in range(0, size, TABULATED):
@@ -206,11 +229,11 @@ def _settings(rule: Rule, options: dict[str, Any], learning_rate) -> dict[str, A
 
 
 @lru_cache(maxsize=64)
-def _compiled(fun: Callable) -> Callable:
+def _compiled(fun: Callable[..., Any]) -> Callable[..., Any]:
     return njit(error_model="numpy")(fun)
 
 
-def _compilable(fun) -> Callable:
+def _compilable(fun) -> Callable[..., Any]:
     if is_jitted(fun):
         return fun
     if not inspect.isfunction(fun):
@@ -218,7 +241,7 @@ def _compilable(fun) -> Callable:
     return _compiled(fun)
 
 
-def _writes(fun: Callable, least: int) -> bool:
+def _writes(fun: Callable[..., Any], least: int) -> bool:
     """Whether `fun` takes an array for the gradient beside its `least` arguments."""
     possible = forms(fun, least)
     if not possible:

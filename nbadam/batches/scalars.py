@@ -1,6 +1,7 @@
 """The scalars of a rule, tabulated for every step that the problems of a batch share."""
 
 from functools import cache
+from typing import Any
 
 from numba import types
 
@@ -8,7 +9,7 @@ from .._jit import compile_kernel, store
 from ..rules import Rule
 
 
-def fill_scalars(rule):
+def fill_scalars(rule: Any) -> Any:
     """Build the loop that forms the scalars of the steps from `first` to before `last`."""
     scalars = rule.scalars
 
@@ -20,7 +21,7 @@ def fill_scalars(rule):
 
 
 @cache
-def fill_scalars_kernel(rule: Rule):
+def fill_scalars_kernel(rule: Rule) -> Any:
     """Return `fill_scalars`, compiled."""
     array = types.Array(types.float64, 1, "C")
     hyper = types.UniTuple(types.float64, len(rule.hyperparameters) - 1)

@@ -1,6 +1,7 @@
 """Tables in files: CSV, TSV, Parquet and netCDF, by suffix."""
 
 from pathlib import Path
+from typing import Any
 
 from ..extras import extra
 
@@ -8,7 +9,7 @@ SEPARATORS = {".csv": ",", ".txt": ",", ".tsv": "\t", ".tab": "\t"}
 SUFFIXES = ".csv, .tsv, .parquet or .nc"
 
 
-def read(path: str):
+def read(path: str) -> Any:
     """Read a table as a pandas DataFrame; rows of text files are labelled by their lines."""
     pandas, suffix = extra("pandas", "pandas", "Reading a table"), Path(path).suffix.lower()
     if suffix in SEPARATORS:
@@ -25,7 +26,7 @@ def read(path: str):
     raise ValueError(f"the suffix must be {SUFFIXES}, not {suffix!r}")
 
 
-def write(table, path: str) -> None:
+def write(table: Any, path: str) -> None:
     """Write a pandas DataFrame."""
     suffix = Path(path).suffix.lower()
     if suffix in SEPARATORS:

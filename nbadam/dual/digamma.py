@@ -6,7 +6,7 @@ NIST Digital Library of Mathematical Functions, equations 5.5.2 and 5.15.5 (recu
 
 import math
 
-from numba.extending import register_jitable
+from .._jitable import register_jitable
 
 LARGE = 10.0  # smallest argument at which the asymptotic series has all digits
 

@@ -1,6 +1,7 @@
 """Numba's tables of functions, with dual numbers added: the type and the instructions of each call."""
 
 from collections.abc import Callable
+from typing import Any
 
 from numba import types
 from numba.core.typing.templates import AbstractTemplate, infer_global
@@ -10,12 +11,19 @@ from .trace import Traced, call, muladd, where
 from .type import REAL, Dual, joined, packed, plain, unpacked
 
 KINDS = Dual, *REAL, types.Omitted
-REGISTERED: list[tuple[Callable, Callable]] = []  # pairs that the digest of a kernel includes
-RULES: list[tuple[Callable, tuple, int]] = []  # rules, the functions that follow each, and their arity
+Function = Callable[..., Any]
+REGISTERED: list[tuple[Function, Function]] = []  # pairs that the digest of a kernel includes
+# Rules, the functions that follow each, and their arity.
+RULES: list[tuple[Function, tuple[Any, ...], int]] = []
 
 
 def register(
-    function, arities, result: Callable, generate: Callable, prefer_literal=False, is_lasting=True
+    function: Any,
+    arities: Any,
+    result: Callable[..., Any],
+    generate: Callable[..., Any],
+    prefer_literal: Any = False,
+    is_lasting: Any = True,
 ) -> None:
     """Let Numba call a function with dual numbers.
 
@@ -55,7 +63,7 @@ def register(
     lower_builtin(generate, types.VarArg(types.Any))(generate)
 
 
-def register_plain(*functions, arity: int = 1) -> None:
+def register_plain(*functions: Any, arity: int = 1) -> None:
     """Register functions whose derivative is 0: their results are no dual numbers."""
 
     def result(typingctx, function, args):
@@ -71,8 +79,8 @@ def register_plain(*functions, arity: int = 1) -> None:
 
 
 def register_rule(
-    rule: Callable,
-    *functions,
+    rule: Callable[..., Any],
+    *functions: Any,
     arity: int = 1,
     is_singular: bool = False,
     orders: tuple[int, ...] = (),
@@ -124,7 +132,9 @@ def _values(context, builder, signature_args, arguments, dtype=None) -> list[Tra
     return values
 
 
-def derivatives_of(context, builder, signature_args, arguments, dtype) -> list[dict[int, Traced]]:
+def derivatives_of(
+    context: Any, builder: Any, signature_args: Any, arguments: Any, dtype: Any
+) -> list[dict[int, Traced]]:
     """Return the derivatives of each argument by the parameters."""
     found = []
     for number, argument in zip(signature_args, arguments, strict=True):
@@ -135,7 +145,9 @@ def derivatives_of(context, builder, signature_args, arguments, dtype) -> list[d
     return found
 
 
-def chained(dual: Dual, value: Traced, slopes, inner: list[dict[int, Traced]], is_singular: bool = False):
+def chained(
+    dual: Dual, value: Traced, slopes: Any, inner: list[dict[int, Traced]], is_singular: bool = False
+) -> Any:
     """Dual number with the derivatives that follow from the chain rule."""
     slopes = [slope() if callable(slope) and by else slope for slope, by in zip(slopes, inner, strict=True)]
     outer: dict[int, object] = {}

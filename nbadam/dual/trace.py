@@ -7,6 +7,7 @@ a function.  Run on floats it is plain Python.
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from llvmlite import ir
@@ -26,22 +27,26 @@ class Traced:
     value : llvmlite.ir.Value
     """
 
+    place: Any
+    dtype: Any
+    value: Any
+
     __array_ufunc__ = None
     __slots__ = "dtype", "place", "value"
 
-    def __init__(self, place, dtype, value) -> None:
+    def __init__(self, place: Any, dtype: Any, value: Any) -> None:
         self.place, self.dtype, self.value = place, dtype, value
 
-    def like(self, value) -> "Traced":
+    def like(self, value: Any) -> "Traced":
         """Make a number of the same type."""
         return Traced(self.place, self.dtype, value)
 
-    def cast(self, dtype) -> "Traced":
+    def cast(self, dtype: Any) -> "Traced":
         """Convert to another type."""
         context, builder = self.place
         return Traced(self.place, dtype, context.cast(builder, self.value, self.dtype, dtype))
 
-    def constant(self, number) -> "Traced":
+    def constant(self, number: Any) -> "Traced":
         """Make a constant of the same type; a traced number stays as it is."""
         if isinstance(number, Traced):
             return number
@@ -50,65 +55,65 @@ class Traced:
     def _operation(self, name: str, other) -> "Traced":
         return self.like(getattr(self.place[1], name)(self.value, self.constant(other).value))
 
-    def __add__(self, other):
+    def __add__(self, other: Any) -> "Traced":
         return self._operation("fadd", other)
 
-    def __sub__(self, other):
+    def __sub__(self, other: Any) -> "Traced":
         return self._operation("fsub", other)
 
-    def __mul__(self, other):
+    def __mul__(self, other: Any) -> "Traced":
         return self._operation("fmul", other)
 
-    def __truediv__(self, other):
+    def __truediv__(self, other: Any) -> "Traced":
         return self._operation("fdiv", other)
 
-    def __radd__(self, other):
+    def __radd__(self, other: Any) -> "Traced":
         return self.constant(other) + self
 
-    def __rsub__(self, other):
+    def __rsub__(self, other: Any) -> "Traced":
         return self.constant(other) - self
 
-    def __rmul__(self, other):
+    def __rmul__(self, other: Any) -> "Traced":
         return self.constant(other) * self
 
-    def __rtruediv__(self, other):
+    def __rtruediv__(self, other: Any) -> "Traced":
         return self.constant(other) / self
 
-    def __neg__(self):
+    def __neg__(self) -> "Traced":
         return self.like(self.place[1].fneg(self.value))
 
     def _comparison(self, symbol: str, other) -> "Traced":
         compare = self.place[1].fcmp_unordered if symbol == "!=" else self.place[1].fcmp_ordered
         return Traced(self.place, types.boolean, compare(symbol, self.value, self.constant(other).value))
 
-    def __lt__(self, other):
+    def __lt__(self, other: Any) -> "Traced":
         return self._comparison("<", other)
 
-    def __le__(self, other):
+    def __le__(self, other: Any) -> "Traced":
         return self._comparison("<=", other)
 
-    def __gt__(self, other):
+    def __gt__(self, other: Any) -> "Traced":
         return self._comparison(">", other)
 
-    def __ge__(self, other):
+    def __ge__(self, other: Any) -> "Traced":
         return self._comparison(">=", other)
 
-    def __eq__(self, other):
+    def __eq__(self, other: Any) -> Any:
         return self._comparison("==", other)
 
-    def __ne__(self, other):
+    def __ne__(self, other: Any) -> Any:
         return self._comparison("!=", other)
 
     __hash__ = None  # type: ignore[assignment]
 
-    def __and__(self, other):
+    def __and__(self, other: Any) -> "Traced":
         return self._operation("and_", other)
 
-    def __or__(self, other):
+    def __or__(self, other: Any) -> "Traced":
         return self._operation("or_", other)
 
 
-def call(function: Callable, *arguments):
+def call(function: Callable[..., Any], *arguments: Any) -> Any:
     """Call a function that Numba can compile; with traced numbers, write down the call."""
     traced = next((argument for argument in arguments if isinstance(argument, Traced)), None)
     if traced is None:
@@ -130,7 +135,7 @@ def call(function: Callable, *arguments):
     return number.cast(traced.dtype) if is_real else number
 
 
-def where(condition, a, b):
+def where(condition: Any, a: Any, b: Any) -> Traced:
     """Select `a` where the condition holds, else `b`; both are computed."""
     if not isinstance(condition, Traced):
         return a if condition else b
@@ -139,7 +144,7 @@ def where(condition, a, b):
     return number.like(condition.place[1].select(condition.value, a.value, b.value))
 
 
-def either(condition, then: Callable, otherwise: Callable):
+def either(condition: Any, then: Callable[..., Any], otherwise: Callable[..., Any]) -> Any:
     """Compute one of two numbers, as by a branch."""
     if not isinstance(condition, Traced):
         return then() if condition else otherwise()
@@ -156,7 +161,7 @@ def either(condition, then: Callable, otherwise: Callable):
     return number.like(phi)
 
 
-def muladd(a, b, c):
+def muladd(a: Any, b: Any, c: Any) -> Traced:
     """Return ``a * b + c``, rounded once where the processor can."""
     if not isinstance(c, Traced):
         return a * b + c
@@ -165,31 +170,31 @@ def muladd(a, b, c):
     return c.like(builder.call(function, [c.constant(a).value, c.constant(b).value, c.value]))
 
 
-def absolute(x):
+def absolute(x: Any) -> Any:
     """Return the absolute value."""
     return call(math.fabs, x)
 
 
-def square_root(x):
+def square_root(x: Any) -> Any:
     """Return the square root."""
     return call(np.sqrt, x)
 
 
-def exp(x):
+def exp(x: Any) -> Any:
     """Exponential that LLVM vectorises."""
     return call(vector_math.exp, x)
 
 
-def log(x):
+def log(x: Any) -> Any:
     """Logarithm that LLVM vectorises."""
     return call(vector_math.log, x)
 
 
-def sin(x):
+def sin(x: Any) -> Any:
     """Sine that LLVM vectorises."""
     return call(vector_math.sin, x)
 
 
-def cos(x):
+def cos(x: Any) -> Any:
     """Cosine that LLVM vectorises."""
     return call(vector_math.cos, x)

@@ -4,6 +4,7 @@ Numba has these for tuples of one type only, which the same numbers without deri
 """
 
 import operator
+from typing import Any
 
 from numba import types
 from numba.core.typing.templates import AbstractTemplate, infer, infer_global
@@ -11,7 +12,7 @@ from numba.core.typing.templates import AbstractTemplate, infer, infer_global
 from .type import REAL, Dual, joined
 
 
-def uniform(numbers) -> types.UniTuple | None:
+def uniform(numbers: Any) -> types.UniTuple | None:
     """Type of a tuple of dual numbers that carry all derivatives; None where it is no tuple of numbers."""
     is_ours = isinstance(numbers, types.Tuple) and any(isinstance(kind, Dual) for kind in numbers)
     if not is_ours or not all(isinstance(kind, (Dual, *REAL)) for kind in numbers):

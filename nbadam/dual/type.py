@@ -5,6 +5,8 @@ an ordinary one but through functions whose derivative is 0: a function that Num
 dual numbers through does not compile, and never loses derivatives silently.
 """
 
+from typing import Any
+
 from numba import types
 from numba.core import cgutils
 from numba.core.typeconv import Conversion
@@ -24,28 +26,31 @@ class Dual(types.Type):
         Numbers of the parameters whose derivatives it carries; all others are 0.
     """
 
-    def __init__(self, dtype: types.Float, mask) -> None:
+    dtype: Any
+    mask: tuple[Any, ...]
+
+    def __init__(self, dtype: types.Float, mask: Any) -> None:
         self.dtype, self.mask = dtype, tuple(sorted(mask))
         super().__init__(f"Dual({dtype}, {self.mask})")
 
-    def unify(self, typingctx, other):
+    def unify(self, typingctx: Any, other: Any) -> Any:
         """Type that holds either: an accumulator may begin as 0 and end with derivatives."""
         if isinstance(other, Dual):
             return joined(self, other)
         return self if isinstance(other, REAL) else None
 
-    def can_convert_to(self, typingctx, other):
+    def can_convert_to(self, typingctx: Any, other: Any) -> int | None:
         """Whether nothing is lost: derivatives may be added, as zeros."""
         if isinstance(other, Dual) and set(self.mask) <= set(other.mask):
             return Conversion.safe if other.dtype.bitwidth >= self.dtype.bitwidth else Conversion.unsafe
         return None
 
-    def can_convert_from(self, typingctx, other):
+    def can_convert_from(self, typingctx: Any, other: Any) -> int | None:
         """Every real number converts to one whose derivatives are 0."""
         return Conversion.safe if isinstance(other, REAL) else None
 
 
-def joined(*numbers) -> Dual:
+def joined(*numbers: Any) -> Dual:
     """Type that holds the derivatives of all dual numbers among some types, in the precision of the widest.
 
     Ordinary numbers do not widen it: in a float32 model, ``0.5 * a`` stays float32.
@@ -55,7 +60,7 @@ def joined(*numbers) -> Dual:
     return Dual(widest, {i for dual in duals for i in dual.mask})
 
 
-def plain(number):
+def plain(number: Any) -> Any:
     """Type of the value of a number."""
     return number.dtype if isinstance(number, Dual) else number
 
@@ -64,11 +69,11 @@ def plain(number):
 class DualModel(models.StructModel):
     """Memory of a dual number: the value, then the derivatives."""
 
-    def __init__(self, manager, dual) -> None:
+    def __init__(self, manager: Any, dual: Any) -> None:
         super().__init__(manager, dual, [("value", dual.dtype)] + [(f"d{i}", dual.dtype) for i in dual.mask])
 
 
-def unpacked(context, builder, dual, number):
+def unpacked(context: Any, builder: Any, dual: Any, number: Any) -> tuple[Any, dict[Any, Any]]:
     """Value of a number, and a dictionary of its derivatives."""
     if not isinstance(dual, Dual):
         return number, {}
@@ -76,7 +81,7 @@ def unpacked(context, builder, dual, number):
     return parts[0], dict(zip(dual.mask, parts[1:], strict=True))
 
 
-def packed(context, builder, dual: Dual, value, derivatives: dict):
+def packed(context: Any, builder: Any, dual: Dual, value: Any, derivatives: dict[int, Any]) -> Any:
     """Dual number of these parts; derivatives that are not given are 0."""
     number = context.get_constant_undef(dual)
     zero = context.get_constant(dual.dtype, 0.0)
@@ -110,12 +115,12 @@ def _cast_to_boolean(context, builder, old, new, number):
 # --- Ways into the type and out of it; in plain Python numbers carry no derivatives -----------------
 
 
-def seeded(number, i: int):
+def seeded(number: Any, i: int) -> Any:
     """Return parameter number `i`: a dual number whose derivative by itself is 1."""
     return number
 
 
-def one_of(number, i: int, count: int):
+def one_of(number: Any, i: int, count: int) -> Any:
     """Return a parameter as number `i` of `count`: a dual number of the same type for each of them.
 
     Its derivative by itself is 1; by all of them it is 0 if `i` is `count`.  Functions that take any number
@@ -124,12 +129,12 @@ def one_of(number, i: int, count: int):
     return number
 
 
-def value_of(number):
+def value_of(number: Any) -> Any:
     """Return the value of a number."""
     return number
 
 
-def derivative_of(number, i: int):
+def derivative_of(number: Any, i: int) -> Any:
     """Return the derivative of a number by parameter number `i`."""
     return 0.0 * number
 

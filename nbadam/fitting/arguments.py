@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from typing import Any
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from .model.definition import as_now, parameter_names
 from .model.model import Model
 
 
-def parse_model(f, jac, p0, variables: int) -> Model:
+def parse_model(f: Any, jac: Any, p0: Any, variables: Any) -> Model:
     """Return `f` as a model of this fit alone, with everything that it refers to as it is now."""
     if isinstance(f, Model):
         if jac is not None:
@@ -39,17 +40,17 @@ def _generic_names(f, p0) -> list[str] | None:
     return [f"p{i}" for i in range(np.atleast_1d(unmasked("p0", p0)).shape[-1])]
 
 
-def count_parameters(f, p0) -> int:
+def count_parameters(f: Any, p0: Any) -> int:
     """Count the parameters of a function, by its arguments or by `p0`."""
     return len(parameter_names(f)) or len(_generic_names(f, p0) or ())
 
 
-def count_variables(f) -> int | None:
+def count_variables(f: Any) -> int | None:
     """Count the independent variables of a model, if it tells."""
     return len(f.variables) if isinstance(f, Model) else 1 if isinstance(f, str) else None
 
 
-def parse_dtype(dtype) -> np.dtype:
+def parse_dtype(dtype: Any) -> np.dtype:
     """Return float64 or float32 as a dtype."""
     try:
         checked = np.dtype(dtype)
@@ -60,7 +61,7 @@ def parse_dtype(dtype) -> np.dtype:
     return checked
 
 
-def positive(name: str, value) -> float:
+def positive(name: str, value: Any) -> float:
     """Check a finite number above 0."""
     if number(name, value, low=0) == 0:
         raise ValueError(f"`{name}` must be a finite number > 0, not {value!r}.")
@@ -89,7 +90,7 @@ OPTIONS: dict[str, tuple[object, str]] = {
 }
 
 
-def parse_options(options: dict, max_nfev, known: Iterable[str]):
+def parse_options(options: dict[str, Any], max_nfev: Any, known: Iterable[str]) -> int | None:
     """Return `max_nfev`, which SciPy may call `maxfev`; refuse its other arguments with the way out.
 
     Parameters
@@ -118,7 +119,7 @@ def parse_options(options: dict, max_nfev, known: Iterable[str]):
     return max_nfev
 
 
-def check_all_finite(name: str, value) -> None:
+def check_all_finite(name: str, value: Any) -> None:
     """Raise if data that are not masked are infinite or NaN."""
     for part in value if isinstance(value, list | tuple) else [value]:
         mask, array = mask_of(part), real(name, part)

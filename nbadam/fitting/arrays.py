@@ -1,6 +1,7 @@
 """Arrays that users pass, checked: real numbers of any dtype, masked or in lists, and nothing else."""
 
 import datetime
+from typing import Any
 
 import numpy as np
 
@@ -9,7 +10,7 @@ from ..checks import shown
 TIMES = datetime.date, datetime.time, datetime.timedelta, np.datetime64, np.timedelta64
 
 
-def real(name: str, value) -> np.ndarray:
+def real(name: str, value: Any) -> np.ndarray:
     """Return an array of real numbers; of integers and floats without a copy.
 
     Parameters
@@ -53,7 +54,7 @@ def real(name: str, value) -> np.ndarray:
     raise ValueError(f"`{name}` must be an array of real numbers, not {found}.")
 
 
-def floats(name: str, value) -> np.ndarray:
+def floats(name: str, value: Any) -> np.ndarray:
     """Return an array of real numbers in double precision, NaN where `value` is masked."""
     array = real(name, value)
     if not is_masked(value):
@@ -63,7 +64,7 @@ def floats(name: str, value) -> np.ndarray:
     return array
 
 
-def booleans(name: str, value) -> np.ndarray:
+def booleans(name: str, value: Any) -> np.ndarray:
     """Return an array of truth values, from these or from numbers 0 and 1; True where it is masked."""
     array = real(name, value)
     if array.dtype.kind != "b" and not np.isin(array, (0, 1)).all():
@@ -71,21 +72,21 @@ def booleans(name: str, value) -> np.ndarray:
     return array.astype(bool) | (np.ma.getmaskarray(_masked(value)) if is_masked(value) else False)
 
 
-def unmasked(name: str, value) -> np.ndarray:
+def unmasked(name: str, value: Any) -> np.ndarray:
     """Return an array of real numbers in double precision; raise if some are masked."""
     if is_masked(value) and np.ma.getmaskarray(_masked(value)).any():
         raise ValueError(f"`{name}` must not be masked: every entry counts.")
     return floats(name, value)
 
 
-def is_masked(value) -> bool:
+def is_masked(value: Any) -> bool:
     """Whether an array, or one in a list of arrays, may have a mask."""
     if isinstance(value, list | tuple):
         return any(isinstance(part, np.ma.MaskedArray) for part in value)
     return isinstance(value, np.ma.MaskedArray)
 
 
-def mask_of(value) -> np.ndarray | None:
+def mask_of(value: Any) -> np.ndarray | None:
     """Return the mask of a masked array; None if it has none."""
     return np.ma.getmaskarray(_masked(value)) if is_masked(value) else None
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -44,7 +45,9 @@ def fit_all(sets: DataSets | RaggedSets, plan: Plan) -> tuple[Fits, BaseExceptio
     return fits, errors.get(0) if Status.MODEL_ERROR.value in fits.status[:1] else None
 
 
-def run(plan: Plan, sets: DataSets | RaggedSets, chosen: np.ndarray, task: Callable, unit: str) -> None:
+def run(
+    plan: Plan, sets: DataSets | RaggedSets, chosen: np.ndarray, task: Callable[..., Any], unit: str
+) -> None:
     """Do a task with all the data sets chosen, a block at a time."""
 
     def work(start: int, stop: int) -> float:
@@ -57,7 +60,9 @@ def run(plan: Plan, sets: DataSets | RaggedSets, chosen: np.ndarray, task: Calla
     work_through(blocks, work, plan.workers, unit=unit, progress=plan.progress)
 
 
-def fit_block(sets, plan: Plan, fits: Fits, chosen: np.ndarray, errors: dict) -> None:
+def fit_block(
+    sets: Any, plan: Plan, fits: Fits, chosen: np.ndarray, errors: dict[int, BaseException | None]
+) -> None:
     """Fit the data sets with the given numbers; keep the exceptions that the model raises."""
     for part in sets.of_one_length(chosen) if plan.batch_size is not None else sets.parted(chosen, LONG):
         problem = Problem(sets, plan, part)
@@ -80,7 +85,7 @@ def fit_block(sets, plan: Plan, fits: Fits, chosen: np.ndarray, errors: dict) ->
         fits[part] = found
 
 
-def retry_block(sets, plan: Plan, fits: Fits, chosen: np.ndarray) -> None:
+def retry_block(sets: Any, plan: Plan, fits: Fits, chosen: np.ndarray) -> None:
     """Try fits again that want it, but those for which the model then raises an exception."""
     for part in sets.parted(chosen, LONG):
         try:

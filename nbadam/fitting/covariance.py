@@ -2,6 +2,7 @@
 
 from functools import cache
 from math import inf, sqrt
+from typing import Any
 
 import numpy as np
 from numba import from_dtype, types
@@ -17,7 +18,7 @@ EPSILON = float(np.finfo(float).eps)
 LANES = 32  # decompositions side by side: the inner loops become vector instructions
 
 
-def invert_factor(information, free, limit, lower):
+def invert_factor(information: np.ndarray, free: np.ndarray, limit: float, lower: np.ndarray) -> bool:
     """Invert the Cholesky factor of a normal matrix; return whether all free parameters are determined.
 
     Parameters
@@ -63,7 +64,9 @@ def invert_factor(information, free, limit, lower):
     return determined
 
 
-def factors(invert, information, is_inverse, free, lower, roots):
+def factors(
+    invert: Any, information: np.ndarray, is_inverse: Any, free: np.ndarray, lower: np.ndarray, roots: Any
+) -> None:
     """Factor the inverses of symmetric positive definite matrices.
 
     Parameters
@@ -95,7 +98,18 @@ def factors(invert, information, is_inverse, free, lower, roots):
                     roots[f, j, i] = lower[i, j] * lower[n, j] if determined else inf
 
 
-def unsure(information, popt, chi2, status, nfev, free, limits, max_nfev, work, found):
+def unsure(
+    information: np.ndarray,
+    popt: np.ndarray,
+    chi2: np.ndarray,
+    status: np.ndarray,
+    nfev: np.ndarray,
+    free: np.ndarray,
+    limits: Any,
+    max_nfev: Any,
+    work: Any,
+    found: Any,
+) -> None:
     """Find the fits that `finish` has to look at again.
 
     One reason is how much of a parameter's effect on the model no other parameters could have: the least
@@ -157,7 +171,7 @@ def unsure(information, popt, chi2, status, nfev, free, limits, max_nfev, work, 
 
 
 @cache
-def unsure_kernel(dtype: str):
+def unsure_kernel(dtype: str) -> Any:
     """Return `unsure`, compiled."""
     element = from_dtype(np.dtype(dtype))
     table, line = types.Array(element, 2, "C"), types.Array(element, 1, "C")
@@ -169,7 +183,7 @@ def unsure_kernel(dtype: str):
 
 
 @cache
-def invert_kernel():
+def invert_kernel() -> Any:
     """Return `invert_factor`, compiled."""
     line, table = (types.Array(types.float64, axes, "C") for axes in (1, 2))
     signature = types.boolean(line, types.Array(types.boolean, 1, "C"), types.float64, table)
@@ -177,7 +191,7 @@ def invert_kernel():
 
 
 @cache
-def factors_kernel():
+def factors_kernel() -> Any:
     """Return `factors`, compiled."""
     table, stack = (types.Array(types.float64, axes, "C") for axes in (2, 3))
     flags = types.Array(types.boolean, 1, "C")

@@ -1,6 +1,7 @@
 """Data sets in the form that kernels take, one block of them at a time."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -58,10 +59,17 @@ class DataSets:
         Standard errors, and True for points to leave out.
     """
 
-    def __init__(self, x: np.ndarray, y: np.ndarray, sigma, mask) -> None:
+    x: np.ndarray
+    y: np.ndarray
+    sigma: Any
+    mask: Any
+    fits: Any
+    m: Any
+
+    def __init__(self, x: np.ndarray, y: np.ndarray, sigma: Any, mask: Any) -> None:
         self.x, self.y, self.sigma, self.mask = x, y, sigma, mask
         self.fits, self.m = y.shape
-        self.own_x = x.ndim == 3
+        self.own_x: bool = x.ndim == 3
 
     def order(self) -> np.ndarray:
         """Return the numbers of the data sets, in the order in which to fit them."""
@@ -80,7 +88,7 @@ class DataSets:
         """Part the data sets with the given numbers into those of fewer points and the others."""
         return [chosen]
 
-    def block(self, chosen: np.ndarray, dtype) -> Block:
+    def block(self, chosen: np.ndarray, dtype: Any) -> Block:
         """Prepare the data sets with the given numbers."""
         where = as_slice(chosen)
         y = np.asarray(self.y[where])
@@ -150,10 +158,10 @@ class CorrelatedSet(DataSets):
     """
 
     def __init__(self, x: np.ndarray, y: np.ndarray, covariance: np.ndarray) -> None:
-        self.factor = _cholesky(covariance)
+        self.factor: np.ndarray = _cholesky(covariance)
         super().__init__(x, y[None], np.sqrt(np.diagonal(covariance))[None], None)
 
-    def block(self, chosen: np.ndarray, dtype) -> Block:
+    def block(self, chosen: np.ndarray, dtype: Any) -> Block:
         """Prepare the data set, as often as its number is given."""
         x = np.concatenate([self.x, self.factor], dtype=dtype, casting="unsafe")
         y = np.ascontiguousarray(self.y[as_slice(chosen)][:, None], dtype=dtype)
@@ -193,9 +201,15 @@ class RaggedSets:
         How many points each data set has.
     """
 
-    def __init__(self, x: np.ndarray, y: np.ndarray, sigma, mask, lengths: np.ndarray) -> None:
+    x: np.ndarray
+    y: np.ndarray
+    sigma: Any
+    mask: Any
+    lengths: np.ndarray
+
+    def __init__(self, x: np.ndarray, y: np.ndarray, sigma: Any, mask: Any, lengths: np.ndarray) -> None:
         self.x, self.y, self.sigma, self.mask, self.lengths = x, y, sigma, mask, lengths
-        self.fits = len(lengths)
+        self.fits: int = len(lengths)
         self._first = np.cumsum(lengths) - lengths
 
     def order(self) -> np.ndarray:
@@ -217,7 +231,7 @@ class RaggedSets:
         is_long = self.lengths[chosen] >= points
         return [part for part in (chosen[~is_long], chosen[is_long]) if part.size]
 
-    def block(self, chosen: np.ndarray, dtype) -> Block:
+    def block(self, chosen: np.ndarray, dtype: Any) -> Block:
         """Prepare the data sets with the given numbers."""
         lengths = self.lengths[chosen][:, None]
         column = np.arange(lengths.max())
@@ -236,7 +250,7 @@ class RaggedSets:
         return DataSets(self.x[None, :, own], self.y[None, own], sigma, mask).one(0, copy)
 
 
-def as_slice(chosen: np.ndarray):
+def as_slice(chosen: np.ndarray) -> Any:
     """Return numbers as a slice where they follow each other: it takes a view."""
     if chosen.size == 1:
         return slice(chosen[0], chosen[0] + 1)

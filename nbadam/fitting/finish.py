@@ -4,6 +4,8 @@ Normal equations square the condition number.  A parabola over a year of day num
 normal matrix tells nothing in double precision, its Jacobian all that is needed.
 """
 
+from typing import Any
+
 import numpy as np
 
 from ..status import Status
@@ -42,20 +44,27 @@ class Jacobians:
         The numbers of the data sets.
     """
 
+    x: np.ndarray
+    data: np.ndarray
+    f_scale: float
+    lower: np.ndarray
+    upper: np.ndarray
+    accuracy: float
+
     def __init__(self, sets: DataSets | RaggedSets, plan: Plan, chosen: np.ndarray) -> None:
         block = sets.block(chosen, np.float64)
-        self.rows = rows_kernel(plan.model, block.weighted, block.own_x, block.correlated, plan.loss)
+        self.rows: Any = rows_kernel(plan.model, block.weighted, block.own_x, block.correlated, plan.loss)
         self.x, self.data, self.f_scale = block.x, block.data, plan.f_scale
         n = len(plan.model.parameters)
         bounds = (np.ascontiguousarray(bound, float) for bound in bounds_of(plan, chosen, n))
         self.lower, self.upper = bounds
         self.points = block.data.shape[2] if block.correlated else POINTS
-        self.exact = by_exact_derivatives(plan)
-        self.data_rounding = block.rounding
+        self.exact: bool = by_exact_derivatives(plan)
+        self.data_rounding: Any = block.rounding
         # Errors of the points' derivatives share out as a mean's do.
-        self.n_points = np.maximum(block.points, 1)
+        self.n_points: np.ndarray = np.maximum(block.points, 1)
         self.accuracy, rounding = (ACCURACY, ROUNDING) if self.exact else OF_DIFFERENCES
-        self.rounding = rounding / np.sqrt(self.n_points)
+        self.rounding: np.ndarray = rounding / np.sqrt(self.n_points)
 
     def of(self, which: np.ndarray, p: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return factors R of the given fits at `p`, ``Q.T @ residuals`` as last column, and chi-square."""
@@ -95,7 +104,7 @@ def only(factor: np.ndarray, active: np.ndarray) -> np.ndarray:
     return triangle_of(np.concatenate([np.where(columns[:, None], factor, 0), others], axis=1))[:, :n]
 
 
-def steps(factor: np.ndarray, p, lower, upper) -> tuple[np.ndarray, np.ndarray]:
+def steps(factor: np.ndarray, p: Any, lower: Any, upper: Any) -> tuple[np.ndarray, np.ndarray]:
     """Return the full steps of the parameters that do not leave their bounds, and their predictions."""
     active = lower < upper
     while True:
@@ -131,13 +140,13 @@ def inverses(factor: np.ndarray, free: np.ndarray, rounding: np.ndarray) -> tupl
     return np.where(free[:, None] & free, inverse, 0), np.where(np.isnan(error), np.inf, error)
 
 
-def is_exact(plan: Plan, p, factor, chi2) -> np.ndarray:
+def is_exact(plan: Plan, p: Any, factor: Any, chi2: Any) -> np.ndarray:
     """Tell where the residuals are nothing but rounding."""
     terms = np.linalg.norm(p * np.linalg.norm(factor[..., :-1], axis=1), axis=1)
     return chi2 <= (EXACT * np.finfo(plan.dtype).eps * terms) ** 2
 
 
-def vanishing(jacobians: Jacobians, plan: Plan, p, factor, chi2, inverse) -> np.ndarray:
+def vanishing(jacobians: Jacobians, plan: Plan, p: Any, factor: Any, chi2: Any, inverse: Any) -> np.ndarray:
     """Tell where parameters are determined only by terms of the model that rounding does not tell from 0.
 
     The rate of a decay whose amplitude is 1e-16 of the data, for example: of constant data.
@@ -155,7 +164,7 @@ def vanishing(jacobians: Jacobians, plan: Plan, p, factor, chi2, inverse) -> np.
     return found
 
 
-def shaky(jacobians: Jacobians, plan: Plan, p, factor, chi2, inverse) -> np.ndarray:
+def shaky(jacobians: Jacobians, plan: Plan, p: Any, factor: Any, chi2: Any, inverse: Any) -> np.ndarray:
     """Tell where standard errors depend on the rounding of the model.
 
     They are computed again for parameters that differ by some units of rounding: a phase in radians since
@@ -187,7 +196,9 @@ def shaky(jacobians: Jacobians, plan: Plan, p, factor, chi2, inverse) -> np.ndar
     return found
 
 
-def improve(jacobians: Jacobians, p, lower, upper, nfev, ftol: float, max_nfev: int):
+def improve(
+    jacobians: Jacobians, p: Any, lower: Any, upper: Any, nfev: Any, ftol: float, max_nfev: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Make Gauss-Newton steps as long as they lower chi-square.
 
     Parameters
@@ -302,7 +313,9 @@ def bounds_of_fits(plan: Plan, chosen: np.ndarray, popt: np.ndarray) -> list[np.
     return [bound.astype(float) for bound in box(plan, chosen, popt)]
 
 
-def look_again(sets: DataSets | RaggedSets, plan: Plan, chosen: np.ndarray, popt: np.ndarray):
+def look_again(
+    sets: DataSets | RaggedSets, plan: Plan, chosen: np.ndarray, popt: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Return the inverse factors of Jacobians at `popt`, and chi-square, in double precision."""
     jacobians = Jacobians(sets, plan, chosen)
     with np.errstate(all="ignore"):

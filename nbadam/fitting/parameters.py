@@ -15,7 +15,7 @@ from .model.model import Model
 PAIR = "a pair of lower and upper bounds, or a dict of such pairs by name"
 
 
-def parse_fixed(fixed, parameters: tuple[str, ...]) -> tuple[np.ndarray, dict[int, np.ndarray]]:
+def parse_fixed(fixed: Any, parameters: tuple[str, ...]) -> tuple[np.ndarray, dict[int, np.ndarray]]:
     """Return which parameters are fixed, shape (n,), and the values of those that do not stay at p0."""
     if isinstance(fixed, tuple) and not fixed:
         return np.zeros(len(parameters), bool), {}
@@ -33,7 +33,7 @@ def parse_fixed(fixed, parameters: tuple[str, ...]) -> tuple[np.ndarray, dict[in
     return is_fixed, values
 
 
-def _listed(value) -> list | None:
+def _listed(value) -> list[Any] | None:
     """Return the entries of a collection; None for strings and for other objects."""
     try:
         return None if isinstance(value, str) else list(value)
@@ -51,7 +51,7 @@ def _number_of(argument: str, name, parameters: tuple[str, ...]) -> int:
     raise ValueError(f"`{argument}` must list names of {parameters}{numbers}, not {shown(name)}.")
 
 
-def check_tied(keep, is_fixed, lower, upper, parameters) -> None:
+def check_tied(keep: Any, is_fixed: Any, lower: Any, upper: Any, parameters: Any) -> None:
     """Raise if a tied parameter is fixed or bounded, or if nothing is left to fit."""
     bounded = np.zeros(len(parameters), bool)
     for bound in (lower, upper):
@@ -65,7 +65,9 @@ def check_tied(keep, is_fixed, lower, upper, parameters) -> None:
         raise ValueError("`fixed` and `tied` leave no parameter to fit.")
 
 
-def parse_bounds(bounds, batch: tuple[int, ...], parameters: tuple[str, ...]):
+def parse_bounds(
+    bounds: Any, batch: tuple[int, ...], parameters: tuple[str, ...]
+) -> tuple[None, None] | tuple[np.ndarray, np.ndarray]:
     """Return lower and upper bounds of shape (n,) or (fits, n); None where there are none at all."""
     n = len(parameters)
     if isinstance(bounds, tuple) and all(type(bound) is float for bound in bounds) and bounds == (-inf, inf):
@@ -94,7 +96,7 @@ def parse_bounds(bounds, batch: tuple[int, ...], parameters: tuple[str, ...]):
     return lower, upper
 
 
-def _bounds_by_name(bounds: dict, parameters: tuple[str, ...]) -> list[np.ndarray]:
+def _bounds_by_name(bounds: dict[str, Any], parameters: tuple[str, ...]) -> list[np.ndarray]:
     """Return lower and upper bounds as arrays whose last axis is that of the parameters."""
     columns = [[np.array(-np.inf)] * len(parameters), [np.array(np.inf)] * len(parameters)]
     for name, pair in bounds.items():
@@ -129,7 +131,17 @@ def _per_fit(name: str, array: np.ndarray, batch: tuple[int, ...], n: int) -> np
         ) from None
 
 
-def parse_start(p0, model: Model, sets, batch, lower, upper, is_fixed, values, tied) -> Callable:
+def parse_start(
+    p0: Any,
+    model: Model,
+    sets: Any,
+    batch: Any,
+    lower: Any,
+    upper: Any,
+    is_fixed: Any,
+    values: Any,
+    tied: Any,
+) -> Callable[..., Any]:
     """Return the function that gives p0 of some data sets, shape (fits, n).
 
     Parameters
@@ -164,7 +176,7 @@ def _per_set(value: np.ndarray, batch: tuple[int, ...], fits: int) -> np.ndarray
         ) from None
 
 
-def _start_of_all(p0, model: Model, sets, batch, lower, upper, is_fixed, values, tied) -> Callable:
+def _start_of_all(p0, model: Model, sets, batch, lower, upper, is_fixed, values, tied) -> Callable[..., Any]:
     n = len(model.parameters)
     guess = model.guess if p0 is None else p0 if callable(p0) else None
     if guess is not None:
@@ -194,7 +206,7 @@ def _start_of_all(p0, model: Model, sets, batch, lower, upper, is_fixed, values,
     return lambda chosen: starts[as_slice(chosen)] if starts.ndim == 2 else np.tile(starts, (len(chosen), 1))
 
 
-def _start_by_name(p0: dict, parameters: tuple[str, ...], values, tied) -> np.ndarray:
+def _start_by_name(p0: dict[str, Any], parameters: tuple[str, ...], values, tied) -> np.ndarray:
     columns: list = [None] * len(parameters)
     for name, value in p0.items():
         columns[_number_of("p0", name, parameters)] = unmasked("p0", value)

@@ -1,6 +1,7 @@
 """The data that users pass, checked, as data sets."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +15,14 @@ ONE_SET_ONLY = (
 )
 
 
-def parse_data(f, p0, xdata, ydata, sigma, mask):
+def parse_data(
+    f: Any, p0: Any, xdata: Any, ydata: Any, sigma: Any, mask: Any
+) -> (
+    tuple[RaggedSets, tuple[int], int]
+    | tuple[RaggedSets, tuple[int], int | None]
+    | tuple[CorrelatedSet, tuple[Any, ...], int]
+    | tuple[DataSets, tuple[Any, ...], int]
+):
     """Return the data sets, the shape of the batch, and the number of variables.
 
     Data sets that are prepared already come as `ydata`, without the others.
@@ -140,7 +148,7 @@ def _is_ragged(xdata, ydata) -> bool:
     return all(np.ndim(part) >= 1 for row in zip(xdata, ydata, strict=True) for part in row)
 
 
-def _parse_ragged(xdata: Sequence, ydata: Sequence, sigma, mask, n_variables: int | None):
+def _parse_ragged(xdata: Sequence[Any], ydata: Sequence[Any], sigma, mask, n_variables: int | None):
     xs, ys = [], []
     for i, (x, y) in enumerate(zip(xdata, ydata, strict=True)):
         x, y, _ = _without_columns(floats(f"xdata[{i}]", x), floats(f"ydata[{i}]", y))

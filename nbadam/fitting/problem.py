@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -62,7 +63,7 @@ class Fits:
     n_reached: np.ndarray  # starts that led to the minimum
 
     @classmethod
-    def empty(cls, fits: int, n: int, dtype) -> "Fits":
+    def empty(cls, fits: int, n: int, dtype: Any) -> "Fits":
         """Room for `fits` results, none of which is there yet: see `clear`."""
         return cls(
             popt=np.empty((fits, n), dtype),
@@ -76,7 +77,7 @@ class Fits:
             n_reached=np.zeros(fits, np.int32),
         )
 
-    def clear(self, where) -> None:
+    def clear(self, where: Any) -> None:
         """Set the results of some fits to NaN; their status stays."""
         for array in (self.popt, self.information, self.chi2):
             array[where] = np.nan
@@ -94,6 +95,9 @@ class Fits:
 
 class Problem:
     """A block of data sets with all that kernels need to fit them."""
+
+    sets: DataSets | RaggedSets
+    plan: Plan
 
     def __init__(self, sets: DataSets | RaggedSets, plan: Plan, chosen: np.ndarray) -> None:
         self.sets, self.plan = sets, plan
@@ -113,15 +117,15 @@ class Problem:
         )
         self._loss = plan.loss
         self._kernels = self._kernels_of(plan.loss)
-        self.p0 = np.array(plan.start(chosen), dtype=plan.dtype, order="C")
+        self.p0: np.ndarray = np.array(plan.start(chosen), dtype=plan.dtype, order="C")
         self._box = box(plan, chosen, self.p0)
         # Correlated data need columns for whitened residuals and derivatives.
         scratch = (1 + self.p0.shape[1]) * block.correlated
         self._data = block.x, np.pad(block.data, ((0, 0), (0, scratch), (0, 0))) if scratch else block.data
         self._weighted = block.weighted
         self._f_scale = plan.dtype.type(plan.f_scale)
-        self.points = block.points
-        self.chi2_of_rounding = block.chi2_of_rounding
+        self.points: np.ndarray = block.points
+        self.chi2_of_rounding: Any = block.chi2_of_rounding
         self._too_few = block.points < plan.fixed.size - np.count_nonzero(plan.fixed)
 
     def fitted(self, start: np.ndarray, max_nfev: int, loss: Loss | None = None) -> Fits:

@@ -31,7 +31,7 @@ class Expressions:
 
     def __init__(self, names: tuple[str, ...], formulas: dict[str, str]) -> None:
         self.names = names
-        self.free = np.array([name not in formulas for name in names])
+        self.free: np.ndarray = np.array([name not in formulas for name in names])
         self._tied = tuple(formulas.items())
         self._values = _values(names, self._tied)
 
@@ -89,7 +89,7 @@ class Ties(Expressions):
         if not names:
             raise ValueError("`tied` leaves no parameter to fit.")
         super().__init__(model.parameters, tied)
-        self.reduced = _reduced(model, self._tied)
+        self.reduced: Model = _reduced(model, self._tied)
 
 
 Tied = tuple[tuple[str, str], ...]

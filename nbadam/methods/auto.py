@@ -18,8 +18,8 @@ does not start at 0.
 from math import sqrt
 
 import numpy as np
-from numba.extending import register_jitable
 
+from .._jitable import register_jitable
 from ..kernels import clipped
 from ..rules import bias_correction
 from .averaging import TAIL, weight

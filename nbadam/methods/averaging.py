@@ -4,7 +4,7 @@ With steps of a fixed size a noisy objective never settles, but the points scatt
 Their average does not (Polyak and Juditsky, 1992).
 """
 
-from numba.extending import register_jitable
+from .._jitable import register_jitable
 
 # "tail" weighs a point by about the cube of its step number: three quarters of the weight are on the
 # last 30 % of the run, however long that turns out to be (Shamir and Zhang, ICML 2013).

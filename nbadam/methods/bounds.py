@@ -1,11 +1,13 @@
 """Starts and bounds in every form that SciPy takes, as arrays."""
 
+from typing import Any
+
 import numpy as np
 
 from ..checks import shown
 
 
-def parse_starts(name: str, x0, shapes: dict[int, str]) -> np.ndarray:
+def parse_starts(name: str, x0: Any, shapes: dict[int, str]) -> np.ndarray:
     """Return one start or many, an array of real numbers of any precision.
 
     Parameters
@@ -37,7 +39,7 @@ def parse_starts(name: str, x0, shapes: dict[int, str]) -> np.ndarray:
     return array
 
 
-def parse_bounds(bounds, n: int, problems: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+def parse_bounds(bounds: Any, n: int, problems: int | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Return lower and upper bounds of shape (n,), infinite where there is none.
 
     Parameters

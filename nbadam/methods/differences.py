@@ -40,17 +40,35 @@ class Differences:
         Whether `notice` found that two values at one point differ.
     """
 
+    scheme: str
+    central: bool
+    lower: Any
+    upper: Any
+    relative: Any
+    absolute: np.ndarray
+    x_scale: float
+
     value_is_estimate = False
 
-    def __init__(self, scheme: str, lower, upper, relative=None, absolute=None, x_scale=1.0) -> None:
+    def __init__(
+        self,
+        scheme: str,
+        lower: Any,
+        upper: Any,
+        relative: Any = None,
+        absolute: Any = None,
+        x_scale: Any = 1.0,
+    ) -> None:
         self.scheme, self.central = scheme, scheme == "3-point"
         self.lower, self.upper = lower, upper
         self.relative, self.absolute, self.x_scale = relative, absolute, x_scale
-        self.is_adapted = scheme != "noise"
+        self.is_adapted: bool = scheme != "noise"
         self.noise: float | None = None
-        self.is_random = False
+        self.is_random: Any = False
 
-    def notice(self, value: Callable, x: np.ndarray, seed: tuple[int, ...]) -> "Differences | Perturbations":
+    def notice(
+        self, value: Callable[..., Any], x: np.ndarray, seed: tuple[int, ...]
+    ) -> "Differences | Perturbations":
         """Return the gradient estimate that the values near `x` need: this one, if they are smooth."""
         f = value(x)
         if not isfinite(f):
@@ -75,10 +93,10 @@ class Differences:
         self.noise, self.absolute = self._adapted(value, x, f, noise)
         return self
 
-    def _noise(self, value: Callable, x: np.ndarray, f: float) -> float:
+    def _noise(self, value: Callable[..., Any], x: np.ndarray, f: float) -> float:
         return noise_near(value, x, f, np.maximum(self.x_scale, np.abs(x)), self.lower, self.upper)
 
-    def value_and_gradient(self, value: Callable, x: np.ndarray) -> tuple[float, np.ndarray]:
+    def value_and_gradient(self, value: Callable[..., Any], x: np.ndarray) -> tuple[float, np.ndarray]:
         """Return `value` at `x`, and its gradient."""
         f = value(x)
         if not self.is_adapted and isfinite(f):
@@ -86,7 +104,7 @@ class Differences:
             self.is_adapted = True
         return f, self.gradient(value, x, f)
 
-    def gradient(self, value: Callable, x: np.ndarray, f: float) -> np.ndarray:
+    def gradient(self, value: Callable[..., Any], x: np.ndarray, f: float) -> np.ndarray:
         """Return the gradient of `value` at `x`, where it is `f`."""
         g = np.zeros_like(x)
         for i, step in enumerate(self._steps(x)):
@@ -102,7 +120,7 @@ class Differences:
                 g[i] = (value(point) - f) / (point[i] - x[i])
         return g
 
-    def is_blind(self, value: Callable, x: np.ndarray, f: float) -> bool:
+    def is_blind(self, value: Callable[..., Any], x: np.ndarray, f: float) -> bool:
         """Whether a step of all variables leaves the value exactly as it is."""
         return value(np.clip(x + self._steps(x), self.lower, self.upper)) == f
 
@@ -117,7 +135,7 @@ class Differences:
         default = np.finfo(float).eps ** (1 / 3 if self.central else 1 / 2)
         return (default if self.relative is None else self.relative) * np.maximum(1.0, np.abs(x))
 
-    def _one_sided(self, value: Callable, x: np.ndarray, i: int, f: float, step: float) -> float:
+    def _one_sided(self, value: Callable[..., Any], x: np.ndarray, i: int, f: float, step: float) -> float:
         """Second-order difference from three points on one side."""
         near, far = self._moved(x, i, step), self._moved(x, i, 2 * step)
         return (4 * value(near) - 3 * f - value(far)) / (far[i] - x[i])
@@ -127,7 +145,9 @@ class Differences:
         point[i] = min(max(x[i] + step, self.lower[i]), self.upper[i])
         return point
 
-    def _adapted(self, value: Callable, x: np.ndarray, f: float, noise: float) -> tuple[float, np.ndarray]:
+    def _adapted(
+        self, value: Callable[..., Any], x: np.ndarray, f: float, noise: float
+    ) -> tuple[float, np.ndarray]:
         """Return the noise of a value near `x`, and the step that suits it for each variable.
 
         The error of a forward difference is about ``2 noise / step`` and ``curvature * step / 2``: the
@@ -150,7 +170,14 @@ class Differences:
         return self._moved(x, i, step if step <= self.upper[i] - x[i] else -step)
 
     def _curvature(
-        self, value: Callable, x: np.ndarray, i: int, f: float, noise: float, step: float, largest: float
+        self,
+        value: Callable[..., Any],
+        x: np.ndarray,
+        i: int,
+        f: float,
+        noise: float,
+        step: float,
+        largest: float,
     ) -> float | None:
         """Return the second derivative by variable `i`, or None where the noise drowns every difference."""
         while True:
@@ -209,29 +236,39 @@ class Perturbations:
        optimization", IEEE Transactions on Aerospace and Electronic Systems 34, 1998
     """
 
+    lower: Any
+    upper: Any
+    size: np.ndarray
+    seed: tuple[Any, ...]
+    noise: Any
+
     scheme = "spsa"
     value_is_estimate = True
     evaluations = 2  # a gradient
 
-    def __init__(self, lower, upper, size: np.ndarray, seed, noise: float | None = None) -> None:
+    def __init__(
+        self, lower: Any, upper: Any, size: np.ndarray, seed: Any, noise: float | None = None
+    ) -> None:
         self.lower, self.upper, self.size, self.seed, self.noise = lower, upper, size, seed, noise
-        self.count = 0
-        self._order: tuple | None = None  # of the signs: block, rows, columns, flips
+        self.count: int = 0
+        self._order: tuple[Any, ...] | None = None  # of the signs: block, rows, columns, flips
 
-    def notice(self, value: Callable, x: np.ndarray, x_scale: np.ndarray) -> None:
+    def notice(self, value: Callable[..., Any], x: np.ndarray, x_scale: np.ndarray) -> None:
         """Find the size that suits the values near `x`."""
         f = value(x)
         if isfinite(f):
             unit = np.maximum(x_scale, np.abs(x))
             self.calibrate(value, x, f, noise_near(value, x, f, unit, self.lower, self.upper), x_scale)
 
-    def calibrate(self, value: Callable, x: np.ndarray, f: float, noise: float, x_scale: np.ndarray) -> float:
+    def calibrate(
+        self, value: Callable[..., Any], x: np.ndarray, f: float, noise: float, x_scale: np.ndarray
+    ) -> float:
         """Find the size for values of a known noise; return the change by it."""
         size, change = calibrate(value, x, f, noise, x_scale, self.lower, self.upper, self.seed)
         self.size, self.noise = size * x_scale, noise
         return change
 
-    def value_and_gradient(self, value: Callable, x: np.ndarray) -> tuple[float, np.ndarray]:
+    def value_and_gradient(self, value: Callable[..., Any], x: np.ndarray) -> tuple[float, np.ndarray]:
         """Return the estimates of `value` and its gradient at `x`."""
         signs = self._signs(x.size)
         self.count += 1

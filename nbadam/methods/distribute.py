@@ -17,7 +17,7 @@ from concurrent.futures import (
     wait,
 )
 from queue import SimpleQueue
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numba.extending import is_jitted
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 PATIENCE = 0.3  # seconds to wait for the results of interrupted runs
 
 
-def outcomes(tasks: list[tuple], workers: int, results: list) -> Generator["OptimizeResult"]:
+def outcomes(tasks: list[tuple[Any, ...]], workers: int, results: list[Any]) -> Generator["OptimizeResult"]:
     """Yield the results of tasks in their order.
 
     Parameters
@@ -58,7 +58,7 @@ def outcomes(tasks: list[tuple], workers: int, results: list) -> Generator["Opti
         yield from _in_processes(tasks, workers, results)
 
 
-def no_result(start, status: Status, message: str | None = None, **more) -> "OptimizeResult":
+def no_result(start: Any, status: Status, message: str | None = None, **more: Any) -> "OptimizeResult":
     """Return the result of a run that has none."""
     from scipy.optimize import OptimizeResult
 
@@ -70,7 +70,7 @@ def no_result(start, status: Status, message: str | None = None, **more) -> "Opt
     )  # fmt: skip
 
 
-def _run(task: tuple) -> "OptimizeResult":
+def _run(task: tuple[Any, ...]) -> "OptimizeResult":
     """Return the result of one run; an error is one, with the exception in its attribute `error`."""
     method, fun, start, args, options = task
     try:
@@ -80,7 +80,7 @@ def _run(task: tuple) -> "OptimizeResult":
         return no_result(start, Status.MODEL_ERROR, message, error=error)
 
 
-def _run_elsewhere(task: tuple) -> "OptimizeResult":
+def _run_elsewhere(task: tuple[Any, ...]) -> "OptimizeResult":
     """Return the result of one run in another process, as one that can be sent back."""
     result = _run(task)
     if (error := result.get("error")) is not None:
@@ -92,7 +92,7 @@ def _run_elsewhere(task: tuple) -> "OptimizeResult":
     return result
 
 
-def _in_threads(tasks: list[tuple], workers: int, results: list) -> Iterator["OptimizeResult"]:
+def _in_threads(tasks: list[tuple[Any, ...]], workers: int, results: list[Any]) -> Iterator["OptimizeResult"]:
     over = threading.Event()
     pool = ThreadPoolExecutor(workers, initializer=called_off.set, initargs=(over,))
     futures: list[Future] = []
@@ -107,7 +107,7 @@ def _in_threads(tasks: list[tuple], workers: int, results: list) -> Iterator["Op
 
 
 def _submitted(
-    pool: Executor, function: Callable, tasks: list[tuple], futures: list[Future]
+    pool: Executor, function: Callable[..., Any], tasks: list[tuple[Any, ...]], futures: list[Future]
 ) -> Iterator["OptimizeResult"]:
     """Submit all tasks, put their futures into a list, and yield the results in order.
 
@@ -126,7 +126,7 @@ def _submitted(
         yield future.result()
 
 
-def _collect(futures: list[Future], results: list) -> None:
+def _collect(futures: list[Future], results: list[Any]) -> None:
     """Store the results of those futures that have one."""
     for k, future in enumerate(futures):
         if not future.done() or future.cancelled():
@@ -137,7 +137,9 @@ def _collect(futures: list[Future], results: list) -> None:
             results[k] = error.result
 
 
-def _in_processes(tasks: list[tuple], workers: int, results: list) -> Iterator["OptimizeResult"]:
+def _in_processes(
+    tasks: list[tuple[Any, ...]], workers: int, results: list[Any]
+) -> Iterator["OptimizeResult"]:
     done = 0
     try:
         for result in _sent(tasks, workers, results):
@@ -157,7 +159,7 @@ def _in_processes(tasks: list[tuple], workers: int, results: list) -> Iterator["
             yield no_result(task[2], Status.MODEL_ERROR, message, error=error)
 
 
-def _sent(tasks: list[tuple], workers: int, results: list) -> Iterator["OptimizeResult"]:
+def _sent(tasks: list[tuple[Any, ...]], workers: int, results: list[Any]) -> Iterator["OptimizeResult"]:
     """Yield the results of other processes; a PicklingError says that a task cannot be sent there."""
     try:
         from joblib import Parallel, delayed
@@ -169,7 +171,9 @@ def _sent(tasks: list[tuple], workers: int, results: list) -> Iterator["Optimize
         yield from Parallel(n_jobs=workers, return_as="generator")(jobs)
 
 
-def _in_spawned_processes(tasks: list[tuple], workers: int, results: list) -> Iterator["OptimizeResult"]:
+def _in_spawned_processes(
+    tasks: list[tuple[Any, ...]], workers: int, results: list[Any]
+) -> Iterator["OptimizeResult"]:
     # Not forked: a child would inherit the locks and threads of this process as they are.
     others = set(multiprocessing.active_children())
     context = multiprocessing.get_context("spawn")
@@ -191,7 +195,7 @@ def _ignore_interrupts() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def _check_importable(task: tuple) -> None:
+def _check_importable(task: tuple[Any, ...]) -> None:
     """Raise PicklingError unless another process can read the task: it imports functions by name."""
     main = sys.modules["__main__"]
     if not hasattr(main, "__file__") and getattr(task[1], "__module__", "") == "__main__":

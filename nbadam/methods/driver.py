@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from math import ceil, inf
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -29,7 +29,7 @@ def run_loop(
     x0: np.ndarray,
     *,
     resumed: RunState | None = None,
-    callback: Callable | None = None,
+    callback: Callable[..., Any] | None = None,
     interval: int = 1,
     wants_value: bool = False,
 ) -> "OptimizeResult":
@@ -88,7 +88,7 @@ def _run_to_end(
     advance: Callable[[float, bool], None],
     interrupts: Interrupts,
     is_resumed: bool,
-    callback: Callable | None,
+    callback: Callable[..., Any] | None,
     interval: int,
     wants_value: bool,
 ) -> Stop:

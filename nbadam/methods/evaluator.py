@@ -4,26 +4,27 @@ import inspect
 import warnings
 from collections.abc import Callable
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary, WeakSet
 
 import numpy as np
 from numba import config, from_dtype, typeof, types
 from numba.core.errors import TypingError
 from numba.core.typing.arraydecl import get_array_index_type
-from numba.extending import is_jitted, overload, register_jitable
+from numba.extending import is_jitted, overload
 
 from .._jit import compile_kernel, compiler, entry_point
+from .._jitable import register_jitable
 from .._pointers import Function, Stored, address_of, caller, load, pointer_to
 from ..progress import compiling
 
 
-def writes_gradient(fun: Callable, least: int) -> bool:
+def writes_gradient(fun: Callable[..., Any], least: int) -> bool:
     """Whether a function that Numba compiled has one parameter more than its `least` arguments."""
     return is_jitted(fun) and forms(fun, least) == [True]
 
 
-def forms(fun: Callable, least: int) -> list[bool]:
+def forms(fun: Callable[..., Any], least: int) -> list[bool]:
     """Return whether a function takes an array for its gradient; defaults may allow both, or neither fits."""
     parameters = inspect.signature(inspect.unwrap(fun)).parameters.values()
     if any(parameter.kind is parameter.VAR_POSITIONAL for parameter in parameters):
@@ -37,8 +38,8 @@ def forms(fun: Callable, least: int) -> list[bool]:
 class Arguments(NamedTuple):
     """Functions by which kernels find the arguments of a call among those of all calls."""
 
-    of: Callable  # ``of(k, given) -> args``
-    types_of: Callable  # ``types_of(type of given) -> types of args``
+    of: Callable[..., Any]  # ``of(k, given) -> args``
+    types_of: Callable[..., Any]  # ``types_of(type of given) -> types of args``
 
 
 class Evaluator:
@@ -73,7 +74,17 @@ class Evaluator:
         If Numba cannot compile it.
     """
 
-    def __init__(self, fun: Callable, in_place: bool, arguments: Arguments, given: tuple, dtype: str) -> None:
+    evaluate: Any
+    address: Any
+
+    def __init__(
+        self,
+        fun: Callable[..., Any],
+        in_place: bool,
+        arguments: Arguments,
+        given: tuple[Any, ...],
+        dtype: str,
+    ) -> None:
         with compiling(), compiler():  # two threads that come at once compile it once
             _warn_of_many(fun)
             vector = types.Array(from_dtype(np.dtype(dtype)), 1, "C")
@@ -86,14 +97,16 @@ class Evaluator:
         self._kernel = kernel
         self.evaluate, self.address = entry_point(kernel), address_of(kernel)
 
-    def give(self, given: tuple) -> None:
+    def give(self, given: tuple[Any, ...]) -> None:
         """Take other arguments, of the same types."""
         self._stored = Stored((self._function.address, given))
-        self.context = self._stored.address
+        self.context: Any = self._stored.address
 
 
 @lru_cache(maxsize=64)
-def evaluate_kernel(in_place: bool, arguments: Callable, context, vector, result, kinds):
+def evaluate_kernel(
+    in_place: bool, arguments: Callable[..., Any], context: Any, vector: Any, result: Any, kinds: Any
+) -> Any:
     """Return ``evaluate(k, x, g, context)``, compiled for functions of some types; keep the 64 last ones."""
     signature = types.float64(types.int64, vector, vector, pointer_to(context))
     build = _in_place if in_place else _returning
@@ -124,7 +137,7 @@ def _in_place(call, arguments):
     return evaluate
 
 
-def _type_of(given: tuple):
+def _type_of(given: tuple[Any, ...]):
     if config.DISABLE_JIT:
         return ()
     try:
@@ -133,7 +146,7 @@ def _type_of(given: tuple):
         raise TypingError(str(error)) from error
 
 
-def entry_of(array, index):
+def entry_of(array: Any, index: Any) -> Any:
     """Return the type of ``array[index]``, from the types of both."""
     return get_array_index_type(array, index).result
 
@@ -149,7 +162,7 @@ def _of_batch(k, given):
     return gather(data, rows[starts[k] : starts[k + 1]], buffers) + more
 
 
-def _types_of_batch(given) -> tuple:
+def _types_of_batch(given) -> tuple[Any, ...]:
     return (*(entry_of(buffer, types.slice2_type) for buffer in given[3]), *given[4]) if given else ()
 
 
@@ -164,7 +177,7 @@ _seen: WeakSet = WeakSet()  # functions that were compiled
 _made: WeakKeyDictionary = WeakKeyDictionary()  # their number by code
 
 
-def _warn_of_many(fun: Callable) -> None:
+def _warn_of_many(fun: Callable[..., Any]) -> None:
     """Warn once if one text was made into many functions, as in a loop: each costs a compilation."""
     if fun in _seen:
         return
@@ -184,7 +197,7 @@ def _warn_of_many(fun: Callable) -> None:
 # --- Batches --------------------------------------------------------------------------------------
 
 
-def gather(data, rows, buffers):
+def gather(data: Any, rows: Any, buffers: Any) -> tuple[Any, ...]:
     """Copy rows of every array of a tuple into the beginning of its buffer; return these parts."""
     return tuple(_gather(array, rows, buffer) for array, buffer in zip(data, buffers, strict=True))
 

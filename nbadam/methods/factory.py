@@ -12,7 +12,7 @@ from .options import OPTIONS, is_automatic, settings_from, warn
 from .signature import signature
 
 
-def _method(algorithm: Algorithm) -> Callable:
+def _method(algorithm: Algorithm) -> Callable[..., Any]:
     """Make the method of an algorithm."""
     name, rule = algorithm.method, getattr(rules, algorithm.rule)
     amsgrad = getattr(rules, algorithm.amsgrad) if algorithm.amsgrad else None

@@ -7,6 +7,8 @@ nothing.  A first step of that size must lower the value: where the curvature gr
 with an exponential link, the distance is far too long.
 """
 
+from typing import Any
+
 import numpy as np
 
 from .auto import STRIDE
@@ -60,7 +62,9 @@ def first_look(
         return scale, _checked(objective, x0, batches, values.mean(), -scale * np.sign(mean), distance, box)
 
 
-def _on_batches(objective: Objective, x: np.ndarray, batches: list[tuple]) -> tuple[np.ndarray, np.ndarray]:
+def _on_batches(
+    objective: Objective, x: np.ndarray, batches: list[tuple[Any, ...]]
+) -> tuple[np.ndarray, np.ndarray]:
     """Return the value and the gradient on each batch."""
     values, gradients = zip(*(objective.on_batch(x, batch) for batch in batches), strict=True)
     return np.array(values), np.array(gradients)

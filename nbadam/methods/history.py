@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba.extending import register_jitable
 
+from .._jitable import register_jitable
 from ..extras import extra
 
 

@@ -3,6 +3,7 @@
 import signal
 import threading
 from contextvars import ContextVar
+from typing import Any
 
 # Set in a thread by whoever may call off the runs in it.
 called_off: ContextVar[threading.Event | None] = ContextVar("called_off", default=None)
@@ -27,6 +28,9 @@ class Interrupts:
         Set by whoever calls the user's code, while it runs.
     """
 
+    armed: bool
+    has_come: bool
+
     def __init__(self) -> None:
         self.armed = self.in_user_code = self.has_come = False
         self._called_off = called_off.get()
@@ -44,7 +48,7 @@ class Interrupts:
             self.armed = True
         return self
 
-    def __exit__(self, *exception) -> None:
+    def __exit__(self, *exception: Any) -> None:
         """Give it back."""
         if self.armed:
             signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -4,12 +4,13 @@ Step, tell and objective are functions at addresses, so these loops are compiled
 """
 
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numba import from_dtype, types
-from numba.extending import register_jitable
 
 from .._jit import compile_kernel
+from .._jitable import register_jitable
 from .._pointers import borrowed, call
 from .record import EVALUATE, NUMBERS, STEP
 
@@ -79,7 +80,7 @@ INTEGER, REAL = types.int64, types.float64
 
 
 @cache
-def loop_kernel(function, dtype: str):
+def loop_kernel(function: Any, dtype: str) -> Any:
     """Return `loop` or `solve` in a precision, compiled."""
     real, integers = from_dtype(np.dtype(dtype)), types.Array(INTEGER, 1, "C")
     run = types.Array(real, 1, "C"), types.Array(real, 1, "C"), types.Array(from_dtype(NUMBERS), 1, "C")

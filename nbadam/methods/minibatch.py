@@ -82,7 +82,7 @@ class Minibatch:
     ) -> None:
         if not callable(fun):
             raise ValueError(f"`fun` must be callable, not {shown(fun)}.")
-        self.fun: Callable = fun
+        self.fun: Callable[..., Any] = fun
         self.data: tuple[Any, ...] = as_arrays(data)
         self.n_samples: int = self.data[0].shape[0]
         self.batch_size: int | Callable[[int], Any] = (
@@ -222,9 +222,12 @@ class Sampler:
         Seed of the orders.
     """
 
+    epoch: Any
+    number: Any
+
     def __init__(self, minibatch: Minibatch) -> None:
         self.minibatch = minibatch
-        self.seed = minibatch.seed
+        self.seed: tuple[Any, ...] = minibatch.seed
         self.epoch = self.number = 0
         self._order: tuple[int, np.ndarray] | None = None  # an epoch and its order
 
@@ -233,7 +236,7 @@ class Sampler:
         """Whether all batches of an epoch were used."""
         return self.epoch > 0
 
-    def batch(self) -> tuple:
+    def batch(self) -> tuple[Any, ...]:
         """Return the rows of the batch that comes next."""
         first, last = self._span(self.number)
         return self.minibatch.rows(self._rows(first, last))

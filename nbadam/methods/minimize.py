@@ -36,13 +36,13 @@ def minimize(
     rule: Rule,
     settings: dict[str, Any],
     given: Collection[str],
-    fun,
-    x0,
-    args,
-    jac,
-    bounds,
-    constraints,
-    callback,
+    fun: Any,
+    x0: Any,
+    args: Any,
+    jac: Any,
+    bounds: Any,
+    constraints: Any,
+    callback: Any,
 ) -> "OptimizeResult":
     """Minimize `fun` by a rule, with the arguments of `scipy.optimize.minimize`.
 
@@ -206,7 +206,9 @@ def _can_be_compiled(objective: Objective) -> bool:
     return objective.jac is True and is_jitted(objective.fun)
 
 
-def _objective(fun, jac, args: tuple, settings: dict, lower: np.ndarray, upper: np.ndarray) -> Objective:
+def _objective(
+    fun, jac, args: tuple[Any, ...], settings: dict[str, Any], lower: np.ndarray, upper: np.ndarray
+) -> Objective:
     if not callable(fun):
         raise ValueError(f"`fun` must be callable, not {shown(fun)}.")
     # minimize(jac=True) hands over a memoizing wrapper, which would make a noisy objective look
@@ -241,7 +243,7 @@ def _objective(fun, jac, args: tuple, settings: dict, lower: np.ndarray, upper: 
     return Objective(fun, None, args, differences)
 
 
-def _adapted(callback, points: list | None) -> tuple[Callable | None, bool]:
+def _adapted(callback, points: list[Any] | None) -> tuple[Callable[..., Any] | None, bool]:
     """Return the function to call after each iteration, and whether it needs the value at every point."""
     if callback is not None and not callable(callback):
         raise ValueError(f"`callback` must be callable, not {shown(callback)}.")

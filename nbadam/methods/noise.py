@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from math import isfinite, sqrt
+from typing import Any
 
 import numpy as np
 
@@ -53,7 +54,7 @@ def noise_of(values: np.ndarray) -> float | None:
 
 
 def noise_near(
-    value: Callable, x: np.ndarray, f: float, unit: np.ndarray, lower: np.ndarray, upper: np.ndarray
+    value: Callable[..., Any], x: np.ndarray, f: float, unit: np.ndarray, lower: np.ndarray, upper: np.ndarray
 ) -> float:
     """Return the noise along the diagonal, into the box, for the first spacing that shows it.
 
@@ -104,7 +105,14 @@ def _smallest_change(values: np.ndarray) -> float:
 
 
 def calibrate(
-    value: Callable, x: np.ndarray, f: float, noise: float, x_scale, lower, upper, seed: tuple[int, ...]
+    value: Callable[..., Any],
+    x: np.ndarray,
+    f: float,
+    noise: float,
+    x_scale: Any,
+    lower: Any,
+    upper: Any,
+    seed: tuple[int, ...],
 ) -> tuple[float, float]:
     """Return the size of simultaneous perturbations, in units of `x_scale`, and the change by them.
 

@@ -52,27 +52,36 @@ class Objective:
         Context of calls of the user's code: parallel loops of several threads may have to take turns.
     """
 
+    jac: Any
+    args: tuple[Any, ...]
+    nfev: int
+    njev: int
+
     def __init__(
-        self, fun: Callable, jac, args: tuple, differences: Differences | Perturbations | None
+        self,
+        fun: Callable[..., Any],
+        jac: Any,
+        args: tuple[Any, ...],
+        differences: Differences | Perturbations | None,
     ) -> None:
-        self.minibatch = fun if isinstance(fun, Minibatch) else None
-        self.sampler = Sampler(fun) if isinstance(fun, Minibatch) else None
-        self.fun = fun.fun if isinstance(fun, Minibatch) else fun
+        self.minibatch: Minibatch | None = fun if isinstance(fun, Minibatch) else None
+        self.sampler: Sampler | None = Sampler(fun) if isinstance(fun, Minibatch) else None
+        self.fun: Any = fun.fun if isinstance(fun, Minibatch) else fun
         self.jac, self.args = jac, args
         self.nfev = self.njev = 0
-        self.value_is_free = not callable(jac)
+        self.value_is_free: bool = not callable(jac)
         self.is_noisy: bool | None = None
         self.take(differences)
         if self.minibatch is not None:
             self.is_noisy = not self.minibatch.is_whole
-        self.interrupts = Interrupts()
-        self.turn = turn_of(self.fun, jac)
+        self.interrupts: Interrupts = Interrupts()
+        self.turn: Any = turn_of(self.fun, jac)
         self._evaluator: Evaluator | None = None
 
     def take(self, differences: Differences | Perturbations | None) -> None:
         """Difference `fun` in this way from now on."""
-        self.differences = differences
-        self.value_is_estimate = differences is not None and differences.value_is_estimate
+        self.differences: Any = differences
+        self.value_is_estimate: bool = differences is not None and differences.value_is_estimate
         # Perturbed at random, even a smooth function gives another gradient each time.
         self.is_noisy = self.value_is_estimate or None
 
@@ -146,7 +155,7 @@ class Objective:
         self.njev += 1
         return f, g
 
-    def next_batches(self, most: int) -> tuple[list[tuple], int]:
+    def next_batches(self, most: int) -> tuple[list[tuple[Any, ...]], int]:
         """Return up to so many of the next batches of this epoch, and how many samples the first has."""
         assert self.minibatch is not None and self.sampler is not None
         rows, starts = self.sampler.batches(most)
@@ -158,7 +167,7 @@ class Objective:
         assert self.minibatch is not None
         return self.on_batch(x, self.minibatch.rows(rows))
 
-    def on_batch(self, x: np.ndarray, batch: tuple) -> tuple[float, np.ndarray]:
+    def on_batch(self, x: np.ndarray, batch: tuple[Any, ...]) -> tuple[float, np.ndarray]:
         """Return value and gradient on a batch."""
         assert self.minibatch is not None
         f, g = _as_pair(self._call(self.minibatch.evaluate, x.copy(), batch, self.args), x.size)
@@ -185,7 +194,7 @@ class Objective:
             result = self._call(self.fun, x.copy(), *self.args)
         return _as_pair(result, x.size)
 
-    def _call(self, function: Callable, *arguments):
+    def _call(self, function: Callable[..., Any], *arguments):
         self.interrupts.in_user_code = True
         with self.turn:
             returned = function(*arguments)
@@ -221,7 +230,7 @@ class Objective:
             self._evaluator.give(given)
         return most, self._evaluator
 
-    def _given(self, most: int) -> tuple[int, tuple]:
+    def _given(self, most: int) -> tuple[int, tuple[Any, ...]]:
         if self.sampler is None or self.minibatch is None:
             return most, self.args
         rows, starts = self.sampler.batches(most)

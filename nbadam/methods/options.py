@@ -21,7 +21,7 @@ from .stopping import PARTS
 MAXITER = 50_000
 SKIPS = 20  # evaluations in a row that are not finite, after which a run that skips them ends
 
-OPTIONS = {
+OPTIONS: dict[str, Any] = {
     "clipvalue": None,
     "clipnorm": None,
     "weight_decay": None,
@@ -65,7 +65,7 @@ DIVIDING = FTRL, FTRL_POWER  # rules that divide by the learning rate
 AUTOMATIC = ADAM, AMSGRAD  # rules that know automatic rates
 
 
-def settings_from(known: dict, options: dict) -> dict:
+def settings_from(known: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
     """Options with their defaults; unknown ones warn, as those of SciPy's own methods do."""
     unknown = [name for name in options if name not in known]
     if unknown:
@@ -76,7 +76,7 @@ def settings_from(known: dict, options: dict) -> dict:
     return settings
 
 
-def is_automatic(options: dict) -> bool:
+def is_automatic(options: dict[str, Any]) -> bool:
     """Whether the learning rate is to be found by the run itself."""
     return isinstance(options.get("learning_rate"), str) and options["learning_rate"] == "auto"
 
@@ -117,7 +117,7 @@ def implied(
     return {name: value for name, value in more.items() if name not in kept}
 
 
-def state_from(option) -> RunState | None:
+def state_from(option: Any) -> RunState | None:
     """Return the state that a run goes on from, read from its file if need be."""
     if option is None or isinstance(option, RunState):
         return option
@@ -134,7 +134,7 @@ def hyper_from(rule: Rule, settings: dict[str, Any]) -> tuple[float, ...]:
     return tuple(RANGES.get(name, non_negative)(name, settings[name]) for name in names)
 
 
-def limit(name: str, settings: dict, default: float) -> float:
+def limit(name: str, settings: dict[str, Any], default: float) -> float:
     """Return an option that None turns off, or leaves at its default; limits may be infinite."""
     value = settings[name]
     if name in UNLIMITED and isinstance(value, float) and value == inf:
@@ -142,7 +142,7 @@ def limit(name: str, settings: dict, default: float) -> float:
     return default if settings[name] is None else number(name, settings[name], low=0)
 
 
-def limits_from(settings: dict, is_noisy: bool = False) -> dict[str, float]:
+def limits_from(settings: dict[str, Any], is_noisy: bool = False) -> dict[str, float]:
     """Return the fields of `record.LIMITS` that belong to options, but for the number of steps.
 
     A tolerance is as given, or `tol`, or off in a planned run, or the default, which for `gtol` is 0 with
@@ -173,7 +173,7 @@ def limits_from(settings: dict, is_noisy: bool = False) -> dict[str, float]:
     }
 
 
-def learning_rate_from(option, rule: Rule, n: int) -> tuple[Callable, np.ndarray]:
+def learning_rate_from(option: Any, rule: Rule, n: int) -> tuple[Callable[..., Any], np.ndarray]:
     """Return the rate as a function of the steps done, and each variable's fraction of it (empty if equal).
 
     A rule that divides by it takes one number above 0 for all variables.
@@ -203,7 +203,7 @@ def learning_rate_from(option, rule: Rule, n: int) -> tuple[Callable, np.ndarray
     return lambda steps: largest, each / largest if largest > 0 and n > 1 else equal
 
 
-def _called(schedule: Callable, steps) -> np.ndarray:
+def _called(schedule: Callable[..., Any], steps) -> np.ndarray:
     """Return the rates of a schedule at one step or several."""
     if type(schedule).__module__.startswith("nbadam.schedules."):  # which take arrays
         return np.asarray(schedule(steps), dtype=float)
@@ -215,7 +215,7 @@ def _called(schedule: Callable, steps) -> np.ndarray:
         raise ValueError(f"`learning_rate` must give one number for a step; it gave {rates[0]!r}.") from None
 
 
-def parameters(function: Callable) -> list[str]:
+def parameters(function: Callable[..., Any]) -> list[str]:
     """Names of the parameters of a callable; none where it does not tell, as some builtins."""
     try:
         return list(inspect.signature(function).parameters)

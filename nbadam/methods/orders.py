@@ -1,6 +1,7 @@
 """Random orders of the data, which depend on a seed alone, and the forms of a seed."""
 
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numba import types
@@ -9,7 +10,7 @@ from .._jit import compile_kernel
 from ..checks import shown
 
 
-def seed_numbers(rng) -> tuple[int, ...]:
+def seed_numbers(rng: Any) -> tuple[int, ...]:
     """Return the numbers of a seed in any of its forms: None, ints, a SeedSequence or a Generator."""
     if isinstance(rng, np.random.Generator):
         return tuple(int(k) for k in rng.integers(2**63, size=2))
@@ -36,7 +37,7 @@ def order_of(seed: tuple[int, ...], epoch: int, n: int) -> np.ndarray:
     return order
 
 
-def shuffle(uniform, order):
+def shuffle(uniform: Any, order: Any) -> None:
     """Shuffle `order` in place with one uniform number in [0, 1) an element (Fisher and Yates)."""
     n = order.size
     for i in range(n):
@@ -45,7 +46,7 @@ def shuffle(uniform, order):
 
 
 @cache
-def shuffle_kernel():
+def shuffle_kernel() -> Any:
     """Return `shuffle`, compiled."""
     signature = types.void(types.Array(types.float64, 1, "C"), types.Array(types.int64, 1, "C"))
     return compile_kernel(shuffle, signature, name="shuffle", mode="serial")

@@ -30,7 +30,7 @@ class Plan:
     """
 
     rule: Rule
-    learning_rate: Callable  # of the number of steps done before, an int or an array of them
+    learning_rate: Callable[..., Any]  # of the number of steps done before, an int or an array of them
     is_auto: bool  # whether `apply_dog` finds the rates instead, and `learning_rate` is 1
     hyper: tuple[float, ...]  # the hyperparameters after the learning rate
     fractions: np.ndarray  # each variable's learning rate as a fraction of `learning_rate`; empty if equal

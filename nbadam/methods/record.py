@@ -4,7 +4,7 @@ Compiled code finds it at an address (see `_pointers`); a checkpoint holds its a
 """
 
 from math import inf, nan
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -127,14 +127,22 @@ class Block(NamedTuple):
     nit_end: np.ndarray  # int64
 
 
-def new_rule_state(rule: Rule, n: int, dtype, hyper: tuple[float, ...], scalars=()) -> RuleState:
+def new_rule_state(rule: Rule, n: int, dtype: Any, hyper: tuple[float, ...], scalars: Any = ()) -> RuleState:
     """Return the part of a run in n variables that belongs to its rule."""
     slots = tuple(aligned_zeros(n, np.dtype(dtype), k) for k in range(len(rule.slots)))
     return RuleState(slots, hyper, scalars or tuple(np.zeros(0) for _ in range(rule.width)))
 
 
 def new_block(
-    rule: Rule, hyper: tuple[float, ...], rates, is_noisy: int, x0, lower, upper, x_scale, fractions
+    rule: Rule,
+    hyper: tuple[float, ...],
+    rates: Any,
+    is_noisy: int,
+    x0: Any,
+    lower: Any,
+    upper: Any,
+    x_scale: Any,
+    fractions: Any,
 ) -> Block:
     """Return problems that are to begin; the arrays are those of `Block`.
 
@@ -159,7 +167,7 @@ def new_block(
 
 def new_record(
     n: int,
-    dtype,
+    dtype: Any,
     limits: dict[str, float],
     *,
     is_auto: bool,

@@ -1,6 +1,7 @@
 """A run as Python has it: its record, the kernels that change it, and its way into a checkpoint and back."""
 
 from math import inf
+from typing import Any
 
 import numpy as np
 
@@ -58,10 +59,13 @@ class Run:
         Where the run started.
     """
 
+    objective: Objective
+    plan: Plan
+
     def __init__(self, objective: Objective, plan: Plan, x0: np.ndarray, resumed: RunState | None) -> None:
         n = x0.size
         self.objective, self.plan = objective, plan
-        self.record = new_record(
+        self.record: Any = new_record(
             n,
             np.float64,
             plan.limits
@@ -76,7 +80,7 @@ class Run:
             average=plan.average,
         )
         own = new_rule_state(plan.rule, n, np.float64, plan.hyper)
-        self.slots = dict(zip(plan.rule.slots, own.slots, strict=True))
+        self.slots: dict[str, np.ndarray] = dict(zip(plan.rule.slots, own.slots, strict=True))
         self._stored, self._own = Stored(self.record), Stored(own)
         self._addresses = self._stored.address, self._own.address
         kind = self._stored.type
@@ -86,11 +90,11 @@ class Run:
         if objective.is_compiled:
             self._loop = loop_kernel(loop, "float64")
             self._calls = tuple(map(address_of, self._kernels))
-        self.s = self.record.numbers[0]
+        self.s: Any = self.record.numbers[0]
         self._nit, self._next, self._phase = (self.record.numbers[name] for name in ("nit", "next", "phase"))
-        self.checkpoints = Checkpoints(plan.checkpoint, plan.checkpoint_every)
+        self.checkpoints: Checkpoints = Checkpoints(plan.checkpoint, plan.checkpoint_every)
         self._begin(x0)
-        self.x_start = self.record.here.copy()
+        self.x_start: np.ndarray = self.record.here.copy()
         if resumed is not None:
             self._restore(resumed)
 
@@ -206,7 +210,7 @@ class Run:
             self.record.before[:] = self.record.x
         if self.s.next == MAXITER:  # the limit is no part of the state
             self.s.next = STEP
-        facts: dict = self._identity() | {
+        facts: dict[str, Any] = self._identity() | {
             "nit": self.nit,
             "objective": self.objective.facts(),
             "generators": generator_states(self.objective.args),

@@ -1,9 +1,11 @@
 """The data of a `Minibatch`: arrays and sparse matrices with a row for each sample."""
 
+from typing import Any
+
 import numpy as np
 
 
-def as_arrays(data) -> tuple:
+def as_arrays(data: Any) -> tuple[Any, ...]:
     """Return the arrays as they are, checked."""
     is_list = isinstance(data, list) and any(hasattr(array, "shape") for array in data)
     arrays = tuple(data) if isinstance(data, tuple) or is_list else (data,)
@@ -36,12 +38,12 @@ def _as_array(k: int, array):
     return plain
 
 
-def is_sparse(array) -> bool:
+def is_sparse(array: Any) -> bool:
     """Whether it is a matrix or array of scipy.sparse."""
     return hasattr(array, "format") and hasattr(array, "indptr" if array.format == "csr" else "tocsr")
 
 
-def copy_rows(array, which):
+def copy_rows(array: Any, which: Any) -> np.ndarray:
     """Return a copy, in memory and contiguous, of the rows `which`, an array of indices or a slice.
 
     Always a copy: the user's function may work in place.
@@ -53,6 +55,6 @@ def copy_rows(array, which):
     return rows if is_copy else np.array(rows, order="C", subok=False)
 
 
-def n_bytes(array) -> int:
+def n_bytes(array: Any) -> int:
     """Return how much memory an array takes."""
     return sum(part.nbytes for part in (array.data, array.indices)) if is_sparse(array) else array.nbytes

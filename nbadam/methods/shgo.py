@@ -38,7 +38,7 @@ class ShgoMethod:
     array([0.34, 0.34])
     """
 
-    def __init__(self, method: Callable, **options: Any) -> None:
+    def __init__(self, method: Callable[..., Any], **options: Any) -> None:
         if not callable(method):
             raise ValueError(f"`method` must be a method such as nbadam.adam, not {shown(method)}.")
         self.method = method

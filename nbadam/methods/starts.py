@@ -187,7 +187,7 @@ def _workers(workers: int | None, starts: int) -> int:
     return min(integer(1)("workers", workers), starts)
 
 
-def _arguments(args: tuple, count: int) -> Iterator[tuple]:
+def _arguments(args: tuple[Any, ...], count: int) -> Iterator[tuple[Any, ...]]:
     """Return the arguments of each run, with children of their own of the random generators."""
     children = [
         argument.spawn(count) if isinstance(argument, np.random.Generator) else [argument] * count
@@ -202,7 +202,7 @@ def _checkpoint(path, k: int) -> Path:
     return whole.with_name(f"{whole.stem}-{k}{whole.suffix}")
 
 
-def _interrupted(results: list) -> KeyboardInterrupt:
+def _interrupted(results: list[Any]) -> KeyboardInterrupt:
     """Return the exception that carries the results so far."""
     best = _best(results)
     interrupt = KeyboardInterrupt()
@@ -214,7 +214,7 @@ def _interrupted(results: list) -> KeyboardInterrupt:
     return interrupt
 
 
-def _best(results: list) -> "OptimizeResult":
+def _best(results: list[Any]) -> "OptimizeResult":
     """Return the best result, with the place where it was and all of them."""
     from scipy.optimize import OptimizeResult
 

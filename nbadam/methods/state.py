@@ -102,6 +102,9 @@ class Checkpoints:
         Steps from one time to the next; None for `SECONDS` instead.
     """
 
+    path: str | None
+    every: int | None
+
     def __init__(self, path: str | None, every: int | None) -> None:
         self.path, self.every = path, every
         self._saved = time.monotonic()
@@ -129,12 +132,12 @@ class Checkpoints:
         self._saved = time.monotonic()
 
 
-def generator_states(args: tuple) -> list[dict]:
+def generator_states(args: tuple[Any, ...]) -> list[dict[str, Any]]:
     """Return the states of the random generators among the arguments of an objective."""
     return [_plain(g.bit_generator.state) for g in _generators(args)]
 
 
-def restore_generators(args: tuple, states: list[dict]) -> None:
+def restore_generators(args: tuple[Any, ...], states: list[dict[str, Any]]) -> None:
     """Bring the random generators among the arguments to the states that `generator_states` returned."""
     generators = _generators(args)
     if len(generators) != len(states):
@@ -146,7 +149,7 @@ def restore_generators(args: tuple, states: list[dict]) -> None:
         generator.bit_generator.state = _arrays(state)
 
 
-def _generators(args: tuple) -> list[np.random.Generator]:
+def _generators(args: tuple[Any, ...]) -> list[np.random.Generator]:
     return [argument for argument in args if isinstance(argument, np.random.Generator)]
 
 

@@ -2,11 +2,12 @@
 
 from functools import cache
 from math import inf
+from typing import Any
 
 from numba import types
-from numba.extending import register_jitable
 
 from .._jit import cast, compile_kernel, take
+from .._jitable import register_jitable
 from .._pointers import pointer_to
 from ..gradients import clip_scale
 from ..kernels import SWEEP, norm, rule_loop
@@ -15,7 +16,7 @@ from .auto import apply_dog
 from .record import AT_STEP, EVALUATE
 
 
-def step(rule, is_auto):
+def step(rule: Any, is_auto: bool) -> Any:
     """Build the kernel that makes a step, with automatic rates or given ones."""
     scalars, update = rule.scalars, rule_loop(rule)
 
@@ -69,7 +70,7 @@ def step(rule, is_auto):
 
 
 @register_jitable
-def project(before, x, fractions, lower, upper):
+def project(before: Any, x: Any, fractions: Any, lower: Any, upper: Any) -> None:
     """Apply each variable's own rate and the bounds to a step of the scaled variables."""
     # Several loops: the compiler vectorizes those of few arrays only, which it can tell to be apart.
     if fractions.size:
@@ -80,14 +81,14 @@ def project(before, x, fractions, lower, upper):
 
 
 @register_jitable
-def to_user(scaled, x_scale, x_lower, x_upper, x):
+def to_user(scaled: Any, x_scale: Any, x_lower: Any, x_upper: Any, x: Any) -> None:
     """Write the user's variables to `x`."""
     for i in range(x.size):
         x[i] = min(max(scaled[i] * x_scale[i], x_lower[i]), x_upper[i])
 
 
 @cache
-def step_kernel(rule: Rule, is_auto: bool, record, own, mode: str):
+def step_kernel(rule: Rule, is_auto: bool, record: Any, own: Any, mode: str) -> Any:
     """Return `step` for records and rule states of a type, compiled."""
     signature = types.float64(pointer_to(record), pointer_to(own), types.float64)
     name = f"step_{rule.name}{'_auto' if is_auto else ''}"

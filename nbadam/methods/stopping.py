@@ -10,8 +10,8 @@ from enum import IntEnum
 from math import log, sqrt
 
 import numpy as np
-from numba.extending import register_jitable
 
+from .._jitable import register_jitable
 from ..status import Status
 from .record import YES
 
@@ -34,7 +34,7 @@ class Stop(IntEnum):
     status: Status
     message: str
 
-    def __new__(cls, value: int, status: Status, message: str):
+    def __new__(cls, value: int, status: Status, message: str) -> "Stop":
         """Make a member."""
         member = int.__new__(cls, value)
         member._value_, member.status, member.message = value, status, message

@@ -7,11 +7,12 @@ is lower.  Where the mean point is the better one, the run ends there.
 
 from functools import cache
 from math import inf
+from typing import Any
 
 from numba import types
-from numba.extending import register_jitable
 
 from .._jit import compile_kernel, store
+from .._jitable import register_jitable
 from .._pointers import pointer_to
 from ..kernels import norm
 from .auto import begin as begin_auto
@@ -421,14 +422,14 @@ def end(run, own, given, p):
 
 
 @cache
-def tell_kernel(record):
+def tell_kernel(record: Any) -> Any:
     """Return `tell` for records of a type, compiled."""
     signature = types.int64(pointer_to(record), types.float64, types.int64)
     return compile_kernel(tell, signature, name="tell", mode="uncounted")
 
 
 @cache
-def block_kernel(kernel, record, own, block):
+def block_kernel(kernel: Any, record: Any, own: Any, block: Any) -> Any:
     """Return `begin` or `end` for records, rule states and blocks of a type, compiled."""
     signature = types.int64(pointer_to(record), pointer_to(own), pointer_to(block), types.int64)
     return compile_kernel(kernel, signature, name=kernel.__name__, mode="uncounted")

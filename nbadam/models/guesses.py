@@ -12,7 +12,7 @@ from math import atan2, exp, inf, log, pi, sqrt
 
 import numpy as np
 from numba import types
-from numba.extending import register_jitable
+from .._jitable import register_jitable
 
 from .._jit import compile_kernel
 from ..fitting.model.projection import GuessOfAll

@@ -4,7 +4,7 @@ from functools import partial
 from math import pi, sqrt
 
 import numpy as np
-from numba.extending import register_jitable
+from .._jitable import register_jitable
 
 from ..fitting.model.projection import Shapes
 from ..vector_math import exp

@@ -3,7 +3,7 @@
 from functools import partial
 
 import numpy as np
-from numba.extending import register_jitable
+from .._jitable import register_jitable
 
 from ..fitting.model.projection import Shapes, nothing
 from ..vector_math import exp, log

@@ -30,7 +30,7 @@ class Registry:
     def __init__(self, loaded: Iterable[Record] = ()) -> None:
         self.variables: dict[int, Variable] = {}
         self.owners: dict[int, list[Variable]] = {}
-        self.loaded = list(loaded)
+        self.loaded: list[Record] = list(loaded)
         self.counts_by_variable = False
 
     @property
@@ -38,7 +38,7 @@ class Registry:
         """Records of all variables, loaded or known."""
         return self.loaded or list(self.variables.values())
 
-    def extended(self, arrays: Sequence[np.ndarray | None], optimizer) -> "Registry":
+    def extended(self, arrays: Sequence[np.ndarray | None], optimizer: Any) -> "Registry":
         """Return a registry that knows these arrays too: this one if it knows them all.
 
         Parameters

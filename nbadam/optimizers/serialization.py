@@ -43,7 +43,7 @@ def serialize(optimizer: Optimizer) -> dict[str, Any]:
     }
 
 
-def deserialize(config: dict[str, Any], custom_objects: dict[str, type] | None = None) -> Optimizer:
+def deserialize(config: dict[str, Any], custom_objects: dict[str, type[Any]] | None = None) -> Optimizer:
     """Make an optimizer from the dict that `serialize` returned.
 
     Parameters

@@ -166,7 +166,7 @@ class Settings:
         return {name: p for name, p in found.items() if name not in ("self", "kwargs")}
 
     @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, type] | None = None) -> Self:
+    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, type[Any]] | None = None) -> Self:
         """Make an optimizer from settings.
 
         Parameters

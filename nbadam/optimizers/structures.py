@@ -13,7 +13,7 @@ def leaves(structure: Any) -> list[np.ndarray]:
     return [variable for _, variable in _paired(None, structure)]
 
 
-def leaf_pairs(grads_and_vars: Iterable) -> list[tuple[Any, np.ndarray]]:
+def leaf_pairs(grads_and_vars: Iterable[Any]) -> list[tuple[Any, np.ndarray]]:
     """Pair each array with its gradient.
 
     Parameters

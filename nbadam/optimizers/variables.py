@@ -58,8 +58,8 @@ class Record:
         received: bool = False,
         missed: int = 0,
     ) -> None:
-        self.shape = tuple(shape)
-        self.dtype = np.dtype(dtype)
+        self.shape: tuple[int, ...] = tuple(shape)
+        self.dtype: np.dtype = np.dtype(dtype)
         self.generation = generation
         self.slots = slots
         self.decayed = decayed
@@ -91,6 +91,10 @@ class Variable(Record):
         With which others it is stepped, and where among them.
     """
 
+    generation: int
+    decayed: bool
+    received: bool
+
     group: "Group"
     position: int
 
@@ -99,8 +103,8 @@ class Variable(Record):
         super().__init__(array.shape, dtype, generation, slots)
         self.array = array
         as_it_lies = array.flags.c_contiguous and array.flags.aligned and array.dtype.isnative
-        self.buffer = None if as_it_lies else np.empty(array.shape, dtype)
-        self.flat = np.asarray(array if self.buffer is None else self.buffer).reshape(-1)
+        self.buffer: np.ndarray | None = None if as_it_lies else np.empty(array.shape, dtype)
+        self.flat: np.ndarray = np.asarray(array if self.buffer is None else self.buffer).reshape(-1)
         self.deferred: DeferredRows | None = None
 
     @contextmanager
@@ -114,7 +118,7 @@ class Variable(Record):
         self.array[...] = self.buffer
 
     def step_rows(
-        self, gradient: RowGradient, t: float, hyper: tuple[float, ...], decay, defer: bool
+        self, gradient: RowGradient, t: float, hyper: tuple[float, ...], decay: Any, defer: bool
     ) -> None:
         """Step `flat` by a summed sparse gradient."""
         rule = self.group.state.rule
@@ -142,7 +146,7 @@ class Variable(Record):
     def restore(self, record: Record) -> None:
         """Take over the state of a record."""
         self.generation, self.decayed, self.received = record.generation, record.decayed, record.received
-        self.missed = record.missed
+        self.missed: int = record.missed
         for name, slot in self.slots.items():
             slot[...] = record.slots[name]
 
@@ -162,10 +166,12 @@ class Group:
 
     def __init__(self, rule: Rule, variables: list[Variable], initial: dict[str, float]) -> None:
         self.variables = variables
-        self.buffered = [(v, v.buffer) for v in variables if v.buffer is not None]
-        self.state = State(rule, [variable.flat for variable in variables])
-        self.scales = np.ones(self.state.width)
-        self.decays = np.zeros(self.state.width)
+        self.buffered: list[tuple[Variable, np.ndarray]] = [
+            (v, v.buffer) for v in variables if v.buffer is not None
+        ]
+        self.state: State = State(rule, [variable.flat for variable in variables])
+        self.scales: np.ndarray = np.ones(self.state.width)
+        self.decays: np.ndarray = np.zeros(self.state.width)
         for name, value in initial.items():
             self.state.slots[name].fill(value)
         for k, variable in enumerate(variables):
@@ -174,7 +180,7 @@ class Group:
             for name, slot in self.state.slots.items():
                 variable.slots[name] = slot[part].reshape(variable.shape)
 
-    def step(self, row, t: float, hyper: tuple[float, ...], clip: float, defer: bool) -> None:
+    def step(self, row: Any, t: float, hyper: tuple[float, ...], clip: float, defer: bool) -> None:
         """Step the variables whose entry of `row` is a gradient.
 
         With `defer`, rows that a sparse gradient does not touch wait for `Variable.sync`.

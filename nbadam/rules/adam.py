@@ -3,8 +3,8 @@
 from math import sqrt
 
 import numpy as np
-from numba.extending import register_jitable
 
+from .._jitable import register_jitable
 from .rule import Rule, bias_correction, ratio
 
 __all__ = [

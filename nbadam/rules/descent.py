@@ -2,8 +2,7 @@
 
 from math import sqrt
 
-from numba.extending import register_jitable
-
+from .._jitable import register_jitable
 from .rule import Rule, positive_part, ratio
 
 __all__ = [

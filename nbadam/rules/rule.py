@@ -5,8 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from numba.extending import register_jitable
-
+from .._jitable import register_jitable
 from ..lazy import lazy
 
 NO_METHOD = (

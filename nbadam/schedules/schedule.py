@@ -109,7 +109,7 @@ def serialize(schedule: LearningRateSchedule) -> dict[str, Any]:
 
 
 def deserialize(
-    config: dict[str, Any], custom_objects: dict[str, type] | None = None
+    config: dict[str, Any], custom_objects: dict[str, type[Any]] | None = None
 ) -> LearningRateSchedule:
     """Make a schedule from the dict that `serialize` returned.
 
@@ -154,7 +154,7 @@ def deserialize(
     return known[config["class_name"]].from_config(settings)
 
 
-def _made(value: Any, custom_objects: dict[str, type] | None) -> Any:
+def _made(value: Any, custom_objects: dict[str, type[Any]] | None) -> Any:
     """Replace a list of dicts that describe schedules by these."""
     if isinstance(value, list) and value and all(isinstance(v, dict) and "class_name" in v for v in value):
         return [deserialize(v, custom_objects) for v in value]
@@ -189,7 +189,7 @@ def _schedules(name: str, values: Any) -> tuple[LearningRateSchedule, ...]:
     return made
 
 
-CHECKS = {
+CHECKS: dict[str, Any] = {
     "schedules": _schedules,
     "max_learning_rate": non_negative,
     "total_steps": integer(2),

@@ -31,6 +31,7 @@ not die away, and every step updates all rows, as by default.
 from dataclasses import dataclass
 from functools import lru_cache
 from math import ceil, inf, log, sqrt
+from typing import Any
 
 import numpy as np
 
@@ -111,13 +112,13 @@ class DeferredRows:
         If the rule is another one.
     """
 
-    def __init__(self, rule, x: np.ndarray, slots: tuple[np.ndarray, ...], width: int) -> None:
+    def __init__(self, rule: Any, x: np.ndarray, slots: tuple[np.ndarray, ...], width: int) -> None:
         if rule not in SUPPORTED:
             raise ValueError(
                 "The deferred sparse update exists for Adam and AdamW, with or without `amsgrad`, and"
                 " with Keras's epsilon; use the default sparse update here."
             )
-        self.rule = rule
+        self.rule: Any = rule
         self.x = x
         self.slots = slots
         self.width = width
@@ -156,7 +157,7 @@ class DeferredRows:
         step_rows(self.rule, self.x, self.slots, gradient, t, hyper, decay)
         self._last[gradient.rows] = self._now
 
-    def gather(self, indices) -> np.ndarray:
+    def gather(self, indices: Any) -> np.ndarray:
         """Bring rows up to date and return a copy of them, shape (n, width).
 
         Raises

@@ -10,9 +10,9 @@ from math import sqrt
 
 import numpy as np
 from numba import from_dtype, prange, types
-from numba.extending import register_jitable
 
 from .._jit import cast, compile_kernel, cut, flushed, put, take
+from .._jitable import register_jitable
 from ..engine import PARALLEL_SIZE
 from ..kernels import BLOCK, clipped
 from ..rules import Rule, ratio

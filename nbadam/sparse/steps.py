@@ -5,6 +5,8 @@ moving, so that the result equals the dense one.  `deferred` reaches the same re
 the untouched rows.
 """
 
+from typing import Any
+
 from .. import rules
 from ..engine import mode
 from .gradients import RowGradient
@@ -14,7 +16,9 @@ from .kernels import PARALLEL_ROWS, touched_kernel, untouched_kernel
 RESTING = (rules.SGD.update, rules.ADAGRAD.update)
 
 
-def step(rule, x, slots, gradient: RowGradient, t, hyper, decay: float = 0.0) -> None:
+def step(
+    rule: Any, x: Any, slots: Any, gradient: RowGradient, t: Any, hyper: Any, decay: float = 0.0
+) -> None:
     """Make step number `t`, in place, as a dense gradient with zeros elsewhere would.
 
     Parameters
@@ -36,7 +40,9 @@ def step(rule, x, slots, gradient: RowGradient, t, hyper, decay: float = 0.0) ->
     step_rows(rule, x, slots, gradient, t, hyper, decay)
 
 
-def step_rows(rule, x, slots, gradient: RowGradient, t, hyper, decay: float = 0.0) -> None:
+def step_rows(
+    rule: Any, x: Any, slots: Any, gradient: RowGradient, t: Any, hyper: Any, decay: float = 0.0
+) -> None:
     """Step the rows of a summed gradient and no others."""
     kernel = touched_kernel(rule, x.dtype.name, mode(gradient.values.size, PARALLEL_ROWS))
     kernel(gradient.rows, gradient.values, x, slots, gradient.width, t, hyper, decay)

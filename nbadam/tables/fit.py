@@ -96,7 +96,9 @@ def fit_table(
     return table.results(rows, by, columns)
 
 
-def fit_groups(frame: Frame, model, *, x, y: str, by: list[str], sigma: str | None, **options):
+def fit_groups(
+    frame: Frame, model: Any, *, x: Any, y: str, by: list[str], sigma: str | None, **options: Any
+) -> tuple[Any, np.ndarray]:
     """Return the result of the groups' fits, and the number of each group's first row."""
     variables = [x] if isinstance(x, str) else list(x)
     for taken in TAKEN:

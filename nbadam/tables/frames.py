@@ -17,7 +17,7 @@ class Frame:
     table : DataFrame
     """
 
-    def __init__(self, table) -> None:
+    def __init__(self, table: Any) -> None:
         self.table = table
 
     @property
@@ -50,7 +50,7 @@ class Frame:
         """Return one entry."""
         return self.table[name].iloc[[row]].tolist()[0]  # of Python's types
 
-    def results(self, rows: np.ndarray, by: list[str], columns: dict[str, np.ndarray]):
+    def results(self, rows: np.ndarray, by: list[str], columns: dict[str, np.ndarray]) -> Any:
         """Return a table of the keys in some rows, followed by other columns."""
         keys = self.table[by].iloc[rows].reset_index(drop=True)
         return keys.assign(**columns)
@@ -82,7 +82,7 @@ class PolarsFrame(Frame):
         """Return one entry."""
         return self.table[name][row]
 
-    def results(self, rows: np.ndarray, by: list[str], columns: dict[str, np.ndarray]):
+    def results(self, rows: np.ndarray, by: list[str], columns: dict[str, np.ndarray]) -> Any:
         """Return a table of the keys in some rows, followed by other columns."""
         keys = self.table[rows].select(by)
         return sys.modules["polars"].DataFrame({name: keys[name] for name in by} | columns)
@@ -125,13 +125,13 @@ class ArrowTable(Frame):
         """Return one entry."""
         return self.table[name][row].as_py()
 
-    def results(self, rows: np.ndarray, by: list[str], columns: dict[str, np.ndarray]):
+    def results(self, rows: np.ndarray, by: list[str], columns: dict[str, np.ndarray]) -> Any:
         """Return a table of the keys in some rows, followed by other columns."""
         keys = {name: self.table[name].take(rows) for name in by}
         return sys.modules["pyarrow"].table(keys | columns)
 
 
-def frame_of(table) -> Frame:
+def frame_of(table: Any) -> Frame:
     """Return a table in the form of this module.
 
     Raises

@@ -3,7 +3,8 @@
 from math import pi, sqrt
 
 import numpy as np
-from numba.extending import register_jitable
+
+from .._jitable import register_jitable
 
 TERMS = 40
 

@@ -1,26 +1,30 @@
 """Calls that the compiler replaces by instructions: multiply-adds, and the bits of a number."""
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
-from numba.extending import lower_builtin, register_jitable, type_callable
+from numba.extending import lower_builtin, type_callable
 
-OPTIONS = {"error_model": "numpy", "fastmath": False, "forceinline": True}
-inlined = register_jitable(**OPTIONS)
+from .._jitable import Jitable, register_jitable
+
+OPTIONS: dict[str, Any] = {"error_model": "numpy", "fastmath": False, "forceinline": True}
+inlined: Callable[[Jitable], Jitable] = register_jitable(**OPTIONS)
 
 
 # The compiler translates these where they are called; an `overload` would have to be compiled by itself.
 
 
-def muladd(a, b, c):
+def muladd(a: Any, b: Any, c: Any) -> Any:
     """Return ``a * b + c``, rounded once where the processor has an instruction for it."""
     return a * b + c
 
 
-def muladds(total, *factors):
+def muladds(total: Any, *factors: Any) -> Any:
     """Add products to `total` one after the other: of the first two factors, the next two, ...
 
     One call instead of many halves the time that Numba takes to compile long sums.
@@ -30,7 +34,7 @@ def muladds(total, *factors):
     return total
 
 
-def fma(a, b, c):
+def fma(a: Any, b: Any, c: Any) -> Any:
     """Return ``a * b + c``, rounded once on every processor."""
     if not (math.isfinite(a) and math.isfinite(b) and math.isfinite(c)):
         return float(a) * float(b) + float(c)
@@ -78,16 +82,16 @@ def _call(intrinsic, builder, arguments):
     return builder.call(function, arguments)
 
 
-INTEGERS = {types.float64: types.int64, types.float32: types.int32}
-REALS = {integer: real for real, integer in INTEGERS.items()}
+INTEGERS: dict[Any, Any] = {types.float64: types.int64, types.float32: types.int32}
+REALS: dict[Any, Any] = {integer: real for real, integer in INTEGERS.items()}
 
 
-def bits_of(x):
+def bits_of(x: Any) -> Any:
     """Bits of a real number, as the integer of the same size."""
     return x.view(np.int32) if type(x) is np.float32 else np.float64(x).view(np.int64)
 
 
-def real_of(bits):
+def real_of(bits: Any) -> Any:
     """Return the real number with these bits."""
     return bits.view(np.float32) if type(bits) is np.int32 else np.int64(bits).view(np.float64)
 

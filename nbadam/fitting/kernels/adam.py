@@ -9,9 +9,9 @@ from math import cos, pi
 
 import numpy as np
 from numba import from_dtype, types
-from numba.extending import register_jitable
 
 from ..._jit import cast, compile_kernel
+from ..._jitable import register_jitable
 from ..._pointers import call
 from ...rules import ADAM
 from .lanes import CHI2_TRIAL, GRADIENT_TRIAL, TRIAL, common_types, load, take

@@ -9,9 +9,9 @@ from math import sqrt
 
 import numpy as np
 from numba import from_dtype, types
-from numba.extending import register_jitable
 
 from ..._jit import compile_kernel
+from ..._jitable import register_jitable
 from ..._pointers import call
 from .lanes import (
     CHI2_TRIAL,

@@ -2,8 +2,7 @@
 
 from math import acos, asin, atan, atan2, cosh, erf, erfc, sinh, tan
 
-from numba.extending import register_jitable
-
+from ..._jitable import register_jitable
 from ...vector_math import cos, exp, log, sin, tanh
 from ...vector_math.intrinsics import muladd, muladds
 from .sums import add

@@ -13,6 +13,7 @@ array with offsets that are constants in the text, and data copied to constant r
 
 import re
 from dataclasses import dataclass, field
+from typing import Any
 
 from .losses import Loss
 from .sums import BLOCK
@@ -148,7 +149,9 @@ def _first_rows(sizes: dict[str, int], first: int) -> dict[str, int]:
 class Text:
     """Rows by name, and blocks of text."""
 
-    def __init__(self, shape) -> None:
+    rows: Any
+
+    def __init__(self, shape: Any) -> None:
         self.shape, self.rows = shape, shape.rows
 
     def at(self, name: str, i: int = 0) -> str:

@@ -16,7 +16,8 @@ f_scale : float
 
 import numpy as np
 from numba import from_dtype, types
-from numba.extending import register_jitable
+
+from ..._jitable import register_jitable
 
 ROWS = (
     "point", "trial", "chi2", "normal", "lower", "upper", "damping", "settled", "reduction", "small",

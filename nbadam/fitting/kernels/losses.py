@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from numba.extending import is_jitted
 
@@ -70,7 +71,7 @@ class Loss:
     """
 
     name: str
-    function: Callable | None = field(default=None, compare=False)
+    function: Callable[..., Any] | None = field(default=None, compare=False)
     identity: str = ""
 
     @property
@@ -95,7 +96,7 @@ class Loss:
         )
 
 
-def parse_loss(loss) -> Loss:
+def parse_loss(loss: Any) -> Loss:
     """Return the loss of a name or function.
 
     Raises

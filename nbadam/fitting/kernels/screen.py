@@ -8,9 +8,9 @@ from functools import cache
 
 import numpy as np
 from numba import from_dtype, types
-from numba.extending import register_jitable
 
 from ..._jit import compile_kernel
+from ..._jitable import register_jitable
 from ..._pointers import call
 from .lanes import CHI2_TRIAL, GRADIENT_TRIAL, NORMAL_TRIAL, TRIAL, common_types, load, place, put, take
 

@@ -3,7 +3,9 @@
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.extending import lower_builtin, register_jitable, type_callable
+from numba.extending import lower_builtin, type_callable
+
+from ..._jitable import register_jitable
 
 BLOCK = 128  # points: their derivatives by ten parameters stay in the first cache
 WIDTH = 32  # partial sums, in as many vector registers as hide how long an addition takes

@@ -10,8 +10,8 @@ import ast
 import operator
 
 import numpy as np
-from numba.extending import register_jitable
 
+from ..._jitable import register_jitable
 from ...vector_math.intrinsics import muladd
 
 # Operations.  Each has a target and up to three operands, all of them entries of the memory.

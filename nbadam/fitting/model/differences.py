@@ -5,9 +5,11 @@ shrinks until two steps agree, as far as rounding lets them.  Always in double p
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
-from numba.extending import register_jitable
+
+from ..._jitable import register_jitable
 
 EPS = float(np.finfo(float).eps)
 FIRST = 2.0**-10  # first step, relative to the parameter
@@ -20,7 +22,7 @@ CONSISTENT = 1e-6  # relative second difference that counts as rounding, where s
 SAMPLES = 8  # second differences, which rounding may leave 0 by chance
 
 
-def differences(function: Callable, n: int) -> tuple[Callable, Callable]:
+def differences(function: Callable[..., Any], n: int) -> tuple[Callable[..., Any], Callable[..., Any]]:
     """Make the value and the derivatives of a function of n parameters, without a call beyond their bounds.
 
     Returns

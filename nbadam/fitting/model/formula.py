@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from functools import cache, lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -141,7 +142,7 @@ def array_functions() -> dict[str, object]:
 @lru_cache(maxsize=256)
 def function_of(
     formula: str, variables: tuple[str, ...], parameters: tuple[str, ...], arrays: bool = False
-) -> Callable:
+) -> Callable[..., Any]:
     """Make a formula a function ``f(x, *parameters)`` of numbers for Numba, or of arrays for NumPy."""
     lines = Lines(
         {name: f"x{i}" for i, name in enumerate(variables)}
@@ -196,7 +197,7 @@ def _degree(tree: Tree) -> float:
     return degree * max(1.0, abs(tree.operands[1])) if is_constant else degree
 
 
-def _for_sympy(tree: Tree, names: dict):
+def _for_sympy(tree: Tree, names: dict[str, Any]):
     """Build SymPy's expression of a formula."""
     import sympy
 
@@ -226,7 +227,7 @@ def _for_sympy(tree: Tree, names: dict):
     raise NotImplementedError(operation)
 
 
-def _text(value, derivatives: list, points: set) -> Pointwise:
+def _text(value, derivatives: list[Any], points: set[Any]) -> Pointwise:
     import sympy
 
     printer = _printer()

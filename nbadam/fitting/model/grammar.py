@@ -5,7 +5,7 @@ import difflib
 import math
 from collections.abc import Callable, Iterator
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -34,7 +34,7 @@ SYNONYMS = {
     "minimum": "min", "maximum": "max", "Min": "min", "Max": "max", "fmin": "min", "fmax": "max",
     "gammaln": "lgamma", "loggamma": "lgamma", "Heaviside": "heaviside", "ceiling": "ceil",
 }  # fmt: skip
-OPERATIONS: dict[type, str] = {
+OPERATIONS: dict[type[Any], str] = {
     ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.Pow: "**", ast.USub: "neg", ast.Not: "not",
     ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=", ast.Eq: "==", ast.NotEq: "!=",
     ast.And: "and", ast.Or: "or",
@@ -46,7 +46,7 @@ class Node(NamedTuple):
     """An operation, or a function, and its operands: numbers, names and other nodes."""
 
     operation: str
-    operands: tuple
+    operands: tuple[Any, ...]
 
 
 Tree = float | str | Node
@@ -98,7 +98,7 @@ def names_in(tree: Tree) -> Iterator[str]:
             yield from names_in(operand)
 
 
-def check_names(text: str, tree: Tree, known, roles: str) -> None:
+def check_names(text: str, tree: Tree, known: Any, roles: str) -> None:
     """Raise unless all names in a formula are `known`, or constants; `roles` describes the known names."""
     for name in names_in(tree):
         if name not in known and name not in CONSTANTS:
@@ -155,10 +155,10 @@ class _Reader:
                 raise self.problem(node, f"write `{node.attr}` without a module before it")
         raise self.problem(node, "only numbers, names, arithmetic, comparisons and known functions are legal")
 
-    def node(self, operation: str, node: ast.AST, operands: tuple, depth: int) -> Tree:
+    def node(self, operation: str, node: ast.AST, operands: tuple[Any, ...], depth: int) -> Tree:
         return self.made(operation, node, tuple(self.tree(operand, depth + 1) for operand in operands))
 
-    def made(self, operation: str, node: ast.AST, operands: tuple) -> Tree:
+    def made(self, operation: str, node: ast.AST, operands: tuple[Any, ...]) -> Tree:
         wanted = _conditions(operation, len(operands))
         for i, operand in enumerate(operands):
             if i in wanted and not is_condition(operand):
@@ -229,7 +229,7 @@ ARITHMETIC: dict[str, Callable[..., float]] = {
 }
 
 
-def _computed(operation: str, operands: tuple) -> float:
+def _computed(operation: str, operands: tuple[Any, ...]) -> float:
     with np.errstate(all="ignore"):
         return ARITHMETIC[operation](*operands)
 

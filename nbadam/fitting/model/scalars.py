@@ -5,16 +5,17 @@ They have NumPy's arguments, and their results have the derivatives of these.
 
 import inspect
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numba import types
 from numba.extending import overload
 
-REPLACED: dict[str, Callable] = {}  # functions by NumPy's name
+REPLACED: dict[str, Callable[..., Any]] = {}  # functions by NumPy's name
 ARRAYS = types.Array, types.BaseTuple, types.List
 
 
-def for_numbers(position: int) -> Callable:
+def for_numbers(position: int) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Let a function stand for NumPy's of its name; with an array as argument `position` it is NumPy's."""
 
     def decorate(implementation: Callable) -> Callable:

@@ -2,6 +2,7 @@
 
 import copy
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -104,7 +105,7 @@ class Bootstrap:
         return (success.mean(axis=-1) >= SHARE) & (success.sum(axis=-1) > 1)
 
 
-def bootstrap(fit, n: int = 1000, kind: str = "residuals", rng=None) -> Bootstrap:
+def bootstrap(fit: Any, n: int = 1000, kind: str = "residuals", rng: Any = None) -> Bootstrap:
     """Fit `n` resamples of each data set; see `FitResult.bootstrap`."""
     n = integer(2)("n", n)
     choice(*KINDS)("kind", kind)

@@ -2,7 +2,7 @@
 
 import warnings
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -38,7 +38,7 @@ class Base(NamedTuple):
     chi2: np.ndarray
 
 
-def base_of(fit, some: np.ndarray) -> Base:
+def base_of(fit: Any, some: np.ndarray) -> Base:
     """Prepare the given fits of the flat batch."""
     n = len(fit.parameters)
     plan = replace(refit_plan_of(fit), dtype=np.dtype(float))
@@ -51,7 +51,7 @@ def base_of(fit, some: np.ndarray) -> Base:
     return Base(plan, numbers, popt, pcov, chi2)
 
 
-def refit_at(fit, base: Base, which: np.ndarray, start: np.ndarray, i: int) -> Fits:
+def refit_at(fit: Any, base: Base, which: np.ndarray, start: np.ndarray, i: int) -> Fits:
     """Fit the other parameters of the given fits of `base`, with parameter `i` where `start` has it."""
     numbers = base.numbers[which]
     lower, upper = bounds_of(base.plan, numbers, start.shape[1])
@@ -63,7 +63,7 @@ def refit_at(fit, base: Base, which: np.ndarray, start: np.ndarray, i: int) -> F
     return found
 
 
-def profile(fit, parameter: str, values=None, points: int = 25) -> Profile:
+def profile(fit: Any, parameter: str, values: Any = None, points: int = 25) -> Profile:
     """Return the least chi-squares with a parameter at given values; see `FitResult.profile`."""
     i = _number_of(fit, parameter)
     integer(2)("points", points)
@@ -114,7 +114,9 @@ def profile(fit, parameter: str, values=None, points: int = 25) -> Profile:
     return Profile(trial.reshape(*batch, trial.shape[-1]), chi2.reshape(*batch, trial.shape[-1]))
 
 
-def conf_int(fit, level=None, *, sigma=None, method: str = "profile", **options) -> np.ndarray:
+def conf_int(
+    fit: Any, level: float | None = None, *, sigma: Any = None, method: str = "profile", **options: Any
+) -> np.ndarray:
     """Return intervals of the parameters, shape (..., n_params, 2); see `FitResult.conf_int`."""
     choice("profile", "normal", "bootstrap")("method", method)
     level = parse_level(level, sigma)
@@ -141,7 +143,7 @@ def conf_int(fit, level=None, *, sigma=None, method: str = "profile", **options)
     return ends.reshape(*fit.popt.shape, 2)
 
 
-def own_number(fit, i: int) -> int:
+def own_number(fit: Any, i: int) -> int:
     """Return a parameter's number among those that are not tied."""
     return i if fit._ties is None else int(np.count_nonzero(fit._ties.free[:i]))
 

@@ -89,7 +89,7 @@ class LazyFit:
         return replace(self, **dict(zip(ARRAYS, found, strict=True)))
 
 
-def fit_lazily(curve_fit: Callable, arguments: dict[str, Any]) -> LazyFit:
+def fit_lazily(curve_fit: Callable[..., Any], arguments: dict[str, Any]) -> LazyFit:
     """Return what `curve_fit` returns for each block; wrong arguments raise at once.
 
     Raises

@@ -1,6 +1,7 @@
 """Confidence levels, and the quantiles that belong to them."""
 
 from math import erf, sqrt
+from typing import Any
 
 import numpy as np
 
@@ -8,7 +9,7 @@ from ...checks import number, shown
 from ...hyperparameters import positive
 
 
-def parse_level(level, sigma) -> float:
+def parse_level(level: float | None, sigma: float | None) -> float:
     """Return a level in (0, 1), given as such or as a number of standard deviations; 68.27 % by default."""
     if level is not None and sigma is not None:
         raise ValueError("`level` and `sigma` say the same: pass one of them.")
@@ -23,7 +24,7 @@ def parse_level(level, sigma) -> float:
     return checked
 
 
-def factors_of(fit, level: float) -> np.ndarray:
+def factors_of(fit: Any, level: float) -> np.ndarray:
     """Return the half width of an interval in standard errors, shape (...).
 
     A quantile of the normal distribution where the errors of the data are known, else of Student's t.

@@ -1,6 +1,6 @@
 """Values of fitted models, their bands, and quantities that follow from the parameters."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -33,7 +33,7 @@ class Derived(NamedTuple):
     error: np.ndarray
 
 
-def points_of(fit, x) -> np.ndarray:
+def points_of(fit: Any, x: Any) -> np.ndarray:
     """Return the variables, shape (n_variables, m) for all fits, or (fits, n_variables, m).
 
     Without `x` they are those of the data; the places of points that a data set does not have are NaN.
@@ -59,7 +59,7 @@ def points_of(fit, x) -> np.ndarray:
     raise ValueError(f"`x` must have the shape {legal}; it has {points.shape}.".replace("'", ""))
 
 
-def linearized(fit, x: np.ndarray, some: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def linearized(fit: Any, x: np.ndarray, some: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return values and derivatives by the parameters that are not tied, shapes (fits, m), (fits, m, n).
 
     Parameters
@@ -86,7 +86,7 @@ def linearized(fit, x: np.ndarray, some: np.ndarray) -> tuple[np.ndarray, np.nda
     return -out[..., -1], out[..., :-1]
 
 
-def pieces(fit, m: int):
+def pieces(fit: Any, m: int) -> Any:
     """Yield the numbers of fits that have parameters, some at a time."""
     n = len(fit.parameters)
     known = np.flatnonzero(np.isfinite(fit.popt.reshape(-1, n)).all(axis=1))
@@ -95,7 +95,7 @@ def pieces(fit, m: int):
         yield known[first : first + step]
 
 
-def predict(fit, x=None) -> np.ndarray:
+def predict(fit: Any, x: Any = None) -> np.ndarray:
     """Return the values of the models, shape (..., m)."""
     plan_of(fit)
     points = points_of(fit, x)
@@ -106,7 +106,7 @@ def predict(fit, x=None) -> np.ndarray:
     return values[..., 0] if x is not None and np.ndim(x) == 0 else values
 
 
-def data_of(fit) -> tuple[np.ndarray, np.ndarray]:
+def data_of(fit: Any) -> tuple[np.ndarray, np.ndarray]:
     """Return y and weights, 1 / sigma or 1, of the data; both 0 where a point is left out."""
     numbers = fit._numbers.ravel()
     if not numbers.size:
@@ -116,14 +116,14 @@ def data_of(fit) -> tuple[np.ndarray, np.ndarray]:
     return block.data[:, 0], weights
 
 
-def residuals(fit) -> np.ndarray:
+def residuals(fit: Any) -> np.ndarray:
     """Return the data less the models, shape (..., m); NaN where a point is left out."""
     y, weights = data_of(fit)
     values = predict(fit).reshape(y.shape)
     return np.where(weights > 0, y - values, np.nan).reshape(*fit.chi2.shape, y.shape[-1])
 
 
-def r_squared(fit) -> np.ndarray:
+def r_squared(fit: Any) -> np.ndarray:
     """Return the coefficient of determination, shape (...)."""
     y, weights = data_of(fit)
     squares = weights**2
@@ -135,7 +135,7 @@ def r_squared(fit) -> np.ndarray:
     return (1 - share).reshape(fit.chi2.shape)
 
 
-def roots_of(fit, some: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def roots_of(fit: Any, some: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return roots of covariances of the parameters that are not tied, and scales of their squares.
 
     Infinite roots belong to parameters that are not determined, infinite scales to an unknown scatter.
@@ -148,7 +148,7 @@ def roots_of(fit, some: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return roots, np.where(dof > 0, chi2 / np.maximum(dof, 1), np.inf)
 
 
-def variances(fit, slopes: np.ndarray, some: np.ndarray) -> np.ndarray:
+def variances(fit: Any, slopes: np.ndarray, some: np.ndarray) -> np.ndarray:
     """Return variances of functions of the parameters that are not tied, shape (fits, m).
 
     Parameters
@@ -165,7 +165,9 @@ def variances(fit, slopes: np.ndarray, some: np.ndarray) -> np.ndarray:
     return np.where(unknown[:, None] & depends, np.inf, found)
 
 
-def band(fit, x=None, kind: str = "confidence", level=None, sigma=None) -> Band:
+def band(
+    fit: Any, x: Any = None, kind: str = "confidence", level: float | None = None, sigma: Any = None
+) -> Band:
     """Return values and bands of the models; see `FitResult.band`."""
     choice("confidence", "prediction")("kind", kind)
     level = parse_level(level, sigma)
@@ -190,7 +192,7 @@ def band(fit, x=None, kind: str = "confidence", level=None, sigma=None) -> Band:
     return Band(*(part[..., 0] for part in found)) if x is not None and np.ndim(x) == 0 else found
 
 
-def derive(fit, formula: str) -> Derived:
+def derive(fit: Any, formula: str) -> Derived:
     """Return a quantity and its standard error; see `FitResult.derive`."""
     if not isinstance(formula, str):
         raise ValueError(f"`formula` must be a string such as '2 * a', not {shown(formula)}.")

@@ -1,6 +1,7 @@
 """Fits made again from a result: of the same data sets, or of others in their place."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -20,6 +21,11 @@ class Selection:
     numbers : ndarray of int
     """
 
+    sets: DataSets | RaggedSets
+    numbers: np.ndarray
+    fits: int
+    longest: int
+
     def __init__(self, sets: DataSets | RaggedSets, numbers: np.ndarray) -> None:
         self.sets, self.numbers, self.fits, self.longest = sets, numbers, numbers.size, sets.longest
 
@@ -36,12 +42,12 @@ class Selection:
             return [part for part in (chosen[~is_long], chosen[is_long]) if part.size]
         return [chosen]
 
-    def block(self, chosen: np.ndarray, dtype) -> Block:
+    def block(self, chosen: np.ndarray, dtype: Any) -> Block:
         """Prepare the chosen."""
         return self.sets.block(self.numbers[chosen], dtype)
 
 
-def plan_of(fit) -> Plan:
+def plan_of(fit: Any) -> Plan:
     """Return the plan of a result.
 
     Raises
@@ -59,7 +65,7 @@ def plan_of(fit) -> Plan:
     return fit._plan
 
 
-def refit_plan_of(fit) -> Plan:
+def refit_plan_of(fit: Any) -> Plan:
     """Return the plan of a result whose data sets can be fitted again, each by itself.
 
     Raises
@@ -75,12 +81,12 @@ def refit_plan_of(fit) -> Plan:
     return plan_of(fit)
 
 
-def own(fit, values: np.ndarray) -> np.ndarray:
+def own(fit: Any, values: np.ndarray) -> np.ndarray:
     """Take the entries of the parameters that are not tied, along the last axis."""
     return values if fit._ties is None else values[..., fit._ties.free]
 
 
-def refit(plan: Plan, sets, numbers: np.ndarray, start: np.ndarray, fixed: int | None = None) -> Fits:
+def refit(plan: Plan, sets: Any, numbers: np.ndarray, start: np.ndarray, fixed: int | None = None) -> Fits:
     """Fit again with Levenberg-Marquardt.
 
     Parameters

@@ -1,6 +1,7 @@
 """Results of fits as text and HTML: a table of one fit, a summary of many."""
 
 from html import escape
+from typing import Any
 
 import numpy as np
 
@@ -9,7 +10,7 @@ from ...status import Status
 STRONG = 0.9  # absolute correlation from which on a table mentions it
 
 
-def table(fit) -> tuple[str, list[list[str]], list[str]]:
+def table(fit: Any) -> tuple[str, list[list[str]], list[str]]:
     """Return title, rows and remarks on the fit of one data set; the first row holds the headings."""
     perr, n = fit.perr, len(fit.parameters)
     with np.errstate(all="ignore"):
@@ -40,7 +41,7 @@ def table(fit) -> tuple[str, list[list[str]], list[str]]:
     return f"Fit of {fit.model.name}: {Status(int(fit.status)).name}", rows, remarks
 
 
-def summary(fit) -> tuple[str, list[list[str]], list[str]]:
+def summary(fit: Any) -> tuple[str, list[list[str]], list[str]]:
     """Return title, rows and remarks on the fits of a batch, which are statistics of those that succeeded."""
     good = fit.success
     rows = [["parameter", "median", "spread", "median standard error"]]
@@ -79,7 +80,7 @@ def _counts(fit) -> list[str]:
     return [f"{count:,} {Status(int(number)).name}: {Status(int(number)).message}" for count, number in found]
 
 
-def counted(fit) -> str:
+def counted(fit: Any) -> str:
     """Count the fits by status, in words."""
     return "; ".join(_counts(fit))
 
@@ -96,7 +97,7 @@ def rounded(value: float, error: float) -> tuple[str, str]:
     return f"{value:.{min(digits, 17) - 1}e}", f"{error:.1e}"
 
 
-def as_text(fit) -> str:
+def as_text(fit: Any) -> str:
     """Lay out a table or a summary with spaces."""
     title, rows, remarks = table(fit) if fit.chi2.ndim == 0 else summary(fit)
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -110,7 +111,7 @@ def as_text(fit) -> str:
     return "\n".join([title, *lines, *remarks])
 
 
-def as_html(fit) -> str:
+def as_html(fit: Any) -> str:
     """Lay out a table or a summary in HTML."""
     title, rows, remarks = table(fit) if fit.chi2.ndim == 0 else summary(fit)
     head, *body = ["".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in row)

@@ -23,7 +23,7 @@ class LostModel:
     name: str
     variables: tuple[str, ...]
 
-    def __call__(self, x, *parameters):
+    def __call__(self, x: Any, *parameters: Any) -> None:
         """Raise an error that says why there is no function."""
         raise TypeError(
             f"The function of `{self.name}` is not there: a file of a fit keeps formulas, and a pickle also "
@@ -31,7 +31,7 @@ class LostModel:
         )
 
 
-def sendable(model):
+def sendable(model: Any) -> LostModel:
     """Return the model, or a stand-in if it cannot be pickled."""
     try:
         pickle.dumps(model)
@@ -82,7 +82,7 @@ def taken(arrays: dict[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
     return {name.removeprefix(prefix): arrays.pop(name) for name in [*arrays] if name.startswith(prefix)}
 
 
-def described(model) -> dict[str, Any]:
+def described(model: Any) -> dict[str, Any]:
     """Return the description of a model in a file."""
     facts = {"name": model.name, "variables": list(model.variables)}
     if isinstance(model, LostModel):
@@ -93,7 +93,9 @@ def described(model) -> dict[str, Any]:
     return facts if constant is None else facts | {"constant": constant}
 
 
-def restored(name, variables, formula=None, parameters=None, constant=None):
+def restored(
+    name: Any, variables: Any, formula: Any = None, parameters: Any = None, constant: Any = None
+) -> Any:
     """Return the model that a file describes."""
     if formula is not None:
         return Model(formula, parameters=parameters, variables=variables, name=name)

@@ -46,12 +46,18 @@ class Ends:
         Chi-square that the rounding of the data may explain.
     """
 
+    popt: np.ndarray
+    chi2: np.ndarray
+    level: float
+    converged: np.ndarray
+    counts: np.ndarray
+
     def __init__(self, n: int, level: float) -> None:
         self.popt, self.chi2, self.level = np.zeros((0, n)), np.zeros(0), level
         self.converged, self.counts = np.zeros(0, bool), np.zeros(0, int)
         self.n_starts = self.nfev = 0
 
-    def is_same(self, chi2, other):
+    def is_same(self, chi2: Any, other: Any) -> Any:
         """Tell whether chi-squares are equal but for rounding."""
         return np.abs(chi2 - other) <= SAME * np.abs(other) + self.level
 
@@ -102,7 +108,7 @@ def _is_simpler(p: np.ndarray, other: np.ndarray) -> bool:
     return False
 
 
-def fitted(sets, plan: Plan, numbers: np.ndarray, work: Callable[[Problem, np.ndarray], Fits]) -> Fits:
+def fitted(sets: Any, plan: Plan, numbers: np.ndarray, work: Callable[[Problem, np.ndarray], Fits]) -> Fits:
     """Work on some data sets, each as often as its number is given; where the model raises, nothing is found.
 
     `work` returns the fits of the entries of `numbers` that it is given with their `Problem`.
@@ -131,7 +137,9 @@ def fitted(sets, plan: Plan, numbers: np.ndarray, work: Callable[[Problem, np.nd
     return fits
 
 
-def explore(sets, plan: Plan, numbers: np.ndarray, linear: np.ndarray, most: int | None = None):
+def explore(
+    sets: Any, plan: Plan, numbers: np.ndarray, linear: np.ndarray, most: int | None = None
+) -> tuple[Fits, list[Minima]]:
     """Search for the best fits of some data sets.
 
     Parameters
@@ -213,7 +221,7 @@ def _searched(sets, plan: Plan, numbers: np.ndarray, linear: np.ndarray, most: i
     return ends
 
 
-def levels(sets, plan: Plan, numbers: np.ndarray) -> np.ndarray:
+def levels(sets: Any, plan: Plan, numbers: np.ndarray) -> np.ndarray:
     """Return the chi-squares that the rounding of the data may explain, shape (numbers,)."""
     found = np.zeros(numbers.size)
     for first in range(0, numbers.size, BLOCK):

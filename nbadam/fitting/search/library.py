@@ -6,6 +6,7 @@ from the entry that fits it best, and those that then stand out are tried again 
 """
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -33,7 +34,7 @@ WORTHWHILE = 0.25  # share of these searches that must find something for all to
 FENCE = 1.5  # Tukey's
 
 
-def fit_without_start(sets, plan: Plan) -> tuple[Fits, BaseException | None, Minima | None]:
+def fit_without_start(sets: Any, plan: Plan) -> tuple[Fits, BaseException | None, Minima | None]:
     """Fit every data set from starts that are searched for.
 
     Returns
@@ -95,10 +96,15 @@ class Library:
         Written.
     """
 
-    def __init__(self, sets, plan: Plan, linear: np.ndarray, fits: Fits) -> None:
+    sets: Any
+    plan: Plan
+    linear: np.ndarray
+    fits: Fits
+
+    def __init__(self, sets: Any, plan: Plan, linear: np.ndarray, fits: Fits) -> None:
         self.sets, self.plan, self.linear, self.fits = sets, plan, linear, fits
-        self.quiet = replace(plan, progress=False)
-        self.entries = np.zeros((0, plan.fixed.size))
+        self.quiet: Plan = replace(plan, progress=False)
+        self.entries: np.ndarray = np.zeros((0, plan.fixed.size))
 
     def fit(self, pilot: np.ndarray) -> None:
         """Fit all data sets; `pilot` are some of them."""
@@ -134,7 +140,7 @@ class Library:
         self.entries = np.concatenate([self.entries, found.popt[sound]])
         return self.keep(numbers, found, 1e-9)
 
-    def keep(self, numbers: np.ndarray, found: Fits, margin=0.0) -> np.ndarray:
+    def keep(self, numbers: np.ndarray, found: Fits, margin: Any = 0.0) -> np.ndarray:
         """Keep what is better than the fits so far, or the first; return which are better."""
         before = self.fits[numbers]
         new = before.status == Status.NOT_RUN

@@ -1,5 +1,7 @@
 """Parameters in which a model is linear, found by trying."""
 
+from typing import Any
+
 import numpy as np
 
 from ..kernels.losses import Loss
@@ -13,7 +15,7 @@ SEED = 20_000  # seed of the points at which linearity is tried; any will do
 OF_DIFFERENCES = 1e-4  # relative error of sums of squared derivatives by differences
 
 
-def linear_parameters(sets, plan: Plan, number: int) -> np.ndarray:
+def linear_parameters(sets: Any, plan: Plan, number: int) -> np.ndarray:
     """Return the numbers of parameters in which the model is linear together, as many as possible.
 
     A model is linear in some parameters if its derivatives by them depend on none of them.  At random points

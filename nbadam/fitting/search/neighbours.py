@@ -1,6 +1,7 @@
 """The option ``search="neighbours"``: fits start again from the solutions next to them in the batch."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from .retry import keep_better
 GAIN = 1e-9  # least fall of chi-square, a share of it, that makes neighbours try again
 
 
-def improve(sets, plan: Plan, fits: Fits, batch: tuple[int, ...]) -> KeyboardInterrupt | None:
+def improve(sets: Any, plan: Plan, fits: Fits, batch: tuple[int, ...]) -> KeyboardInterrupt | None:
     """Start every fit from its neighbours' solutions along each axis, and keep the best.
 
     Then those next to a fit that has gained try again, until none gains: a good solution spreads.  All start

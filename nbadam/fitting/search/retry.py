@@ -4,6 +4,8 @@ Which scale Adam's steps should have depends on what is wrong with the start, so
 what they and Levenberg-Marquardt alone have found, each fit keeps the lowest `chi2`.
 """
 
+from typing import Any
+
 import numpy as np
 
 from ...status import Status
@@ -16,7 +18,7 @@ from .structure import is_structured
 WARM_UPS = ((50, 0.1, adam.ABSOLUTE), (20, 0.1, adam.JACOBIAN))
 
 
-def to_retry(sets, plan: Plan, fits: Fits, chosen: np.ndarray) -> np.ndarray:
+def to_retry(sets: Any, plan: Plan, fits: Fits, chosen: np.ndarray) -> np.ndarray:
     """Return which of the given fits to try again, shape (chosen,); each fit's own data decide."""
     possible = ~np.isin(fits.status[chosen], (Status.TOO_FEW_POINTS, Status.NOT_RUN))
     if plan.search == "all":
@@ -44,7 +46,7 @@ def keep_better(found: Fits, again: Fits, rounding: np.ndarray) -> np.ndarray:
     return better
 
 
-def retry_block(sets, plan: Plan, fits: Fits, chosen: np.ndarray) -> None:
+def retry_block(sets: Any, plan: Plan, fits: Fits, chosen: np.ndarray) -> None:
     """Warm up and finish the given fits, and keep what is better."""
     problem = Problem(sets, plan, chosen)
     found = fits[chosen]

@@ -1,5 +1,7 @@
 """Residuals that are not random: a sign of a wrong minimum that a fit's own data give."""
 
+from typing import Any
+
 import numpy as np
 
 from ..finish import POINTS
@@ -10,7 +12,7 @@ from ..problem import Plan, bounds_of
 LIMIT = 2.5  # standard errors of the correlation between neighbours; random errors exceed it in 0.6 % of fits
 
 
-def is_structured(sets, plan: Plan, chosen: np.ndarray, popt: np.ndarray) -> np.ndarray:
+def is_structured(sets: Any, plan: Plan, chosen: np.ndarray, popt: np.ndarray) -> np.ndarray:
     """Tell where residuals of neighbouring points are alike, shape (fits,).
 
     The products of neighbours add up to 0 for random errors, give or take their variance times the root of

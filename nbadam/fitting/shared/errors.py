@@ -1,6 +1,7 @@
 """Covariances of fits with shared parameters."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -29,8 +30,10 @@ class Together:
     """
 
     def __init__(self, whole: Whole) -> None:
-        self.whole = whole
-        self.roots = [np.full((*members.shape, members.shape[1]), np.inf) for members in whole.members]
+        self.whole: Any = whole
+        self.roots: list[np.ndarray] = [
+            np.full((*members.shape, members.shape[1]), np.inf) for members in whole.members
+        ]
         self._refined: set[int] = set()  # problems whose roots are from QR factors
         self._inverses: list[dict[int, np.ndarray]] = [{} for _ in whole.parts]
         self._is_precise = whole.plan.dtype == np.float64

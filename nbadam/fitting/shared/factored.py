@@ -4,6 +4,8 @@ As in `finish`, for the Jacobian of the whole.  An orthogonal transformation eli
 from each data set's rows; the others then have entries for the shared values only.
 """
 
+from typing import Any
+
 import numpy as np
 
 from ..finish import ROUNDING, SINGULAR, Jacobians, triangle_of
@@ -22,17 +24,25 @@ class Factors:
         The problem.
     """
 
-    def __init__(self, whole, number: int) -> None:
+    whole: Any
+    number: int
+    accuracy: float
+    rounding: float
+    own: list[Any]
+
+    def __init__(self, whole: Any, number: int) -> None:
         self.whole, self.number = whole, number
-        self.rows = [
+        self.rows: list[np.ndarray] = [
             np.flatnonzero(included & (whole.problem_of(k) == number))
             for k, included in enumerate(whole.included)
         ]
-        self.p = [state.p[rows].astype(float) for state, rows in zip(whole.states, self.rows, strict=True)]
+        self.p: list[Any] = [
+            state.p[rows].astype(float) for state, rows in zip(whole.states, self.rows, strict=True)
+        ]
         self.accuracy, self.rounding = 0.0, 0.0
         members = np.flatnonzero(whole.problem == number)
-        self.members = members[np.argsort(whole.slot[members])]
-        self.used = whole.used[self.members]
+        self.members: np.ndarray = members[np.argsort(whole.slot[members])]
+        self.used: Any = whole.used[self.members]
 
     def look(self) -> float:
         """Factor the Jacobian at `p`; return chi-square.
@@ -70,9 +80,9 @@ class Factors:
                 left[..., -1] = triangle[:, count : count + shared, -1]
                 common = triangle_of(np.concatenate([common, left.reshape(-1, n + 1)]))
             self.own.append(kept)
-        self.common = np.zeros((n, n + 1))
+        self.common: np.ndarray = np.zeros((n, n + 1))
         self.common[: min(n, len(common))] = common[:n]
-        self.lengths = np.sqrt(squares)
+        self.lengths: np.ndarray = np.sqrt(squares)
         return float(total)
 
     def inverse(self) -> tuple[np.ndarray, float]:
@@ -109,7 +119,7 @@ class Factors:
         return shared, steps, promise
 
 
-def refine(whole, number: int) -> np.ndarray:
+def refine(whole: Any, number: int) -> np.ndarray:
     """Improve one problem by Gauss-Newton steps; return the root of the covariance of its shared values.
 
     Infinite where the data do not determine them.

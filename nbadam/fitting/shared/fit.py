@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 
@@ -32,8 +33,10 @@ MAX_NFEV = 2000
 
 
 def fit_shared(
-    f, xdata, ydata, p0, sigma, absolute_sigma: bool, bounds, method: str, jac, shared, *, loss, f_scale,
-    mask, fixed, tied, dtype, ftol, xtol, max_nfev, batch_size, rng, search: str, workers, progress: bool,
+    f: Any, xdata: Any, ydata: Any, p0: Any, sigma: Any, absolute_sigma: bool, bounds: Any, method: str,
+    jac: Any, shared: Any, *, loss: Any, f_scale: Any, mask: Any, fixed: Any, tied: Any, dtype: Any,
+    ftol: float | None, xtol: float | None, max_nfev: int | None, batch_size: int | None, rng: Any,
+    search: str, workers: int | None, progress: bool,
 ) -> SharedResult:  # fmt: skip
     """Fit as `curve_fit` does, with parameters that data sets share.
 
@@ -159,7 +162,7 @@ def fit_shared(
     return result
 
 
-def _kept(start: Callable, kept: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+def _kept(start: Callable[..., Any], kept: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
     """Return the function that gives the starts of the parameters that are kept."""
     return lambda chosen: start(chosen)[:, kept]
 

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
@@ -100,10 +101,16 @@ class Members:
         Bounds of the shared values.
     """
 
-    def __init__(self, sets, parts: list[Part], lower: np.ndarray, upper: np.ndarray) -> None:
+    sets: Any
+    parts: list[Part]
+    plan: Plan
+    lower: np.ndarray
+    upper: np.ndarray
+
+    def __init__(self, sets: Any, parts: list[Part], lower: np.ndarray, upper: np.ndarray) -> None:
         self.sets, self.parts, self.plan = sets, parts, parts[0].plan
         self.lower, self.upper = lower, upper
-        self.states = [State.empty(part) for part in parts]
+        self.states: list[State] = [State.empty(part) for part in parts]
         size = max(1, min(SETS, NUMBERS // max(sets.longest, 1)))
         lengths = getattr(sets, "lengths", None)
         for part in parts:
@@ -146,7 +153,9 @@ class Members:
             blocks = Blocks(len(tasks), 1, len(tasks), self.plan.workers)
             work_through(blocks, some, self.plan.workers, unit="block", progress=self.plan.progress)
 
-    def fitted(self, starts: list[np.ndarray], active: list[np.ndarray], max_nfev: int, loose: float):
+    def fitted(
+        self, starts: list[np.ndarray], active: list[np.ndarray], max_nfev: int, loose: float
+    ) -> list[State]:
         """Evaluate, and fit own parameters that promise more than `loose` of chi-square.
 
         Returns
@@ -168,7 +177,7 @@ class Members:
         self.work_through(active, work)
         return states
 
-    def fit_again(self, k: int, rows: np.ndarray, start: np.ndarray, *arguments) -> None:
+    def fit_again(self, k: int, rows: np.ndarray, start: np.ndarray, *arguments: Any) -> None:
         """Do `_fit` for some data sets, with a problem of their own."""
         part = self.parts[k]
         plan = replace(part.plan, start=lambda chosen: start)

@@ -5,6 +5,7 @@ All arrays have one row for each problem.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -58,15 +59,37 @@ class Regions:
         Degrees of freedom.
     """
 
+    lower: Any
+    upper: Any
+    ftol: float
+    xtol: float
+    epsilon: float
+    rounding: Any
+    own_rounding: Any
+    radius: np.ndarray
+    scale: np.ndarray
+    is_first: np.ndarray
+    is_better: Any
+    has_moved: Any
+    is_renewed: np.ndarray
+
     def __init__(
-        self, lower, upper, ftol: float, xtol: float, epsilon: float, rounding, own_rounding, dof
+        self,
+        lower: np.ndarray,
+        upper: np.ndarray,
+        ftol: float,
+        xtol: float,
+        epsilon: float,
+        rounding: Any,
+        own_rounding: Any,
+        dof: Any,
     ) -> None:
         self.lower, self.upper, self.ftol, self.xtol = lower, upper, ftol, xtol
         self.epsilon, self.rounding, self.own_rounding = epsilon, rounding, own_rounding
-        self.dof = np.maximum(dof, 1)
+        self.dof: Any = np.maximum(dof, 1)
         count = len(lower)
         self.radius, self.scale = np.full(count, np.nan), np.zeros(lower.shape)
-        self.code = np.full(count, RUNNING)
+        self.code: np.ndarray = np.full(count, RUNNING)
         self.is_first, self.is_better = np.ones(count, bool), np.ones(count, bool)
         self.has_moved, self.is_renewed = np.zeros(count, bool), np.zeros(count, bool)
 
@@ -94,7 +117,7 @@ class Regions:
             negligible = promised <= STALLED * at.chi2 / self.dof
             self.code[end] = np.where(negligible, Status.SUCCESS, Status.NOT_MOVED)[end]
             step = self.solve(at)[0]
-        self.step = np.where((self.code == RUNNING)[:, None], step, 0)
+        self.step: np.ndarray = np.where((self.code == RUNNING)[:, None], step, 0)
         self.before = at
         return self.step
 
@@ -152,7 +175,7 @@ class Regions:
             determined = values > n * self.epsilon * values[:, -1:]
             parts = np.where(determined, parts, 0)
             values = np.where(determined, values, 1)
-            self.damping = self._damping(values, parts)
+            self.damping: np.ndarray = self._damping(values, parts)
             step = np.einsum("pij,pj->pi", vectors, parts / (values + self.damping[:, None])) * unit + move
             if attempt == 0:
                 full = np.einsum("pij,pj->pi", vectors, parts / values) * unit

@@ -34,7 +34,7 @@ class Models:
     results: list[Any]
 
     @classmethod
-    def of(cls, f, jac, p0, batch: tuple[int, ...], variables: int) -> "Models":
+    def of(cls, f: Any, jac: Any, p0: Any, batch: tuple[int, ...], variables: int | None) -> "Models":
         """Take the argument `f` of `curve_fit`, a model or a list of them."""
         fits = int(np.prod(batch, dtype=int))
         if not isinstance(f, list | tuple):
@@ -47,7 +47,7 @@ class Models:
                 "A list of models has one for each data set, or for each along the first axis of a batch; "
                 f"there are {len(f)} for a batch of shape {batch}."
             )
-        distinct: list = []
+        distinct: list[Any] = []
         numbers = []
         for one in f:
             same = [k for k, other in enumerate(distinct) if one is other or _is_same_text(one, other)]
@@ -71,7 +71,9 @@ def _is_same_text(one, other) -> bool:
     return isinstance(one, str) and isinstance(other, str) and one == other
 
 
-def part_of(p0, model: Model, names: tuple[str, ...], columns: list[int], is_one_of_many: bool):
+def part_of(
+    p0: Any, model: Model, names: tuple[str, ...], columns: list[int], is_one_of_many: bool
+) -> dict[Any, Any] | np.ndarray | None:
     """Return the part of `p0` that belongs to one of several models."""
     if not is_one_of_many or p0 is None:
         return p0
@@ -98,6 +100,6 @@ class SeveralModels:
     name: str
     variables: tuple[str, ...]
 
-    def __call__(self, x, *parameters):
+    def __call__(self, x: Any, *parameters: Any) -> None:
         """Raise an error that says where the models are."""
         raise TypeError("The data sets have different models: take the result of one, such as `result[0]`.")

@@ -1,6 +1,7 @@
 """Starts of fits with shared parameters: found for each data set by itself, and tried on the whole."""
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 
@@ -40,16 +41,22 @@ class Search:
         Evaluations of each data set.
     """
 
-    def __init__(self, sets, plan: Plan, shared: np.ndarray, values: np.ndarray) -> None:
+    shared: np.ndarray
+    values: np.ndarray
+    n_starts: int
+    n_reached: np.ndarray
+    nfev: np.ndarray
+
+    def __init__(self, sets: Any, plan: Plan, shared: np.ndarray, values: np.ndarray) -> None:
         self.shared, self.values = shared, values
         everything = np.arange(sets.fits)
         fits, error, _ = fit_without_start(sets, plan)
         if isinstance(error, KeyboardInterrupt):
             raise error
         self.n_starts, self.n_reached, self.nfev = 0, np.zeros(sets.fits, int), fits.nfev.astype(int)
-        self.rounding = levels(sets, plan, everything)
-        self.sound = fits.status == Status.SUCCESS
-        self.popt = np.array(plan.start(everything), float)
+        self.rounding: np.ndarray = levels(sets, plan, everything)
+        self.sound: Any = fits.status == Status.SUCCESS
+        self.popt: np.ndarray = np.array(plan.start(everything), float)
         if self.sound.any():
             free = ~plan.fixed
             self.popt[:, free] = np.median(fits.popt[self.sound][:, free], axis=0)

@@ -6,6 +6,8 @@ well enough are fitted in their lanes, each data set with its own trust region. 
 solve in the same way for parameters in which a model is linear.
 """
 
+from typing import Any
+
 import numpy as np
 
 from ...status import Status
@@ -44,15 +46,28 @@ class Whole(Members):
         Status and chi-square of each problem.
     """
 
-    def __init__(self, sets, parts: list[Part], problem, slot, members, lower, upper) -> None:
+    problem: Any
+    slot: Any
+    members: Any
+
+    def __init__(
+        self,
+        sets: Any,
+        parts: list[Part],
+        problem: Any,
+        slot: Any,
+        members: Any,
+        lower: np.ndarray,
+        upper: np.ndarray,
+    ) -> None:
         super().__init__(sets, parts, lower, upper)
         self.problem, self.slot, self.members = problem, slot, members
-        self.values = np.full(problem.size, np.nan)
-        self.used = np.zeros(problem.size, bool)
-        self.included = [np.zeros(len(part.numbers), bool) for part in parts]
-        self.count = int(problem.max()) + 1
-        self.code = np.full(self.count, RUNNING)
-        self.chi2 = np.full(self.count, np.nan)
+        self.values: np.ndarray = np.full(problem.size, np.nan)
+        self.used: np.ndarray = np.zeros(problem.size, bool)
+        self.included: list[np.ndarray] = [np.zeros(len(part.numbers), bool) for part in parts]
+        self.count: int = int(problem.max()) + 1
+        self.code: np.ndarray = np.full(self.count, RUNNING)
+        self.chi2: np.ndarray = np.full(self.count, np.nan)
 
     def problem_of(self, k: int) -> np.ndarray:
         """Return the number of each data set's problem."""
@@ -113,18 +128,18 @@ class Whole(Members):
         starts = [self._start(k, state.p) for k, state in enumerate(self.states)]
         points = [state.n_points for state in self.states]
         everything = [np.ones(len(part.numbers), bool) for part in self.parts]
-        self.states = self.fitted(starts, everything, min(EVALUATIONS, self.plan.max_nfev), -1)
+        self.states: list[State] = self.fitted(starts, everything, min(EVALUATIONS, self.plan.max_nfev), -1)
         for k, state in enumerate(self.states):
             state.status[points[k] == 0] = Status.TOO_FEW_POINTS
             state.n_points = points[k]
             self.included[k] = np.isin(state.status, ENDED)
         own = [np.full(len(part.numbers), part.own.size, float) for part in self.parts]
-        self.points = self.sums([n.astype(float) for n in points])
+        self.points: np.ndarray = self.sums([n.astype(float) for n in points])
         for part, included in zip(self.parts, self.included, strict=True):
             self.used[part.values[included]] = True
         sizes = np.bincount(self.problem[self.used], minlength=self.count)
-        self.dof = self.points - self.sums(own) - sizes
-        self.members_included = self.sums([np.ones(len(part.numbers)) for part in self.parts])
+        self.dof: np.ndarray = self.points - self.sums(own) - sizes
+        self.members_included: np.ndarray = self.sums([np.ones(len(part.numbers)) for part in self.parts])
         self.code[self.members_included == 0] = Status.TOO_FEW_POINTS
         self.code[self.dof < 0] = Status.TOO_FEW_POINTS
         self.chi2 = np.where(self.members_included > 0, self.sums([s.chi2 for s in self.states]), np.nan)
@@ -142,7 +157,7 @@ class Whole(Members):
             regions = self._regions()
             for _ in range(STEPS):
                 step = np.zeros(self.values.size)
-                self.own_promise = self.sums([state.promise for state in self.states])
+                self.own_promise: np.ndarray = self.sums([state.promise for state in self.states])
                 for index, one in enumerate(regions):
                     step[self.members[index]] = one.propose(self.equations(index, self.states))
                 if not (self.code == RUNNING).any():
