@@ -8,6 +8,7 @@ kernels are one text and give the same bits.  Kernels never raise; arrays are C-
 
 from functools import cache
 from math import inf
+from typing import Any
 
 import numpy as np
 from numba import from_dtype, prange, types
@@ -30,7 +31,7 @@ def clipped(g, limit):
     return limit if g > limit else g
 
 
-def rule_loop(rule):
+def rule_loop(rule: Any) -> Any:
     """Build the loop that carries a rule over one array, as a function for kernels.
 
     Where it `sweeps`, subnormal numbers become 0 even if nothing is clipped.
@@ -55,7 +56,7 @@ def rule_loop(rule):
     return loop
 
 
-def dense(rule):
+def dense(rule: Any) -> Any:
     """Build the kernel that steps every element of every array."""
     scalars, loop = rule.scalars, rule_loop(rule)
 
@@ -70,7 +71,7 @@ def dense(rule):
 
 
 @cache
-def dense_kernel(rule: Rule, dtype: str, width: int, mode: str):
+def dense_kernel(rule: Rule, dtype: str, width: int, mode: str) -> Any:
     """Return `dense`, compiled."""
     element, double = from_dtype(np.dtype(dtype)), types.float64
     array, gradient = types.Array(element, 1, "C"), types.Array(element, 1, "C", readonly=True)
@@ -109,7 +110,7 @@ def norm(g, limit):
     return norm_from(total, g, limit)
 
 
-def sum_squares():
+def sum_squares() -> Any:
     """Build the kernel that sums the squares of each array, after clipping by value."""
 
     def kernel(gs, clip, sums):
@@ -128,7 +129,7 @@ def sum_squares():
 
 
 @cache
-def sum_squares_kernel(dtype: str, width: int, mode: str):
+def sum_squares_kernel(dtype: str, width: int, mode: str) -> Any:
     """Return `sum_squares`, compiled."""
     gradient = types.Array(from_dtype(np.dtype(dtype)), 1, "C", readonly=True)
     signature = types.void(types.UniTuple(gradient, width), types.float64, types.Array(types.float64, 1, "C"))

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -43,7 +44,7 @@ def errors_about(path: str) -> Iterator[None]:
         raise SystemExit(2) from None
 
 
-def fitted(frame, options: argparse.Namespace):
+def fitted(frame: Any, options: argparse.Namespace) -> Any:
     """Return the fits of the groups and the table of results; warnings go to the terminal."""
     table = Frame(frame)
     with warnings.catch_warnings(record=True) as caught:
@@ -72,7 +73,7 @@ def fitted(frame, options: argparse.Namespace):
     return fit, table.results(rows, options.by, fit.to_dataframe().to_dict("series"))
 
 
-def write(fit, table, path: str) -> None:
+def write(fit: Any, table: Any, path: str) -> None:
     """Write the results in the form that the suffix names."""
     if Path(path).suffix.lower() == ".npz":
         fit.save(path)
@@ -80,7 +81,7 @@ def write(fit, table, path: str) -> None:
         files.write(table, path)
 
 
-def draw(fit, keys, path: str) -> None:
+def draw(fit: Any, keys: Any, path: str) -> None:
     """Draw the first fits, each titled by its keys."""
     extra("matplotlib", "plot", "A picture").use("Agg")
     from matplotlib import pyplot

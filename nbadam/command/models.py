@@ -3,6 +3,7 @@
 import argparse
 import operator
 from functools import reduce
+from typing import Any
 
 from .. import models
 from ..fitting import Model
@@ -33,7 +34,7 @@ def _shipped(text: str):
     return None
 
 
-def model_of(text: str, variables=None):
+def model_of(text: str, variables: Any = None) -> Any:
     """Return the shipped model of a name, a sum of such models, or the model of a formula."""
     terms = [_shipped(term.strip()) for term in text.split("+")]
     if all(term is not None for term in terms):

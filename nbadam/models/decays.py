@@ -1,10 +1,12 @@
 """Decays: exponentials, and sines that die out."""
 
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import numpy as np
-from .._jitable import register_jitable
 
+from .._jitable import register_jitable
 from ..fitting.model.projection import Shapes
 from ..vector_math import cos, exp, log, sin
 from . import grids, guesses
@@ -36,7 +38,7 @@ def exponential_guess(x, y, memory):
     return np.array([amplitude * np.exp(rate * low), rate, offset])
 
 
-exponential_search = guesses.searched(
+exponential_search: Callable[..., Any] = guesses.searched(
     lambda x, p: exponential(x - p[1], 1.0, p[0], 0.0), guesses.rate_candidates
 )
 

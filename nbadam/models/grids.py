@@ -4,10 +4,12 @@ Each function takes `x`, ascending of shape (m,), or (n_variables, m), and retur
 in a row.  They need no units: an x in other units makes a grid in other units.
 """
 
+from typing import Any
+
 import numpy as np
 
 
-def pairs(rows: np.ndarray, *values) -> np.ndarray:
+def pairs(rows: np.ndarray, *values: Any) -> np.ndarray:
     """Return all rows with each combination of further values."""
     for own in values:
         rows = np.concatenate([np.column_stack([rows, np.full(len(rows), value)]) for value in own])

@@ -1,10 +1,12 @@
 """Sigmoid curves: responses to doses, growth."""
 
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import numpy as np
-from .._jitable import register_jitable
 
+from .._jitable import register_jitable
 from ..fitting.model.projection import Shapes
 from ..vector_math import exp, log
 from . import grids, guesses
@@ -38,7 +40,7 @@ def dose_response_guess(x, y, memory):
     return np.array([bottom, bottom + amplitude, ec50, hill])
 
 
-dose_response_search = guesses.searched(
+dose_response_search: Callable[..., Any] = guesses.searched(
     lambda x, p: dose_response(x, 0.0, 1.0, p[0], p[1]), guesses.dose_candidates
 )
 

@@ -12,9 +12,9 @@ from math import atan2, exp, inf, log, pi, sqrt
 
 import numpy as np
 from numba import types
-from .._jitable import register_jitable
 
 from .._jit import compile_kernel
+from .._jitable import register_jitable
 from ..fitting.model.projection import GuessOfAll
 from ..vector_math import cos, sin
 

@@ -3,8 +3,8 @@
 from functools import partial
 
 import numpy as np
-from .._jitable import register_jitable
 
+from .._jitable import register_jitable
 from ..fitting.model.projection import Shapes, nothing
 from ..vector_math import exp
 from . import guesses
@@ -39,7 +39,7 @@ def gaussian_2d_jacobian(x, amplitude, center_x, center_y, sigma_x, sigma_y, off
     return e, along_x, along_y, along_x * u, along_y * v, ONE
 
 
-ellipse = guesses.Guess(
+ellipse: guesses.Guess = guesses.Guess(
     guesses.searched(
         lambda x, p: gaussian_2d(x, 1.0, p[0], p[1], p[2], p[3], 0.0),
         guesses.image_candidates,
@@ -64,7 +64,7 @@ GAUSSIAN_2D = _spot(
 )
 
 
-def round_guess(x, y):
+def round_guess(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Guess an ellipse, and take the geometric mean of its widths."""
     amplitude, center_x, center_y, sigma_x, sigma_y, offset = ellipse(x, y)
     return np.array([amplitude, center_x, center_y, np.sqrt(sigma_x * sigma_y), offset])
@@ -81,7 +81,7 @@ GAUSSIAN_2D_ROUND = _spot(
 )
 
 
-def rotated_guess(x, y):
+def rotated_guess(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Guess an ellipse with axes along x and y, and try widths and angles around its center."""
     amplitude, center_x, center_y, sigma_x, sigma_y, offset = ellipse(x, y)
     found = np.array([amplitude, center_x, center_y, sigma_x, sigma_y, 0.0, offset])

@@ -3,8 +3,8 @@
 from functools import partial
 
 import numpy as np
-from .._jitable import register_jitable
 
+from .._jitable import register_jitable
 from ..fitting.model.projection import Shapes
 from . import grids, guesses
 from .shipped import ShippedModel

@@ -1,11 +1,13 @@
 """Peaks: lines of spectra, spots of images."""
 
+from collections.abc import Callable
 from functools import partial
 from math import pi, sqrt
+from typing import Any
 
 import numpy as np
-from .._jitable import register_jitable
 
+from .._jitable import register_jitable
 from ..fitting.model.projection import Shapes
 from ..vector_math import exp
 from ..vector_math.faddeeva import faddeeva
@@ -124,7 +126,9 @@ def voigt_guess(x, y, memory):
     return np.array([height * width * ROOT_2_PI * 1.2, center, sigma, sigma, offset])
 
 
-gaussian_search = guesses.searched(lambda x, p: gaussian(x, 1.0, p[0], p[1], 0.0), guesses.peak_candidates)
+gaussian_search: Callable[..., Any] = guesses.searched(
+    lambda x, p: gaussian(x, 1.0, p[0], p[1], 0.0), guesses.peak_candidates
+)
 
 VOIGT = _peak(
     "VOIGT",

@@ -1,10 +1,12 @@
 """Powers, thermal radiation, and backgrounds."""
 
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import numpy as np
-from .._jitable import register_jitable
 
+from .._jitable import register_jitable
 from ..fitting.model.projection import Shapes, nothing
 from ..vector_math import exp, log
 from . import grids, guesses
@@ -34,7 +36,7 @@ def power_law_guess(x, y, memory):
     return np.array([amplitude * unit**-exponent, exponent])
 
 
-power_law_search = guesses.searched(
+power_law_search: Callable[..., Any] = guesses.searched(
     lambda x, p: power_law(x / p[1], 1.0, p[0]), guesses.exponent_candidates, offset=False
 )
 

@@ -12,7 +12,7 @@ from .state import Stateful
 from .variables import Variable, owner
 
 
-def prepare(optimizer: Stateful, pairs: list) -> Callable[[Stateful, list], int]:
+def prepare(optimizer: Stateful, pairs: list[Any]) -> Callable[[Stateful, list[Any]], int]:
     """Return a function that makes a step from pairs like these.
 
     The function costs 1 us beside the kernel, the general way 5.  It takes dense gradients of the same
@@ -68,7 +68,7 @@ def prepare(optimizer: Stateful, pairs: list) -> Callable[[Stateful, list], int]
     return step
 
 
-def _nothing(optimizer: Stateful, pairs: list) -> int:
+def _nothing(optimizer: Stateful, pairs: list[Any]) -> int:
     """Leave all steps to the general way."""
     return 0
 

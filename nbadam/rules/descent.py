@@ -169,12 +169,14 @@ def proximal(g, x, linear, before, after, inverse_rate, l1, curvature, shrinkage
 ACCUMULATOR = 0.1  # start of the sums of squares in the methods, as in Keras
 
 
-def accumulator_start(x, *scalars):
+def accumulator_start(x: float, *scalars: float) -> tuple[float]:
     """Slot `accumulator` that is not 0."""
     return (ACCUMULATOR,)
 
 
-def centred_start(x, inverse_rate, power, l1, curvature, shrinkage):
+def centred_start(
+    x: float, inverse_rate: float, power: float, l1: float, curvature: float, shrinkage: float
+) -> tuple[float, float]:
     """Slots whose first proximal term, that of the initial accumulator, is centred at x instead of 0."""
     return ACCUMULATOR, -x * ACCUMULATOR**power * inverse_rate
 

@@ -7,6 +7,7 @@ parallel kernels are one text, give the same bits and never raise.
 
 from functools import cache
 from math import sqrt
+from typing import Any
 
 import numpy as np
 from numba import from_dtype, prange, types
@@ -24,7 +25,7 @@ LINE = 64  # size of a cache line in bytes
 PARALLEL_ROWS = 4 * PARALLEL_SIZE
 
 
-def summed():
+def summed() -> Any:
     """Build the loop that clips and scales all values, then sums those of each row in their order."""
 
     def kernel(values, width, order, starts, clip, scale, sums):
@@ -40,7 +41,7 @@ def summed():
 
 
 @cache
-def summed_kernel(dtype: str, mode: str):
+def summed_kernel(dtype: str, mode: str) -> Any:
     """Return `summed`, compiled."""
     array, values, rows = _arrays(dtype)
     double = types.float64
@@ -48,7 +49,7 @@ def summed_kernel(dtype: str, mode: str):
     return compile_kernel(summed(), signature, name=f"summed_{dtype}", mode=mode)
 
 
-def touched(rule):
+def touched(rule: Any) -> Any:
     """Build the loop that steps the rows of a gradient and no others."""
     update, scalars = rule.update, rule.scalars
 
@@ -68,14 +69,14 @@ def touched(rule):
 
 
 @cache
-def touched_kernel(rule: Rule, dtype: str, mode: str):
+def touched_kernel(rule: Rule, dtype: str, mode: str) -> Any:
     """Return `touched`, compiled."""
     array, values, rows = _arrays(dtype)
     signature = types.void(rows, values, array, *_step_types(rule, array))
     return compile_kernel(touched(rule), signature, name=f"touched_{rule.name}_{dtype}", mode=mode)
 
 
-def untouched(rule):
+def untouched(rule: Any) -> Any:
     """Build the loop that steps all other rows, whose gradient is zero."""
     update, scalars = rule.update, rule.scalars
 
@@ -101,14 +102,14 @@ def untouched(rule):
 
 
 @cache
-def untouched_kernel(rule: Rule, dtype: str, mode: str):
+def untouched_kernel(rule: Rule, dtype: str, mode: str) -> Any:
     """Return `untouched`, compiled."""
     array, _, rows = _arrays(dtype)
     signature = types.void(rows, array, *_step_types(rule, array))
     return compile_kernel(untouched(rule), signature, name=f"untouched_{rule.name}_{dtype}", mode=mode)
 
 
-def catch_up():
+def catch_up() -> Any:
     """Build the loop that makes up the steps that rows have missed, by their weights (see `deferred`)."""
 
     def kernel(rows, last, now, x, slots, width, products, weights, constants):
@@ -150,7 +151,7 @@ def catch_up():
 
 
 @cache
-def catch_up_kernel(rule: Rule, dtype: str, mode: str):
+def catch_up_kernel(rule: Rule, dtype: str, mode: str) -> Any:
     """Return `catch_up`, compiled."""
     table, history = _deferred_types(rule, dtype)
     weights, constants = types.Array(types.float64, 2, "C"), types.UniTuple(types.float64, 3)
@@ -158,7 +159,7 @@ def catch_up_kernel(rule: Rule, dtype: str, mode: str):
     return compile_kernel(catch_up(), signature, name=f"catch_up_{len(rule.slots)}_{dtype}", mode=mode)
 
 
-def walk():
+def walk() -> Any:
     """Build the loop that makes up missed steps one by one, the first `limit` of them: no more matter."""
 
     def kernel(rows, last, now, x, slots, width, products, alphas, losses, limit, constants):
@@ -192,7 +193,7 @@ def walk():
 
 
 @cache
-def walk_kernel(rule: Rule, dtype: str, mode: str):
+def walk_kernel(rule: Rule, dtype: str, mode: str) -> Any:
     """Return `walk`, compiled."""
     table, history = _deferred_types(rule, dtype)
     constants = types.UniTuple(types.float64, 3)

@@ -47,7 +47,7 @@ class Kernels:
     can be called off between them.
     """
 
-    def __init__(self, normal, layout: Layout) -> None:
+    def __init__(self, normal: Any, layout: Layout) -> None:
         self._rows = tuple(layout.rows[name] for name in ROWS)
         self._dtype = np.dtype(layout.dtype)
         self._lanes = layout.lanes
@@ -60,7 +60,18 @@ class Kernels:
         self._fit = lm.fit_kernel(layout.dtype)
         self._pace = Pace(FIRST_POINTS // layout.lanes)  # in points of each lane
 
-    def fit(self, x, data, lower, upper, f_scale, p0, ftol: float, xtol: float, *arguments) -> None:
+    def fit(
+        self,
+        x: Any,
+        data: Any,
+        lower: Any,
+        upper: Any,
+        f_scale: float,
+        p0: Any,
+        ftol: float,
+        xtol: float,
+        *arguments: Any,
+    ) -> None:
         """Fit a block of data sets: see `lm.fit`."""
         m = data.shape[2]
         state = self._state(data.shape[1], m)
@@ -79,7 +90,16 @@ class Kernels:
             self._pace.learn(points, thread_time() - began, not is_done)
 
     def descend(
-        self, x, data, lower, upper, f_scale, steps: int, learning_rate: float, scale, p0
+        self,
+        x: Any,
+        data: Any,
+        lower: Any,
+        upper: Any,
+        f_scale: float,
+        steps: int,
+        learning_rate: float,
+        scale: Any,
+        p0: Any,
     ) -> np.ndarray:
         """Make steps of Adam from `p0`; return the best points.  See `adam.descent`."""
         kernel = adam.descent_kernel(self._dtype.name)
@@ -106,8 +126,8 @@ class Kernels:
         return best
 
     def descend_batches(
-        self, x, data, lower, upper, f_scale, done: int, planned: int, learning_rate: float, counting: int,
-        order: np.ndarray, *arguments
+        self, x: Any, data: Any, lower: Any, upper: Any, f_scale: float, done: int, planned: int,
+        learning_rate: float, counting: int, order: np.ndarray, *arguments: Any
     ) -> None:  # fmt: skip
         """Make a step of Adam for each row of `order`: see `minibatch.descent`."""
         kernel = minibatch.descent_kernel(self._dtype.name)
@@ -122,7 +142,9 @@ class Kernels:
             self._pace.learn(len(some) * each, thread_time() - began, len(some) < len(order))
             done, order = done + len(some), order[len(some) :]
 
-    def evaluate(self, x, data, lower, upper, f_scale, p) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def evaluate(
+        self, x: Any, data: Any, lower: Any, upper: Any, f_scale: float, p: Any
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return chi-squares, gradients and normal matrices at `p`: see `bordered.evaluate`."""
         n = p.shape[1]
         out = np.empty(len(p)), np.empty((len(p), n)), np.empty((len(p), n * (n + 1) // 2))
@@ -130,7 +152,9 @@ class Kernels:
         self._by_groups(kernel, 1, x, data, lower, upper, f_scale, lambda some: (p[some],), out)
         return out
 
-    def screen(self, x, data, lower, upper, f_scale, trials, linear, kept: int):
+    def screen(
+        self, x: Any, data: Any, lower: Any, upper: Any, f_scale: float, trials: Any, linear: Any, kept: int
+    ) -> Any:
         """Return the best `kept` of the trials of each fit, and their chi-squares: see `screen.screen`."""
         out = (
             np.zeros((len(data), kept, trials.shape[2]), self._dtype),
@@ -143,7 +167,9 @@ class Kernels:
         )  # fmt: skip
         return out
 
-    def _by_groups(self, kernel, count: int, x, data, lower, upper, f_scale, given: Callable, out) -> None:
+    def _by_groups(
+        self, kernel, count: int, x, data, lower, upper, f_scale, given: Callable[..., Any], out
+    ) -> None:
         """Call a kernel that evaluates data sets `count` times, for some at a time."""
         state, start = self._state(*data.shape[1:]), 0
         each = count * data.shape[2]
@@ -158,13 +184,13 @@ class Kernels:
             self._pace.learn(groups * each, thread_time() - began, some.stop <= len(data))
             start = some.stop
 
-    def _state(self, columns: int, points: int) -> tuple:
+    def _state(self, columns: int, points: int) -> tuple[Any, ...]:
         """Return what all kernels over lanes begin with: see `lanes`."""
         state = np.zeros((self._rows[END] + columns * points, self._lanes), self._dtype)
         return self._normal, self._rows, state.ravel(), state
 
 
-def run(kernel, *arguments):
+def run(kernel: Any, *arguments: Any) -> Any:
     """Call a kernel that calls the model; kernels themselves raise nothing.
 
     Raises
@@ -183,7 +209,9 @@ def run(kernel, *arguments):
         raise ModelError from error
 
 
-_kept: OrderedDict[tuple, tuple[Kernels, Pointwise, int]] = OrderedDict()  # the last used at the end
+_kept: OrderedDict[tuple[Any, ...], tuple[Kernels, Pointwise, int]] = (
+    OrderedDict()
+)  # the last used at the end
 _models_of: Counter[CodeType] = Counter()  # kernels compiled for a function's code
 _refused: dict[str, int] = {}  # first ways that Numba could not compile, by the digest of the model
 

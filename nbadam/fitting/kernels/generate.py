@@ -149,6 +149,8 @@ def _first_rows(sizes: dict[str, int], first: int) -> dict[str, int]:
 class Text:
     """Rows by name, and blocks of text."""
 
+    shape: Any
+
     rows: Any
 
     def __init__(self, shape: Any) -> None:

@@ -30,7 +30,7 @@ class Frozen(tuple):
     def _asdict(self) -> dict[str, object]:
         return dict(zip(self._fields, self, strict=True))
 
-    def __getattr__(self, name: str):
+    def __getattr__(self, name: str) -> Any:
         """Return an attribute of the object."""
         try:
             return self[type(self)._fields.index(name)]
@@ -38,7 +38,7 @@ class Frozen(tuple):
             raise AttributeError(name) from None
 
 
-def as_function(name: str, given: Callable, within: tuple = ()) -> Callable:
+def as_function(name: str, given: Callable[..., Any], within: tuple[Any, ...] = ()) -> Callable[..., Any]:
     """Return a function that does the same; the attributes that an object's method uses are frozen.
 
     Parameters
@@ -76,7 +76,7 @@ def as_function(name: str, given: Callable, within: tuple = ()) -> Callable:
     )
 
 
-def _of_method(name: str, function: Callable, owner, within: tuple) -> Callable:
+def _of_method(name: str, function: Callable[..., Any], owner, within: tuple[Any, ...]) -> Callable[..., Any]:
     if not inspect.isfunction(function) or function in within:
         raise ValueError(f"`{name}` uses {shown(function)} of {shown(owner)}, which Numba cannot read.")
     within = (*within, function)
@@ -98,7 +98,7 @@ def bound(*arguments):
     return bound
 
 
-def _of_partial(name: str, given: functools.partial, within: tuple) -> Callable:
+def _of_partial(name: str, given: functools.partial, within: tuple[Any, ...]) -> Callable[..., Any]:
     try:
         left, whole = inspect.signature(given).parameters, inspect.signature(given.func).parameters
     except (TypeError, ValueError):
@@ -128,7 +128,7 @@ def _of_partial(name: str, given: functools.partial, within: tuple) -> Callable:
     return _generated(text, function=as_function(name, given.func, within), **constants)
 
 
-def _frozen(name: str, role: str, value, within: tuple) -> Any:
+def _frozen(name: str, role: str, value, within: tuple[Any, ...]) -> Any:
     if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
         return value.copy()
     if isinstance(value, Number | np.generic | str | None):
@@ -143,7 +143,7 @@ def _frozen(name: str, role: str, value, within: tuple) -> Any:
     )
 
 
-def _check_imports(name: str, function: Callable) -> None:
+def _check_imports(name: str, function: Callable[..., Any]) -> None:
     if IMPORT in function.__code__.co_code[::2]:
         raise ValueError(
             f"`{name}` has an import inside the function `{function.__name__}`, which Numba cannot compile: "
@@ -151,5 +151,5 @@ def _check_imports(name: str, function: Callable) -> None:
         )
 
 
-def _generated(text: str, **known) -> Callable:
+def _generated(text: str, **known) -> Callable[..., Any]:
     return load("float64", text, known)["bound"]

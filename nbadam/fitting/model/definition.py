@@ -21,11 +21,11 @@ class Definition:
 
     def __init__(
         self,
-        formula: str | Callable,
+        formula: str | Callable[..., Any],
         parameters: Sequence[str] | None = None,
         variables: Sequence[str] = ("x",),
         *,
-        jacobian: Callable | None = None,
+        jacobian: Callable[..., Any] | None = None,
         guess: Callable[[np.ndarray, np.ndarray], Any] | None = None,
         name: str | None = None,
         doc: str = "",
@@ -80,7 +80,7 @@ class Definition:
         self.__doc__ = doc or self.__doc__
 
     @property
-    def function(self) -> Callable:
+    def function(self) -> Callable[..., Any]:
         """The function of numbers that Numba compiles; of a method, with the object's attributes of now."""
         if self.formula is not None:
             return function_of(self.formula, self.variables, self.parameters)
@@ -128,7 +128,7 @@ def as_now(model: Own) -> Own:
     return model
 
 
-def parameter_names(function: Callable) -> tuple[str, ...]:
+def parameter_names(function: Callable[..., Any]) -> tuple[str, ...]:
     """Names of the arguments after the first; none where the function does not tell, as with ``*args``."""
     if isinstance(function, np.ufunc):
         return tuple(f"p{i}" for i in range(function.nin - 1))

@@ -1,6 +1,7 @@
 """Tell functions of a point from functions of the whole array: SciPy's users may write either."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +16,7 @@ TOLERANCE = 1e-9  # unit: the largest value; NumPy's functions differ by some un
 _passed: dict[str, tuple[np.ndarray, np.ndarray]] = {}
 
 
-def check_elementwise(model: Definition, sets, start: Callable[[np.ndarray], np.ndarray]) -> None:
+def check_elementwise(model: Definition, sets: Any, start: Callable[[np.ndarray], np.ndarray]) -> None:
     """Raise if a model's function, or Jacobian, does not treat each point by itself.
 
     Kernels call the function with one point at a time, in which ``x / np.max(x)`` is 1.  Plain Python
@@ -60,7 +61,7 @@ def _is_within(x: np.ndarray, low: np.ndarray, high: np.ndarray) -> bool:
     return bool((x.min(axis=1) >= low).all() and (x.max(axis=1) <= high).all())
 
 
-def takes_a_number(function: Callable, count: int) -> bool:
+def takes_a_number(function: Callable[..., Any], count: int) -> bool:
     """Whether a function's first argument may be a number, not only a tuple of them."""
     with np.errstate(all="ignore"):
         try:
@@ -98,7 +99,7 @@ def on_array(model: Definition, x: np.ndarray, parameters: np.ndarray) -> np.nda
     return None if values is None or values.shape != (1, x.shape[1]) else values[0]
 
 
-def _functions(model: Definition) -> list[Callable]:
+def _functions(model: Definition) -> list[Callable[..., Any]]:
     functions = [model.function] if model.jacobian is None else [model.function, model.jacobian]
     return [getattr(function, "py_func", function) for function in functions]
 
@@ -111,7 +112,9 @@ def _some_points(x: np.ndarray) -> np.ndarray:
     return np.concatenate([some[:, 1::2], some[:, ::-2]], axis=1) if some.shape[1] > 2 else some[:, ::-1]
 
 
-def _is_elementwise(model: Definition, function: Callable, x: np.ndarray, parameters: np.ndarray) -> bool:
+def _is_elementwise(
+    model: Definition, function: Callable[..., Any], x: np.ndarray, parameters: np.ndarray
+) -> bool:
     """Raise if the values differ; return whether they could be compared, or arrays are refused."""
     # At the parameters themselves a part of the model may have no effect, or all values be rounding errors.
     steps = 0.01 * (1 + np.arange(parameters.size) * 0.618 % 1)
@@ -133,7 +136,7 @@ def _is_elementwise(model: Definition, function: Callable, x: np.ndarray, parame
     return True
 
 
-def _pair(function: Callable, x: np.ndarray, parameters: np.ndarray) -> tuple:
+def _pair(function: Callable[..., Any], x: np.ndarray, parameters: np.ndarray) -> tuple[Any, ...]:
     """Return the values on an array and those of each point, or of one if arrays are refused."""
     count = x.shape[1]
     points = [x[0, k] if len(x) == 1 else tuple(x[:, k]) for k in range(count)]
@@ -154,7 +157,7 @@ def _agree(a: np.ndarray, b: np.ndarray, scale: np.ndarray) -> bool:
     return bool((difference.max(axis=1) <= TOLERANCE * scale).all())
 
 
-def _values(function: Callable, x, parameters: np.ndarray, count: int) -> np.ndarray | None:
+def _values(function: Callable[..., Any], x, parameters: np.ndarray, count: int) -> np.ndarray | None:
     """Evaluate plain Python; shape (1, count), or (n_params, count) for a Jacobian; None if it raises."""
     with np.errstate(all="ignore"):
         try:

@@ -1,5 +1,7 @@
 """The values of a model at some points, as a fit sees them: for plots and predictions."""
 
+from typing import Any
+
 import numpy as np
 from numba import types
 from numba.core.errors import TypingError
@@ -17,7 +19,7 @@ REMEMBERED = 64  # kernels
 _kernels: dict[str, object] = {}
 
 
-def evaluate(model: Definition, x, parameters) -> np.ndarray:
+def evaluate(model: Definition, x: Any, parameters: Any) -> np.ndarray:
     """Evaluate a model; overflows are infinite and undefined values NaN, also where `math` would raise.
 
     Parameters

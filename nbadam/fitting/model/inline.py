@@ -4,11 +4,13 @@ import math
 import warnings
 from collections.abc import Callable
 from types import CellType, FunctionType, ModuleType
+from typing import Any
 
 import numpy as np
-from numba.extending import is_jitted, register_jitable
+from numba.extending import is_jitted
 
 from ..._fingerprint import mentioned
+from ..._jitable import register_jitable
 from ...special import learn
 from ..kernels import functions
 from . import scalars
@@ -22,7 +24,7 @@ REPLACED = {
 } | {id(getattr(np, name)): function for name, function in scalars.REPLACED.items()}
 
 
-def inlined(function: Callable, done: dict | None = None) -> Callable:
+def inlined(function: Callable[..., Any], done: dict[Any, Any] | None = None) -> Callable[..., Any]:
     """Copy a function, and those that it calls, with the functions in `REPLACED` in place of NumPy's.
 
     Kernels take the copy in; `done` holds the copies made so far.
@@ -46,7 +48,7 @@ def inlined(function: Callable, done: dict | None = None) -> Callable:
     return register_jitable(error_model="numpy")(copy)
 
 
-def _replaced(value, names: frozenset[str], done: dict):
+def _replaced(value, names: frozenset[str], done: dict[Any, Any]):
     if isinstance(value, ModuleType):
         return _module(value, names, done)
     if type(value) is np.ndarray:
@@ -64,7 +66,7 @@ def _replaced(value, names: frozenset[str], done: dict):
     return REPLACED.get(id(value), value)
 
 
-def _module(module: ModuleType, names: frozenset[str], done: dict) -> ModuleType:
+def _module(module: ModuleType, names: frozenset[str], done: dict[Any, Any]) -> ModuleType:
     """Make a module like `module` as far as `names` go, but with the functions that are replaced."""
     if (module, names) not in done:
         done[module, names] = module  # for modules that name each other

@@ -156,6 +156,10 @@ class Prefixed(Model):
     prefix : str
     """
 
+    unprefixed: Any
+    prefix: str
+    shapes: Any
+
     def __init__(self, model: Model, prefix: str) -> None:
         if not isinstance(prefix, str):
             raise ValueError(f"`prefix` must be a string such as 'a_', not {prefix!r}.")
@@ -171,10 +175,10 @@ class Prefixed(Model):
             name=prefix + model.name,
             doc=model.__doc__ or "",
         )
-        self.expression = None if model.expression is None else renamed(model.expression, names)
+        self.expression: Any = None if model.expression is None else renamed(model.expression, names)
         self.unprefixed, self.prefix, self.shapes = model, prefix, model.shapes
 
-    def __reduce__(self):
+    def __reduce__(self) -> Any:
         """Refer to the model."""
         return Prefixed, (self.unprefixed, self.prefix)
 
@@ -203,7 +207,7 @@ class Sum(Model):
                     f"The terms of a sum must have as many variables: {self.terms[0].name} has {variables}, "
                     f"{term.name} has {term.variables}."
                 )
-        self.dropped = dropped_constants(self.terms)
+        self.dropped: list[str | None] = dropped_constants(self.terms)
         super().__init__(
             self._formula() or self._function(),
             self._names(),
@@ -211,13 +215,13 @@ class Sum(Model):
             name=" + ".join(term.name for term in self.terms),
             doc="Sum of models.",
         )
-        self.guess = guess_of(self.terms, self.dropped)
+        self.guess: Any = guess_of(self.terms, self.dropped)
 
-    def __reduce__(self):
+    def __reduce__(self) -> Any:
         """Refer to the terms."""
         return Sum, (self.terms,)
 
-    def components(self, x, *parameters) -> dict[str, np.ndarray]:
+    def components(self, x: Any, *parameters: Any) -> dict[str, np.ndarray]:
         """Evaluate each term by itself.
 
         Parameters

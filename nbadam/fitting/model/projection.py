@@ -20,7 +20,7 @@ class GuessOfAll:
 
     variables: int
 
-    def __call__(self, x, y) -> np.ndarray:
+    def __call__(self, x: Any, y: Any) -> np.ndarray:
         """Guess for one data set, `x` of shape (m,) or (n_variables, m)."""
         x, y = np.asarray(x, float), np.asarray(y, float)
         return self.of_all(x.reshape(1, self.variables, -1), y[None], np.ones((1, y.size), bool))[0]
@@ -60,18 +60,21 @@ class Shapes:
         parameters.
     """
 
+    grid: Any
+    linear: tuple[str, ...]
+
     def __init__(
         self,
-        grid: Callable,
+        grid: Callable[..., Any],
         linear: Sequence[str] = (),
         *,
-        columns: Callable | None = None,
-        parameters: Callable | None = None,
+        columns: Callable[..., Any] | None = None,
+        parameters: Callable[..., Any] | None = None,
     ) -> None:
         self.grid, self.linear = grid, tuple(linear)
         self._columns, self._parameters = columns, parameters
 
-    def columns(self, model, x: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    def columns(self, model: Any, x: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """Return the regressors, shape (n_linear, rows, m)."""
         with np.errstate(all="ignore"):
             if self._columns is not None:
@@ -84,7 +87,7 @@ class Shapes:
                 found.append(np.broadcast_to(_values(model, x, ones), (len(rows), x.shape[-1])))
             return np.stack(found)
 
-    def parameters(self, model, coefficients: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    def parameters(self, model: Any, coefficients: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """Return the parameters of fits, shape (fits, n_params)."""
         with np.errstate(all="ignore"):
             if self._parameters is not None:
@@ -118,6 +121,9 @@ class Projection(GuessOfAll):
     terms : sequence of Term
     variables : int
     """
+
+    terms: tuple[Term, ...]
+    variables: Any
 
     def __init__(self, terms: Sequence[Term], variables: int = 1) -> None:
         self.terms, self.variables = tuple(terms), variables

@@ -4,6 +4,8 @@ Each term takes a row of its grid in turn, with the terms chosen so far as furth
 round chooses again.
 """
 
+from typing import Any
+
 import numpy as np
 
 ROUNDS = 3  # times that each term of a sum is chosen
@@ -27,12 +29,15 @@ class Choice:
         Equal numbers for terms of equal regressors.
     """
 
+    raw: list[np.ndarray]
+    kinds: list[int]
+
     def __init__(self, columns: list[np.ndarray], slopes: list[np.ndarray], kinds: list[int]) -> None:
         self.raw, self.kinds = columns, kinds
         is_fixed = [(own == own[:, :1]).all(axis=(1, 2)) for own in columns]
         fixed = np.concatenate([own[which, 0] for own, which in zip(columns, is_fixed, strict=True)])
-        self.basis = _orthonormal(fixed)
-        self.varying = [i for i, which in enumerate(is_fixed) if not which.all()]
+        self.basis: np.ndarray = _orthonormal(fixed)
+        self.varying: list[int] = [i for i, which in enumerate(is_fixed) if not which.all()]
         self.own: dict[int, np.ndarray] = {}
         self.squares: dict[int, np.ndarray] = {}
         self.tangents: dict[int, np.ndarray] = {}
@@ -74,7 +79,7 @@ class Choice:
             values = values - np.einsum("...c,cm->...m", along, self.basis)
         return values
 
-    def _chosen(self, y: np.ndarray, order: list[int], begun: list[tuple]) -> np.ndarray:
+    def _chosen(self, y: np.ndarray, order: list[int], begun: list[tuple[Any, ...]]) -> np.ndarray:
         """Choose terms in turn; the first one unlike those of its kind that orders have `begun` with."""
         every = np.arange(len(y))
         chosen = np.zeros((len(y), len(self.raw)), int)

@@ -1,6 +1,7 @@
 """Terms of sums of models: one constant for all, and guesses that work together."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from .projection import Projection, Shapes, Term, nothing
 ROUNDS = 2  # times that each term without a grid is guessed
 
 
-def guess_of(terms: Sequence[Definition], dropped: Sequence[str | None]) -> Callable | None:
+def guess_of(terms: Sequence[Definition], dropped: Sequence[str | None]) -> Callable[..., Any] | None:
     """Return the guess of a sum, each of whose terms may lack a constant; None if a term has no guess."""
     own = []
     for term, constant in zip(terms, dropped, strict=True):
@@ -38,7 +39,7 @@ class Alternating:
     def __init__(self, terms: Sequence[Term]) -> None:
         self.terms = terms
 
-    def __call__(self, x, y) -> np.ndarray:
+    def __call__(self, x: Any, y: Any) -> np.ndarray:
         """Guess for one data set, `x` of shape (m,) or (n_variables, m)."""
         x, y = np.asarray(x, float), np.asarray(y, float)
         n_variables = 1 if x.ndim == 1 else len(x)

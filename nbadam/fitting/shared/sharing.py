@@ -1,7 +1,7 @@
 """The argument `shared`: which parameters data sets have in common, and in which groups."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -55,7 +55,7 @@ class Sharing:
         return sum(1 if labels is None else labels.size for labels in self.groups.values())
 
 
-def parse_shared(shared, parameters: tuple[str, ...], batch: tuple[int, ...]) -> Sharing:
+def parse_shared(shared: Any, parameters: tuple[str, ...], batch: tuple[int, ...]) -> Sharing:
     """Return which data sets share which values.
 
     Parameters
