@@ -447,7 +447,7 @@ class Lion(Optimizer):
 
     beta_1: Hyperparameter = Hyperparameter(varying=True)
     beta_2: Hyperparameter = Hyperparameter(varying=True)
-    rule = rules.LION
+    rule: rules.Rule = rules.LION
 
     def __init__(
         self,

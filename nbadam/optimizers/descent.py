@@ -293,7 +293,7 @@ class Adadelta(Optimizer):
 
     rho: Hyperparameter = Hyperparameter(varying=True)
     epsilon: Hyperparameter = Hyperparameter()
-    rule = rules.ADADELTA
+    rule: rules.Rule = rules.ADADELTA
 
     def __init__(
         self,
