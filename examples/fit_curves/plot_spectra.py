@@ -3,7 +3,8 @@ Spectra with cosmic rays
 ========================
 
 A Raman map: in each of 400 spectra a peak on a sloping background, whose position tells the strain.
-Cosmic rays hit the detector; a robust loss keeps them out, at no more than one argument.
+Cosmic rays hit the detector; a robust loss keeps them out, at no more than one argument. The
+spectra are simulated, so that the true positions are known.
 """
 
 import matplotlib.pyplot as plt

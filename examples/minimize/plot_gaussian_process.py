@@ -4,7 +4,7 @@ A Gaussian process on batches
 
 The likelihood of a Gaussian process costs the cube of the number of points, which is much for 10,000. On
 windows of 100 neighbouring points it costs milliseconds, and a stochastic method finds the
-hyperparameters from them.
+hyperparameters from them. The 10,000 points are simulated.
 """
 
 import matplotlib.pyplot as plt

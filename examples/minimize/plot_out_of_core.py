@@ -2,7 +2,7 @@
 Regression on a file
 ====================
 
-Data that do not fit into memory stay in a file; each step reads one batch. Here 400,000 rows of 8
+Data that do not fit into memory stay in a file; each step reads one batch. Here 400,000 simulated rows of 8
 features, mapped into memory by NumPy. With `epochs` as the only option, scales and learning rate are
 found from a first look at the data, and the result comes with the distance that is left to the optimum.
 """
