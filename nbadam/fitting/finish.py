@@ -223,7 +223,9 @@ def improve(
         inverse, error = inverses(factor, free, jacobians.rounding)
         at_work = at_work[error[at_work] < SINGULAR]
         step, reduction = steps(factor[at_work], p[at_work], lower[at_work], upper[at_work])
-        ended[at_work] = reduction <= ftol * chi2[at_work]
+        # Steps may lower rounding errors for ever, where a parameter goes towards 0.
+        exact = chi2[at_work] <= noise(factor[at_work], p[at_work], 0)
+        ended[at_work] = (reduction <= ftol * chi2[at_work]) | exact
         goes_on = ~ended[at_work] & (nfev[at_work] < max_nfev) & (part[at_work] > SMALLEST_PART)
         at_work, step, reduction = at_work[goes_on], step[goes_on], reduction[goes_on]
         if not at_work.size:
@@ -241,7 +243,7 @@ def improve(
         at_work = at_work[~hidden]
 
 
-def noise(factor: np.ndarray, p: np.ndarray, chi2: np.ndarray) -> np.ndarray:
+def noise(factor: np.ndarray, p: np.ndarray, chi2: np.ndarray | float) -> np.ndarray:
     """Estimate the error of chi-square that comes from rounding the terms of the model."""
     size = EPSILON * (np.abs(p) * np.linalg.norm(factor[..., :-1], axis=1)).sum(axis=1)
     return size * (2 * np.sqrt(chi2) + size)

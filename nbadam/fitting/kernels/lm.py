@@ -39,6 +39,7 @@ ATTEMPTS = 8  # solutions for the damping that brings a step to the radius; two 
 RUNNING = -1
 INSIDE = 1e-10  # distance of the second start from a bound, as in scipy.optimize.least_squares
 ROUNDING = 4.0  # changes of chi-square by rounding, in units of eps and of the root of the number of points
+NOTHING = 10  # evaluations after which a fit whose residuals are all rounding ends, and again after as many
 RESTARTS = 3  # new trust regions that lower chi-square by less than WORTHWHILE of it
 WORTHWHILE = 1e-10
 STALLED = (
@@ -49,6 +50,7 @@ PATIENCE = (
 )
 SLOW = 0.01
 STARTS = 8  # further ones, between bounds
+AGAIN = 2  # mark of a lane whose trust region is set up away from p0; at p0 it is 1
 DIVERGED = 1e3  # standard error in units of the parameter
 SUCCESS, MAXITER, NONFINITE, NOT_MOVED, RUNAWAY, UNDETERMINED = map(
     int,
@@ -146,6 +148,8 @@ def fit(normal, rows, S, state, x, data, lower, upper, f_scale, judge, solve, in
                 code = SUCCESS  # a full step would lower chi2 by less than `ftol` of it
             elif own[rows[SMALL]] <= 0 and not shrunk:
                 code = SUCCESS  # a full step would change no parameter by more than `xtol` of itself
+            elif count[lane] % NOTHING == 0 and is_rounding(own, point, normal_row, n, value, tolerances[3]):
+                code = SUCCESS  # steps towards 0 may go on for ever
             elif shrunk or (left <= tolerances[2] and own[rows[BETTER]] == 0):
                 # Nothing is left of the trust region, or only rounding of chi-square.  Its scales may be from
                 # elsewhere: the fit has converged if a region with those of here leads nowhere, either.
@@ -153,7 +157,7 @@ def fit(normal, rows, S, state, x, data, lower, upper, f_scale, judge, solve, in
                 restarts[lane] += gain < WORTHWHILE
                 if gain > 0 and restarts[lane] <= RESTARTS:
                     begun[lane] = value
-                    own[fresh] = 1
+                    own[fresh] = AGAIN
                     stay(own, trial, point, n)
                 else:
                     code = NOT_MOVED if value == origin[lane] and left > STALLED else SUCCESS
@@ -208,7 +212,7 @@ def fit(normal, rows, S, state, x, data, lower, upper, f_scale, judge, solve, in
                         (starts[lane], status[i], p0[i], lower[i], upper[i], popt[i], own, trial),
                     )
             if again:
-                own[fresh], begun[lane] = 1, -1
+                own[fresh], begun[lane] = AGAIN, -1
             else:
                 own[settled] = -1
                 busy -= 1
@@ -221,6 +225,16 @@ def stay(own, trial, point, n):
     """Evaluate a lane once more where it is."""
     for j in range(n):
         own[trial + j] = own[point + j]
+
+
+@register_jitable(error_model="numpy")
+def is_rounding(own, point, normal_row, n, chi2, eps):
+    """Whether residuals are no larger than the rounding of the model's terms."""
+    terms = own[point] * 0
+    for j in range(n):
+        p = own[point + j]
+        terms += p * own[normal_row + place(j, j)] * p
+    return chi2 <= ROUNDING * eps * terms * (ROUNDING * eps)
 
 
 def another_start(number, status, p0, lower, upper, popt, own, first):

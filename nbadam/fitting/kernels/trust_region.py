@@ -11,6 +11,9 @@ LEAST_RADIUS = 1e-3  # unit: length of the residuals; the gain of a shorter firs
 NEAR = 0.99  # share of the way to a bound that a step may go
 CLOSE = 0.01  # a bound is taken for active where a step would leave less of the way to it
 CHEAP = 1e-3  # share of chi-square that the rest of the way may change
+# Squares of a parameter's effect on the model, as a share of chi-square, that count as none, and by their
+# inverse as not finite.  Without these limits, it depends on units where squares of derivatives underflow.
+NO_EFFECT = {"float64": 2.0**-400, "float32": 2.0**-100}
 
 
 def algorithm(shape: Shape) -> str:
@@ -41,6 +44,7 @@ def _judge(text: Text) -> list[str]:
         f"fresh, radius, norm = {at('fresh')}, {at('radius')}, {at('norm')}",
         f"chi2, chi2_trial, damping = {at('chi2')}, {at('chi2_trial')}, {at('damping')}",
         "finite, is_fresh = excess == T(0.0), fresh > T(0.0)",
+        *_limited(text),
         "gain = chi2 - chi2_trial",
         # A step clipped to the bounds can have a negative predicted reduction; abs() keeps an increase from
         # counting as agreement.
@@ -56,7 +60,7 @@ def _judge(text: Text) -> list[str]:
         f"size = max(size, T({LEAST_RADIUS}) * np.sqrt(chi2_trial))",
         f"{at('radius')} = size if is_fresh else radius",
         "better = finite & (is_fresh | (ratio >= T(1e-4)))",
-        f"{at('failed')} = fresh if excess != T(0.0) else T(0.0)",
+        f"{at('failed')} = T(0.0) if finite else fresh",
         f"{at('fresh')} = T(0.0)",
         f"{at('better')} = T(1.0) if better else T(0.0)",
     ]
@@ -79,6 +83,32 @@ def _judge(text: Text) -> list[str]:
     ]
     taken = [f"for l in range({shape.sums * width}):", f"    {old}] = {new}]"]
     return [*text.lanes(lines), *text.lanes(put_back), *taken]
+
+
+def _limited(text: Text) -> list[str]:
+    """Set derivatives to 0 that have all but vanished, and reject points where they are next to infinite.
+
+    A p0 may be as small or far as it likes: only later points and further starts are looked at.
+    """
+    shape, at = text.shape, text.at
+    limit = NO_EFFECT[shape.dtype]
+    lines = [
+        f"least, later, again = T({limit}) * chi2_trial, fresh == T(0.0), fresh > T(1.0)",
+        f"most = T({1 / limit}) * (max(chi2, chi2_trial) if later else chi2_trial)",
+    ]
+    for i in range(shape.parameters):
+        lines += [
+            f"effect = t{i} * a{i} * t{i}",
+            "finite = finite & ((effect <= most) | (fresh == T(1.0)))",
+            f"fallen = (later & (a{i} < T({limit}) * s{i})) | (again & (t{i} != T(0.0)))",
+            f"keep{i} = T(0.0) if fallen & (effect < least) else T(1.0)",
+            f"a{i} = a{i} * keep{i}",
+            f"{at('gradient_trial', i)} = {at('gradient_trial', i)} * keep{i}",
+        ]
+    return lines + [
+        f"{at('normal_trial', k)} = {at('normal_trial', k)} * keep{i}" + (f" * keep{j}" if i != j else "")
+        for k, (i, j) in enumerate(shape.pairs)
+    ]
 
 
 def _kept(new: str, old: str, condition: str = "better") -> str:
