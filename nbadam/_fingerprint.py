@@ -62,6 +62,19 @@ class OpaqueError(TypeError):
     """An object that could change without a digest telling so."""
 
 
+class Placeholder:
+    """A number in a function that its machine code takes as data.
+
+    Attributes
+    ----------
+    place : int
+        Number of those before it in the function.
+    """
+
+    def __init__(self, place: int) -> None:
+        self.place = place
+
+
 class Names(NamedTuple):
     """Names in a function's code, and in the functions inside it."""
 
@@ -178,9 +191,9 @@ class Digest:
         return True
 
     def _function(self, function: FunctionType) -> None:
-        if not self._inside_package and _belongs_to_package(function) and _is_in(ACTING, function):
+        if not self._inside_package and belongs_to_package(function) and _is_in(ACTING, function):
             self._put("subpackage", _of_subpackage(ACTING))
-        if not self._inside_package and function.__closure__ is None and _belongs_to_package(function):
+        if not self._inside_package and function.__closure__ is None and belongs_to_package(function):
             # Functions of nbadam refer to nothing that changes, but some of them to much.
             self._put("package", _of_package(function))
             return
@@ -249,6 +262,8 @@ class Digest:
         elif isinstance(value, Enum):
             self.add(type(value))
             self.add(value.name)
+        elif isinstance(value, Placeholder):
+            self.add(value.place)
         elif isinstance(value, CellType):
             try:
                 contents = value.cell_contents
@@ -265,7 +280,7 @@ class Digest:
             self._put("type", repr(value).encode())
         elif is_jitted(value):
             # Numba may have compiled it before something that it refers to was changed.
-            self.is_portable &= _belongs_to_package(value.py_func)
+            self.is_portable &= belongs_to_package(value.py_func)
             self.add(value.py_func)
             self._put("options", repr(sorted(value.targetoptions.items())).encode())
             self._put("locals", repr(value.locals).encode())
@@ -387,7 +402,8 @@ def library_name(value) -> str | None:
     return f"{module}.{name}" if found is value else None
 
 
-def _belongs_to_package(function) -> bool:
+def belongs_to_package(function) -> bool:
+    """Whether a function is one of nbadam's own."""
     name = getattr(function, "__globals__", {}).get("__name__", "")
     return name.startswith(f"{PACKAGE}.") and vars(sys.modules.get(name, builtins)) is function.__globals__
 

@@ -14,6 +14,7 @@ from .data import DataSets, RaggedSets
 from .kernels.compile import run
 from .kernels.lm import DIVERGED
 from .kernels.rows import rows_kernel
+from .model.constants import lifted
 from .model.pointwise import pointwise
 from .problem import Fits, Plan, bounds_of, box
 
@@ -54,6 +55,7 @@ class Jacobians:
     def __init__(self, sets: DataSets | RaggedSets, plan: Plan, chosen: np.ndarray) -> None:
         block = sets.block(chosen, np.float64)
         self.rows: Any = rows_kernel(plan.model, block.weighted, block.own_x, block.correlated, plan.loss)
+        self.constants = lifted(plan.model).constants
         self.x, self.data, self.f_scale = block.x, block.data, plan.f_scale
         n = len(plan.model.parameters)
         bounds = (np.ascontiguousarray(bound, float) for bound in bounds_of(plan, chosen, n))
@@ -76,7 +78,9 @@ class Jacobians:
         for first in range(0, m, self.points):
             last = min(first + self.points, m)
             out = np.empty((len(p), last - first, n + 1))
-            run(self.rows, self.x, data, p, lower, upper, self.f_scale, first, last, out, chi2)
+            run(
+                self.rows, self.x, self.constants, data, p, lower, upper, self.f_scale, first, last, out, chi2
+            )
             factor = triangle_of(np.concatenate([factor, out], axis=1))
         square = np.concatenate([factor, np.zeros((len(p), n, n + 1))], axis=1)[:, :n]  # also of few points
         return square, chi2

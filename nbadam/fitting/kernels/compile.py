@@ -4,10 +4,11 @@ import contextlib
 import warnings
 from collections import Counter, OrderedDict
 from collections.abc import Callable
+from copy import copy
 from functools import cache, lru_cache
 from time import thread_time
 from types import CodeType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
@@ -17,6 +18,7 @@ from ..._jit import compile_kernel, reason, takes
 from ..._pointers import address_of
 from ...blocks import Pace, is_called_off
 from ..covariance import invert_kernel
+from ..model.constants import Lifted, lifted
 from ..model.definition import Definition, current_identity, identity
 from ..model.inline import inlined
 from ..model.pointwise import candidates
@@ -28,6 +30,7 @@ from .text import header, load
 
 KEPT_BYTES = 1 << 28  # kernels in memory, at most
 KERNEL_BYTES = 1 << 21  # size of the kernels of a model, beside the arrays in it
+CONSTANTS_BYTES = 1 << 18  # bound of the number of entries that differ from others in constants only
 MANY_MODELS = 100  # kernels of one function, each with other numbers in it, after which a warning follows
 LANES = 32  # fits in step: so many keep the vector units busy while divisions are under way
 LONG = 500  # points of a data set from which on the loop over them is vectorised, not that over fits
@@ -48,6 +51,8 @@ class Kernels:
     """
 
     def __init__(self, normal: Any, layout: Layout) -> None:
+        self._constants: np.ndarray = np.empty(0)
+        self._first_constant = layout.rows.get("constant", 0) * layout.lanes
         self._rows = tuple(layout.rows[name] for name in ROWS)
         self._dtype = np.dtype(layout.dtype)
         self._lanes = layout.lanes
@@ -59,6 +64,12 @@ class Kernels:
         self._parts = *addresses, *[0] * (not restart)
         self._fit = lm.fit_kernel(layout.dtype)
         self._pace = Pace(FIRST_POINTS // layout.lanes)  # in points of each lane
+
+    def with_constants(self, constants: np.ndarray) -> "Kernels":
+        """Return the kernels for a model with other numbers in its function, which are data."""
+        other = copy(self)
+        other._constants = constants
+        return other
 
     def fit(
         self,
@@ -187,6 +198,9 @@ class Kernels:
     def _state(self, columns: int, points: int) -> tuple[Any, ...]:
         """Return what all kernels over lanes begin with: see `lanes`."""
         state = np.zeros((self._rows[END] + columns * points, self._lanes), self._dtype)
+        if self._constants.size:
+            end = self._first_constant + self._constants.nbytes // state.itemsize
+            state.ravel()[self._first_constant : end].view(np.float64)[:] = self._constants
         return self._normal, self._rows, state.ravel(), state
 
 
@@ -209,9 +223,16 @@ def run(kernel: Any, *arguments: Any) -> Any:
         raise ModelError from error
 
 
-_kept: OrderedDict[tuple[Any, ...], tuple[Kernels, Pointwise, int]] = (
-    OrderedDict()
-)  # the last used at the end
+class Kept(NamedTuple):
+    """Kernels in memory, and their share of it."""
+
+    kernels: Kernels
+    way: Pointwise
+    lifted: Lifted
+    nbytes: int
+
+
+_kept: OrderedDict[tuple[Any, ...], Kept] = OrderedDict()  # the last used at the end
 _models_of: Counter[CodeType] = Counter()  # kernels compiled for a function's code
 _refused: dict[str, int] = {}  # first ways that Numba could not compile, by the digest of the model
 
@@ -232,21 +253,37 @@ def kernels(
     for a model, and 0.05 MB for one from the cache on disk.
     """
     digest, nbytes = identity(model)
-    key = digest, dtype, weighted, own_x, bounded, loss, correlated, is_long
+    options = dtype, weighted, own_x, bounded, loss, correlated, is_long
+    key = digest, *options
     found = _kept.get(key)
     if found is None:
-        found = *_compiled_for(model, digest, *key[1:]), KERNEL_BYTES + nbytes
-        _count(model)
+        key_of_code = lifted(model).identity, *options
+        found = _kept.get(key_of_code)
+        if found is None:
+            found = Kept(*_compiled_for(model, *key_of_code), lifted(model), KERNEL_BYTES + nbytes)
+            _count(model)
+        own = found
+        if key != key_of_code:
+            apart = lifted(model)._replace(functions=found.lifted.functions)  # not a closure for each
+            own = Kept(found.kernels.with_constants(apart.constants), found.way, apart, CONSTANTS_BYTES)
         if digest != current_identity(model)[0]:  # another thread has changed an object that the model uses
-            return found[0]
-        while sum(size for *_, size in list(_kept.values())) + found[2] > KEPT_BYTES and _kept:
+            return own.kernels
+        _keep(key_of_code, found)
+        found = own
+    _keep(key, found)
+    model.ways, model.lifted = [found.way], found.lifted
+    return found.kernels
+
+
+def _keep(key: tuple, entry: Kept) -> None:
+    """Remember kernels as those used last, and forget others if there are too many."""
+    if key not in _kept:
+        while sum(kept.nbytes for kept in list(_kept.values())) + entry.nbytes > KEPT_BYTES and _kept:
             with contextlib.suppress(KeyError):  # another thread was faster
                 _kept.popitem(last=False)
-    _kept[key] = found
+    _kept[key] = entry
     with contextlib.suppress(KeyError):
         _kept.move_to_end(key)
-    model.ways = [found[1]]
-    return found[0]
 
 
 def _compiled_for(
@@ -301,6 +338,7 @@ def _layout(
         lanes=1 if one_lane else LANES,
         over_points=over_points,
         variables=len(model.variables),
+        constants=way.constants,
         invariants=len(way.invariant),
         weighted=weighted,
         own_x=own_x,

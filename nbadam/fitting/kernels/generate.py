@@ -15,6 +15,8 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from .losses import Loss
 from .sums import BLOCK
 
@@ -36,12 +38,15 @@ class Pointwise:
         Objects that the other names stand for.
     derivatives : {"exact", "given", "differences"}
         Origin of the derivatives: the model's text, the user's Jacobian, or differences of values.
+    constants : int
+        Numbers of the function that are data: ``constant0, constant1, ...``, in double precision.
     """
 
     invariant: tuple[str, ...]
     statements: tuple[str, ...]
     functions: dict[str, object] = field(default_factory=dict)
     derivatives: str = "exact"
+    constants: int = 0
 
 
 @dataclass(frozen=True)
@@ -89,6 +94,7 @@ class Layout(Shape):
     """Further constants in the text of a model's part: the places of its data in the state."""
 
     variables: int
+    constants: int
     invariants: int
     weighted: bool  # a weight for each point, 0 for one that is left out
     own_x: bool  # each data set has its own x
@@ -113,11 +119,15 @@ class Layout(Shape):
     def rows(self) -> dict[str, int]:
         """First row of each part of the state, and under ``"end"`` that of the data."""
         rows = super().rows
+        sizes = {}
+        if self.constants:  # in whole rows, from an even place on
+            words = self.constants * (8 // np.dtype(self.dtype).itemsize)
+            sizes = {"space": rows["end"] % 2, "constant": -(-words // self.lanes)}
         if self.over_points:
-            sizes = {"lost": self.sums} | dict.fromkeys(self.block_rows, BLOCK)
+            sizes |= {"lost": self.sums} | dict.fromkeys(self.block_rows, BLOCK)
         else:
             u = self.unroll
-            sizes = {
+            sizes |= {
                 "invariant": self.invariants,
                 "y": u, "weight": u * self.weighted, "x": u * self.variables * self.own_x,
             }  # fmt: skip
@@ -181,9 +191,20 @@ def normal(layout: Layout, model: Pointwise) -> str:
     The sums, chi-square, gradient and normal matrix, start from 0 where `begin` is 0.
     """
     form = _over_points if layout.over_points else _over_fits
-    return (
-        "\n".join(["def normal(x, S, m, begin, end, f_scale):", *indented(form(Text(layout), model))]) + "\n"
-    )
+    lines = [*_constants(layout), *form(Text(layout), model)]
+    return "\n".join(["def normal(x, S, m, begin, end, f_scale):", *indented(lines)]) + "\n"
+
+
+def _constants(layout: Layout) -> list[str]:
+    """Read the constants, which are in double precision in a state of any dtype."""
+    if not layout.constants:
+        return []
+    first, words = layout.rows["constant"] * layout.lanes, 8 // np.dtype(layout.dtype).itemsize
+    doubles = f"S[{first} : {first + words * layout.constants}].view(np.float64)"
+    return [
+        f"constants = {doubles}",
+        *(f"constant{i} = constants[{i}]" for i in range(layout.constants)),
+    ]
 
 
 def _over_points(text: Text, model: Pointwise) -> list[str]:

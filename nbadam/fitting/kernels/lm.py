@@ -81,7 +81,8 @@ def fit(normal, rows, S, state, x, data, lower, upper, f_scale, judge, solve, in
         Tapes for `judge` and `solve`, and their memory: see `fitting.tape`.  Empty for a few parameters.
     p0 : array of shape (fits, n)
     tolerances : array
-        `ftol`, `xtol`, the share of chi-square that is rounding, and the unit of rounding.
+        `ftol`, `xtol`, the share of chi-square that is rounding, the unit of rounding, and a chi-square whose
+        terms may have lost digits.
     popt, information, chi2, nfev, status : arrays of shape (fits, ...)
         Written; `information` is the lower triangle of the normal matrix.
     counts, levels, factor, triangle, position, free, progress : arrays
@@ -146,6 +147,8 @@ def fit(normal, rows, S, state, x, data, lower, upper, f_scale, judge, solve, in
                 code = NONFINITE
             elif left <= tolerances[0] or value == 0:
                 code = SUCCESS  # a full step would lower chi2 by less than `ftol` of it
+            elif value <= tolerances[4] and count[lane] >= PATIENCE and has_no_zero(data[i, 0]):
+                code = SUCCESS  # squares have lost their digits: `Problem` says so if the data are as small
             elif own[rows[SMALL]] <= 0 and not shrunk:
                 code = SUCCESS  # a full step would change no parameter by more than `xtol` of itself
             elif count[lane] % NOTHING == 0 and is_rounding(own, point, normal_row, n, value, tolerances[3]):
@@ -237,6 +240,15 @@ def is_rounding(own, point, normal_row, n, chi2, eps):
     return chi2 <= ROUNDING * eps * terms * (ROUNDING * eps)
 
 
+@register_jitable(error_model="numpy")
+def has_no_zero(y):
+    """Whether no data are 0: if all are, the solution may be, too."""
+    for k in range(y.size):
+        if y[k] == 0:
+            return False
+    return True
+
+
 def another_start(number, status, p0, lower, upper, popt, own, first):
     """Choose a start for a fit that has failed or has parameters at bounds; return whether to fit from it.
 
@@ -314,8 +326,8 @@ def runs_away(factor, point, p0, free, variance):
 
 def tolerances(ftol: float, xtol: float, m: int, dtype) -> np.ndarray:
     """Return the tolerances of `fit` for data sets of `m` points."""
-    eps = np.finfo(dtype).eps
-    return np.array([ftol, xtol, ROUNDING * eps * sqrt(m), eps], dtype)
+    eps, tiny = np.finfo(dtype).eps, np.finfo(dtype).tiny
+    return np.array([ftol, xtol, ROUNDING * eps * sqrt(m), eps, tiny / eps], dtype)
 
 
 def new_state(lanes: int, n: int, dtype) -> tuple[np.ndarray, ...]:

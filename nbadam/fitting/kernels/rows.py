@@ -7,7 +7,8 @@ from collections.abc import Callable
 from numba import types
 
 from ..._jit import compile_kernel
-from ..model.definition import Definition, identity
+from ..model.constants import lifted
+from ..model.definition import Definition
 from ..model.inline import inlined
 from ..model.pointwise import pointwise
 from .generate import Pointwise
@@ -21,7 +22,7 @@ _kept: OrderedDict[tuple, Callable] = OrderedDict()  # by age
 def rows(
     way: Pointwise, n: int, variables: int, weighted: bool, own_x: bool, correlated: bool, loss: Loss
 ) -> str:
-    """Text of ``rows(x, data, p, low, high, f_scale, first, last, out, chi2)``, in double precision.
+    """Text of ``rows(x, constants, data, p, low, high, f_scale, first, last, out, chi2)``, all in doubles.
 
     For each of the points from `first` to `last` of each data set it writes a row of `out`: derivatives
     and residual, in units of the data's errors and scaled by the root of the loss's curvature.  Least
@@ -62,9 +63,15 @@ def rows(
     each += [f"q{j} = {expression}" for j, expression in enumerate(way.invariant)]
     if way.derivatives == "differences":  # they must not step across the bounds
         each += [f"low{j}, high{j} = low[i, {j}], high[i, {j}]" for j in range(n)]
-    lines = ["c = T(1.0) / (f_scale * f_scale)", "for i in range(data.shape[0]):", *_indented(each + loops)]
+    lines = [f"constant{j} = constants[{j}]" for j in range(way.constants)]
+    lines += ["c = T(1.0) / (f_scale * f_scale)", "for i in range(data.shape[0]):", *_indented(each + loops)]
     return (
-        "\n".join(["def rows(x, data, p, low, high, f_scale, first, last, out, chi2):", *_indented(lines)])
+        "\n".join(
+            [
+                "def rows(x, constants, data, p, low, high, f_scale, first, last, out, chi2):",
+                *_indented(lines),
+            ]
+        )
         + "\n"
     )
 
@@ -80,7 +87,7 @@ def _indented(lines: list[str]) -> list[str]:
 
 def rows_kernel(model: Definition, weighted: bool, own_x: bool, correlated: bool, loss: Loss):
     """Return `rows`, compiled, of a model for which kernels were compiled before."""
-    key = identity(model)[0], weighted, own_x, correlated, loss
+    key = lifted(model).identity, weighted, own_x, correlated, loss
     kernel = _kept.get(key)
     if kernel is None:
         kernel = _compiled(pointwise(model), len(model.parameters), len(model.variables), *key[1:])
@@ -97,7 +104,7 @@ def _compiled(way: Pointwise, n: int, variables: int, weighted, own_x, correlate
         known["loss"] = inlined(loss.function)
     module = load("float64", rows(way, n, variables, weighted, own_x, correlated, loss), known)
     real, count = types.float64, types.int64
-    table, stack = (types.Array(real, axes, "C", readonly=True) for axes in (2, 3))
+    line, table, stack = (types.Array(real, axes, "C", readonly=True) for axes in (1, 2, 3))
     out, chi2 = types.Array(real, 3, "C"), types.Array(real, 1, "C")
-    signature = types.void(table, stack, *(table,) * 3, real, count, count, out, chi2)
+    signature = types.void(table, line, stack, *(table,) * 3, real, count, count, out, chi2)
     return compile_kernel(module["rows"], signature, name=f"rows_{n}", mode="nogil")

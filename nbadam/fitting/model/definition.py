@@ -71,8 +71,9 @@ class Definition:
         self.expression: str | None = self.formula
         self.shapes: Any = None
         self.unprefixed: Definition | None = None  # the model whose parameters have a prefix here
-        # Of a model that belongs to one fit: see `identity` and `pointwise.candidates`.
+        # Of a model that belongs to one fit: see `identity`, `constants.lifted` and `pointwise.candidates`.
         self.identity: tuple[str, int] | None = None
+        self.lifted: Any = None
         self.ways: list[Pointwise] | None = None
         self.name: str = name or getattr(  # type: ignore[assignment]
             self._given, "__name__", type(self._given).__name__ if tree is None else "formula"
@@ -88,7 +89,7 @@ class Definition:
 
     def __getstate__(self) -> Any:
         """Return the state for a copy, which does not belong to the fit of this one."""
-        return vars(self) | {"identity": None, "ways": None}
+        return vars(self) | {"identity": None, "lifted": None, "ways": None}
 
     def __copy__(self) -> Self:
         """Return another model of the same functions, also where pickles refer to a name."""

@@ -9,7 +9,7 @@ from .definition import Definition, identity
 
 POINTS = 8  # places of the comparison
 DATA_SETS = 32  # data sets to search for points that differ
-REMEMBERED = 10_000  # models
+REMEMBERED = 1_000  # models
 TOLERANCE = 1e-9  # unit: the largest value; NumPy's functions differ by some units of rounding
 
 # By a model's digest the least and the greatest x for which it needs no other evaluation.

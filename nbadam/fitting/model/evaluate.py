@@ -9,10 +9,10 @@ from numba.core.errors import TypingError
 from ..._jit import compile_kernel, reason
 from ..arrays import floats, unmasked
 from ..kernels.text import load
-from .definition import Definition, as_now, identity
+from .constants import lifted, packed
+from .definition import Definition, as_now
 from .elementwise import on_array
 from .formula import function_of
-from .inline import inlined
 
 REMEMBERED = 64  # kernels
 
@@ -50,14 +50,15 @@ def evaluate(model: Definition, x: Any, parameters: Any) -> np.ndarray:
         values = on_array(model, points, numbers)
         if values is None:
             values = np.empty(points.shape[1])
-            kernel = _kernel(as_now(model))
-            kernel(np.ascontiguousarray(points), numbers, values)
+            current = as_now(model)
+            numbers = np.concatenate([numbers, lifted(current).constants])
+            _kernel(current)(np.ascontiguousarray(points), numbers, values)
     return values
 
 
 def _kernel(model: Definition):
-    """Return the compiled ``values(x, parameters, out)``, the same for models that do the same."""
-    digest, _ = identity(model)
+    """Return the compiled ``values(x, numbers, out)``: the numbers are parameters and lifted constants."""
+    digest = lifted(model).identity
     if digest not in _kernels:
         if len(_kernels) == REMEMBERED:
             _kernels.clear()
@@ -67,8 +68,11 @@ def _kernel(model: Definition):
 
 def _compiled(model: Definition):
     x = ", ".join(f"x[{v}, k]" for v in range(len(model.variables)))
-    x = f"({x})" if len(model.variables) > 1 else x
-    parameters = ", ".join(f"p[{i}]" for i in range(len(model.parameters)))
+    n, apart = len(model.parameters), lifted(model)
+    x = packed(
+        f"({x})" if len(model.variables) > 1 else x, [f"p[{n + i}]" for i in range(len(apart.numbers[0]))]
+    )
+    parameters = ", ".join(f"p[{i}]" for i in range(n))
     text = f"""def values(x, p, out):
     for k in range(out.size):
         out[k] = function({x}, {parameters})
@@ -76,7 +80,7 @@ def _compiled(model: Definition):
     row = types.Array(types.float64, 1, "C")
     signature = types.void(types.Array(types.float64, 2, "C"), row, row)
     try:
-        function = load("float64", text, {"function": inlined(model.function)})["values"]
+        function = load("float64", text, {"function": apart.inlined(0)})["values"]
         return compile_kernel(function, signature, name="values", mode="nogil")
     except TypingError as error:
         raise ValueError(f"Numba cannot compile the model `{model.name}`: {reason(error)}") from error

@@ -24,10 +24,12 @@ REPLACED = {
 } | {id(getattr(np, name)): function for name, function in scalars.REPLACED.items()}
 
 
-def inlined(function: Callable[..., Any], done: dict[Any, Any] | None = None) -> Callable[..., Any]:
+def inlined(
+    function: Callable[..., Any], done: dict[Any, Any] | None = None, **options: Any
+) -> Callable[..., Any]:
     """Copy a function, and those that it calls, with the functions in `REPLACED` in place of NumPy's.
 
-    Kernels take the copy in; `done` holds the copies made so far.
+    Kernels take the copy in; `done` holds the copies made so far, `options` are Numba's for the first.
     """
     done = {} if done is None else done
     function = getattr(function, "py_func", function)
@@ -45,7 +47,7 @@ def inlined(function: Callable[..., Any], done: dict[Any, Any] | None = None) ->
         scope[name] = _replaced(scope[name], names, done)
     for cell, original in zip(cells, function.__closure__ or (), strict=True):
         cell.cell_contents = _replaced(original.cell_contents, names, done)
-    return register_jitable(error_model="numpy")(copy)
+    return register_jitable(error_model="numpy", **options)(copy)
 
 
 def _replaced(value, names: frozenset[str], done: dict[Any, Any]):

@@ -1,15 +1,16 @@
 """Computations of a kernel at a point, from a formula or from a user's functions."""
 
+from dataclasses import replace
 from typing import Any
 
 import numba
 
 from ... import dual
 from ..kernels.generate import Pointwise
+from .constants import lifted, packed
 from .definition import Definition
 from .differences import differences
 from .formula import derive
-from .inline import inlined
 
 TOGETHER = 8  # derivatives that a dual number carries where all have to be of one type
 
@@ -30,13 +31,18 @@ def _candidates(model: Definition) -> list[Pointwise]:
         if text is not None:
             return [text]
     x = "x0" if len(model.variables) == 1 else f"({', '.join(f'x{i}' for i in range(len(model.variables)))})"
-    n = len(model.parameters)
-    known: dict[str, Any] = {"function": inlined(model.function)}
+    n, apart = len(model.parameters), lifted(model)
+    constants = [f"constant{i}" for i in range(apart.constants.size)]
+    own, further = constants[: len(apart.numbers[0])], constants[len(apart.numbers[0]) :]
+    known: dict[str, Any] = {"function": apart.inlined(0)}
     if model.jacobian is not None:
-        return [_given(x, n, known | {"jacobian": inlined(model.jacobian)})]
-    if numba.config.DISABLE_JIT:
-        return [_differences(len(model.variables), n, known)]
-    return [_exact(x, n, known), _exact_in_parts(x, n, known), _differences(len(model.variables), n, known)]
+        known["jacobian"] = apart.inlined(1)
+        ways = [_given(packed(x, own), packed(x, further), n, known)]
+    else:
+        ways = [_differences(len(model.variables), own, n, known)]
+    if model.jacobian is None and not numba.config.DISABLE_JIT:
+        ways = [_exact(packed(x, own), n, known), _exact_in_parts(packed(x, own), n, known), *ways]
+    return [replace(way, constants=len(constants)) for way in ways]
 
 
 def pointwise(model: Definition) -> Pointwise:
@@ -44,11 +50,12 @@ def pointwise(model: Definition) -> Pointwise:
     return candidates(model)[0]
 
 
-def _given(x: str, n: int, known: dict[str, Any]) -> Pointwise:
+def _given(x: str, x_of_jacobian: str, n: int, known: dict[str, Any]) -> Pointwise:
     parameters = ", ".join(f"p{i}" for i in range(n))
     derivatives = ", ".join(f"g{i}" for i in range(n)) + ","
-    statements = [f"f = T(function({x}, {parameters}))", f"{derivatives} = jacobian({x}, {parameters})"]
-    return Pointwise((), (*statements, *(f"g{i} = T(g{i})" for i in range(n))), known, "given")
+    value = f"f = T(function({x}, {parameters}))"
+    slopes = f"{derivatives} = jacobian({x_of_jacobian}, {parameters})"
+    return Pointwise((), (value, slopes, *(f"g{i} = T(g{i})" for i in range(n))), known, "given")
 
 
 def _exact(x: str, n: int, known: dict[str, Any]) -> Pointwise:
@@ -77,12 +84,13 @@ def _exact_in_parts(x: str, n: int, known: dict[str, Any]) -> Pointwise:
     return Pointwise((), (*statements, "f = T(value_of(h0))"), known | ways, "exact")
 
 
-def _differences(n_variables: int, n: int, known: dict[str, Any]) -> Pointwise:
+def _differences(n_variables: int, constants: list[str], n: int, known: dict[str, Any]) -> Pointwise:
     def row(entries: list[str]) -> str:
         return f"({', '.join(f'np.float64({entry})' for entry in entries)},)"
 
     variables = [f"x{i}" for i in range(n_variables)]
     x = f"np.float64({variables[0]})" if n_variables == 1 else row(variables)
+    x = packed(x, constants)
     low, high = (row([f"{end}{i}" for i in range(n)]) for end in ("low", "high"))
     value, slopes = differences(known["function"], n)
     statements = [

@@ -9,6 +9,7 @@ from ...hyperparameters import choice
 from ..arrays import floats
 from ..kernels.losses import Loss
 from ..kernels.rows import rows_kernel
+from ..model.constants import lifted
 from ..model.grammar import check_names, parse
 from ..problem import bounds_of
 from ..ties import Expressions
@@ -82,7 +83,7 @@ def linearized(fit: Any, x: np.ndarray, some: np.ndarray) -> tuple[np.ndarray, n
     bounds = (np.ascontiguousarray(bound, float) for bound in bounds_of(plan, numbers, p.shape[1]))
     shared = np.empty((x.shape[-2], 0)) if own_x else np.ascontiguousarray(x)
     with np.errstate(all="ignore"):
-        rows(shared, data, p, *bounds, 1.0, 0, m, out, cost)
+        rows(shared, lifted(plan.model).constants, data, p, *bounds, 1.0, 0, m, out, cost)
     return -out[..., -1], out[..., :-1]
 
 
