@@ -12,7 +12,7 @@ from numba import njit, types, version_info
 
 import nbadam
 from nbadam import dual
-from nbadam.fitting.model.pointwise import inlined
+from nbadam.fitting.model.inline import inlined
 from nbadam.special import RULES
 
 pytestmark = pytest.mark.skipif(

@@ -17,7 +17,8 @@ from nbadam.fitting.arguments import parse_model
 from nbadam.fitting.kernels.compile import kernels
 from nbadam.fitting.kernels.losses import Loss
 from nbadam.fitting.model.evaluate import evaluate
-from nbadam.fitting.model.pointwise import inlined, pointwise
+from nbadam.fitting.model.inline import inlined
+from nbadam.fitting.model.pointwise import pointwise
 
 X = np.linspace(0.5, 4, 15)
 SCALE = 2.0

@@ -122,8 +122,8 @@ def _lift(function) -> tuple[FunctionType, tuple[float, ...]]:
 def _numbers(function: FunctionType) -> dict[tuple[str, Any], Any]:
     """Return constants, closure cells and globals of a function that do not decide about its instructions.
 
-    A constant decides if a value made of constants alone is an exponent, an entry of a tuple, a condition or
-    an argument of a function.  LLVM computes with such values while it compiles.
+    LLVM computes with values that are made of constants alone while it compiles.  Constants therefore decide
+    if such a value is an exponent, an entry of a tuple, a condition or an argument of a function.
     """
     try:
         blocks = run_frontend(function).blocks
