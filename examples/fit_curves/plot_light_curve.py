@@ -34,7 +34,7 @@ model = nbadam.Model(f"m + {terms}", ["m", "f", *(f"{c}{k}" for k in (1, 2, 3, 4
 p0 = [magnitude.mean(), start] + 8 * [0.05]
 fit = nbadam.curve_fit(model, t, magnitude, p0=p0, sigma=error, loss="cauchy", f_scale=2)
 period, uncertainty = 1 / fit["f"], fit.perr[1] / fit["f"] ** 2
-print(f"{fit.message}\nperiod {period:.7f} +- {uncertainty:.7f} days")
+print(f"{fit.message()}\nperiod {period:.7f} +- {uncertainty:.7f} days")
 
 # %%
 # Folded by the period, the points of 800 days are one curve: a steep rise and a slow fall, as of RR Lyrae.
