@@ -11,6 +11,7 @@ import numpy as np
 from .checks import shown
 from .extras import extra
 from .fitting import Model, curve_fit
+from .fitting.model.grammar import names_in, parse
 from .hyperparameters import choice
 from .status import Status
 
@@ -49,7 +50,8 @@ def curvefit(
     coords : hashable, DataArray, or sequence of them
         The variables: names of coordinates, or arrays over dimensions of `data`, along which to fit.
     func : callable, str or Model
-        The model, as in `nbadam.curve_fit`.  With several `coords` a function takes a tuple of them.
+        The model, as in `nbadam.curve_fit`.  With several `coords` a function takes a tuple of them.  In a
+        formula without ``x`` coordinates have their own names.
     reduce_dims : hashable, sequence of hashable, or ..., optional
         Further dimensions whose points belong to the same fit; ``...`` means all.
     skipna : bool
@@ -126,7 +128,7 @@ def curvefit(
             raise ValueError(
                 f"`data` has no dimension {missing[0]!r} along which to fit; it has {array.dims}."
             )
-        model = func if isinstance(func, Model | str) else Model(func, param_names, _names(len(variables)))
+        model = _model(func, param_names, variables)
         given = _Given(model, p0, bounds, {"sigma": sigma, "mask": mask}, array, dims)
         options["nan_policy"] = "omit" if skipna else "raise"
         found = _fit(array, _points(array, variables, dims), dims, given, errors == "raise", options)
@@ -139,7 +141,7 @@ class _Given:
 
     Parameters
     ----------
-    model : str or Model
+    model : Model
     p0, bounds : dict or None
         As in `curvefit`.
     of_points : dict of str to DataArray or None
@@ -151,7 +153,7 @@ class _Given:
     """
 
     def __init__(self, model, p0, bounds, of_points, array, dims) -> None:
-        self.model = Model(model) if isinstance(model, str) else model
+        self.model = model
         self._numbers: dict[tuple[str, ...], Any] = {}
         self._places: list[tuple[str, ...]] = []
         self.arrays: list[Any] = []
@@ -208,6 +210,17 @@ def _variables(data, coords) -> list[Any]:
     if not found:
         raise ValueError("`coords` must name at least one coordinate.")
     return found
+
+
+def _model(func, param_names, variables: list[Any]) -> Model:
+    """Return the model; the variable of a formula is ``x``, or has the name of its coordinate."""
+    if isinstance(func, Model):
+        return func
+    if not isinstance(func, str):
+        return Model(func, param_names, _names(len(variables)))
+    used = set(names_in(parse(func)))
+    names = [str(variable.name) for variable in variables]
+    return Model(func, variables=names if "x" not in used and used.issuperset(names) else ["x"])
 
 
 def _dims(array, variables: list[Any], reduce_dims) -> list[Hashable]:

@@ -45,6 +45,8 @@ def test_names_come_from_the_function_or_the_formula():
         ({"formula": "a*x", "parameters": ["1a"]}, "must be names"),
         ({"formula": "a*x", "parameters": ["lambda"]}, "must be names"),
         ({"formula": "a*x", "parameters": ["a", "x"]}, "is among the `parameters` and the `variables`"),
+        ({"formula": "EXPONENTIAL"}, "does not depend on x: .*`nbadam.models`"),
+        ({"formula": "a*exp(-k*t)"}, "does not depend on x: name its variable so"),
         ({"formula": power, "parameters": ["a"]}, "must name the 2 arguments"),
         ({"formula": "a*x", "jacobian": power}, "goes with a function"),
         ({"formula": power, "guess": 1}, "`guess` must be a function"),

@@ -66,6 +66,15 @@ def test_the_result_is_that_of_xarray(stack):
         assert_allclose(found[name], own[name], rtol=1e-5)
 
 
+def test_formulas_in_the_names_of_coordinates(stack):
+    found = curvefit(stack, "time", "a * time + b", p0={"a": 1, "b": 1})
+    assert_array_equal(found.curvefit_coefficients, by_hand(stack).popt)
+    plane = curvefit(stack, ["time", "lag"], "a * time + b * lag", p0={"a": 1, "b": 1})
+    assert list(plane.param) == ["a", "b"]
+    with pytest.raises(ValueError, match="does not depend on x"):
+        curvefit(stack, "time", "EXPONENTIAL")
+
+
 def test_a_dataset_names_its_variables(stack):
     data = xr.Dataset({"one": stack, "two": 2 * stack, "flat": stack.isel(time=0, drop=True)})
     found = data.nbadam.curvefit("time", FORMULA)

@@ -71,8 +71,8 @@ def lifted(model: Definition) -> Lifted:
 
 def _lifted(model: Definition) -> Lifted:
     digest = identity(model)[0]
-    if model.formula is not None:
-        return Lifted((None, None), ((), ()), digest)
+    if model.formula is not None:  # whose function serves where SymPy takes no derivatives
+        return Lifted((model.function, None), ((), ()), digest)
     given: list[Any] = [model.function, model.jacobian]
     pairs = [(None, ()) if function is None else _lift(function) for function in given]
     functions, numbers = zip(*pairs, strict=True)

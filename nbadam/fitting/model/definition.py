@@ -53,6 +53,12 @@ class Definition:
                     f"first, {arguments}, not {parameters!r}."
                 )
         elif parameters is None:
+            if not set(self.variables) & set(names_in(tree)):
+                raise ValueError(
+                    f"The formula {formula!r} does not depend on {' or '.join(self.variables)}: name its "
+                    "variable so, or use a Model with its names as `variables` (those that ship are objects "
+                    "of `nbadam.models`); a formula of no variable must have its `parameters` named."
+                )
             parameters = [
                 name for name in dict.fromkeys(names_in(tree)) if name not in {*self.variables, "pi"}
             ]
