@@ -55,6 +55,7 @@ sphinx_gallery_conf = {
     # Scripts of other names are shown, not executed.
     "filename_pattern": "/(plot|jax)_" if find_spec("jax") else "/plot_",
     "abort_on_example_error": False,  # each is a warning, which ends the build
+    "capture_repr": ("_repr_html_",),  # not what Matplotlib's methods return
     "download_all_examples": False,
     "show_memory": False,
     "write_computation_times": False,

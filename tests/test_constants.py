@@ -31,7 +31,6 @@ LIFTED = {
     "lambda x, a: k * a * x - K": [1.7, 3.25],
     "lambda x, a: a * np.exp(-k * x) + math.sin(x - 0.7)": [1.7, 0.7],
     "lambda x, a: (x / 2.5) ** 2.0 * a": [2.5],
-    "lambda x, a: a if x > 2.5 else 0.7": [2.5, 0.7],
     "lambda x, a: helper(2.5 * x) * a": [2.5],
     "lambda x, a: (lambda u: u * 2.5)(a * x) + 2.5": [2.5],
     # LLVM computes with these, or has other instructions for them.

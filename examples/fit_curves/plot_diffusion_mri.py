@@ -15,7 +15,7 @@ import nbadam
 from nbadam.demo import load_voxels
 
 b, signals = load_voxels()
-signals.shape
+print(signals.shape)
 
 # %%
 # One call fits all 600 voxels. The start is a function of one voxel's data.

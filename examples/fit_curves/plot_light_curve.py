@@ -30,7 +30,8 @@ start = frequencies[power.argmax()]
 terms = " + ".join(
     f"a{k} * cos({2 * np.pi * k} * f * t) + b{k} * sin({2 * np.pi * k} * f * t)" for k in (1, 2, 3, 4)
 )
-model = nbadam.Model(f"m + {terms}", ["m", "f", *(f"{c}{k}" for k in (1, 2, 3, 4) for c in "ab")], ["t"])
+names = ["m", "f", *(f"{c}{k}" for k in (1, 2, 3, 4) for c in "ab")]
+model = nbadam.Model(f"m + {terms}", names, ["t"])
 p0 = [magnitude.mean(), start] + 8 * [0.05]
 fit = nbadam.curve_fit(model, t, magnitude, p0=p0, sigma=error, loss="cauchy", f_scale=2)
 period, uncertainty = 1 / fit["f"], fit.perr[1] / fit["f"] ** 2

@@ -146,12 +146,12 @@ for k in range(int(os.environ["COUNT"])):
         threading.Timer(random.uniform(0, 0.5), send).start()
         while not sent or time.process_time() < sent[0] + 8:
             number += 1e-3
-            nbadam.curve_fit(lambda x, a, b: a * x + number * b, x, x, [1.0, 1.0])
+            nbadam.curve_fit(lambda x, a, b: a * x + np.exp(number) * b, x, x, [1.0, 1.0])
         lost += 1
     except KeyboardInterrupt:
         cost = max(cost, time.process_time() - sent[0])
     # What was interrupted leaves nothing that is half done.
-    fit = nbadam.curve_fit(lambda x, a, b: a * x + number * b, x, 2 * x + number, [1.0, 1.0])
+    fit = nbadam.curve_fit(lambda x, a, b: a * x + np.exp(number) * b, x, 2 * x + np.exp(number), [1.0, 1.0])
     assert abs(fit.popt - [2, 1]).max() < 1e-6, fit.popt
 print(json.dumps({"cost": cost, "lost": lost}))
 """
