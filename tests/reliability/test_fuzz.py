@@ -63,7 +63,8 @@ ODD = [
 
 def method(fun=bowl, x0=(0.0, 0.0), jac=True, bounds=None, tol=None, args=(), callback=None, **options):
     arguments = {"jac": jac, "bounds": bounds, "tol": tol, "args": args, "callback": callback}
-    return minimize(fun, x0, method=nbadam.adam, options={"maxiter": 50} | options, **arguments)
+    limits = {"maxiter": 50, "max_time": 2}  # a run of 1e308 steps that has none is no fault
+    return minimize(fun, x0, method=nbadam.adam, options=limits | options, **arguments)
 
 
 def optimizer(rule=nbadam.Adam, value=X, gradient=Y, **settings):
