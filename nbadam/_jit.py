@@ -82,14 +82,13 @@ def compiler() -> Iterator[None]:
 @contextmanager
 def _collector_paused() -> Iterator[None]:
     """Pause Python's collector of cycles: its looks at Numba's objects take a tenth of a compilation."""
-    if not gc.isenabled():
-        yield
-        return
+    was_enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
-        gc.enable()
+        if was_enabled:
+            gc.enable()
 
 
 def _number_functions() -> None:

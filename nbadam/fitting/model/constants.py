@@ -129,7 +129,7 @@ def _numbers(function: FunctionType) -> dict[tuple[str, Any], Any]:
         blocks = run_frontend(function).blocks
     except Exception:  # Numba cannot read it: compiling says so
         return {}
-    uses = _Uses(block for block in blocks.values())
+    uses = _Uses(blocks.values())
     inner = [constant for constant in function.__code__.co_consts if isinstance(constant, CodeType)]
     names = frozenset[str]().union(*map(mentioned, inner), *(code.co_freevars for code in inner))
     return {
