@@ -222,16 +222,16 @@ def takes(kernel: Callable, arguments: tuple) -> bool:
 def reason(error: Exception) -> str:
     """Return Numba's complaint about a user's function, in one line instead of its long message."""
     text = re.sub(r"\x1b\[\d*m", "", str(error))
-    # One part for each call from function to function; the first is about the kernel.
-    parts = [part.strip() for part in text.split("(step: nopython frontend)")[1:]] or [text]
+    # One part for each call from function to function; the first is about the kernel, the last has the cause.
+    parts = [part.strip() for part in re.split(r"\(step: [^)]*\)", text)[1:]] or [text]
     passed_on = "Failed in", "No implementation of function Function(<function"
-    own = [part for part in parts if not part.startswith(passed_on)] or parts
+    own = [part for part in parts if not part.startswith(passed_on)] or parts[-1:]
     special = re.match(r"(?:Untyped global name|Unknown attribute) '(\w+)'.*(?:ufunc|scipy\.special)", own[0])
     if special:
         hint = ": `voigt_profile` has its real part" if special[1] == "wofz" else ""
         return f"`{special[1]}` has no compiled form for real numbers with one result{hint}."
     found = re.split(r"There are \d|During:|File \"", own[0])[0]
-    return " ".join(found.split())
+    return " ".join(re.sub(r" at 0x[0-9a-f]+", "", found).split())
 
 
 # --- Tuples inside kernels: plain Python, and its replacements for the compiler ------------------

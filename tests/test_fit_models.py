@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numba import njit
 from numpy.testing import assert_allclose, assert_array_equal
-from scipy import special
+from scipy import optimize, special
 from scipy.special import wofz
 
 from nbadam import Model, curve_fit
@@ -203,6 +203,18 @@ def test_a_function_that_numba_cannot_compile():
     assert len(str(info.value)) < 400
 
 
+def test_complex_numbers_and_arrays_within_a_model():
+    def model(x, a, b):
+        table = np.exp(np.array([0.0, 0.0]))
+        return (a * np.exp(1j * b * x) * table[0]).real
+
+    y = model(X, 2.0, 0.3) + 1e-3 * np.cos(9 * X)
+    fit = curve_fit(model, X, y, [1.5, 0.35])
+    expected, _ = optimize.curve_fit(model, X, y, [1.5, 0.35])
+    assert fit.derivatives == "differences"
+    assert_allclose(fit.popt, expected, rtol=1e-6)
+
+
 @pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="Python can run it")
 @pytest.mark.parametrize(
     ("model", "hint"),
@@ -210,9 +222,11 @@ def test_a_function_that_numba_cannot_compile():
         (lambda x, a, s: a * wofz(x + 1j * s).real, "`wofz` has no compiled form .*voigt_profile"),
         (lambda x, a, s: a * special.wofz(x + 1j * s).real, "`wofz` has no compiled form .*voigt_profile"),
         (lambda x, a, s: a * special.sici(s * x)[0], "`sici` has no compiled form for real numbers"),
+        (lambda x, a, s: np.select([x < s], [a], 0.0), r"select\(list\(bool"),
+        (lambda x, a, s: np.piecewise(x, [x < s], [lambda t: a]), "'a' in a function that may escape"),
     ],
 )
-def test_special_functions_without_a_real_form_are_refused_by_name(model, hint):
+def test_the_message_names_the_call_that_cannot_be_compiled(model, hint):
     with pytest.raises(ValueError, match=hint):
         curve_fit(model, X, X, [1, 1])
 

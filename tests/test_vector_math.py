@@ -227,3 +227,17 @@ def test_other_numbers_are_taken_as_float():
         return vector_math.log(n)
 
     assert of_integer(3) == pytest.approx(math.log(3), rel=4e-16)
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_complex_numbers_and_arrays_are_numpys(name):
+    function, expected = getattr(vector_math, name), getattr(np, name)
+
+    @njit
+    def compiled(z, x):
+        return function(z), function(x)
+
+    z, x = 0.3 + 0.2j, np.array([0.5, 2.0])
+    for results in (compiled(z, x), (function(z), function(x))):
+        assert results[0] == pytest.approx(expected(z), rel=1e-15)
+        np.testing.assert_allclose(results[1], expected(x), rtol=1e-15)

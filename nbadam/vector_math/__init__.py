@@ -45,7 +45,8 @@ def exp(x: Any) -> Any:
     Parameters
     ----------
     x : float or numpy.float32
-        Any number; numbers of other types are taken as float.
+        Any real number; other types than float32 are taken as float.  For a complex number, or an array, the
+        function is NumPy's.
 
     Returns
     -------
@@ -62,7 +63,7 @@ def exp(x: Any) -> Any:
     >>> float(vector_math.exp(0.0))
     1.0
     """
-    return exp32(x) if type(x) is np.float32 else exp64(np.float64(x))
+    return _applied(np.exp, exp32, exp64, x)
 
 
 def log(x: Any) -> Any:
@@ -78,7 +79,7 @@ def log(x: Any) -> Any:
     >>> float(vector_math.log(0.0))
     -inf
     """
-    return log32(x) if type(x) is np.float32 else log64(np.float64(x))
+    return _applied(np.log, log32, log64, x)
 
 
 def tanh(x: Any) -> Any:
@@ -94,7 +95,7 @@ def tanh(x: Any) -> Any:
     >>> float(vector_math.tanh(0.0))
     0.0
     """
-    return tanh32(x) if type(x) is np.float32 else tanh64(np.float64(x))
+    return _applied(np.tanh, tanh32, tanh64, x)
 
 
 def sin(x: Any) -> Any:
@@ -110,7 +111,7 @@ def sin(x: Any) -> Any:
     >>> float(vector_math.sin(0.0))
     0.0
     """
-    return sin32(x) if type(x) is np.float32 else sin64(np.float64(x))
+    return _applied(np.sin, sin32, sin64, x)
 
 
 def cos(x: Any) -> Any:
@@ -126,13 +127,21 @@ def cos(x: Any) -> Any:
     >>> float(vector_math.cos(0.0))
     1.0
     """
-    return cos32(x) if type(x) is np.float32 else cos64(np.float64(x))
+    return _applied(np.cos, cos32, cos64, x)
 
 
-def _by_precision(function, double, single):
-    """Compile `function` as the one or the other, depending on the type of its argument."""
+def _applied(general, single, double, x):
+    if isinstance(x, complex | np.complexfloating | np.ndarray):
+        return general(x)
+    return single(x) if type(x) is np.float32 else double(np.float64(x))
+
+
+def _compile(function, general, single, double):
+    """Compile `function` as one of the three others, depending on the type of its argument."""
 
     def implementation(x):
+        if isinstance(x, types.Complex | types.Array):
+            return lambda x: general(x)
         if isinstance(x, types.Float) and x.bitwidth == 32:
             return single
         if x == types.float64:
@@ -142,8 +151,8 @@ def _by_precision(function, double, single):
     overload(function, jit_options=OPTIONS)(implementation)
 
 
-_by_precision(exp, exp64, exp32)
-_by_precision(log, log64, log32)
-_by_precision(tanh, tanh64, tanh32)
-_by_precision(sin, sin64, sin32)
-_by_precision(cos, cos64, cos32)
+_compile(exp, np.exp, exp32, exp64)
+_compile(log, np.log, log32, log64)
+_compile(tanh, np.tanh, tanh32, tanh64)
+_compile(sin, np.sin, sin32, sin64)
+_compile(cos, np.cos, cos32, cos64)
