@@ -51,7 +51,18 @@ class Status(CodedEnum):
 
     @classmethod
     def flags(cls) -> dict[str, object]:
-        """Return the attributes by which netCDF files explain codes, by the CF conventions."""
+        """Return the attributes by which netCDF files explain codes, by the CF conventions.
+
+        See Also
+        --------
+        nbadam.FitResult.to_xarray : A dataset with these attributes.
+
+        Examples
+        --------
+        >>> import nbadam
+        >>> nbadam.Status.flags()["flag_meanings"].split()[:3]
+        ['SUCCESS', 'MAXITER', 'MAXFUN']
+        """
         return {
             "flag_values": [int(status) for status in cls],
             "flag_meanings": " ".join(status.name for status in cls),

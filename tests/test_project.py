@@ -68,9 +68,36 @@ def test_every_public_object_has_an_example_and_its_neighbours(name):
     assert ">>> " in text and text.count("See Also\n--------\n") == 1
 
 
+def public_methods():
+    """Methods of the classes of the reference, those inherited from nbadam's own bases included."""
+    found = {}
+    for value in filter(inspect.isclass, public_objects().values()):
+        for name, member in inspect.getmembers(value, lambda v: inspect.isfunction(v) or inspect.ismethod(v)):
+            if not name.startswith("_") and member.__module__.startswith("nbadam."):
+                found[f"{member.__module__}.{member.__qualname__}"] = member
+    return found
+
+
+@pytest.mark.parametrize("name", public_methods())
+def test_every_public_method_has_an_example_and_its_neighbours(name):
+    text = inspect.getdoc(public_methods()[name])
+    assert ">>> " in text and text.count("See Also\n--------\n") == 1
+
+
+@pytest.mark.parametrize("name", ["models", "rules", "schedules", "vector_math"])
+def test_every_public_module_has_an_example(name):
+    assert ">>> " in getattr(nbadam, name).__doc__
+
+
+def test_no_example_is_skipped_but_the_one_that_would_clear_the_cache_of_the_tests():
+    texts = {path.name: path.read_text() for path in source_files() if path.suffix in (".py", ".rst", ".md")}
+    skipped = [name for name, text in texts.items() if re.search(r"^ *(>>>|\.\.\.) .*\+SKIP", text, re.M)]
+    assert skipped == ["_cache.py"]
+
+
 def test_neighbours_in_docstrings_exist():
     missing = []
-    for name, value in public_objects().items():
+    for name, value in (public_objects() | public_methods()).items():
         block = re.search(r"See Also\n-+\n(.*?)(\n\n|\Z)", inspect.getdoc(value), re.S)[1]
         for found in re.findall(r"nbadam\.([\w.]+)", "\n".join(re.findall(r"^\S[^:]*", block, re.M))):
             try:

@@ -68,7 +68,23 @@ class BatchResult:
         return f"<BatchResult: {size} problems in {n} variables{ends}>"
 
     def message(self, index: int) -> str:
-        """Describe the end of one problem."""
+        """Describe the end of one problem.
+
+        See Also
+        --------
+        nbadam.Status : The numbers and their messages.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import nbadam
+        >>> def misfit(x, gradient, target):
+        ...     gradient[0] = 2 * (x[0] - target)
+        ...     return (x[0] - target) ** 2
+        >>> result = nbadam.minimize_batch(misfit, [0.0], data=(np.arange(3.0),), learning_rate=0.1)
+        >>> result.message(2)
+        'Converged, or ended as planned.'
+        """
         status = Status(int(self.status[index]))
         return f"{status.message} {ADVICE.get(status, '')}".rstrip()
 

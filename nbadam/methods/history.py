@@ -73,7 +73,19 @@ class History:
 
     @classmethod
     def of(cls, history: np.ndarray, rows: int) -> "History":
-        """Make it from the table of a run, of which so many rows are filled."""
+        """Make it from the table of a run, of which so many rows are filled.
+
+        See Also
+        --------
+        nbadam.plot_history : A picture of it.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import nbadam
+        >>> nbadam.History.of(np.array([[10, 0.5, 0.1, 0.01], [20, 0.25, 0.05, 0.01]]), rows=2).fun
+        array([0.5 , 0.25])
+        """
         step, fun, grad_norm, learning_rate = history[:rows].T.copy()
         return cls(step.astype(np.int64), fun, grad_norm, learning_rate)
 
@@ -114,7 +126,8 @@ def plot_history(result: Any, axes: Any = None) -> list[Any]:
     >>> from scipy.optimize import minimize
     >>> import nbadam
     >>> run = minimize(lambda x: (x @ x, 2 * x), [1.0], jac=True, method=nbadam.adam, options={"steps": 100})
-    >>> axes = nbadam.plot_history(run)  # doctest: +SKIP
+    >>> [ax.get_ylabel() for ax in nbadam.plot_history(run)]
+    ['value', 'gradient norm', 'learning rate']
     """
     history = result if isinstance(result, History) else result.history
     if axes is None:

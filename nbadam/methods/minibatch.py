@@ -136,6 +136,21 @@ class Minibatch:
         ------
         TypeError
             If `fun` does not return value and gradient.
+
+        See Also
+        --------
+        evaluate : The function on one batch.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import nbadam
+        >>> def loss(x, y):
+        ...     return np.mean((x - y) ** 2), 2 * np.mean(x - y, keepdims=True)
+        >>> batches = nbadam.Minibatch(loss, np.arange(10.0), batch_size=4, rng=0)
+        >>> value, gradient = batches.full([4.5])
+        >>> round(value, 6), gradient
+        (8.25, array([0.]))
         """
         x = np.asarray(x, dtype=float)
         value, gradient = 0.0, np.zeros_like(x)
@@ -148,7 +163,22 @@ class Minibatch:
         return value, gradient
 
     def steps(self, epochs: int) -> int:
-        """Return the number of batches in so many epochs."""
+        """Return the number of batches in so many epochs.
+
+        See Also
+        --------
+        size_of : Samples of a batch.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import nbadam
+        >>> def loss(x, y):
+        ...     return np.mean((x - y) ** 2), 2 * np.mean(x - y, keepdims=True)
+        >>> batches = nbadam.Minibatch(loss, np.arange(10.0), batch_size=4, rng=0)
+        >>> batches.steps(epochs=2)
+        6
+        """
         if not callable(self.batch_size):
             return epochs * self._batches_in(0)
         return sum(self._batches_in(epoch) for epoch in range(epochs))
@@ -159,7 +189,22 @@ class Minibatch:
         return not callable(self.batch_size) and self.batch_size >= self.n_samples
 
     def buffers(self, size: int) -> tuple[np.ndarray, ...]:
-        """Return arrays that have room for a batch of so many samples."""
+        """Return arrays that have room for a batch of so many samples.
+
+        See Also
+        --------
+        rows : The samples themselves.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import nbadam
+        >>> def loss(x, y):
+        ...     return np.mean((x - y) ** 2), 2 * np.mean(x - y, keepdims=True)
+        >>> batches = nbadam.Minibatch(loss, np.arange(10.0), batch_size=4, rng=0)
+        >>> [array.shape for array in batches.buffers(4)]
+        [(4,)]
+        """
         return tuple(np.empty((size, *array.shape[1:]), array.dtype) for array in self.data)
 
     @property
@@ -169,11 +214,42 @@ class Minibatch:
         return max(1, int(CHUNK_BYTES / max(bytes_per_sample, 1)))
 
     def rows(self, which: Any) -> tuple[Any, ...]:
-        """Return copies of the rows `which`, an array of indices or a slice, of every array."""
+        """Return copies of the rows `which`, an array of indices or a slice, of every array.
+
+        See Also
+        --------
+        evaluate : The function on them.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import nbadam
+        >>> def loss(x, y):
+        ...     return np.mean((x - y) ** 2), 2 * np.mean(x - y, keepdims=True)
+        >>> batches = nbadam.Minibatch(loss, np.arange(10.0), batch_size=4, rng=0)
+        >>> batches.rows([7, 2])
+        (array([7., 2.]),)
+        """
         return tuple(copy_rows(array, which) for array in self.data)
 
     def evaluate(self, x: np.ndarray, batch: tuple[Any, ...], args: tuple[Any, ...]) -> Any:
-        """Return the result of `fun` on a batch, or its value and the gradient that it wrote."""
+        """Return the result of `fun` on a batch, or its value and the gradient that it wrote.
+
+        See Also
+        --------
+        full : The function on all the data.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import nbadam
+        >>> def loss(x, y):
+        ...     return np.mean((x - y) ** 2), 2 * np.mean(x - y, keepdims=True)
+        >>> batches = nbadam.Minibatch(loss, np.arange(10.0), batch_size=4, rng=0)
+        >>> value, gradient = batches.evaluate(np.zeros(1), batches.rows([0, 2]), ())
+        >>> float(value), gradient
+        (2.0, array([-2.]))
+        """
         if writes_gradient(self.fun, 1 + len(batch) + len(args)):
             g = np.zeros_like(x)
             return self.fun(x, g, *batch, *args), g
@@ -186,7 +262,22 @@ class Minibatch:
         return f"<Minibatch: {function} on {arrays}, batch_size={self.batch_size}, shuffle={self.shuffle}>"
 
     def size_of(self, epoch: int) -> int:
-        """Return the samples in a batch of an epoch, no more than there are."""
+        """Return the samples in a batch of an epoch, no more than there are.
+
+        See Also
+        --------
+        steps : Batches of some epochs.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import nbadam
+        >>> def loss(x, y):
+        ...     return np.mean((x - y) ** 2), 2 * np.mean(x - y, keepdims=True)
+        >>> batches = nbadam.Minibatch(loss, np.arange(10.0), batch_size=4, rng=0)
+        >>> batches.size_of(epoch=0)
+        4
+        """
         if callable(self.batch_size):
             size = self.batch_size(epoch)
             if isinstance(size, int) and size > self.n_samples:

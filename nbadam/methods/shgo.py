@@ -49,5 +49,16 @@ class ShgoMethod:
         return self.method(fun, x0, args, **(keywords | self.options))
 
     def lower(self) -> str:
-        """Return the name under which `shgo` knows a method that it does not know."""
+        """Return the name under which `shgo` knows a method that it does not know.
+
+        See Also
+        --------
+        scipy.optimize.shgo : The function that calls it.
+
+        Examples
+        --------
+        >>> import nbadam
+        >>> nbadam.ShgoMethod(nbadam.adam).lower()
+        '_custom'
+        """
         return "_custom"

@@ -59,6 +59,21 @@ class RunState:
         ----------
         path : path-like
             The file, in NumPy's npz format whatever its name.
+
+        See Also
+        --------
+        load : The way back.
+
+        Examples
+        --------
+        >>> import os, tempfile
+        >>> from scipy.optimize import minimize
+        >>> import nbadam
+        >>> def square(x):
+        ...     return x @ x, 2 * x
+        >>> run = minimize(square, [1.0], jac=True, method=nbadam.adam, options={"steps": 100})
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     run.state.save(os.path.join(folder, "run.npz"))
         """
         archives.write(path, "run", self.facts, self.arrays)
 
@@ -81,6 +96,24 @@ class RunState:
             If it is something else.
         OSError
             If it cannot be read.
+
+        See Also
+        --------
+        save : The way there.
+
+        Examples
+        --------
+        >>> import os, tempfile
+        >>> from scipy.optimize import minimize
+        >>> import nbadam
+        >>> def square(x):
+        ...     return x @ x, 2 * x
+        >>> run = minimize(square, [1.0], jac=True, method=nbadam.adam, options={"steps": 100})
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = os.path.join(folder, "run.npz")
+        ...     run.state.save(path)
+        ...     nbadam.RunState.load(path)
+        <RunState: adam_update_epsilon_hat, 100 steps, 1 variables>
         """
         return cls(*archives.read(path, "run"))
 

@@ -245,7 +245,18 @@ class Adagrad(Optimizer):
         return rules.ADAGRAD if self.convention == "keras" else rules.ADAGRAD_INSIDE
 
     def initial_slots(self) -> dict[str, float]:
-        """Return the start of the sum."""
+        """Return the start of the sum.
+
+        See Also
+        --------
+        nbadam.Optimizer : Classes of your own, which may define it.
+
+        Examples
+        --------
+        >>> import nbadam
+        >>> nbadam.Adagrad(initial_accumulator_value=0.1).initial_slots()
+        {'accumulator': 0.1}
+        """
         return {"accumulator": self.initial_accumulator_value}
 
 
@@ -391,5 +402,16 @@ class Ftrl(Optimizer):
         return rules.FTRL if self.learning_rate_power == -0.5 else rules.FTRL_POWER
 
     def initial_slots(self) -> dict[str, float]:
-        """Return the start of the sum of squares."""
+        """Return the start of the sum of squares.
+
+        See Also
+        --------
+        nbadam.Optimizer : Classes of your own, which may define it.
+
+        Examples
+        --------
+        >>> import nbadam
+        >>> nbadam.Ftrl(initial_accumulator_value=0.1).initial_slots()
+        {'accumulator': 0.1}
+        """
         return {"accumulator": self.initial_accumulator_value}

@@ -115,6 +115,11 @@ class Optimizer(Stateful):
         int
             Number of steps made so far.
 
+        See Also
+        --------
+        apply_gradients : The step from gradients.
+        nbadam.adam : Whole runs of `scipy.optimize.minimize`.
+
         Notes
         -----
         Where neither gives gradients, they are central differences: the loss is evaluated twice for
@@ -164,6 +169,11 @@ class Optimizer(Stateful):
             be seen: the gradient is a variable of an earlier call.
         FloatingPointError
             If a gradient is not finite and `on_nonfinite` is "raise".
+
+        See Also
+        --------
+        minimize : A step that asks a function for the gradients.
+        nbadam.IndexedSlices : Gradients of some rows.
 
         Notes
         -----
@@ -305,6 +315,22 @@ class Optimizer(Stateful):
         ----------
         var_list : ndarray, or list, tuple or dict of ndarray, possibly nested
             The variables, seen before or not.
+
+        See Also
+        --------
+        nbadam.AdamW : Adam with weight decay.
+
+        Examples
+        --------
+        >>> import nbadam
+        >>> import numpy as np
+        >>> weights, bias = np.ones(2), np.ones(2)
+        >>> opt = nbadam.SGD(learning_rate=0.1, weight_decay=0.5)
+        >>> opt.exclude_from_weight_decay([bias])
+        >>> opt.apply_gradients([(np.zeros(2), weights), (np.zeros(2), bias)])
+        1
+        >>> weights, bias
+        (array([0.95, 0.95]), array([1., 1.]))
         """
         self._unmatched = set()  # the user has told anew
         for array in leaves(var_list):
@@ -324,6 +350,21 @@ class Optimizer(Stateful):
         ------
         ValueError
             If the optimizer does not keep averages, or does not know a variable.
+
+        See Also
+        --------
+        get_slot : The averages, without a change of the variables.
+
+        Examples
+        --------
+        >>> import nbadam
+        >>> import numpy as np
+        >>> x = np.array([1.0])
+        >>> opt = nbadam.SGD(learning_rate=0.1, use_ema=True, ema_momentum=0.5)
+        >>> for _ in range(2):
+        ...     count = opt.apply_gradients([(np.ones(1), x)])
+        >>> x, opt.finalize_variable_values([x]), x
+        (array([0.8]), None, array([0.8]))
         """
         averages = [(array, self.get_slot(array, "average")) for array in leaves(var_list)]
         for array, average in averages:

@@ -141,6 +141,17 @@ class Settings:
             A schedule is described by a dict; of a callable it is the current value.  Keywords that
             only the constructor's signature names after its ``*`` appear where they are not at their
             default.
+
+        See Also
+        --------
+        from_config : The way back.
+        nbadam.serialize : The same with the name of the class.
+
+        Examples
+        --------
+        >>> import nbadam
+        >>> nbadam.SGD(0.1, momentum=0.9).get_config()
+        {'name': 'SGD', 'learning_rate': 0.1, 'decay': 0.0, 'momentum': 0.9, 'nesterov': False}
         """
         config: dict[str, Any] = {"name": self.name}
         chosen = {}
@@ -177,6 +188,17 @@ class Settings:
             `momentum_decay` of `Nadam`.
         custom_objects : dict of str to type, optional
             Your own schedule classes by name.
+
+        See Also
+        --------
+        get_config : The way there.
+        nbadam.deserialize : The same for a dict that names the class.
+
+        Examples
+        --------
+        >>> import nbadam
+        >>> nbadam.Adam.from_config({"learning_rate": 0.1, "beta_1": 0.8}).beta_1
+        0.8
         """
         config = cls._from_keras(dict(config))
         if isinstance(config.get("learning_rate"), dict):

@@ -57,6 +57,20 @@ class Stateful(Settings):
         ------
         TypeError, ValueError
             As in `apply_gradients`, or if the variables do not fit the state that waits for them.
+
+        See Also
+        --------
+        get_weights : The state that it makes.
+
+        Examples
+        --------
+        >>> import nbadam
+        >>> import numpy as np
+        >>> x = np.zeros(3)
+        >>> opt = nbadam.Adam()
+        >>> opt.build([x])
+        >>> opt.get_slot(x, "m")
+        array([0., 0., 0.])
         """
         self._registry = self._extended(leaves(var_list))
 
@@ -81,11 +95,34 @@ class Stateful(Settings):
         return registry
 
     def initial_slots(self) -> dict[str, float]:
-        """Return the start values of those slots of the rule that do not start at zero."""
+        """Return the start values of those slots of the rule that do not start at zero.
+
+        See Also
+        --------
+        nbadam.Optimizer : Classes of your own, which may define it.
+
+        Examples
+        --------
+        >>> import nbadam
+        >>> nbadam.Adagrad(initial_accumulator_value=0.1).initial_slots()
+        {'accumulator': 0.1}
+        """
         return {}
 
     def further_slots(self, array: np.ndarray) -> dict[str, np.ndarray]:
-        """Return a new variable's slots beside those of the rule."""
+        """Return a new variable's slots beside those of the rule.
+
+        See Also
+        --------
+        get_slot : A slot of a variable.
+
+        Examples
+        --------
+        >>> import nbadam
+        >>> import numpy as np
+        >>> nbadam.Adam(use_ema=True).further_slots(np.ones(2))
+        {'average': array([1., 1.])}
+        """
         dtype = array.dtype.newbyteorder("=")
         slots = {}
         if self.use_ema:
@@ -113,6 +150,21 @@ class Stateful(Settings):
         ------
         ValueError
             If the optimizer does not know the variable, or has no such slot.
+
+        See Also
+        --------
+        get_weights : All of them.
+
+        Examples
+        --------
+        >>> import nbadam
+        >>> import numpy as np
+        >>> x = np.ones(2)
+        >>> opt = nbadam.SGD(0.1, momentum=0.9)
+        >>> opt.apply_gradients([(np.ones(2), x)])
+        1
+        >>> opt.get_slot(x, "momentum")
+        array([-0.1, -0.1])
         """
         variable = self._registry.variables.get(id(var))
         if variable is None:
@@ -140,6 +192,11 @@ class Stateful(Settings):
         ------
         TypeError, ValueError
             If `indices` are not integers in the range of the rows.
+
+        See Also
+        --------
+        sync : Brings the variable itself up to date.
+        nbadam.IndexedSlices : Gradients of some rows.
 
         Examples
         --------
@@ -171,6 +228,24 @@ class Stateful(Settings):
         ----------
         var : ndarray, optional
             The variable; by default all of them.
+
+        See Also
+        --------
+        gather : Some rows, up to date.
+
+        Examples
+        --------
+        >>> import nbadam
+        >>> import numpy as np
+        >>> table = np.ones((3, 2))
+        >>> opt = nbadam.Adam(0.1, sparse_update="deferred")
+        >>> for row in (0, 1):
+        ...     count = opt.apply_gradients([((np.ones((1, 2)), [row]), table)])
+        >>> table[0]  # after the first step
+        array([0.9, 0.9])
+        >>> opt.sync(table)
+        >>> table[0].round(3)  # the second step moves this row, too: its moments are not zero
+        array([0.833, 0.833])
         """
         known = self._registry.variables
         for variable in known.values() if var is None else filter(None, [known.get(id(var))]):
@@ -195,6 +270,22 @@ class Stateful(Settings):
             one of every variable, the second one of every variable, and so on; variables that came
             later follow with theirs.  Where each variable counts its own steps (`convention`), a last
             array of int64 has how many each has missed.  Empty before the first step.
+
+        See Also
+        --------
+        set_weights : The way back.
+        save : Settings and state in a file.
+
+        Examples
+        --------
+        >>> import nbadam
+        >>> import numpy as np
+        >>> x = np.ones(2)
+        >>> opt = nbadam.SGD(0.1, momentum=0.9)
+        >>> opt.apply_gradients([(np.ones(2), x)])
+        1
+        >>> opt.get_weights()
+        [array(1), array([-0.1, -0.1])]
         """
         return [weight.copy() for weight in self.variables] if self._registry.records else []
 
@@ -210,6 +301,22 @@ class Stateful(Settings):
         ------
         ValueError
             If number, shape or dtype of the arrays is not that of `get_weights`.
+
+        See Also
+        --------
+        get_weights : The way there.
+        load : Settings and state from a file.
+
+        Examples
+        --------
+        >>> import nbadam
+        >>> import numpy as np
+        >>> x = np.ones(2)
+        >>> opt = nbadam.SGD(0.1, momentum=0.9)
+        >>> opt.build([x])
+        >>> opt.set_weights([7, [-0.1, -0.1]])
+        >>> opt.iterations
+        7
         """
         weights = [np.asarray(weight) for weight in weights]
         kept = self.variables if self._registry.records else []
@@ -242,6 +349,11 @@ class Stateful(Settings):
         path : path-like
             The file, an ``.npz`` archive that NumPy reads without pickle.  At every moment there is
             either the old file or the whole new one.
+
+        See Also
+        --------
+        load : The way back.
+        nbadam.serialize : Settings alone.
 
         Examples
         --------
@@ -288,12 +400,28 @@ class Stateful(Settings):
         ValueError
             If the file is not of this class, or does not fit the variables that the optimizer knows.
 
+        See Also
+        --------
+        save : The way there.
+
         Notes
         -----
         An optimizer that knows no variables yet keeps the state for its first call of `build`,
         `apply_gradients` or `minimize`.  This call must list all variables, in their order; those
         without a gradient may come with None.  Of a callable learning rate or beta a file knows nothing: this
         optimizer's stays.
+
+        Examples
+        --------
+        >>> import os
+        >>> import tempfile
+        >>> import nbadam
+        >>> path = os.path.join(tempfile.mkdtemp(), "run.npz")
+        >>> nbadam.Adam(learning_rate=0.5).save(path)
+        >>> opt = nbadam.Adam()
+        >>> opt.load(path)
+        >>> opt.learning_rate
+        0.5
         """
         header, arrays = archives.read(path, "optimizer")
         with archives.refusals(path):

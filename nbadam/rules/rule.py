@@ -73,13 +73,35 @@ class Rule:
 
 @register_jitable
 def bias_correction(beta, t):
-    """Return ``1 - beta**t``; late in a run, where that rounds to 1, without the power, which takes 20 ns."""
+    """Return ``1 - beta**t``; late in a run, where that rounds to 1, without the power, which takes 20 ns.
+
+    See Also
+    --------
+    nbadam.rules.Rule : Rules, which call it.
+
+    Examples
+    --------
+    >>> from nbadam import rules
+    >>> rules.bias_correction(0.9, 1), rules.bias_correction(0.9, 1000)
+    (0.1, 1.0)
+    """
     return 1.0 if (1 - beta) * t > 42.0 else 1 - beta**t  # exp(-42) < 2**-54
 
 
 @register_jitable
 def ratio(numerator, denominator):
-    """Quotient in which 0 / 0 means no step: with ``epsilon=0`` a zero moment moves nothing."""
+    """Quotient in which 0 / 0 means no step: with ``epsilon=0`` a zero moment moves nothing.
+
+    See Also
+    --------
+    nbadam.rules.Rule : Rules, which call it.
+
+    Examples
+    --------
+    >>> from nbadam import rules
+    >>> rules.ratio(1.0, 4.0), rules.ratio(0.0, 0.0)
+    (0.25, 0.0)
+    """
     return numerator / denominator if denominator != 0 else denominator
 
 

@@ -4,6 +4,10 @@ A schedule is a value: a frozen dataclass.  It is called with the number of step
 the first step, or with an array of such numbers.  Formulas and names are those of
 ``tf.keras.optimizers.schedules``; everything is computed in double precision, and ``schedule(steps)``
 gives the same bits as ``schedule(step)`` step by step.
+
+>>> import nbadam
+>>> nbadam.schedules.CosineDecay(0.1, decay_steps=100)([0, 50, 100])
+array([0.1 , 0.05, 0.  ])
 """
 
 from .composed import Joined, OneCycle, PiecewiseLinear

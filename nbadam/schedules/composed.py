@@ -173,5 +173,17 @@ class Joined(CheckedSchedule):
         return rates
 
     def get_config(self) -> dict[str, Any]:
-        """Keywords from which ``from_config`` makes an equal schedule."""
+        """Keywords from which ``from_config`` makes an equal schedule.
+
+        See Also
+        --------
+        nbadam.schedules.serialize : The same with the name of the class.
+
+        Examples
+        --------
+        >>> from nbadam.schedules import CosineDecay, Joined, PiecewiseLinear
+        >>> schedule = Joined([PiecewiseLinear([0, 100], [0.0, 0.1]), CosineDecay(0.1, 1000)], [100])
+        >>> [part["class_name"] for part in schedule.get_config()["schedules"]]
+        ['PiecewiseLinear', 'CosineDecay']
+        """
         return super().get_config() | {"schedules": [serialize(schedule) for schedule in self.schedules]}

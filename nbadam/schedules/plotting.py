@@ -34,7 +34,9 @@ def plot(schedule: Callable[..., Any], steps: int, ax: Any = None) -> Any:
     Examples
     --------
     >>> import nbadam
-    >>> ax = nbadam.schedules.plot(nbadam.schedules.CosineDecay(0.1, 100), 100)  # doctest: +SKIP
+    >>> ax = nbadam.schedules.plot(nbadam.schedules.CosineDecay(0.1, 100), 100)
+    >>> ax.get_xlabel(), ax.get_ylabel()
+    ('step', 'learning rate')
     """
     if ax is None:
         pyplot = extra("matplotlib.pyplot", "plot", "Plotting a schedule")

@@ -38,12 +38,35 @@ class LearningRateSchedule:
         raise NotImplementedError(f"{type(self).__name__} must define __call__(self, step).")
 
     def get_config(self) -> dict[str, Any]:
-        """Keywords from which ``from_config`` makes an equal schedule."""
+        """Keywords from which ``from_config`` makes an equal schedule.
+
+        See Also
+        --------
+        from_config : The way back.
+
+        Examples
+        --------
+        >>> import nbadam
+        >>> nbadam.schedules.ExponentialDecay(0.1, 100, 0.5).get_config()["decay_rate"]
+        0.5
+        """
         raise NotImplementedError(f"{type(self).__name__} must define get_config(self).")
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "LearningRateSchedule":
-        """Make a schedule from a dict of ``get_config``."""
+        """Make a schedule from a dict of ``get_config``.
+
+        See Also
+        --------
+        get_config : The way there.
+        nbadam.schedules.deserialize : The same for a dict that names the class.
+
+        Examples
+        --------
+        >>> import nbadam
+        >>> nbadam.schedules.CosineDecay.from_config({"initial_learning_rate": 0.1, "decay_steps": 100})(100)
+        0.0
+        """
         return cls(**config)
 
 
@@ -69,7 +92,19 @@ class CheckedSchedule(LearningRateSchedule):
         raise NotImplementedError
 
     def get_config(self) -> dict[str, Any]:
-        """Keywords from which ``from_config`` makes an equal schedule."""
+        """Keywords from which ``from_config`` makes an equal schedule.
+
+        See Also
+        --------
+        from_config : The way back.
+        nbadam.schedules.serialize : The same with the name of the class.
+
+        Examples
+        --------
+        >>> import nbadam
+        >>> nbadam.schedules.ExponentialDecay(0.1, 100, 0.5).get_config()["decay_rate"]
+        0.5
+        """
         config = {field.name: getattr(self, field.name) for field in fields(self)}
         return {key: list(value) if isinstance(value, tuple) else value for key, value in config.items()}
 

@@ -116,6 +116,10 @@ class Model(Definition):
         ValueError
             If the new names are no legal names.
 
+        See Also
+        --------
+        nbadam.models : Models that ship, and sums of them.
+
         Examples
         --------
         >>> from nbadam import models

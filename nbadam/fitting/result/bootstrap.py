@@ -80,6 +80,21 @@ class Bootstrap:
         -------
         ndarray, shape (..., n_params, 2)
             NaN where more than a tenth of the fits have failed: the others would be a selection.
+
+        See Also
+        --------
+        nbadam.FitResult.conf_int : Intervals of the fits themselves, by three methods.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import nbadam
+        >>> x = np.arange(5.0)
+        >>> fit = nbadam.curve_fit("a * x + b", x, [0.1, 0.9, 2.2, 2.9, 4.1], p0=[1, 0])
+        >>> sample = fit.bootstrap(200, rng=0)
+        >>> low, high = sample.conf_int(0.95)[0]
+        >>> bool(low < fit["a"] < high)
+        True
         """
         level = parse_level(level, sigma)
         probabilities = [0.5 - level / 2, 0.5 + level / 2]

@@ -19,6 +19,23 @@ class Exports:
         Its fields are each parameter and its standard error, ``a`` and ``a_err``, then `chi2`,
         `reduced_chi2`, `n_points`, `nfev`, `status` and `success`.  A parameter whose name is taken, such as
         ``chi2``, gets an underscore: ``chi2_``, ``chi2__err``.
+
+        See Also
+        --------
+        to_dataframe : The same for pandas.
+        to_xarray : The same for xarray.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import nbadam
+        >>> x = np.arange(5.0)
+        >>> fit = nbadam.curve_fit("a * x + b", x, [[0.1, 0.9, 2.2, 2.9, 4.1], 3 * x + 1], p0=[1, 0])
+        >>> table = fit.to_structured()
+        >>> table.dtype.names[:4]
+        ('a', 'a_err', 'b', 'b_err')
+        >>> table["a"].round(2)
+        array([1., 3.])
         """
         columns = self.columns()
         table = np.empty(self.chi2.shape, [(name, column.dtype) for name, column in columns.items()])
@@ -30,6 +47,22 @@ class Exports:
         """Return a pandas DataFrame: the fields of `to_structured`, a row for each fit (extra ``pandas``).
 
         In a batch of several axes the index has as many levels.
+
+        See Also
+        --------
+        nbadam.fit_table : A table in, and one out.
+        to_structured : The same without pandas.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import nbadam
+        >>> x = np.arange(5.0)
+        >>> fit = nbadam.curve_fit("a * x + b", x, [[0.1, 0.9, 2.2, 2.9, 4.1], 3 * x + 1], p0=[1, 0])
+        >>> fit.to_dataframe()[["a", "b", "n_points", "success"]].round(2)
+             a     b  n_points  success
+        0  1.0  0.04         5     True
+        1  3.0  1.00         5     True
         """
         pandas = extra("pandas", "pandas")
         columns = {name: column.ravel() for name, column in self.columns().items()}
@@ -46,6 +79,21 @@ class Exports:
             Names of the batch's axes; by default ``dim_0, dim_1, ...``.
         coords : dict, optional
             Coordinates along them, as `xarray.Dataset` takes them.
+
+        See Also
+        --------
+        to_dataframe : The same for pandas.
+        to_structured : The same without xarray.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import nbadam
+        >>> x = np.arange(5.0)
+        >>> fit = nbadam.curve_fit("a * x + b", x, [[0.1, 0.9, 2.2, 2.9, 4.1], 3 * x + 1], p0=[1, 0])
+        >>> dataset = fit.to_xarray(dims=["well"], coords={"well": ["A1", "A2"]})
+        >>> float(dataset["a"].sel(well="A2").round(2))
+        3.0
         """
         xarray = extra("xarray", "xarray")
         dims = [f"dim_{i}" for i in range(self.chi2.ndim)] if dims is None else list(dims)
@@ -55,7 +103,21 @@ class Exports:
         return dataset
 
     def columns(self: Any) -> dict[str, np.ndarray]:
-        """Return the fields of `to_structured` as arrays by name."""
+        """Return the fields of `to_structured` as arrays by name.
+
+        See Also
+        --------
+        to_structured : One array of them.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import nbadam
+        >>> x = np.arange(5.0)
+        >>> fit = nbadam.curve_fit("a * x + b", x, [[0.1, 0.9, 2.2, 2.9, 4.1], 3 * x + 1], p0=[1, 0])
+        >>> fit.columns()["n_points"]
+        array([5, 5])
+        """
         statistics = {name: np.asarray(getattr(self, name)) for name in STATISTICS}
         columns: dict[str, np.ndarray] = {}
         perr = self.perr

@@ -124,6 +124,11 @@ class Inference:
         ValueError
             If an argument is out of range or shapes do not go together.
 
+        See Also
+        --------
+        predict : The values alone.
+        plot : A picture with the band.
+
         Notes
         -----
         To first order in the errors of the parameters, so as symmetric and as wrong as `perr`.  Half widths
@@ -159,6 +164,11 @@ class Inference:
         ------
         ValueError
             If the formula cannot be read, or has names that are no parameters.
+
+        See Also
+        --------
+        to_uncertainties : Parameters as numbers with errors, of another package.
+        conf_int : Intervals of the parameters themselves.
 
         Examples
         --------
@@ -197,6 +207,10 @@ class Inference:
         ------
         ValueError
             If the parameter was not fitted, or shapes do not go together.
+
+        See Also
+        --------
+        conf_int : Intervals from the profile.
 
         Examples
         --------
@@ -251,6 +265,12 @@ class Inference:
         scipy.optimize.OptimizeWarning
             If the search found a lower `chi2` than the fit.
 
+        See Also
+        --------
+        profile : The curve from which the ends come.
+        bootstrap : Fits of resampled data.
+        nbadam.compare : Comparison of two models.
+
         Notes
         -----
         The quantile belongs to the normal distribution if the data's errors are known
@@ -303,6 +323,11 @@ class Inference:
         ------
         ValueError
             If an argument is out of range, or the kind does not go with the loss or with correlated data.
+
+        See Also
+        --------
+        conf_int : Intervals, from it or without.
+        nbadam.Bootstrap : The result.
 
         References
         ----------

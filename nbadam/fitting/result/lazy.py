@@ -84,6 +84,20 @@ class LazyFit:
         ----------
         **options
             As `dask.compute` takes them: ``scheduler="processes"``, for example.
+
+        See Also
+        --------
+        nbadam.curve_fit : The function that returns it.
+
+        Examples
+        --------
+        >>> import dask.array
+        >>> import numpy as np
+        >>> import nbadam
+        >>> x = np.arange(5.0)
+        >>> y = dask.array.from_array(np.arange(1.0, 5)[:, None] * x, chunks=(2, 5))
+        >>> nbadam.curve_fit("a * x + b", x, y, p0=[1, 0]).compute()["a"].round(6)
+        array([1., 2., 3., 4.])
         """
         found = extra("dask", "dask").compute(*(getattr(self, name) for name in ARRAYS), **options)
         return replace(self, **dict(zip(ARRAYS, found, strict=True)))

@@ -48,6 +48,21 @@ class Plots:
         matplotlib.axes.Axes
             Where only one variable differs between the points, the model is a curve over it.  Else the
             data are plotted against the model's values, beside the line on which they would agree.
+
+        See Also
+        --------
+        plot_worst : The fits that agree least.
+        band : The numbers of the band.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import nbadam
+        >>> x = np.arange(5.0)
+        >>> fit = nbadam.curve_fit("a * x + b", x, [[0.1, 0.9, 2.2, 2.9, 4.1], 3 * x + 1], p0=[1, 0])
+        >>> ax = fit.plot(0, xlabel="time / s", ylabel="signal")
+        >>> ax.get_ylabel()
+        'signal'
         """
         if np.size(index) != self.chi2.ndim:
             raise ValueError(
@@ -102,6 +117,20 @@ class Plots:
         -------
         list of matplotlib.axes.Axes
             Each titled by the index of its fit.
+
+        See Also
+        --------
+        plot : A fit of your choice.
+        plot_map : A parameter of all fits.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import nbadam
+        >>> x = np.arange(5.0)
+        >>> fit = nbadam.curve_fit("a * x + b", x, [[0.1, 0.9, 2.2, 2.9, 4.1], 3 * x + 1], p0=[1, 0])
+        >>> [ax.get_title() for ax in fit.plot_worst(1)]
+        ['[0]: SUCCESS, reduced chi2 0.024']
         """
         with np.errstate(invalid="ignore"):
             badness = np.where(self.success, self.reduced_chi2, np.inf).ravel()
@@ -147,6 +176,22 @@ class Plots:
         matplotlib.axes.Axes
             The colours, or the axis of the points, span 96 % of the fits: single wild ones do not wash out
             the rest.
+
+        See Also
+        --------
+        plot_histogram : How often each value occurs.
+        to_xarray : The same with coordinates.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import nbadam
+        >>> x = np.arange(5.0)
+        >>> image = np.arange(1.0, 7).reshape(2, 3, 1) * x
+        >>> fit = nbadam.curve_fit("a * x + b", x, image, p0=[1, 0])
+        >>> ax = fit.plot_map("a", unit="V", extent=(0, 3, 0, 2))
+        >>> ax.images[0].get_array().shape
+        (2, 3)
         """
         columns = self.columns()
         if parameter not in columns:
@@ -192,6 +237,21 @@ class Plots:
         Returns
         -------
         matplotlib.axes.Axes
+
+        See Also
+        --------
+        plot_map : The values in their places.
+        plot_parameters : Histograms of all parameters, and pairs of them.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import nbadam
+        >>> x = np.arange(5.0)
+        >>> fit = nbadam.curve_fit("a * x + b", x, [[0.1, 0.9, 2.2, 2.9, 4.1], 3 * x + 1], p0=[1, 0])
+        >>> ax = fit.plot_histogram("status")
+        >>> [label.get_text() for label in ax.get_yticklabels()]
+        ['SUCCESS']
         """
         columns = self.columns()
         if field not in columns:
@@ -220,6 +280,19 @@ class Plots:
         -------
         ndarray of matplotlib.axes.Axes, shape (k, k)
             For k parameters that vary; those above the diagonal are not drawn.
+
+        See Also
+        --------
+        plot_map : A parameter in its place.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import nbadam
+        >>> x = np.arange(5.0)
+        >>> fit = nbadam.curve_fit("a * x + b", x, [[0.1, 0.9, 2.2, 2.9, 4.1], 3 * x + 1], p0=[1, 0])
+        >>> fit.plot_parameters().shape
+        (2, 2)
         """
         names = [name for name, varies in zip(self.parameters, self.varies, strict=True) if varies]
         values = self.popt[self.success][:, self.varies].astype(float)

@@ -193,6 +193,19 @@ class FitResult(Inference, Exports, Plots):
         ----------
         index : int or tuple of int
             Which fit.
+
+        See Also
+        --------
+        nbadam.Status : The numbers and their messages.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import nbadam
+        >>> x = np.arange(5.0)
+        >>> fit = nbadam.curve_fit("a * x + b", x, [[0.1, 0.9, 2.2, 2.9, 4.1], 3 * x + 1], p0=[1, 0])
+        >>> fit.message(1)
+        'Converged, or ended as planned.'
         """
         chosen = self[index]
         if chosen.chi2.ndim:
@@ -272,6 +285,20 @@ class FitResult(Inference, Exports, Plots):
         See Also
         --------
         load_fit : Reads the file.
+
+        Examples
+        --------
+        >>> import os, tempfile
+        >>> import numpy as np
+        >>> import nbadam
+        >>> x = np.arange(5.0)
+        >>> fit = nbadam.curve_fit("a * x + b", x, [0.1, 0.9, 2.2, 2.9, 4.1], p0=[1, 0])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = os.path.join(folder, "line.npz")
+        ...     fit.save(path)
+        ...     again = nbadam.load_fit(path)
+        >>> bool((again.popt == fit.popt).all())
+        True
         """
         archives.write(path, "fit", *saved.contents(self.__getstate__()))
 

@@ -141,7 +141,26 @@ class SharedResult(FitResult):
         return self._together.roots_of(numbers), np.full(numbers.size, self.total_chi2)
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Write the result to one file, with the shared values and their errors; see `FitResult.save`."""
+        """Write the result to one file, with the shared values and their errors; see `FitResult.save`.
+
+        See Also
+        --------
+        nbadam.load_fit : Reads the file.
+
+        Examples
+        --------
+        >>> import os, tempfile
+        >>> import numpy as np
+        >>> import nbadam
+        >>> x = np.arange(5.0)
+        >>> fit = nbadam.curve_fit("a * x + b", x, [[0.1, 0.9, 2.2, 2.9, 4.1], x + 1], [1, 0], shared=["a"])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = os.path.join(folder, "line.npz")
+        ...     fit.save(path)
+        ...     again = nbadam.load_fit(path)
+        >>> bool((again.shared["a"].values == fit.shared["a"].values).all())
+        True
+        """
         archives.write(path, "fit", *contents_of_shared(self.__getstate__()))
 
     def __getstate__(self) -> dict[str, Any]:
