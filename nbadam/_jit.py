@@ -16,11 +16,12 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from types import FunctionType
+from typing import Any
 
 import numba
 import numpy as np
 from llvmlite import binding as llvm
-from numba import njit
+from numba import njit, types
 from numba.core.bytecode import FunctionIdentity
 from numba.core.caching import NullCache
 from numba.core.compiler import Compiler, CompileResult
@@ -28,11 +29,9 @@ from numba.core.compiler_lock import global_compiler_lock
 from numba.core.registry import cpu_target
 from numba.core.serialize import dumps
 from numba.core.targetconfig import ConfigStack
-from numba.extending import overload
 
 from . import _cache
 from ._fingerprint import fingerprint
-from ._jitable import register_jitable
 from ._signals import DeferredInterrupts
 from .progress import compiling
 
@@ -156,15 +155,28 @@ class _KernelCompiler(Compiler):
         return super().define_pipelines()
 
 
-def compile_kernel(function, signature, *, name: str, mode: str):
+def array(dtype: Any = float, axes: int = 1, readonly: bool = False) -> np.ndarray:
+    """Return an empty array: an example of an argument, `readonly` if the kernel does not write to it."""
+    example = np.empty((0,) * axes, dtype)
+    example.flags.writeable = not readonly
+    return example
+
+
+def type_of(example: Any) -> types.Type:
+    """Return the type of an example, which may be a type itself."""
+    return example if isinstance(example, types.Type) else numba.typeof(example)
+
+
+def compile_kernel(function, examples, *, name: str, mode: str):
     """Compile `function` for one signature, from the disk cache where it holds it.
 
     Parameters
     ----------
     function : function
         The kernel.
-    signature : numba signature
-        The only types the kernel will ever take; scalars are converted to them.
+    examples : tuple
+        Arguments, whose types are the only ones the kernel will ever take; scalars are converted to them.
+        Numba infers the type of the result.
     name : str
         Name of the kernel; its file in the cache begins with this name.
     mode : {"serial", "nogil", "parallel", "uncounted", "uncounted_nogil"}
@@ -180,6 +192,7 @@ def compile_kernel(function, signature, *, name: str, mode: str):
     # Nobody calls kernels from C: without the wrapper for that they compile a tenth faster.
     options = {"error_model": "numpy", "no_cfunc_wrapper": True, **MODES[mode]}
     with compiling(), compiler():
+        signature = tuple(map(type_of, examples))
         digest = fingerprint(function, signature, options)
         kernel = FunctionType(function.__code__, function.__globals__, closure=function.__closure__)
         kernel.__qualname__ = f"{name}_{mode}_{digest}"
@@ -232,72 +245,3 @@ def reason(error: Exception) -> str:
         return f"`{special[1]}` has no compiled form for real numbers with one result{hint}."
     found = re.split(r"There are \d|During:|File \"", own[0])[0]
     return " ".join(re.sub(r" at 0x[0-9a-f]+", "", found).split())
-
-
-# --- Tuples inside kernels: plain Python, and its replacements for the compiler ------------------
-
-
-def _unrolled(function: Callable, entry: str) -> None:
-    """Compile `function` as the tuple of the expression `entry` for k = 0, 1, ... of its first argument."""
-    arguments = ", ".join(inspect.signature(function).parameters)
-
-    def implementation(*types):
-        entries = "".join(entry.format(k=k) + ", " for k in range(len(types[0])))
-        return eval(f"lambda {arguments}: ({entries})", globals())
-
-    implementation.__signature__ = inspect.signature(function)  # type: ignore[attr-defined]
-    overload(function)(implementation)
-
-
-def take(columns, i):
-    """Read entry `i` of every array of a tuple."""
-    return tuple(column[i] for column in columns)
-
-
-def cut(columns, start, stop):
-    """Slice every array of a tuple."""
-    return tuple(column[start:stop] for column in columns)
-
-
-def cast(values, like):
-    """Convert every number of a tuple to the dtype of the array `like`."""
-    return tuple(like.dtype.type(value) for value in values)
-
-
-def store(columns, i, values):
-    """Write `values` to entry `i` of every array of a tuple, just as they are."""
-    for column, value in zip(columns, values, strict=True):
-        column[i] = value
-
-
-def put(columns, i, values):
-    """Write `values` to entry `i` of every array of a tuple, subnormal numbers as zero.
-
-    Subnormal arithmetic is slow, and a decaying moment stays there: 0.9 * 6e-45 rounds to 6e-45.
-    """
-    for column, value in zip(columns, values, strict=True):
-        column[i] = flushed(value, column)
-
-
-@register_jitable
-def flushed(value, like):
-    return value if not abs(value) < like.dtype.type(np.finfo(like.dtype).tiny) else like.dtype.type(0)
-
-
-def _unrolled_write(function: Callable, entry: str) -> None:
-    """Compile `function` as one assignment of the expression `entry` for each array of a tuple."""
-
-    def implementation(columns, i, values):
-        lines = "".join(f"\n columns[{k}][i] = " + entry.format(k=k) for k in range(len(columns)))
-        scope = globals().copy()
-        exec(f"def write(columns, i, values): {lines or 'pass'}", scope)
-        return scope["write"]
-
-    overload(function)(implementation)
-
-
-_unrolled(take, "columns[{k}][i]")
-_unrolled(cut, "columns[{k}][start:stop]")
-_unrolled(cast, "like.dtype.type(values[{k}])")
-_unrolled_write(store, "values[{k}]")
-_unrolled_write(put, "flushed(values[{k}], columns[{k}])")

@@ -148,9 +148,7 @@ def is_unmanaged(content) -> bool:
 def store_kernel(content, releases: bool):
     """Return the kernel that stores a value of a type at an address, or that releases the one there."""
     name = "release" if releases else "store"
-    return compile_kernel(
-        _release if releases else _store, types.void(content, types.int64), name=name, mode="serial"
-    )
+    return compile_kernel(_release if releases else _store, (content, 0), name=name, mode="serial")
 
 
 def _store(value, address):

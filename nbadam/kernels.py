@@ -11,10 +11,11 @@ from math import inf
 from typing import Any
 
 import numpy as np
-from numba import from_dtype, prange, types
+from numba import prange
 
-from ._jit import cast, compile_kernel, cut, put, store, take
+from ._jit import array, compile_kernel
 from ._jitable import register_jitable
+from ._tuples import cast, cut, put, store, take
 from .gradients import norm_from
 from .rules import Rule
 
@@ -73,21 +74,11 @@ def dense(rule: Any) -> Any:
 @cache
 def dense_kernel(rule: Rule, dtype: str, width: int, mode: str) -> Any:
     """Return `dense`, compiled."""
-    element, double = from_dtype(np.dtype(dtype)), types.float64
-    array, gradient = types.Array(element, 1, "C"), types.Array(element, 1, "C", readonly=True)
-    per_array = types.Array(double, 1, "C")
-    signature = types.void(
-        types.UniTuple(gradient, width),
-        types.UniTuple(array, width),
-        types.UniTuple(array, len(rule.slots)),
-        types.Array(types.int64, 1, "C"),
-        double,  # t as a float: LLVM then hoists beta**t out of the loop
-        types.UniTuple(double, len(rule.hyperparameters)),
-        double,
-        per_array,
-        per_array,
-    )
-    return compile_kernel(dense(rule), signature, name=f"dense_{rule.name}_{dtype}_{width}", mode=mode)
+    gs, xs = (array(dtype, readonly=True),) * width, (array(dtype),) * width
+    slots, hyper = (array(dtype),) * len(rule.slots), (0.0,) * len(rule.hyperparameters)
+    # t as a float: LLVM then hoists beta**t out of the loop.
+    examples = gs, xs, slots, array(int), 0.0, hyper, inf, array(), array()
+    return compile_kernel(dense(rule), examples, name=f"dense_{rule.name}_{dtype}_{width}", mode=mode)
 
 
 @register_jitable(error_model="numpy", fastmath={"reassoc"})
@@ -131,6 +122,5 @@ def sum_squares() -> Any:
 @cache
 def sum_squares_kernel(dtype: str, width: int, mode: str) -> Any:
     """Return `sum_squares`, compiled."""
-    gradient = types.Array(from_dtype(np.dtype(dtype)), 1, "C", readonly=True)
-    signature = types.void(types.UniTuple(gradient, width), types.float64, types.Array(types.float64, 1, "C"))
-    return compile_kernel(sum_squares(), signature, name=f"sum_squares_{dtype}_{width}", mode=mode)
+    examples = (array(dtype, readonly=True),) * width, inf, array()
+    return compile_kernel(sum_squares(), examples, name=f"sum_squares_{dtype}_{width}", mode=mode)

@@ -6,7 +6,7 @@ import json
 import os
 
 import numpy as np
-from numba import from_dtype, prange, types
+from numba import prange
 from numba.core import event
 from numba.extending import register_jitable
 
@@ -53,10 +53,8 @@ def small(function, dtype, mode="serial"):
         for i in prange(x.size):
             x[i] = function(x[i])
 
-    array = types.Array(from_dtype(np.dtype(dtype)), 1, "C")
-    return _jit.compile_kernel(
-        kernel, types.void(array), name=f"small_{function.__name__}_{dtype}", mode=mode
-    )
+    name = f"small_{function.__name__}_{dtype}"
+    return _jit.compile_kernel(kernel, (_jit.array(dtype),), name=name, mode=mode)
 
 
 def small_result(function, dtype, mode="serial") -> float:

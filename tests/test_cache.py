@@ -206,7 +206,6 @@ file.write_text(file.read_text().replace("return x - alpha", "return x + alpha")
 def test_kernels_compiled_under_other_settings_have_an_index_of_their_own(tmp_path):
     program = """
         import numpy as np
-        from numba import types
         from probes import compilations, say
         from nbadam import _jit
 
@@ -214,9 +213,7 @@ def test_kernels_compiled_under_other_settings_have_an_index_of_their_own(tmp_pa
             return x[2]
 
         with compilations() as names:
-            kernel = _jit.compile_kernel(
-                third, types.float64(types.Array(types.float64, 1, "C")), name="third", mode="serial"
-            )
+            kernel = _jit.compile_kernel(third, (_jit.array(),), name="third", mode="serial")
         try:
             kernel(np.zeros(3)[:2])
             checks = False
@@ -237,7 +234,6 @@ def test_rules_whose_names_are_the_same_are_told_apart(tmp_path):
     program = """
         import numba
         import numpy as np
-        from numba import types
         from numba.extending import register_jitable
         from probes import compilations, say
         from nbadam import _jit
@@ -275,8 +271,7 @@ def test_rules_whose_names_are_the_same_are_told_apart(tmp_path):
         def kernel_of(update):
             def kernel(x):
                 x[0] = update(x[0])
-            signature = types.void(types.Array(types.float64, 1, "C"))
-            return _jit.compile_kernel(kernel, signature, name="same", mode="serial")
+            return _jit.compile_kernel(kernel, (_jit.array(),), name="same", mode="serial")
 
         lambdas = lambda x: 6 * x, lambda x: 7 * x
         large = np.arange(2000.0)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numba import types
 from numba.core import event
+from numba.extending import register_jitable
 from probes import dense, kernel_steps
 from subprocesses import cache_files
 
@@ -77,11 +78,11 @@ def test_a_kernel_takes_one_signature_and_converts_scalars_to_it(dtype):
 
 @needs_compiler
 def test_an_error_in_a_rule_says_what_is_wrong():
-    @_jit.register_jitable
+    @register_jitable
     def update(g, x, alpha):
         return (x.nonsense,)
 
-    @_jit.register_jitable
+    @register_jitable
     def scalars(t, learning_rate=0.1):
         return (learning_rate,)
 

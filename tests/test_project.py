@@ -11,6 +11,7 @@ from importlib import metadata
 from importlib.util import resolve_name
 from pathlib import Path
 
+import numba
 import pytest
 from prose import texts
 
@@ -225,3 +226,31 @@ def test_functions_import_other_packages_only():
     ]
     assert len(functions) > 1000
     assert [(module, *each) for module, node in functions for each in imported(module, node)] == []
+
+
+# Calls of `numba.types` that make no signature: of functions for typing, and the result of one operation.
+OTHER_TYPES = {"Dispatcher", "Function", "VarArg", "unliteral"}
+RESULTS = {"nbadam.dual.tuples": {"UniTuple"}}
+
+
+def test_signatures_of_kernels_are_derived():
+    """`compile_kernel` takes examples: no other module makes types of arguments, or texts of signatures."""
+    compilers = {"cfunc", "guvectorize", "jit", "njit", "vectorize"}
+    found = []
+    for module, tree in SOURCES.items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom) and node.module == "numba":
+                values = [getattr(numba, entry.name, None) for entry in node.names]
+                found += [(module, value) for value in values if isinstance(value, numba.types.Type)]
+                found += [(module, "from_dtype") for value in values if value is numba.from_dtype]
+            if not isinstance(node, ast.Call):
+                continue
+            called = ast.unparse(node.func)
+            if called.startswith(("types.", "numba.types.")):
+                name = called.rpartition(".")[2]
+                if name not in OTHER_TYPES | RESULTS.get(module, set()):
+                    found.append((module, ast.unparse(node)))
+            if called.rpartition(".")[2] in compilers:
+                written = [given for given in node.args if not isinstance(given, ast.Name | ast.Attribute)]
+                found += [(module, ast.unparse(given)) for given in written]
+    assert found == []

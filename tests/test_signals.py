@@ -28,7 +28,7 @@ def double(x):
 
 
 def compile_double():
-    compile_kernel(double, types.float64(types.float64), name="double", mode="serial")
+    compile_kernel(double, (1.0,), name="double", mode="serial")
 
 
 @needs_ordinary_kernels

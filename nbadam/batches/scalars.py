@@ -3,9 +3,8 @@
 from functools import cache
 from typing import Any
 
-from numba import types
-
-from .._jit import compile_kernel, store
+from .._jit import array, compile_kernel
+from .._tuples import store
 from ..rules import Rule
 
 
@@ -23,7 +22,5 @@ def fill_scalars(rule: Any) -> Any:
 @cache
 def fill_scalars_kernel(rule: Rule) -> Any:
     """Return `fill_scalars`, compiled."""
-    array = types.Array(types.float64, 1, "C")
-    hyper = types.UniTuple(types.float64, len(rule.hyperparameters) - 1)
-    signature = types.void(array, hyper, types.UniTuple(array, rule.width), types.int64, types.int64)
-    return compile_kernel(fill_scalars(rule), signature, name=f"fill_scalars_{rule.name}", mode="nogil")
+    examples = array(), (0.0,) * (len(rule.hyperparameters) - 1), (array(),) * rule.width, 0, 0
+    return compile_kernel(fill_scalars(rule), examples, name=f"fill_scalars_{rule.name}", mode="nogil")

@@ -5,9 +5,8 @@ from math import inf, sqrt
 from typing import Any
 
 import numpy as np
-from numba import from_dtype, types
 
-from .._jit import compile_kernel
+from .._jit import array, compile_kernel
 from .._pointers import address_of, call
 from ..status import Status
 
@@ -173,30 +172,24 @@ def unsure(
 @cache
 def unsure_kernel(dtype: str) -> Any:
     """Return `unsure`, compiled."""
-    element = from_dtype(np.dtype(dtype))
-    table, line = types.Array(element, 2, "C"), types.Array(element, 1, "C")
-    flags, double = types.Array(types.boolean, 1, "C"), types.Array(types.float64, 1, "C")
-    status, nfev = types.Array(types.int8, 1, "C"), types.Array(types.int32, 1, "C")
-    work = types.Array(types.float64, 2, "C")
-    signature = types.void(table, table, line, status, nfev, flags, double, types.int64, work, flags)
-    return compile_kernel(unsure, signature, name=f"unsure_{dtype}", mode="uncounted")
+    table, flags = array(dtype, 2), array(bool)
+    results = table, table, array(dtype), array(np.int8), array(np.int32)
+    examples = *results, flags, array(), 0, array(axes=2), flags
+    return compile_kernel(unsure, examples, name=f"unsure_{dtype}", mode="uncounted")
 
 
 @cache
 def invert_kernel() -> Any:
     """Return `invert_factor`, compiled."""
-    line, table = (types.Array(types.float64, axes, "C") for axes in (1, 2))
-    signature = types.boolean(line, types.Array(types.boolean, 1, "C"), types.float64, table)
-    return compile_kernel(invert_factor, signature, name="invert_factor", mode="uncounted")
+    examples = array(), array(bool), 0.0, array(axes=2)
+    return compile_kernel(invert_factor, examples, name="invert_factor", mode="uncounted")
 
 
 @cache
 def factors_kernel() -> Any:
     """Return `factors`, compiled."""
-    table, stack = (types.Array(types.float64, axes, "C") for axes in (2, 3))
-    flags = types.Array(types.boolean, 1, "C")
-    signature = types.void(types.int64, table, flags, flags, table, stack)
-    return compile_kernel(factors, signature, name="factors", mode="uncounted")
+    examples = 0, array(axes=2), array(bool), array(bool), array(axes=2), array(axes=3)
+    return compile_kernel(factors, examples, name="factors", mode="uncounted")
 
 
 def factored(information: np.ndarray, is_inverse: np.ndarray, free: np.ndarray) -> np.ndarray:

@@ -4,11 +4,10 @@ from functools import lru_cache
 
 import numba
 import numpy as np
-from numba import types
 from numba.core.errors import TypingError
 
 from .. import dual
-from .._jit import compile_kernel
+from .._jit import array, compile_kernel
 from ..checks import shown
 from .kernels.text import load
 from .model.formula import Lines, array_functions, scalar_functions
@@ -119,11 +118,9 @@ def _slopes(parameters: tuple[str, ...], tied: Tied):
     text = "".join(f"        {line}\n" for line in body)
     text = f"def slopes(p, slopes):\n    for f in range(p.shape[0]):\n{text}"
     known = scalar_functions() | {name: getattr(dual, name) for name in dual.__all__}
-    double = types.float64
-    signature = types.void(types.Array(double, 2, "C"), types.Array(double, 3, "C"))
     try:
         function = load("float64", text, known)["slopes"]
-        return compile_kernel(function, signature, name="slopes", mode="nogil")
+        return compile_kernel(function, (array(axes=2), array(axes=3)), name="slopes", mode="nogil")
     except TypingError:  # a function without derivative
         return None
 

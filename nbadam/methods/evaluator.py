@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary, WeakSet
 
 import numpy as np
-from numba import config, from_dtype, typeof, types
+from numba import config, typeof, types
 from numba.core.errors import TypingError
 from numba.core.typing.arraydecl import get_array_index_type
 from numba.extending import is_jitted, overload
 
-from .._jit import compile_kernel, compiler, entry_point
+from .._jit import array, compile_kernel, compiler, entry_point, type_of
 from .._jitable import register_jitable
 from .._pointers import Function, Stored, address_of, caller, load, pointer_to
 from ..progress import compiling
@@ -87,7 +87,7 @@ class Evaluator:
     ) -> None:
         with compiling(), compiler():  # two threads that come at once compile it once
             _warn_of_many(fun)
-            vector = types.Array(from_dtype(np.dtype(dtype)), 1, "C")
+            vector = type_of(array(dtype))
             kinds = (vector,) * (1 + in_place) + arguments.types_of(_type_of(given))
             self._function = Function(fun, kinds)  # compiled code must live as long as its address is in use
             self.give(given)
@@ -108,10 +108,10 @@ def evaluate_kernel(
     in_place: bool, arguments: Callable[..., Any], context: Any, vector: Any, result: Any, kinds: Any
 ) -> Any:
     """Return ``evaluate(k, x, g, context)``, compiled for functions of some types; keep the 64 last ones."""
-    signature = types.float64(types.int64, vector, vector, pointer_to(context))
     build = _in_place if in_place else _returning
     kernel = build(caller(result, kinds), arguments)
-    return compile_kernel(kernel, signature, name="evaluate", mode="nogil")
+    examples = 0, vector, vector, pointer_to(context)
+    return compile_kernel(kernel, examples, name="evaluate", mode="nogil")
 
 
 def _returning(call, arguments):
@@ -122,7 +122,7 @@ def _returning(call, arguments):
             raise ValueError("The gradient must have the shape of `x0` at every point.")
         for i in range(g.size):
             g[i] = gradient[i]
-        return f
+        return float(f)
 
     return evaluate
 
@@ -132,7 +132,7 @@ def _in_place(call, arguments):
         for i in range(g.size):
             g[i] = -0.0  # for functions that add to it; a sum is -0.0 only if nothing was added
         address, given = load(context)
-        return call(address, (x, g) + arguments(k, given))  # noqa: RUF005
+        return float(call(address, (x, g) + arguments(k, given)))  # noqa: RUF005
 
     return evaluate
 

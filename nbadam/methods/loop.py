@@ -6,10 +6,7 @@ Step, tell and objective are functions at addresses, so these loops are compiled
 from functools import cache
 from typing import Any
 
-import numpy as np
-from numba import from_dtype, types
-
-from .._jit import compile_kernel
+from .._jit import array, compile_kernel
 from .._jitable import register_jitable
 from .._pointers import borrowed, call
 from .record import EVALUATE, NUMBERS, STEP
@@ -66,27 +63,23 @@ def solve(
     while place[0] < codes.size and most > 0:
         p = place[0]
         if place[1] == 0:
-            call(begin, 0, (record, own, block, p))
+            call(begin, None, (record, own, block, p))
             place[1] = 1
         of_problem = rates[min(p, rates.shape[0] - 1)]
         most -= go_on(step, tell, evaluate, record, own, context, point, g, s, of_problem, 0, p, 0, most)
         if s.next > EVALUATE:
-            call(end, 0, (record, own, block, p))
+            call(end, None, (record, own, block, p))
             codes[p] = s.next
             place[0], place[1] = p + 1, 0
-
-
-INTEGER, REAL = types.int64, types.float64
 
 
 @cache
 def loop_kernel(function: Any, dtype: str) -> Any:
     """Return `loop` or `solve` in a precision, compiled."""
-    real, integers = from_dtype(np.dtype(dtype)), types.Array(INTEGER, 1, "C")
-    run = types.Array(real, 1, "C"), types.Array(real, 1, "C"), types.Array(from_dtype(NUMBERS), 1, "C")
-    signatures = {
-        loop: INTEGER(*(INTEGER,) * 6, *run, types.Array(REAL, 1, "C"), INTEGER),
-        solve: types.void(*(INTEGER,) * 9, *run, types.Array(REAL, 2, "C"), integers, integers, INTEGER),
+    run = array(dtype), array(dtype), array(NUMBERS)
+    examples = {
+        loop: (*(0,) * 6, *run, array(), 0),
+        solve: (*(0,) * 9, *run, array(axes=2), array(int), array(int), 0),
     }
     name = f"{function.__name__}_{dtype}"
-    return compile_kernel(function, signatures[function], name=name, mode="uncounted_nogil")
+    return compile_kernel(function, examples[function], name=name, mode="uncounted_nogil")

@@ -4,9 +4,8 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from numba import types
 
-from .._jit import compile_kernel
+from .._jit import array, compile_kernel
 from ..checks import shown
 
 
@@ -48,5 +47,4 @@ def shuffle(uniform: Any, order: Any) -> None:
 @cache
 def shuffle_kernel() -> Any:
     """Return `shuffle`, compiled."""
-    signature = types.void(types.Array(types.float64, 1, "C"), types.Array(types.int64, 1, "C"))
-    return compile_kernel(shuffle, signature, name="shuffle", mode="serial")
+    return compile_kernel(shuffle, (array(), array(int)), name="shuffle", mode="serial")

@@ -4,11 +4,10 @@ from functools import cache
 from math import inf
 from typing import Any
 
-from numba import types
-
-from .._jit import cast, compile_kernel, take
+from .._jit import compile_kernel
 from .._jitable import register_jitable
 from .._pointers import pointer_to
+from .._tuples import cast, take
 from ..gradients import clip_scale
 from ..kernels import SWEEP, norm, rule_loop
 from ..rules import Rule
@@ -90,6 +89,6 @@ def to_user(scaled: Any, x_scale: Any, x_lower: Any, x_upper: Any, x: Any) -> No
 @cache
 def step_kernel(rule: Rule, is_auto: bool, record: Any, own: Any, mode: str) -> Any:
     """Return `step` for records and rule states of a type, compiled."""
-    signature = types.float64(pointer_to(record), pointer_to(own), types.float64)
     name = f"step_{rule.name}{'_auto' if is_auto else ''}"
-    return compile_kernel(step(rule, is_auto), signature, name=name, mode=mode)
+    examples = pointer_to(record), pointer_to(own), 0.0
+    return compile_kernel(step(rule, is_auto), examples, name=name, mode=mode)

@@ -9,11 +9,10 @@ from functools import cache
 from math import inf
 from typing import Any
 
-from numba import types
-
-from .._jit import compile_kernel, store
+from .._jit import compile_kernel
 from .._jitable import register_jitable
 from .._pointers import pointer_to
+from .._tuples import store
 from ..kernels import norm
 from .auto import begin as begin_auto
 from .auto import mean_size, radius_of, share
@@ -390,7 +389,6 @@ def begin(run, own, given, p):
     for i in range(run.noise.size):
         run.noise[i] = 0.0
     run.numbers[0].is_free = is_free
-    return 0
 
 
 def end(run, own, given, p):
@@ -418,18 +416,16 @@ def end(run, own, given, p):
     for i in range(x.size):
         given.x_end[p, i] = x[i]
     given.f_end[p], given.nit_end[p] = f, s.nit
-    return 0
 
 
 @cache
 def tell_kernel(record: Any) -> Any:
     """Return `tell` for records of a type, compiled."""
-    signature = types.int64(pointer_to(record), types.float64, types.int64)
-    return compile_kernel(tell, signature, name="tell", mode="uncounted")
+    return compile_kernel(tell, (pointer_to(record), 0.0, 1), name="tell", mode="uncounted")
 
 
 @cache
 def block_kernel(kernel: Any, record: Any, own: Any, block: Any) -> Any:
     """Return `begin` or `end` for records, rule states and blocks of a type, compiled."""
-    signature = types.int64(pointer_to(record), pointer_to(own), pointer_to(block), types.int64)
-    return compile_kernel(kernel, signature, name=kernel.__name__, mode="uncounted")
+    examples = *map(pointer_to, (record, own, block)), 0
+    return compile_kernel(kernel, examples, name=kernel.__name__, mode="uncounted")

@@ -11,9 +11,8 @@ from collections.abc import Callable
 from math import atan2, exp, inf, log, pi, sqrt
 
 import numpy as np
-from numba import types
 
-from .._jit import compile_kernel
+from .._jit import array, compile_kernel
 from .._jitable import register_jitable
 from ..fitting.model.projection import GuessOfAll
 from ..vector_math import cos, sin
@@ -103,11 +102,8 @@ class Guess(GuessOfAll):
                 for j in range(found.shape[1]):
                     found[f, j] = guess[j]
 
-        real = types.float64
-        stack, table = types.Array(real, 3, "C", readonly=True), types.Array(real, 2, "C", readonly=True)
-        used = types.Array(types.boolean, 2, "C", readonly=True)
-        signature = types.void(stack, table, used, types.Array(real, 2, "C"))
-        return compile_kernel(of_all, signature, name=self._name, mode="nogil")
+        stack, table, used = array(float, 3, True), array(float, 2, True), array(bool, 2, True)
+        return compile_kernel(of_all, (stack, table, used, array(axes=2)), name=self._name, mode="nogil")
 
 
 @_plain

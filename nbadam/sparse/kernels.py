@@ -6,14 +6,15 @@ parallel kernels are one text, give the same bits and never raise.
 """
 
 from functools import cache
-from math import sqrt
+from math import inf, sqrt
 from typing import Any
 
 import numpy as np
-from numba import from_dtype, prange, types
+from numba import prange
 
-from .._jit import cast, compile_kernel, cut, flushed, put, take
+from .._jit import array, compile_kernel
 from .._jitable import register_jitable
+from .._tuples import cast, cut, flushed, put, take
 from ..engine import PARALLEL_SIZE
 from ..kernels import BLOCK, clipped
 from ..rules import Rule, ratio
@@ -23,6 +24,8 @@ LINE = 64  # size of a cache line in bytes
 # Elements in the rows of a batch from which on they are handled in parallel.  Fewer take less time
 # than a second thread may take to wake up, if it slept since the last batch.
 PARALLEL_ROWS = 4 * PARALLEL_SIZE
+
+ROWS_READ = array(int, readonly=True)  # an example of numbers of rows
 
 
 def summed() -> Any:
@@ -43,10 +46,8 @@ def summed() -> Any:
 @cache
 def summed_kernel(dtype: str, mode: str) -> Any:
     """Return `summed`, compiled."""
-    array, values, rows = _arrays(dtype)
-    double = types.float64
-    signature = types.void(values, types.int64, rows, rows, double, double, array)
-    return compile_kernel(summed(), signature, name=f"summed_{dtype}", mode=mode)
+    examples = array(dtype, readonly=True), 1, ROWS_READ, ROWS_READ, inf, 1.0, array(dtype)
+    return compile_kernel(summed(), examples, name=f"summed_{dtype}", mode=mode)
 
 
 def touched(rule: Any) -> Any:
@@ -71,9 +72,8 @@ def touched(rule: Any) -> Any:
 @cache
 def touched_kernel(rule: Rule, dtype: str, mode: str) -> Any:
     """Return `touched`, compiled."""
-    array, values, rows = _arrays(dtype)
-    signature = types.void(rows, values, array, *_step_types(rule, array))
-    return compile_kernel(touched(rule), signature, name=f"touched_{rule.name}_{dtype}", mode=mode)
+    examples = ROWS_READ, array(dtype, readonly=True), *_of_step(rule, dtype)
+    return compile_kernel(touched(rule), examples, name=f"touched_{rule.name}_{dtype}", mode=mode)
 
 
 def untouched(rule: Any) -> Any:
@@ -104,9 +104,8 @@ def untouched(rule: Any) -> Any:
 @cache
 def untouched_kernel(rule: Rule, dtype: str, mode: str) -> Any:
     """Return `untouched`, compiled."""
-    array, _, rows = _arrays(dtype)
-    signature = types.void(rows, array, *_step_types(rule, array))
-    return compile_kernel(untouched(rule), signature, name=f"untouched_{rule.name}_{dtype}", mode=mode)
+    examples = ROWS_READ, *_of_step(rule, dtype)
+    return compile_kernel(untouched(rule), examples, name=f"untouched_{rule.name}_{dtype}", mode=mode)
 
 
 def catch_up() -> Any:
@@ -153,10 +152,8 @@ def catch_up() -> Any:
 @cache
 def catch_up_kernel(rule: Rule, dtype: str, mode: str) -> Any:
     """Return `catch_up`, compiled."""
-    table, history = _deferred_types(rule, dtype)
-    weights, constants = types.Array(types.float64, 2, "C"), types.UniTuple(types.float64, 3)
-    signature = types.void(*table, history, weights, constants)
-    return compile_kernel(catch_up(), signature, name=f"catch_up_{len(rule.slots)}_{dtype}", mode=mode)
+    examples = *_of_table(rule, dtype), array(), array(axes=2), (0.0,) * 3
+    return compile_kernel(catch_up(), examples, name=f"catch_up_{len(rule.slots)}_{dtype}", mode=mode)
 
 
 def walk() -> Any:
@@ -195,10 +192,8 @@ def walk() -> Any:
 @cache
 def walk_kernel(rule: Rule, dtype: str, mode: str) -> Any:
     """Return `walk`, compiled."""
-    table, history = _deferred_types(rule, dtype)
-    constants = types.UniTuple(types.float64, 3)
-    signature = types.void(*table, history, history, history, types.int64, constants)
-    return compile_kernel(walk(), signature, name=f"walk_{len(rule.slots)}_{dtype}", mode=mode)
+    examples = *_of_table(rule, dtype), *(array(),) * 3, 1, (0.0,) * 3
+    return compile_kernel(walk(), examples, name=f"walk_{len(rule.slots)}_{dtype}", mode=mode)
 
 
 @register_jitable
@@ -211,21 +206,12 @@ def decay_moments(m, v, constants, steps):
         v[i] = flushed(power_2 * v[i], v)
 
 
-def _arrays(dtype):
-    """Types of an array to write, of one to read, and of the numbers of rows."""
-    element = from_dtype(np.dtype(dtype))
-    array, values = types.Array(element, 1, "C"), types.Array(element, 1, "C", readonly=True)
-    return array, values, types.Array(types.int64, 1, "C", readonly=True)
+def _of_step(rule, dtype):
+    """Return examples of x, slots, width, t, hyper and decay."""
+    slots, hyper = (array(dtype),) * len(rule.slots), (0.0,) * len(rule.hyperparameters)
+    return array(dtype), slots, 1, 0.0, hyper, 0.0
 
 
-def _step_types(rule, array):
-    """Types of slots, width, t, hyper and decay."""
-    hyper = types.UniTuple(types.float64, len(rule.hyperparameters))
-    return types.UniTuple(array, len(rule.slots)), types.int64, types.float64, hyper, types.float64
-
-
-def _deferred_types(rule, dtype):
-    """Types of rows, last, now, x, slots and width, and of a history of one number a step."""
-    array, _, rows = _arrays(dtype)
-    last, slots = types.Array(types.int32, 1, "C"), types.UniTuple(array, len(rule.slots))
-    return (rows, last, types.int64, array, slots, types.int64), types.Array(types.float64, 1, "C")
+def _of_table(rule, dtype):
+    """Return examples of rows, last, now, x, slots and width."""
+    return ROWS_READ, array(np.int32), 1, array(dtype), (array(dtype),) * len(rule.slots), 1

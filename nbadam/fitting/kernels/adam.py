@@ -7,14 +7,12 @@ where Levenberg-Marquardt finds no slope, and past the near minimum.
 from functools import cache
 from math import cos, pi
 
-import numpy as np
-from numba import from_dtype, types
-
-from ..._jit import cast, compile_kernel
+from ..._jit import array, compile_kernel
 from ..._jitable import register_jitable
 from ..._pointers import call
+from ..._tuples import cast
 from ...rules import ADAM
-from .lanes import CHI2_TRIAL, GRADIENT_TRIAL, TRIAL, common_types, load, take
+from .lanes import CHI2_TRIAL, GRADIENT_TRIAL, TRIAL, common_examples, load, take
 
 # Short memories suit objectives without noise: 200 steps then do, in place of 1000.
 BETA_1, BETA_2 = 0.8, 0.9
@@ -97,12 +95,6 @@ def descent(rule):
 @cache
 def descent_kernel(dtype: str):
     """Return the kernel of `descent` for Adam, compiled."""
-    element = from_dtype(np.dtype(dtype))
-    signature = types.void(
-        *common_types(dtype),
-        types.Array(types.float64, 1, "C"),
-        types.Array(element, 2, "C", readonly=True),
-        *(types.Array(element, 2, "C"),) * 4,
-        types.Array(element, 1, "C"),
-    )
-    return compile_kernel(descent(ADAM), signature, name=f"descend_{ADAM.name}_{dtype}", mode="nogil")
+    scale, tables = array(dtype, 2, readonly=True), (array(dtype, 2),) * 4
+    examples = *common_examples(dtype), array(), scale, *tables, array(dtype)
+    return compile_kernel(descent(ADAM), examples, name=f"descend_{ADAM.name}_{dtype}", mode="nogil")

@@ -8,16 +8,15 @@ from functools import cache
 from math import sqrt
 
 import numpy as np
-from numba import from_dtype, types
 
-from ..._jit import compile_kernel
+from ..._jit import array, compile_kernel
 from ..._jitable import register_jitable
 from ..._pointers import call
 from .lanes import (
     CHI2_TRIAL,
     GRADIENT_TRIAL,
     NORMAL_TRIAL,
-    common_types,
+    common_examples,
     load,
     place,
     take,
@@ -165,35 +164,25 @@ def substitute(information, gradient, active, own, shared, moves, step, size):
 @cache
 def evaluate_kernel(dtype: str):
     """Return `evaluate`, compiled."""
-    given = types.Array(from_dtype(np.dtype(dtype)), 2, "C", readonly=True)
-    line, table = (types.Array(types.float64, axes, "C") for axes in (1, 2))
-    signature = types.void(*common_types(dtype), given, line, table, table)
-    return compile_kernel(evaluate, signature, name=f"evaluate_{dtype}", mode="uncounted")
+    given, table = array(dtype, 2, readonly=True), array(axes=2)
+    examples = *common_examples(dtype), given, array(), table, table
+    return compile_kernel(evaluate, examples, name=f"evaluate_{dtype}", mode="uncounted")
 
 
 @cache
 def eliminate_kernel():
     """Return `eliminate`, compiled."""
-    line, table, stack = (types.Array(types.float64, axes, "C") for axes in (1, 2, 3))
-    return compile_kernel(
-        eliminate,
-        types.void(line, table, table, *_PARAMETERS, stack, table, line),
-        name="eliminate",
-        mode="nogil",
-    )
+    line, table, stack = (array(axes=axes) for axes in (1, 2, 3))
+    examples = line, table, table, *_PARAMETERS, stack, table, line
+    return compile_kernel(eliminate, examples, name="eliminate", mode="nogil")
 
 
 @cache
 def substitute_kernel():
     """Return `substitute`, compiled."""
-    line, table = (types.Array(types.float64, axes, "C") for axes in (1, 2))
-    return compile_kernel(
-        substitute,
-        types.void(table, table, *_PARAMETERS, table, table, line),
-        name="substitute",
-        mode="nogil",
-    )
+    table = array(axes=2)
+    examples = table, table, *_PARAMETERS, table, table, array()
+    return compile_kernel(substitute, examples, name="substitute", mode="nogil")
 
 
-_NUMBERS = types.Array(types.int64, 1, "C")
-_PARAMETERS = types.Array(types.boolean, 2, "C"), _NUMBERS, _NUMBERS
+_PARAMETERS = array(bool, 2), array(int), array(int)

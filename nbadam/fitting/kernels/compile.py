@@ -386,4 +386,4 @@ def _normal(way: Pointwise, layout: Layout):
 
 def _compiled(function, dtype: str, size: int | str):
     name = function.__name__
-    return compile_kernel(function, lm.signatures(dtype)[name], name=f"{name}_{size}_{dtype}", mode="nogil")
+    return compile_kernel(function, lm.examples(dtype)[name], name=f"{name}_{size}_{dtype}", mode="nogil")

@@ -15,8 +15,8 @@ f_scale : float
 """
 
 import numpy as np
-from numba import from_dtype, types
 
+from ..._jit import array
 from ..._jitable import register_jitable
 
 ROWS = (
@@ -61,18 +61,8 @@ def place(i, j):
     return i * (i + 1) // 2 + j if i >= j else j * (j + 1) // 2 + i
 
 
-def common_types(dtype: str) -> tuple:
-    """Types of the arguments from `normal` to `f_scale`."""
-    element = from_dtype(np.dtype(dtype))
-    given = types.Array(element, 2, "C", readonly=True)
-    return (
-        types.int64,
-        types.UniTuple(types.int64, len(ROWS)),
-        types.Array(element, 1, "C"),
-        types.Array(element, 2, "C"),
-        given,
-        types.Array(element, 3, "C", readonly=True),
-        given,
-        given,
-        element,
-    )
+def common_examples(dtype: str) -> tuple:
+    """Return examples of the arguments from `normal` to `f_scale`."""
+    given, data = (array(dtype, axes, readonly=True) for axes in (2, 3))
+    f_scale = np.dtype(dtype).type(1)
+    return 0, (0,) * len(ROWS), array(dtype), array(dtype, 2), given, data, given, given, f_scale

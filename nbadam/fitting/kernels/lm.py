@@ -8,9 +8,8 @@ from functools import cache
 from math import sqrt
 
 import numpy as np
-from numba import from_dtype, types
 
-from ..._jit import compile_kernel
+from ..._jit import array, compile_kernel
 from ..._jitable import register_jitable
 from ..._pointers import call
 from ...status import Status
@@ -27,7 +26,7 @@ from .lanes import (
     SETTLED,
     SMALL,
     TRIAL,
-    common_types,
+    common_examples,
     load,
     place,
     put,
@@ -345,40 +344,31 @@ def new_state(lanes: int, n: int, dtype) -> tuple[np.ndarray, ...]:
     return counts, levels, factor, triangle, position, np.ones(n, bool), np.zeros(3, np.int64)
 
 
-def signatures(dtype: str) -> dict[str, object]:
-    """Types of the arguments of `normal`, `judge`, `solve`, `another_start` and `fit`."""
-    element = from_dtype(np.dtype(dtype))
-    line, table = types.Array(element, 1, "C"), types.Array(element, 2, "C")
-    given, point = (types.Array(element, axes, "C", readonly=True) for axes in (2, 1))
-    tape = types.Array(types.uint32, 2, "C", readonly=True)
-    numbers, flags = types.Array(types.int64, 1, "C"), types.Array(types.boolean, 1, "C")
-    precise, factor = (types.Array(types.float64, axes, "C") for axes in (1, 2))
-    results = table, table, line, types.Array(types.int32, 1, "C"), types.Array(types.int8, 1, "C")
+def examples(dtype: str) -> dict[str, tuple]:
+    """Return examples of the arguments of `normal`, `judge`, `solve`, `another_start` and `fit`."""
+    common, table = common_examples(dtype), array(dtype, 2)
+    _, _, S, _, x, _, lower, _, f_scale = common
+    point, tape = array(dtype, readonly=True), array(np.uint32, 2, readonly=True)
+    own = np.empty((2, 2), dtype)[:, 0]  # a column
+    results = table, table, S, array(np.int32), array(np.int8)
     return {
-        "normal": types.void(given, line, *(types.int64,) * 3, element),
-        "judge": types.void(line, tape, line),
-        "solve": types.void(line, tape, line, element),
-        "another_start": types.boolean(
-            types.int64, types.int8, *(point,) * 3, line, types.Array(element, 1, "A"), types.int64
-        ),
-        "fit": types.boolean(
-            *common_types(dtype),
-            *(types.int64,) * 4,
-            *(tape, tape, line, given, point, types.int64),
-            *results,
-            *(types.Array(types.int64, 2, "C"), table, factor, precise, line, flags, numbers, types.int64),
-        ),
-    }
+        "normal": (x, S, 0, 0, 0, f_scale),
+        "judge": (S, tape, S),
+        "solve": (S, tape, S, f_scale),
+        "another_start": (0, np.int8(0), point, point, point, S, own, 0),
+        "fit": (*common, *(0,) * 4, tape, tape, S, lower, point, 0, *results,
+                *new_state(0, 0, dtype), 0),
+    }  # fmt: skip
 
 
 @cache
 def fit_kernel(dtype: str):
     """Return `fit`, compiled."""
-    return compile_kernel(fit, signatures(dtype)["fit"], name=f"fit_{dtype}", mode="uncounted")
+    return compile_kernel(fit, examples(dtype)["fit"], name=f"fit_{dtype}", mode="uncounted")
 
 
 @cache
 def restart_kernel(dtype: str):
     """Return `another_start`, compiled."""
-    signature = signatures(dtype)["another_start"]
-    return compile_kernel(another_start, signature, name=f"another_start_{dtype}", mode="uncounted")
+    name = f"another_start_{dtype}"
+    return compile_kernel(another_start, examples(dtype)["another_start"], name=name, mode="uncounted")

@@ -9,15 +9,15 @@ from functools import cache
 from math import cos, pi
 
 import numpy as np
-from numba import from_dtype, types
 
-from ..._jit import cast, compile_kernel
+from ..._jit import array, compile_kernel
 from ..._pointers import call
+from ..._tuples import cast
 from ...blocks import is_called_off
 from ...methods.orders import order_of
 from ...rules import ADAM
 from .adam import mover
-from .lanes import END, GRADIENT_TRIAL, TRIAL, common_types, put, take
+from .lanes import END, GRADIENT_TRIAL, TRIAL, common_examples, put, take
 
 # Longer memories than without noise.  On decays and peaks of 100,000 points 1,000 steps end 0.6 to 2.6
 # standard errors from the minimum, with (0.8, 0.9) 0.7 to 5.3; with (0.9, 0.999) some run away at first.
@@ -103,17 +103,7 @@ def descent(rule):
 @cache
 def descent_kernel(dtype: str):
     """Return the kernel of `descent` for Adam, compiled."""
-    element = from_dtype(np.dtype(dtype))
-    given, table = types.Array(element, 2, "C", readonly=True), types.Array(element, 2, "C")
-    signature = types.void(
-        *common_types(dtype),
-        table,
-        types.Array(types.float64, 1, "C"),
-        types.Array(types.int64, 2, "C"),
-        given,
-        table,
-        table,
-        table,
-        types.Array(types.float64, 2, "C"),
-    )
-    return compile_kernel(descent(ADAM), signature, name=f"descend_batches_{ADAM.name}_{dtype}", mode="nogil")
+    given, table = array(dtype, 2, readonly=True), array(dtype, 2)
+    own = table, array(), array(int, 2), given, table, table, table, array(axes=2)
+    examples = *common_examples(dtype), *own
+    return compile_kernel(descent(ADAM), examples, name=f"descend_batches_{ADAM.name}_{dtype}", mode="nogil")

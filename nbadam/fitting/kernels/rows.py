@@ -4,9 +4,7 @@ import contextlib
 from collections import OrderedDict
 from collections.abc import Callable
 
-from numba import types
-
-from ..._jit import compile_kernel
+from ..._jit import array, compile_kernel
 from ..model.constants import lifted
 from ..model.definition import Definition
 from ..model.inline import inlined
@@ -103,8 +101,6 @@ def _compiled(way: Pointwise, n: int, variables: int, weighted, own_x, correlate
     if loss.function is not None:
         known["loss"] = inlined(loss.function)
     module = load("float64", rows(way, n, variables, weighted, own_x, correlated, loss), known)
-    real, count = types.float64, types.int64
-    line, table, stack = (types.Array(real, axes, "C", readonly=True) for axes in (1, 2, 3))
-    out, chi2 = types.Array(real, 3, "C"), types.Array(real, 1, "C")
-    signature = types.void(table, line, stack, *(table,) * 3, real, count, count, out, chi2)
-    return compile_kernel(module["rows"], signature, name=f"rows_{n}", mode="nogil")
+    line, table, stack = (array(axes=axes, readonly=True) for axes in (1, 2, 3))
+    examples = table, line, stack, *(table,) * 3, 1.0, 0, 0, array(axes=3), array()
+    return compile_kernel(module["rows"], examples, name=f"rows_{n}", mode="nogil")

@@ -7,12 +7,11 @@ the same sums, one evaluation a trial (Golub and Pereyra 1973, SIAM J. Numer. An
 from functools import cache
 
 import numpy as np
-from numba import from_dtype, types
 
-from ..._jit import compile_kernel
+from ..._jit import array, compile_kernel
 from ..._jitable import register_jitable
 from ..._pointers import call
-from .lanes import CHI2_TRIAL, GRADIENT_TRIAL, NORMAL_TRIAL, TRIAL, common_types, load, place, put, take
+from .lanes import CHI2_TRIAL, GRADIENT_TRIAL, NORMAL_TRIAL, TRIAL, common_examples, load, place, put, take
 
 PIVOT = 1e3  # least pivot, in units of rounding
 
@@ -112,12 +111,6 @@ def solve(matrix, force, scale, step, least):
 @cache
 def screen_kernel(dtype: str):
     """Return `screen`, compiled."""
-    element = from_dtype(np.dtype(dtype))
-    signature = types.void(
-        *common_types(dtype),
-        types.Array(element, 3, "C", readonly=True),
-        types.Array(types.int64, 1, "C", readonly=True),
-        types.Array(element, 3, "C"),
-        types.Array(element, 2, "C"),
-    )
-    return compile_kernel(screen, signature, name=f"screen_{dtype}", mode="nogil")
+    trials, linear = array(dtype, 3, readonly=True), array(int, readonly=True)
+    examples = *common_examples(dtype), trials, linear, array(dtype, 3), array(dtype, 2)
+    return compile_kernel(screen, examples, name=f"screen_{dtype}", mode="nogil")

@@ -3,10 +3,9 @@
 from typing import Any
 
 import numpy as np
-from numba import types
 from numba.core.errors import TypingError
 
-from ..._jit import compile_kernel, reason
+from ..._jit import array, compile_kernel, reason
 from ..arrays import floats, unmasked
 from ..kernels.text import load
 from .constants import lifted, packed
@@ -77,10 +76,8 @@ def _compiled(model: Definition):
     for k in range(out.size):
         out[k] = function({x}, {parameters})
 """
-    row = types.Array(types.float64, 1, "C")
-    signature = types.void(types.Array(types.float64, 2, "C"), row, row)
     try:
         function = load("float64", text, {"function": apart.inlined(0)})["values"]
-        return compile_kernel(function, signature, name="values", mode="nogil")
+        return compile_kernel(function, (array(axes=2), array(), array()), name="values", mode="nogil")
     except TypingError as error:
         raise ValueError(f"Numba cannot compile the model `{model.name}`: {reason(error)}") from error
