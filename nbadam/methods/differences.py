@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from .difference_steps import smooth_steps
 from .noise import FAINT, FAINT_ROUNDING, calibrate, noise_near
 
 SCHEMES = ("2-point", "3-point", "noise", "spsa")
@@ -13,6 +14,7 @@ SCHEMES = ("2-point", "3-point", "noise", "spsa")
 DOMINANT = 100.0  # a second difference of so many times the noise shows the curvature
 VISIBLE = 100.0  # an ordinary difference of so many times the noise is a good one
 PERTURBATION = 0.01  # first perturbation relative to x_scale, where the value at x0 is not finite
+EPSILON = float(np.finfo(float).eps)
 DECAY = 0.101  # exponent of its decrease in the number of gradients (Spall 1998)
 
 
@@ -30,7 +32,7 @@ class Differences:
         Step relative to ``max(1, abs(x))`` (by default the root, or the cube root, of the rounding
         error of double precision), or absolute, which wins.
     x_scale : float or ndarray of shape (n,)
-        Unit of each variable, which only "noise" looks at.
+        Unit of each variable, which "noise" looks at, and steps by their effect.
 
     Attributes
     ----------
@@ -38,6 +40,8 @@ class Differences:
         Standard deviation of the noise of a value, estimated by the scheme "noise".
     is_random : bool
         Whether `notice` found that two values at one point differ.
+    count : int or None
+        Gradients so far, where `notice` found smooth values: steps then follow from their effect.
     """
 
     scheme: str
@@ -65,6 +69,7 @@ class Differences:
         self.is_adapted: bool = scheme != "noise"
         self.noise: float | None = None
         self.is_random: Any = False
+        self.count: int | None = None
 
     def notice(
         self, value: Callable[..., Any], x: np.ndarray, seed: tuple[int, ...]
@@ -80,6 +85,9 @@ class Differences:
             change = abs(value(np.clip(x + self._steps(x), self.lower, self.upper)) - f)
             noise = self._noise(value, x, f)
             if change > VISIBLE * noise:
+                if self.relative is None and self.absolute is None:
+                    self.count = 0
+                    self._suit(value, x, f, noise)
                 return self
         else:
             f = 0.5 * (f + again)
@@ -106,7 +114,14 @@ class Differences:
 
     def gradient(self, value: Callable[..., Any], x: np.ndarray, f: float) -> np.ndarray:
         """Return the gradient of `value` at `x`, where it is `f`."""
+        if not np.isfinite(x).all():
+            return np.full_like(x, np.nan)
         g = np.zeros_like(x)
+        if self.count is not None:
+            self.count += 1
+            # At every power of 4: the curvature may not be that of the start.
+            if self.count > 1 and self.count & (self.count - 1) == 0 and self.count.bit_length() % 2:
+                self._suit(value, x, f, EPSILON * abs(f))
         for i, step in enumerate(self._steps(x)):
             below, above = x[i] - self.lower[i], self.upper[i] - x[i]
             if self.central and step <= min(below, above):
@@ -120,6 +135,12 @@ class Differences:
                 g[i] = (value(point) - f) / (point[i] - x[i])
         return g
 
+    def _suit(self, value: Callable[..., Any], x: np.ndarray, f: float, noise: float) -> None:
+        if isfinite(f):
+            scale = np.broadcast_to(self.x_scale, x.shape)
+            bounds = self.lower, self.upper
+            self.absolute = smooth_steps(value, x, f, noise, bounds, scale, self.absolute)
+
     def is_blind(self, value: Callable[..., Any], x: np.ndarray, f: float) -> bool:
         """Whether a step of all variables leaves the value exactly as it is."""
         return value(np.clip(x + self._steps(x), self.lower, self.upper)) == f
@@ -130,6 +151,8 @@ class Differences:
         return 1 + self.lower.size * (2 if self.central else 1)
 
     def _steps(self, x: np.ndarray) -> np.ndarray:
+        if self.count is not None:
+            return np.maximum(self.absolute, 4 * np.spacing(np.abs(x)))
         if self.absolute is not None:
             return np.broadcast_to(self.absolute, x.shape)
         default = np.finfo(float).eps ** (1 / 3 if self.central else 1 / 2)
@@ -197,16 +220,17 @@ class Differences:
 
     def facts(self) -> dict[str, Any]:
         """Return all that has changed since the start, as JSON can hold it."""
-        if not (self.is_adapted and self.noise is not None):
+        if self.noise is None and self.count is None:
             return {}
         steps = np.asarray(self.absolute).tolist()
-        return {"noise": self.noise, "steps": steps, "is_random": bool(self.is_random)}
+        facts = {"noise": self.noise, "steps": steps, "is_random": bool(self.is_random)}
+        return facts | {"count": self.count}
 
     def restore(self, facts: dict[str, Any]) -> None:
         """Bring it to where it was when `facts` was called."""
         if facts:
             self.noise, self.absolute, self.is_adapted = facts["noise"], np.array(facts["steps"]), True
-            self.is_random = facts["is_random"]
+            self.is_random, self.count = facts["is_random"], facts["count"]
 
 
 class Perturbations:

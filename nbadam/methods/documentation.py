@@ -90,13 +90,15 @@ TEMPLATE = """Minimize a function with {title} [1]_, as a method of `scipy.optim
         The gradient where `jac` is None: forward differences (n evaluations a step more); central ones
         (2 n); "noise", forward ones whose steps suit the noise of `fun`, which is estimated at `x0` with 7
         to 35 evaluations, and 2 to 8 for each variable [2]_; "spsa", simultaneous perturbation, two
-        evaluations a step whatever n is, of which `fun` at the point is the mean [3]_.  By default "2-point",
-        unless ten or more evaluations near `x0` show that noise or rounding hides its differences: then
-        "noise" if they are faint.  Otherwise, after 6 to 30 evaluations more, steps go to the minimum of a
-        quadratic that is fitted to the values around, for up to 100 variables and automatic rates without
-        decay; in other cases "spsa" is taken, with `beta_1` 0.8 and `beta_2` 0.9 unless they are given.
+        evaluations a step whatever n is, of which `fun` at the point is the mean [3]_.  By default "2-point"
+        with steps that are found by their effect on `fun`, at `x0` and at every gradient whose number is a
+        power of 4, unless ten or more evaluations near `x0` show that noise or rounding hides its
+        differences: then "noise" if they are faint.  Otherwise, after 6 to 30 evaluations more, steps go to
+        the minimum of a quadratic that is fitted to the values around, for up to 100 variables and automatic
+        rates without decay; in other cases "spsa" is taken, with `beta_1` 0.8 and `beta_2` 0.9 unless they are given.
     finite_diff_rel_step : float or array_like, optional
-        Their step relative to ``max(1, abs(x))``; default 1.5e-8 or, for "3-point", 6.1e-6.  For "spsa"
+        Their step relative to ``max(1, abs(x))``; 1.5e-8 for "2-point" and 6.1e-6 for "3-point", if that is
+        chosen.  For "spsa"
         the first perturbation relative to `x_scale`, by default found from the values near `x0`; the k-th is
         less by ``k**0.101``, with k rounded down to a power of 4.
     eps : float or array_like, optional

@@ -124,9 +124,7 @@ def check_convergence(run):
         s.points, s.f_sum, s.f_squares, s.f_mean = 0.0, 0.0, 0.0, f_now
         if steepest <= limits.gtol:
             code = GTOL
-        elif abs(f_now - f_before) <= allowed_change(limits.ftol, s, f_before, f_now) and is_sure(
-            s, limits.ftol
-        ):
+        elif is_unchanged(s, limits.ftol, f_before, f_now) and is_sure(s, limits.ftol):
             code = FTOL
         elif f_before == f_before and furthest <= limits.xtol:  # NaN before the second window
             code = XTOL
@@ -147,6 +145,13 @@ def allowed_change(ftol, s, f, other):
     if ftol < 0:
         return -1.0
     return max(ftol * (s.f_start - s.f_best), ROUNDING * max(abs(f), abs(other)))
+
+
+@register_jitable
+def is_unchanged(s, ftol, f, other):
+    """Whether two means of values agree within the change that counts as none; infinite ones do not."""
+    change = abs(other - f)
+    return change < np.inf and change <= allowed_change(ftol, s, f, other)
 
 
 @register_jitable

@@ -1,0 +1,115 @@
+"""Steps of forward differences of smooth values, from the effect that they have on the value.
+
+The unit of a variable is not known, nor how far its zero lies: a time may be a Julian date that matters to
+the second, a flux may be 1e-17.  So the step is found where the second difference stands above rounding.
+"""
+
+from collections.abc import Callable
+from math import inf, isfinite, nan, sqrt
+
+import numpy as np
+
+EPS = float(np.finfo(float).eps)
+CLEAR, LARGE = 1e2, 1e6  # second differences, in units of rounding, between which the curvature is taken
+AIM = 1e4
+# Factors from one step tried to the next, the second for a step that is not seen at all.
+GROWTH, UNSEEN, LARGEST_SHRINKAGE = 10.0, 1e8, 1e-3
+CURVED = 1.5  # growth, for twice the step, of a second difference that is not rounding; of a parabola 4
+SMALL = 1e-8  # rounding relative to a difference
+# Limits of the search: of trials, of a step relative to the first, and of one in units.
+TRIALS, SHORTEST, LONGEST = 40, 1e-20, 1e12
+BEST = 8**0.25  # factor of the best step of a forward difference: Moré and Wild 2012, ACM TOMS 38, no. 3
+
+
+def smooth_steps(
+    value: Callable[..., float],
+    x: np.ndarray,
+    f: float,
+    noise: float,
+    bounds: tuple[np.ndarray, np.ndarray],
+    x_scale: np.ndarray,
+    known: np.ndarray | None = None,
+) -> np.ndarray:
+    """Return the step of a forward difference that suits each variable.
+
+    Its errors are about ``2 noise / step`` and ``curvature * step / 2``.
+
+    Parameters
+    ----------
+    value : callable
+        Objective.
+    x, f, noise : ndarray of shape (n,), float, float
+        Point, the value there, and its rounding error.
+    bounds : tuple of two ndarrays of shape (n,)
+        Lower and upper bounds, beyond which no point lies.
+    x_scale : ndarray, shape (n,)
+        Units.
+    known : ndarray of shape (n,), optional
+        Steps that suited another point.
+    """
+    steps = np.zeros_like(x)
+    spacing = 4 * np.spacing(np.abs(x))
+    first = sqrt(EPS) * np.where(x == 0, x_scale, np.abs(x)) if known is None else known
+    for i in range(x.size):
+        low, high = x[i] - bounds[0][i], bounds[1][i] - x[i]
+        if max(low, high) > 0:
+            is_central = min(low, high) > 4 * spacing[i]
+            room = min(low, high) / 2 if is_central else max(low, high) / 4
+            sign = 0 if is_central else 1 if high > low else -1
+
+            def differences(h, i=i, sign=sign):
+                return _differences(value, x, f, i, h, sign)
+
+            longest = min(max(abs(x[i]), LONGEST * x_scale[i], first[i]), room)
+            shortest = max(spacing[i], SHORTEST * first[i])
+            found = _suited(differences, f, noise, min(first[i], longest), shortest, longest)
+            steps[i] = min(found, 2 * room)
+    return steps
+
+
+def _suited(differences, f: float, noise: float, h: float, shortest: float, longest: float) -> float:
+    """Return the best step by the curvature over one whose second difference is clear, but small."""
+    short, long = 0.0, inf  # too short, too long
+    for _ in range(TRIALS):
+        first, second, largest = differences(h)
+        rounding = max(noise, EPS * min(largest, 2 * abs(f)))  # `f` may be 0, where the others are not
+        if not second <= LARGE * rounding:  # or NaN
+            long = h
+            factor = sqrt(AIM * rounding / second) if isfinite(second) else 0.0
+            h = h * max(factor, LARGEST_SHRINKAGE) if short == 0 else sqrt(short * long)
+        elif second >= CLEAR * rounding and not differences(2 * h)[1] < CURVED * second:
+            return min(BEST * h * sqrt(noise / second), _visible(first / h, noise))
+        elif first * SMALL >= noise:
+            return _visible(first / h, noise)
+        else:
+            short = h
+            growth = GROWTH if first > 0 else UNSEEN
+            h = growth * h if long == inf else sqrt(short * long)
+        if short >= longest or long <= shortest or long <= 2 * short:
+            break
+        h = min(max(h, shortest), longest)
+    return short if short > 0 else max(long, shortest)
+
+
+def _visible(slope: float, noise: float) -> float:
+    """Return the step over which rounding is no more than a small part of the change."""
+    return noise / (SMALL * slope) if slope > 0 else inf
+
+
+def _differences(value, x: np.ndarray, f: float, i: int, h: float, sign: int) -> tuple[float, float, float]:
+    """Return the sizes of the first and second difference by variable `i`, and of the largest value."""
+
+    def at(step):
+        point = x.copy()
+        point[i] += step
+        return float(value(point))
+
+    h = (x[i] + h) - x[i]  # the same to both sides
+    if sign == 0:
+        below, above = at(-h), at(h)
+        first, second = (above - below) / 2, above - f + (below - f)
+    else:
+        below, above = at(sign * h), at(sign * 2 * h)
+        first, second = below - f, above - below - (below - f)
+    largest = max(abs(f), abs(below), abs(above))
+    return (abs(first), abs(second), largest) if isfinite(largest) else (nan, nan, inf)
