@@ -17,6 +17,7 @@ from .model.model import Model
 
 # Fits with one of these have parameters, if not the right ones.
 ENDED = Status.SUCCESS, Status.MAXITER, Status.UNDETERMINED, Status.NOT_MOVED, Status.RUNAWAY
+POOR = 0.1  # share of the data's variation; of fits between bounds that leave less, few are in false minima
 HAS_ENDED = np.isin(range(128), ENDED)  # whether a fit with a status has parameters
 
 
@@ -122,7 +123,7 @@ class Problem:
         # Correlated data need columns for whitened residuals and derivatives.
         scratch = (1 + self.p0.shape[1]) * block.correlated
         self._data = block.x, np.pad(block.data, ((0, 0), (0, scratch), (0, 0))) if scratch else block.data
-        self._weighted = block.weighted
+        self._weighted, self._correlated = block.weighted, block.correlated
         self._f_scale = plan.dtype.type(plan.f_scale)
         self.points: np.ndarray = block.points
         self.chi2_of_rounding: Any = block.chi2_of_rounding
@@ -133,8 +134,8 @@ class Problem:
         part = Fits.empty(start.shape[0], start.shape[1], start.dtype)
         compiled = self._kernels if loss is None else self._kernels_of(loss)
         compiled.fit(
-            *self._data, *self._box, self._f_scale, start, self.plan.ftol, self.plan.xtol, max_nfev,
-            part.popt, part.information, part.chi2, part.nfev, part.status,
+            *self._data, *self._box, self._f_scale, start, self._poor, self.plan.ftol, self.plan.xtol,
+            max_nfev, part.popt, part.information, part.chi2, part.nfev, part.status,
         )  # fmt: skip
         if is_called_off():
             part.clear(part.status == Status.NOT_RUN)
@@ -172,6 +173,24 @@ class Problem:
         """Solve for the linear parameters of each trial by least squares; return the best: see `screen`."""
         compiled = self._kernels if self._loss.name == "linear" else self._kernels_of(Loss("linear"))
         return compiled.screen(*self._data, *self._box, self._f_scale, trials, linear, kept)
+
+    @lazy
+    def _poor(self) -> np.ndarray:
+        """Chi-squares that suggest a false minimum between bounds, shape (fits,): a share of those of means.
+
+        Infinite for fits without bounds.  Empty for losses that are no sums of squares and correlated data.
+        """
+        lower, upper = self._box
+        data = self._data[1]
+        if not lower.size or self._loss.is_likelihood or self._correlated:
+            return np.empty(0, data.dtype)
+        y, weight = data[:, 0], data[:, 1] if self._weighted else np.ones(1, data.dtype)
+        with np.errstate(all="ignore"):
+            square = np.broadcast_to(weight * weight, y.shape)
+            mean = (square * y).sum(axis=1) / square.sum(axis=1)
+            poor = POOR * (((y - mean[:, None]) * weight) ** 2).sum(axis=1)
+        is_bounded = (lower < upper) & ((lower > -np.inf) | (upper < np.inf))
+        return np.where(is_bounded.any(axis=1), poor, np.inf).astype(data.dtype)
 
     @lazy
     def _scale(self) -> np.ndarray:

@@ -79,6 +79,7 @@ class Kernels:
         upper: Any,
         f_scale: float,
         p0: Any,
+        poor: Any,
         ftol: float,
         xtol: float,
         *arguments: Any,
@@ -89,7 +90,7 @@ class Kernels:
         state[-1][self._rows[SETTLED]] = -1  # each lane wants a fit
         own = lm.new_state(self._lanes, p0.shape[1], self._dtype)
         judging, solving, memory = self._tapes
-        rest = *self._parts, judging, solving, memory.copy(), p0
+        rest = *self._parts, judging, solving, memory.copy(), p0, poor
         tolerances = lm.tolerances(ftol, xtol, m, self._dtype)
         is_done = False
         while not (is_done or is_called_off()):

@@ -48,7 +48,8 @@ PATIENCE = (
     50  # evaluations after which a fit must have lowered chi-square by SLOW of it, or may be running away
 )
 SLOW = 0.01
-STARTS = 8  # further ones, between bounds
+STARTS = 24  # further starts of a fit that ends at bounds, or fails between them
+FEW = 6  # further starts of a fit that ends off the bounds but leaves much of the data's variation
 AGAIN = 2  # mark of a lane whose trust region is set up away from p0; at p0 it is 1
 DIVERGED = 1e3  # standard error in units of the parameter
 SUCCESS, MAXITER, NONFINITE, NOT_MOVED, RUNAWAY, UNDETERMINED = map(
@@ -65,7 +66,7 @@ SUCCESS, MAXITER, NONFINITE, NOT_MOVED, RUNAWAY, UNDETERMINED = map(
 
 
 def fit(normal, rows, S, state, x, data, lower, upper, f_scale, judge, solve, invert, restart, judging,
-        solving, memory, p0, tolerances, max_nfev, popt, information, chi2, nfev, status,
+        solving, memory, p0, poor, tolerances, max_nfev, popt, information, chi2, nfev, status,
         counts, levels, factor, triangle, position, free, progress, points):  # fmt: skip
     """Fit a block of data sets, or go on with it; return whether all are done.
 
@@ -79,6 +80,8 @@ def fit(normal, rows, S, state, x, data, lower, upper, f_scale, judge, solve, in
     judging, solving, memory : arrays
         Tapes for `judge` and `solve`, and their memory: see `fitting.tape`.  Empty for a few parameters.
     p0 : array of shape (fits, n)
+    poor : array of shape (fits,)
+        Chi-squares above which a fit between bounds tries FEW further starts, wherever it ends; or empty.
     tolerances : array
         `ftol`, `xtol`, the share of chi-square that is rounding, the unit of rounding, and a chi-square whose
         terms may have lost digits.
@@ -205,13 +208,15 @@ def fit(normal, rows, S, state, x, data, lower, upper, f_scale, judge, solve, in
                 take(own, normal_row, information[i])
             again = False
             moved = code != SUCCESS or origin[lane] - value > WORTHWHILE * value
-            if lower.size > 0 and count[lane] < max_nfev and (moved or starts[lane] > 0):
+            is_poor = poor.size > 0 and status[i] == SUCCESS and chi2[i] > poor[i] and starts[lane] < FEW
+            if lower.size > 0 and count[lane] < max_nfev and (moved or is_poor or starts[lane] > 0):
                 while starts[lane] < STARTS and not again:
                     starts[lane] += 1
+                    ended = UNDETERMINED if is_poor and starts[lane] <= FEW else status[i]
                     again = call(
                         restart,
                         True,
-                        (starts[lane], status[i], p0[i], lower[i], upper[i], popt[i], own, trial),
+                        (starts[lane], ended, p0[i], lower[i], upper[i], popt[i], own, trial),
                     )
             if again:
                 own[fresh], begun[lane] = AGAIN, -1
@@ -283,6 +288,9 @@ def another_start(number, status, p0, lower, upper, popt, own, first):
             distance = INSIDE * unit * 1e3 ** (number - 2 - (number > 3))
             step = min(max(distance, least * abs(p)), (high - low) / 2)
             p += step if p == low else -step
+        elif number > 3 and number % 2 > 0 and not is_open:
+            # By factors where both bounds have one sign: most of a range of decades lies in the last one.
+            p = low * (high / low) ** u if low > 0 or high < 0 else low + u * (high - low)
         elif number != 2 and not is_open:
             u = 0.5 if number == 1 else u
             p = 0.25 * p + 0.75 * (low + u * (high - low))
@@ -356,7 +364,7 @@ def examples(dtype: str) -> dict[str, tuple]:
         "judge": (S, tape, S),
         "solve": (S, tape, S, f_scale),
         "another_start": (0, np.int8(0), point, point, point, S, own, 0),
-        "fit": (*common, *(0,) * 4, tape, tape, S, lower, point, 0, *results,
+        "fit": (*common, *(0,) * 4, tape, tape, S, lower, point, point, 0, *results,
                 *new_state(0, 0, dtype), 0),
     }  # fmt: skip
 
