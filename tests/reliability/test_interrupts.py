@@ -165,6 +165,51 @@ def test_an_interrupt_of_a_compilation_leaves_nothing_half_done(tmp_path):
     assert told["cost"] < 4, told
 
 
+SPAWNED = """
+import json, multiprocessing, os, random, signal, sys, threading, time, warnings
+
+sys.modules["joblib"] = None  # the standard library spawns the workers
+import numpy as np
+import nbadam
+
+def plain(x):
+    return float((x - 1) @ (x - 1)), 2 * (x - 1)
+
+def starts(steps):
+    options = {"learning_rate": 1e-3, "gtol": 0, "steps": steps}
+    return nbadam.multistart(plain, np.eye(4, 3), jac=True, options=options, workers=2)
+
+if __name__ == "__main__":
+    warnings.simplefilter("ignore")
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    cost, clock, lost = 0.0, 0.0, 0
+    for number in range(int(os.environ["COUNT"])):
+        sent = []
+        def send():
+            sent.append((time.process_time(), time.monotonic()))
+            # A terminal interrupts the workers, too; `kill` does not.
+            os.killpg(0, signal.SIGINT) if number % 2 else os.kill(os.getpid(), signal.SIGINT)
+        threading.Timer(random.uniform(0.1, 3), send).start()
+        try:
+            while not sent or time.process_time() < sent[0][0] + 2:
+                starts(20 if number % 4 < 2 else 10**9)
+            lost += 1
+        except KeyboardInterrupt:
+            cost = max(cost, time.process_time() - sent[0][0])
+            clock = max(clock, time.monotonic() - sent[0][1])
+    left = len(multiprocessing.active_children())
+    print(json.dumps({"cost": cost, "clock": clock, "lost": lost, "left": left}))
+"""
+
+
+def test_interrupts_of_spawned_workers(tmp_path):
+    """They strike while workers start, work, and end; none of them is left behind."""
+    count = max(4, INTERRUPTS)
+    told = finish(start(SPAWNED, share_cache(tmp_path), COUNT=str(count)), timeout=60 + 60 * count)
+    assert told["lost"] == 0 and told["left"] == 0, told
+    assert told["cost"] < 0.5 and told["clock"] < 10, told  # other processes may keep this one waiting
+
+
 def test_values_in_memory_end_without_python_code():
     """Python ignores the KeyboardInterrupt of a Ctrl-C during `__del__`: one in 400 was lost so."""
     value = np.ones(3), 1.0
