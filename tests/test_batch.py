@@ -91,6 +91,7 @@ def alone(i, x0=START, method="adam", **options):
     )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("method", METHODS)
 def test_rows_are_runs_of_minimize(method):
     rate = RATES.get(method, 0.05)
@@ -116,6 +117,7 @@ def test_a_rule_with_a_single_slot():
         assert_allclose(result.x[i], x, rtol=1e-12)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "options",
     [
@@ -188,6 +190,7 @@ def test_a_run_that_diverges_returns_its_best_point():
     assert (result.fun <= [valley(START, c, 10.0)[0] for c in CENTRES]).all()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_the_same_bits_alone_and_in_any_batch_on_any_number_of_threads(dtype):
     rng = np.random.default_rng(0)
@@ -302,6 +305,7 @@ def test_bounds_that_are_nan_are_refused_in_every_shape():
             minimize_batch(misfit, [0, 0], data=(np.zeros((2, 7)),), bounds=bounds)
 
 
+@pytest.mark.long
 def test_callback_counts_and_can_end_the_batch():
     seen = []
 

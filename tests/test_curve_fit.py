@@ -387,6 +387,7 @@ def poor_starts(fits):
     return np.stack(wide, axis=1)
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore:.* without success:scipy.optimize.OptimizeWarning")
 def test_a_search_is_never_worse_and_finds_what_plain_fits_miss():
     starts = poor_starts(FITS)
@@ -402,6 +403,7 @@ def test_a_search_is_never_worse_and_finds_what_plain_fits_miss():
     assert_same_fit(curve_fit(DECAY, X, Y[3], starts[3], search="failed"), outliers, 3)
 
 
+@pytest.mark.long
 def test_adam_does_not_run_away_where_all_points_are_outliers_at_the_start():
     """There a robust loss is flat, and steps in its own scale went far beyond the data."""
     options = {"loss": "cauchy", "f_scale": 0.05}

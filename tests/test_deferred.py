@@ -262,6 +262,7 @@ def test_bad_gradients_spoil_the_elements_that_they_spoil_by_default(rule, bad):
     np.testing.assert_allclose(run.x[good], run.default[good], rtol=1e-12)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("betas", [(0.9, 0.9), (0.9, 0.99), (0.5, 0.7)])
 def test_moments_do_not_turn_subnormal(betas):
     run = Run((4, 2), "float32")

@@ -41,6 +41,7 @@ def test_maxiter_zero_float_and_steps():
     assert fit(steps=17, maxiter=5).status == 1
 
 
+@pytest.mark.long
 def test_a_planned_run_goes_on_where_others_stop_unless_told_otherwise():
     assert fit(steps=2000).nit == 2000
     assert fit(steps=2000, gtol=1e-5).nit < 2000
@@ -62,6 +63,7 @@ def test_tolerances():
     assert fit(tol=1e-1, gtol=1e-8, ftol=0, xtol=0).nit == fit(gtol=1e-8, ftol=0, xtol=0).nit
 
 
+@pytest.mark.long
 def test_noise_does_not_pass_for_convergence():
     result = fit(noisy(), maxiter=3000)
     assert result.status == 1
@@ -206,6 +208,7 @@ def test_a_cycle_of_large_steps_does_not_pass_for_convergence():
     assert result.nfev > result.nit + 1  # the mean point was looked at
 
 
+@pytest.mark.long
 def test_without_noise_success_means_a_small_gradient():
     def powell(x):
         a, b, c, d = x[0] + 10 * x[1], x[2] - x[3], x[1] - 2 * x[2], x[0] - x[3]

@@ -201,14 +201,15 @@ def test_errors_with_weights_fixed_and_tied_parameters(shift):
     error = error_beside_exact("polynomial", fit, x, y, 1 / sigma)
     assert error is None or error < 1e-6
     fixed = curve_fit(model, x, y[None], [1, 1, fit.popt[2]], sigma, fixed=["c"])[0]
-    constant = Model(f"a + b * x + {float(fit.popt[2])!r} * x * x", ["a", "b"])
-    plain = curve_fit(constant, x, y[None], [1, 1], sigma)[0]
+    line = Model("a + b * x + known", ["a", "b"], ["x", "known"])
+    plain = curve_fit(line, np.stack([x, fit.popt[2] * x * x]), y[None], [1, 1], sigma)[0]
     assert fixed.perr[2] == 0 and fixed.status == plain.status
     assert_allclose(fixed.perr[:2], plain.perr, rtol=1e-5)
     # The value at the first point: a combination that is known much better than its terms.
-    value = f"v - b * {float(x[0])!r} - c * {float(x[0] * x[0])!r}"
-    wide = Model("a + b * x + c * x * x + 0 * v", ["a", "b", "c", "v"])
-    tied = curve_fit(wide, x, y[None], [1, 1, 1, 1], sigma, tied={"a": value})[0]
+    first = {"first": float(x[0])}
+    wide = Model("a + b * x + c * x * x + 0 * v + 0 * first", ["a", "b", "c", "v", "first"])
+    ties = {"a": "v - b * first - c * first * first"}
+    tied = curve_fit(wide, x, y[None], [1, 1, 1, 1, 1], sigma, tied=ties, fixed=first)[0]
     if tied.success and fit.success:
         assert_allclose(tied.perr[:3], fit.perr, rtol=1e-5)
 

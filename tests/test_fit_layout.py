@@ -45,6 +45,7 @@ def assert_same_fit(fit, others, index=slice(None)):
 # --- Long data sets -------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("m", [LONG - 1, LONG, LONG + 12, POINTS])
 def test_long_and_short_data_sets_agree_with_scipy(m):
     fit = curve_fit(DECAY, X[:m], Y[:, :m], P0)
@@ -55,6 +56,7 @@ def test_long_and_short_data_sets_agree_with_scipy(m):
         assert_allclose(fit.pcov[i], pcov, rtol=1e-5)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "options",
     [{}, {"loss": "huber", "f_scale": 0.1}, {"sigma": np.linspace(1, 2, POINTS)}, {"dtype": np.float32}],
@@ -74,6 +76,7 @@ def test_a_long_fit_has_the_same_bits_alone_in_any_batch_and_on_any_number_of_th
         assert_same_fit(curve_fit(DECAY, X, Y, P0, workers=workers, **options), together)
 
 
+@pytest.mark.long
 def test_what_others_in_the_list_are_as_long_as_does_not_matter():
     """A short data set beside long ones, whose loop over points is another."""
     lengths = [POINTS, 40, LONG, LONG - 1, 12]

@@ -93,6 +93,7 @@ def test_it_ends_near_the_minimum_and_says_that_it_is_not_there():
         assert_allclose(fit.perr, expected.perr, rtol=0.05)
 
 
+@pytest.mark.long
 def test_more_steps_bring_it_nearer():
     expected = curve_fit(DECAY, X, Y, P0)
     few, many = (off(sampled(Y, max_nfev=steps), expected) for steps in (STEPS // 10, 2 * STEPS))
@@ -108,6 +109,7 @@ def test_one_data_set_is_returned():
     assert fit.status == Status.MAXITER and not fit.success
 
 
+@pytest.mark.long
 def test_batches_of_all_points_are_plain_steps():
     """Whatever the seed, but for the rounding of sums in another order."""
     first, second = sampled(Y, batch_size=POINTS), sampled(Y, batch_size=10 * POINTS, rng=1)
@@ -126,6 +128,7 @@ OPTIONS = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("options", OPTIONS[: 3 if SLOW else None], ids=lambda o: next(iter(o)))
 def test_it_goes_with(options):
     fit, expected = sampled(Y, **options), curve_fit(DECAY, X, Y, P0, **options)
@@ -140,6 +143,7 @@ def test_it_goes_with(options):
         assert_allclose(fit.popt[:, 2], fit.popt[:, 0] / 5)
 
 
+@pytest.mark.long
 @pytest.mark.skipif(SLOW, reason="takes many steps")
 def test_counts():
     counts = np.random.default_rng(2).poisson(decay(X, *(10 * TRUTH.T)[:, :, None]))
@@ -206,6 +210,7 @@ def test_bad_rows_are_marked_and_harm_no_other():
 # --- The same bits --------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("workers", [1, 3])
 def test_alone_in_any_batch_and_on_any_number_of_threads(workers, monkeypatch):
     together = sampled(Y, workers=1)
@@ -234,6 +239,7 @@ def test_data_sets_of_different_lengths():
     assert np.sqrt((distance**2).mean()) < NEAR
 
 
+@pytest.mark.long
 def test_a_seed_decides():
     first = sampled(Y[0], rng=7)
     assert_same_fit(sampled(Y[0], rng=np.random.SeedSequence(7).entropy), first, ())

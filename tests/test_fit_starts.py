@@ -76,6 +76,7 @@ def assert_same_fit(one, other):
 # --- The pieces ------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("function", "linear"),
     [
@@ -183,6 +184,7 @@ OPTIONS = {
 }
 
 
+@pytest.mark.long
 @compiled_only
 @pytest.mark.parametrize("kind", OPTIONS)
 def test_a_search_respects_options(kind):
@@ -230,6 +232,7 @@ def test_a_linear_model_needs_one_start():
     assert fit.n_starts == 1
 
 
+@pytest.mark.long
 def test_a_minimum_that_was_reached_once_is_doubted(monkeypatch):
     for name, value in {"STARTS": 2, "MOST": 2, "ENOUGH": 2, "KEPT": 1}.items():
         monkeypatch.setattr(explore, name, value)
@@ -369,6 +372,7 @@ def drifting_peaks():
     return x, truth, peaks + 0.1 * rng.standard_normal(peaks.shape)
 
 
+@pytest.mark.long
 @compiled_only
 @pytest.mark.filterwarnings("ignore::scipy.optimize.OptimizeWarning")
 def test_neighbours_help_each_other():
@@ -387,6 +391,7 @@ def test_neighbours_help_each_other():
     assert_allclose(turned.chi2.T[:, ::-1], best.chi2, rtol=1e-9)
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore::scipy.optimize.OptimizeWarning")
 def test_a_solution_spreads_through_fits_but_not_through_gaps():
     x, truth, y = drifting_peaks()

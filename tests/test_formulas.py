@@ -144,6 +144,7 @@ def names_of(tree):
     return names_in(tree)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("wrap", ["({0})**8", "exp({0})", "(x + a)**({0})", "a/(x + ({0}))", "atan2({0}, a)"])
 def test_derivatives_of_any_formula_come_at_once(wrap):
     """Twelve powers within each other once went on for ever: 2**(8**12)."""

@@ -19,6 +19,7 @@ def bumpy(x):
     return float(np.sum(x**2 + 0.3 * (1 - np.cos(5 * x))))
 
 
+@pytest.mark.long
 def test_basinhopping():
     local = {"method": nbadam.adam, "options": FAST}
     assert_allclose(basinhopping(bumpy, [1.5, 1.5], niter=10, minimizer_kwargs=local).x, 0, atol=1e-3)

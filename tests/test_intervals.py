@@ -106,6 +106,7 @@ def test_batch_agrees_with_single_fits(batch):
     assert_array_equal(batch[:, ::-1].conf_int(), ends[:, ::-1])
 
 
+@pytest.mark.long
 def test_a_bound_is_a_bound(batch):
     ends = batch.conf_int(sigma=4)[batch.success]
     assert (ends[:, 1] >= 0.1).all() and (ends[:, 1] <= 1.2).all()
@@ -123,6 +124,7 @@ def test_an_interval_that_does_not_close_is_infinite():
     assert (chi2 - fit.chi2 < 4).all() and chi2[0] == pytest.approx(chi2[1])
 
 
+@pytest.mark.long
 def test_fixed_and_tied_parameters():
     alone = curve_fit(DECAY, X, Y, [3, 0.8, 0.5], SIGMA, absolute_sigma=True, fixed=["k", "c"])
     assert_allclose(half_widths(alone)[0], alone.perr[0] * np.array([-1, 1]), rtol=1e-5)
@@ -151,6 +153,7 @@ def test_a_lower_minimum_is_told():
     assert np.isnan(ends).any()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["points"] if PLAIN else ["residuals", "parametric", "points"])
 def test_bootstrap_of_a_line_has_its_standard_errors(kind):
     x = np.linspace(0, 1, 60)
@@ -176,6 +179,7 @@ def test_bootstrap_has_the_same_bits_in_any_company(batch, kind):
     assert not np.array_equal(batch.bootstrap(12, kind=kind, rng=6).popt, whole.popt, equal_nan=True)
 
 
+@pytest.mark.long
 def test_bootstrap_draws_the_same_in_pieces(batch, monkeypatch):
     whole = batch.bootstrap(12, rng=5)
     monkeypatch.setattr("nbadam.fitting.result.bootstrap.NUMBERS", 5 * X.size)

@@ -185,6 +185,7 @@ def test_units_and_origins():
     assert_allclose(TWO(x, *TWO.guess(x, z)), (curve - 300) * 2.0**30, rtol=1e-6)
 
 
+@pytest.mark.long
 def test_spots_in_turn():
     model = GAUSSIAN_2D.prefixed("a_") + GAUSSIAN_2D.prefixed("b_") + PLANE
     x = np.array(np.meshgrid(np.arange(24.0), np.arange(24.0))).reshape(2, -1)

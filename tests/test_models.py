@@ -167,6 +167,7 @@ def reaches(values, x, y, guess, truth):
     return own <= best * (1 + 1e-6) + 1e-10 * (y @ y)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", GUESSED or CASES)
 def test_guesses_reach_the_best_fit(name):
     """Half of the data sets without noise, half with 3 %, or all with 5 % for a compiled guess."""
@@ -190,6 +191,7 @@ MOVABLE = "GAUSSIAN LORENTZIAN VOIGT PSEUDO_VOIGT GAUSSIAN_LINEAR LORENTZIAN_LIN
 MOVABLE += "CONSTANT LINE QUADRATIC PLANE LOGISTIC_4 LOGISTIC_5 GOMPERTZ SINE EXPONENTIAL DAMPED_SINE"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", GUESSED or CASES)
 def test_guesses_know_no_units_and_no_origin(name):
     """The guess of scaled and shifted data is the scaled and shifted curve."""
@@ -208,6 +210,7 @@ def test_guesses_know_no_units_and_no_origin(name):
         assert_allclose(other, curve, atol=1e-6 * (np.ptp(y) + abs(shift_y)))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", GUESSED or CASES if JIT else [*OF_NUMPY[::5], "GAUSSIAN"])
 def test_guesses_do_not_depend_on_the_company(name):
     guess, x = getattr(models, name).guess, CASES[name][1]

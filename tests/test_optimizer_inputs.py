@@ -13,6 +13,7 @@ from nbadam.optimizers.variables import SMALL
 # --- Variables -----------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("cls", CLASSES)
 def test_many_variables_step_as_each_would_alone(cls):
     shapes = [(), (3,), (2, 5), (0,), (1,), (4, 1, 2)] * 4 + [(SMALL,), (SMALL + 1,)]

@@ -357,6 +357,7 @@ def test_minimizes(cls):
 # --- Steps with and without the lookups of the step before ---------------------------------------
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("cls", CLASSES)
 def test_a_prepared_step_is_the_step(cls):
     rng = np.random.default_rng(1)

@@ -122,6 +122,7 @@ def test_comparison(lines, decays):
     assert_array_equal(compare([decays, lines], criterion="bic").best, 0)
 
 
+@pytest.mark.long
 def test_pvalues_of_the_true_smaller_model_are_uniform():
     rng = np.random.default_rng(5)
     y = 1 + rng.standard_normal((200 if config.DISABLE_JIT else 2000, X.size))

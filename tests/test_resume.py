@@ -63,6 +63,7 @@ def fit(fun, jac=True, args=(), callback=None, method=nbadam.adam, **options):
     return minimize(fun, X0, args=args, jac=jac, method=method, callback=callback, options=options)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", PROBLEMS)
 @pytest.mark.parametrize("first", [1, 130])
 def test_two_runs_make_one(name, first, tmp_path):

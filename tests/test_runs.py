@@ -71,6 +71,7 @@ def test_patience_can_reduce_the_learning_rate_first():
         fit(noisy, reductions=2, patience=100, learning_rate="auto")
 
 
+@pytest.mark.long
 def test_patience_goes_on_while_the_value_falls():
     # One unit of noise, and a fall of 5 units in every window of 500 steps.
     rng = np.random.default_rng(0)
@@ -244,6 +245,7 @@ def test_which_average_is_checked():
 # --- The value at that point ---------------------------------------------------------------------
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("average", ["tail"] if PLAIN else ["last", "tail", "best"])
 def test_value_of_a_noisy_objective_has_a_standard_error(average):
     errors, deviations = [], []
@@ -345,6 +347,7 @@ def test_plot_history(monkeypatch):
 # --- Epochs and nothing else ---------------------------------------------------------------------
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("scale", [1e-8, 1.0, 1e8])
 @pytest.mark.parametrize("factor", [1e-6, 1e6])
 def test_epochs_alone_will_do_whatever_the_units(scale, factor):

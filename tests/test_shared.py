@@ -103,6 +103,7 @@ def test_one_value_for_all(absolute_sigma):
     assert_allclose(fit.reduced_chi2, expected[2] / expected[3])
 
 
+@pytest.mark.long
 def test_exact_data():
     """Rounding is all that is left, and a step promises to lower it."""
     truth, _ = decays(30)

@@ -192,6 +192,7 @@ def random_gradient(rng, shape, dtype, by_element):
     return rng.normal(size=(touched, *shape[1:])).astype(dtype), rng.integers(0, shape[0], touched)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("by_element", [False, True], ids=["rows", "elements"])
 @pytest.mark.parametrize("decay", [0.0, 0.01])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

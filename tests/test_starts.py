@@ -107,6 +107,7 @@ def test_spsa_has_signs_for_each_run():
     assert_array_equal(fit(**arguments).x, fit(**arguments).x)
 
 
+@pytest.mark.long
 def test_what_cannot_be_sent_is_run_here_with_a_word():
     lock = threading.Lock()  # no process can send it
 

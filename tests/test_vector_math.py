@@ -138,6 +138,7 @@ def nearest_to_quarter_turns(dtype):
     return np.array(angles, dtype)
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not PRECISE, reason="needs a long double that is longer than double")
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", ["sin", "cos"])
