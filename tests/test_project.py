@@ -2,6 +2,7 @@
 
 import ast
 import configparser
+import doctest
 import inspect
 import operator
 import re
@@ -83,6 +84,28 @@ def public_methods():
 def test_every_public_method_has_an_example_and_its_neighbours(name):
     text = inspect.getdoc(public_methods()[name])
     assert ">>> " in text and text.count("See Also\n--------\n") == 1
+
+
+def test_every_shipped_model_has_an_example_and_its_neighbours():
+    for name in nbadam.models.__all__:
+        text = getattr(nbadam.models, name).__doc__
+        assert text.count("See Also\n--------\n") == 1
+        example = doctest.DocTestParser().get_doctest(text, {}, name, None, None)
+        assert example.examples and doctest.DocTestRunner().run(example).failed == 0
+
+
+def test_data_of_examples_are_declared_with_their_sources():
+    rows = re.findall(r"^\| (\S+/\S+) \|.*\| (.+) \|$", (ROOT / "examples/README.md").read_text(), re.M)
+    files = [
+        path for path in (ROOT / "examples").rglob("*.*") if path.suffix not in (".py", ".rst", ".md", ".pyc")
+    ]
+    files = {path.relative_to(ROOT / "examples").as_posix() for path in files}
+    licences = {name for name in files if name.startswith("LICENSE.")}
+    assert {name for name, _ in rows} == files - licences
+    named = {name for _, licence in rows for name in re.findall(r"LICENSE\.\w+", licence)}
+    assert named == licences == {Path(name).name for name in PROJECT["license-files"] if "examples/" in name}
+    contents = [path.read_bytes() for path in source_files() if path.suffix in (".csv", ".gz", ".npz")]
+    assert len(contents) == len(set(contents))  # nothing ships twice
 
 
 @pytest.mark.parametrize("name", ["models", "rules", "schedules", "vector_math"])

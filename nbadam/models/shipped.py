@@ -89,6 +89,9 @@ class ShippedModel(Model):
     def _description(self) -> str:
         entries = "\n".join(f"{name} : {text}" for name, text in self.means.items())
         parts = [self.summary, f"``{self.expression}``", entries, self.notes, self.hint]
+        parts += ["See Also\n--------\nnbadam.curve_fit : Fits, which start from its guess."]
+        example = f">>> from nbadam import models\n>>> models.{self.constant}.parameters\n{self.parameters}"
+        parts += [f"Examples\n--------\n{example}"]
         return "\n\n".join(part for part in parts if part)
 
     def __reduce__(self) -> tuple[Any, ...]:
