@@ -151,7 +151,7 @@ class _KernelCompiler(Compiler):
     def define_pipelines(self):
         """Set the options of the kernel as a caller to those that all functions within it have."""
         options = ConfigStack.top_or_none()  # a copy: the kernel itself keeps its own
-        options.no_cpython_wrapper, options.no_cfunc_wrapper, options.release_gil = True, False, False
+        options.no_cpython_wrapper, options.no_cfunc_wrapper, options.release_gil = True, True, False
         return super().define_pipelines()
 
 

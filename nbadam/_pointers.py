@@ -1,8 +1,7 @@
-"""Values and functions at addresses: kernels that need not be compiled for each value or function.
+"""Values at addresses: kernels that need not be compiled for each type of value.
 
-A kernel that takes a value of some type has to be compiled for it, and Numba cannot cache one that takes a
-function.  A kernel that takes their addresses as integers is compiled once.  With Numba disabled, the value
-or the function itself stands for its address.
+A kernel that takes the address of a value as an integer, and hands it on, is compiled once.  With Numba
+disabled, the value itself stands for its address.
 """
 
 import hashlib
@@ -19,7 +18,6 @@ from numba.core.typing.templates import AttributeTemplate
 from numba.extending import (
     NativeValue,
     infer_getattr,
-    intrinsic,
     lower_builtin,
     lower_getattr_generic,
     register_model,
@@ -159,58 +157,6 @@ def _release(value, address):
     release_at(address, value)
 
 
-def address_of(kernel):
-    """Return the address of a compiled kernel, which has one signature."""
-    if numba.config.DISABLE_JIT:
-        return kernel
-    with compiler():  # OrderedDict would take Ctrl-C for a missing key
-        (compiled,) = kernel.overloads.values()
-        return _address(compiled)
-
-
-def _address(compiled) -> int:
-    with compiler():
-        return compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name)
-
-
-class Function:
-    """The machine code of a user's function for arguments of some types, compiled now if it is not yet.
-
-    Attributes
-    ----------
-    address : int
-        Where it is, for kernels that call it through `caller`.
-    result : numba type
-        Type of the result.
-    kinds : tuple of numba types
-        Types that it takes, to which the arguments are converted.
-    """
-
-    def __init__(self, function: Any, kinds: tuple) -> None:
-        self.address, self.result, self.kinds = function, None, kinds
-        if numba.config.DISABLE_JIT:
-            return
-        signature = cpu_target.typing_context.resolve_function_type(types.Dispatcher(function), kinds, {})
-        self.result, self.kinds = signature.return_type, tuple(signature.args)
-        self._compiled = function.overloads[self.kinds]  # must live as long as its address is in use
-        self.address = _address(self._compiled)
-
-
-def caller(result, kinds: tuple):
-    """Return ``call(address, arguments)`` for kernels, which calls a `Function` with these types."""
-    if numba.config.DISABLE_JIT:
-        return lambda address, arguments: address(*arguments)
-
-    @intrinsic
-    def call_function(typingctx, address, arguments):
-        def generate(context, builder, signature, values):
-            return _call(context, builder, result, kinds, values, signature.args[1])
-
-        return result(address, arguments), generate
-
-    return call_function
-
-
 # --- Inside kernels ------------------------------------------------------------------------------
 
 
@@ -225,14 +171,6 @@ def load(pointer):
 def borrowed(array):
     """Return the array as one that owns nothing: to pass it on costs no counting of references."""
     return array
-
-
-def call(address, result, arguments):
-    """Call the kernel at an address, which returns a value of the type of `result`.
-
-    The types in the tuple `arguments` have to be those of its signature; an integer may stand for a pointer.
-    """
-    return address(*arguments)
 
 
 def store_at(address, value):
@@ -262,11 +200,6 @@ def _lower_borrowed(context, builder, signature, arguments):
 @type_callable(release_at)
 def _type_of_store(context):
     return lambda address, value: types.void
-
-
-@type_callable(call)
-def _type_of_call(context):
-    return lambda address, result, arguments: types.unliteral(result)
 
 
 @infer_getattr
@@ -339,30 +272,3 @@ def _lower_release(context, builder, signature, arguments):
     value = context.unpack_value(builder, content, _pointer(context, builder, content, arguments[0]))
     context.nrt.decref(builder, content, value)
     return context.get_dummy_value()
-
-
-@lower_builtin(call, types.Integer, types.Any, types.BaseTuple)
-def _lower_call(context, builder, signature, arguments):
-    kinds = tuple(map(types.unliteral, signature.args[2]))
-    values = arguments[0], arguments[2]
-    return _call(context, builder, signature.return_type, kinds, values, signature.args[2])
-
-
-def _call(context, builder, result, kinds, values, given):
-    """Call the function at an address, `values[0]`, with the entries of the tuple `values[1]`."""
-    convention = context.call_conv
-    function = builder.inttoptr(values[0], convention.get_function_type(result, kinds).as_pointer())
-    entries = [(builder.extract_value(values[1], k), kind) for k, kind in enumerate(given)]
-    values = []
-    for k, kind in enumerate(kinds):
-        if isinstance(kind, types.StarArgTuple | types.StarArgUniTuple):
-            rest = [context.cast(builder, *entry, to) for entry, to in zip(entries[k:], kind, strict=True)]
-            values.append(context.make_tuple(builder, kind, rest))
-        elif isinstance(kind, types.Omitted):  # whose default is in the function
-            values.append(context.get_dummy_value())
-        else:
-            values.append(context.cast(builder, *entries[k], kind))
-    status, value = convention.call_function(builder, function, result, kinds, values)
-    with builder.if_then(status.is_error, likely=False):
-        convention.return_status_propagate(builder, status)
-    return value

@@ -2,11 +2,14 @@
 
 import inspect
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 from numba.extending import overload
 
 from ._jitable import register_jitable
+
+_overload = partial(overload, jit_options={"no_cfunc_wrapper": True})
 
 
 def _unrolled(function: Callable, entry: str) -> None:
@@ -18,7 +21,7 @@ def _unrolled(function: Callable, entry: str) -> None:
         return eval(f"lambda {arguments}: ({entries})", globals())
 
     implementation.__signature__ = inspect.signature(function)  # type: ignore[attr-defined]
-    overload(function)(implementation)
+    _overload(function)(implementation)
 
 
 def take(columns, i):
@@ -65,7 +68,7 @@ def _unrolled_write(function: Callable, entry: str) -> None:
         exec(f"def write(columns, i, values): {lines or 'pass'}", scope)
         return scope["write"]
 
-    overload(function)(implementation)
+    _overload(function)(implementation)
 
 
 _unrolled(take, "columns[{k}][i]")

@@ -15,7 +15,7 @@ from typing import Any
 
 import numba
 
-from .methods.interrupts import Interrupts
+from .interrupts import Interrupts
 from .progress import progress_bar
 
 SECONDS = 0.02  # duration of a block, and of a call of a kernel: Ctrl-C waits for it

@@ -10,7 +10,8 @@ from runs import assert_same
 
 import nbadam
 from nbadam.methods.auto import FASTEST, SLOWEST, apply_dog, begin, mean_size, share
-from nbadam.methods.record import new_numbers
+from nbadam.methods.record import new_record, new_rule_state
+from nbadam.rules import ADAM
 
 METHODS = {"adam": nbadam.adam, "adamw": nbadam.adamw}
 
@@ -224,14 +225,20 @@ def test_bad_starts_end_as_with_any_rate():
 POSITIVE = st.floats(1e-100, 1e100)
 
 
+def record_of(x, **limits):
+    """Return the record of a run with automatic rates at a point."""
+    record = new_record(len(x), float, limits, is_auto=True, has_fractions=False, average="last", rows=0)
+    record.x[:] = x
+    return record
+
+
 @given(st.lists(st.floats(-1e100, 1e100), min_size=1, max_size=4), st.sampled_from([0.0, 1e-3]))
 def test_radii_are_positive_and_finite_but_for_a_start_at_0(x, first):
-    x = np.array(x)
-    start, radius = np.zeros((2, x.size))
-    assert begin(x, first, start, radius) == (first > 0 or x.all())
-    assert_array_equal(start, x)
-    assert np.isfinite(radius).all()
-    assert_array_equal(radius > 0, (first > 0) | (x != 0))
+    run, x = record_of(x, radius=first), np.array(x)
+    assert begin(run) == (first > 0 or x.all())
+    assert_array_equal(run.start, x)
+    assert np.isfinite(run.radius).all()
+    assert_array_equal(run.radius > 0, (first > 0) | (x != 0))
 
 
 @given(st.lists(st.floats(-1e100, 1e100), min_size=1, max_size=4))
@@ -248,25 +255,12 @@ def test_shares_are_positive_and_lower_the_value_as_much(g):
 
 @given(POSITIVE, POSITIVE, st.floats(-10, 10), st.floats(0, 1e300), st.integers(1, 99))
 def test_a_step_is_finite_and_a_radius_grows_no_faster_than_it_may(radius, moved, g, noise, t):
-    start, radii, noises, numbers = np.zeros(1), np.array([radius]), np.array([noise]), new_numbers(0)[0]
-    before, x = np.array([moved]), np.array([-1.0])
-    m, v = np.array([0.1 * g]), np.array([0.001 * g * g])
-    settings = 1.0, np.inf, 0.0, (0.9, 0.999)  # factor and limit of the gradient, decay, betas
-    rate = apply_dog(
-        float(t),
-        100.0,
-        np.array([g]),
-        *settings,
-        before,
-        x,
-        m,
-        v,
-        start,
-        radii,
-        noises,
-        numbers,
-        *np.zeros((2, 1)),
-    )
+    run = record_of([-1.0], horizon=100.0, clipvalue=np.inf)
+    run.before[:], run.slope[:], run.radius[:], run.noise[:] = moved, g, radius, noise
+    own = new_rule_state(ADAM, 1, float, (0.9, 0.999, 1e-7))
+    own.slots[0][:], own.slots[1][:] = 0.1 * g, 0.001 * g * g
+    rate = apply_dog(run, own, float(t), 1.0)
+    x, radii, noises = run.x, run.radius, run.noise
     assert radius <= radii[0] <= max(radius, min(moved, radius * (1 + SLOWEST + FASTEST)) * (1 + 1e-12))
     assert 0 <= rate <= 2 * radii[0]
     assert np.isfinite(x).all()

@@ -11,8 +11,9 @@ from numba import types
 from numba.core.compiler_lock import global_compiler_lock
 from subprocesses import needs_ordinary_kernels, run, share_cache
 
+from nbadam._calls import address_of
 from nbadam._jit import compile_kernel, entry_point
-from nbadam._pointers import address_of, size_of
+from nbadam._pointers import size_of
 from nbadam._signals import DeferredInterrupts
 
 

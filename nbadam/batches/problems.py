@@ -11,13 +11,15 @@ from numba import njit
 from numba.core.errors import NumbaError
 from numba.extending import is_jitted
 
+from .._calls import address_of
 from .._jit import reason
-from .._pointers import Stored, address_of
+from .._pointers import Stored
 from .._threads import turn_of
 from ..blocks import Pace, is_called_off
 from ..checks import positive, shown
 from ..hyperparameters import choice
 from ..methods.averaging import KINDS
+from ..methods.block import begin, block_kernel, end, new_block
 from ..methods.bounds import parse_bounds, parse_starts
 from ..methods.evaluator import Evaluator, forms
 from ..methods.loop import loop_kernel, solve
@@ -32,10 +34,10 @@ from ..methods.options import (
     limits_from,
 )
 from ..methods.plan import budget_from
-from ..methods.record import NO, TOLERANCES, new_block, new_record, new_rule_state
+from ..methods.record import NO, TOLERANCES, new_record, new_rule_state
 from ..methods.step import step_kernel
-from ..methods.stopping import STOPS, Stop
-from ..methods.tell import begin, block_kernel, end, tell_kernel
+from ..methods.stopping import Stop
+from ..methods.tell import tell_kernel
 from ..rules import Rule
 from ..status import Status
 from .data import OF_PROBLEM, as_args, as_data, pieces
@@ -49,8 +51,8 @@ TABULATED = 100_000  # number of steps at a time: Ctrl-C waits for 0.02 s
 LONGEST = 10_000_000  # steps for which the learning rates are tabulated
 
 # The status of a problem by the number of the `Stop` that ended it.
-STATUS = np.zeros(max(STOPS) + 1, np.int8)
-STATUS[list(STOPS)] = [stop.status for stop in STOPS.values()]
+STATUS = np.zeros(max(Stop) + 1, np.int8)
+STATUS[list(Stop)] = [stop.status for stop in Stop]
 
 
 class Problems:

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from .._calls import address_of, call
 from .._jit import array, compile_kernel
-from .._pointers import address_of, call
 from ..status import Status
 
 SUCCESS, MAXITER, RUNAWAY, UNDETERMINED = map(

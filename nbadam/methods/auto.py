@@ -37,26 +37,19 @@ SHORTEST_FALL = 0.1  # least part of the budget in which the rates fall
 
 
 @register_jitable
-def begin(x, first, start, radius):
+def begin(run):
     """Set the radii where a run begins; return whether they are known.
 
-    Parameters
-    ----------
-    x : ndarray of shape (n,)
-        First point.
-    first : float
-        First radius of all variables, or 0: a part of where each of them starts.  A variable that starts at
-        0 has no size, and its radius is left at 0.
-    start, radius : float64 arrays of shape (n,)
-        Written.
+    Each is a part of where the variable starts, unless the first radius of all variables is given.  A
+    variable that starts at 0 has no size, and its radius is left at 0.
     """
-    is_known = True
+    x, first, is_known = run.x, run.limits[0].radius, True
     for i in range(x.size):
-        start[i] = x[i]
+        run.start[i] = x[i]
         size = float(abs(x[i]))
-        radius[i] = first if first > 0 else radius_of(size)
+        run.radius[i] = first if first > 0 else radius_of(size)
         if first <= 0 and size == 0:
-            radius[i] = 0.0
+            run.radius[i] = 0.0
             is_known = False
     return is_known
 
@@ -85,50 +78,26 @@ def share(g, mean):
 
 
 @register_jitable
-def apply_dog(
-    t,
-    horizon,
-    g,
-    scale,
-    clipvalue,
-    weight_decay,
-    betas,
-    before,
-    x,
-    m,
-    v,
-    start,
-    radius,
-    noise,
-    s,
-    surprise,
-    rate,
-):
+def apply_dog(run, own, t, scale):
     """Turn a step of rate 1 from 0 into the run's step; return the mean rate.
 
     Parameters
     ----------
-    t, horizon : float
-        Number of the step, from 1, and how many there will be.
-    g, scale, clipvalue : array of shape (n,), and floats
-        Gradient, where it is clipped by value, and its factor after that.
-    weight_decay : float
-        Decoupled weight decay.
-    betas : (float, float)
-        `beta_1` and `beta_2` of the moments.
-    before, x : arrays of shape (n,)
-        The variables before the step, and the step of the rule from 0, in place of which the variables
-        after the step are written.
-    m, v : arrays of shape (n,)
-        The moments after the step.
-    start, radius, noise : float64 arrays of shape (n,)
-        Start of each variable, furthest distance from it, and noise met so far; the last two are changed.
-    s : record
-        Numbers of the run, of which `noise_sum` and `late_noise` are changed.
-    surprise, rate : arrays of shape (n,)
-        Room for intermediate results.
+    run : Record
+        With the variables before the step in `before`, and the step of the rule from 0 in `x`.  The variables
+        after the step are written to `x`; `here` and `point` are room for other results.
+    own : RuleState
+        With the moments after the step.
+    t : float
+        Number of the step, from 1.
+    scale : float
+        Factor of the gradient after it is clipped by value.
     """
-    unbias_1, unbias_2 = 1 / bias_correction(betas[0], t), 1 / bias_correction(betas[1], t)
+    s, limits = run.numbers[0], run.limits[0]
+    horizon, clipvalue, weight_decay = limits.horizon, limits.clipvalue, limits.weight_decay
+    g, before, x, start, radius, noise = run.slope, run.before, run.x, run.start, run.radius, run.noise
+    m, v, surprise, rate = own.slots[0], own.slots[1], run.here, run.point
+    unbias_1, unbias_2 = 1 / bias_correction(own.hyper[0], t), 1 / bias_correction(own.hyper[1], t)
     n = x.size
     mean_noise = s.noise_sum / max(t - 1, 1.0)
     noise_weight = QUIET_WEIGHT + (NOISE_WEIGHT - QUIET_WEIGHT) * min(mean_noise / MUCH_NOISE, 1.0)

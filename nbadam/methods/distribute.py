@@ -24,8 +24,8 @@ from numba.extending import is_jitted
 
 from .._signals import DeferredInterrupts
 from .._threads import must_run_alone
+from ..interrupts import called_off
 from ..status import Status
-from .interrupts import called_off
 from .minibatch import Minibatch
 
 if TYPE_CHECKING:

@@ -3,13 +3,13 @@
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
-from math import ceil, inf
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..interrupts import Interrupts
 from ..progress import progress_bar
-from .interrupts import Interrupts
 from .objective import Objective
 from .plan import Plan
 from .result import result_of
@@ -19,8 +19,6 @@ from .stopping import Stop
 
 if TYPE_CHECKING:
     from scipy.optimize import OptimizeResult
-
-CHUNK_SECONDS = 0.05  # duration of a call of compiled code: Ctrl-C waits for the end of one
 
 
 def run_loop(
@@ -54,7 +52,7 @@ def run_loop(
     """
     # Kernels are compiled here, while Ctrl-C still takes effect at once.
     run = Run(objective, plan, x0, resumed)
-    advance = _in_compiled_code(run) if objective.is_compiled else _from_python(run)
+    advance = run.advance_compiled if objective.is_compiled else run.advance
     error: BaseException | None = None
     with Interrupts() as interrupts:
         objective.interrupts = interrupts
@@ -122,23 +120,3 @@ def _run_to_end(
             if stop is None and is_new and checkpoints.is_due(run.nit):
                 checkpoints.save(run.snapshot())
     return stop
-
-
-def _from_python(run: Run) -> Callable[[float, bool], None]:
-    """Return the function that makes one step, and one evaluation, from Python."""
-    return lambda most, needs_value: run.advance(needs_value)
-
-
-def _in_compiled_code(run: Run) -> Callable[[float, bool], None]:
-    """Return the function that makes up to `most` steps in compiled code, in about `CHUNK_SECONDS`."""
-    evaluations = 1  # in the first call, as nothing is known about the duration of one
-
-    def advance(most: float, needs_value: bool) -> None:
-        nonlocal evaluations
-        started = time.perf_counter()
-        left = run.plan.maxfun - run.objective.nfev
-        made = run.advance_compiled(ceil(max(1, min(evaluations, most, left))))
-        seconds = time.perf_counter() - started
-        evaluations = max(1, int(made * min(10.0, CHUNK_SECONDS / max(seconds, 1e-9))))
-
-    return advance

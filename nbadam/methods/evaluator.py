@@ -13,9 +13,10 @@ from numba.core.errors import TypingError
 from numba.core.typing.arraydecl import get_array_index_type
 from numba.extending import is_jitted, overload
 
+from .._calls import Function, address_of, caller
 from .._jit import array, compile_kernel, compiler, entry_point, type_of
 from .._jitable import register_jitable
-from .._pointers import Function, Stored, address_of, caller, load, pointer_to
+from .._pointers import Stored, load, pointer_to
 from ..progress import compiling
 
 

@@ -6,9 +6,10 @@ Step, tell and objective are functions at addresses, so these loops are compiled
 from functools import cache
 from typing import Any
 
+from .._calls import call
 from .._jit import array, compile_kernel
 from .._jitable import register_jitable
-from .._pointers import borrowed, call
+from .._pointers import borrowed
 from .record import EVALUATE, NUMBERS, STEP
 
 

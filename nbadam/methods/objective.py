@@ -10,11 +10,12 @@ from numba.core.errors import NumbaError
 from numba.extending import is_jitted
 
 from .._threads import turn_of
+from ..interrupts import Interrupts
 from ..lazy import lazy
 from .differences import Differences, Perturbations
 from .evaluator import ALONE, OF_BATCH, Evaluator, forms
-from .interrupts import Interrupts
 from .minibatch import Minibatch, Sampler
+from .returned import as_gradient, as_pair, as_value
 
 
 class Objective:
@@ -124,13 +125,13 @@ class Objective:
         """Return the value at `x`."""
         if self.jac is True:
             return self.value_and_gradient(x)[0]
-        f = _as_value(self._call(self.fun, x.copy(), *self.args))
+        f = as_value(self._call(self.fun, x.copy(), *self.args))
         self.nfev += 1
         return f
 
     def gradient(self, x: np.ndarray) -> np.ndarray:
         """Return the gradient at `x`, by `jac` alone."""
-        g = _as_gradient(self._call(self.jac, x.copy(), *self.args), x.size)
+        g = as_gradient(self._call(self.jac, x.copy(), *self.args), x.size)
         self.njev += 1
         return g
 
@@ -170,7 +171,7 @@ class Objective:
     def on_batch(self, x: np.ndarray, batch: tuple[Any, ...]) -> tuple[float, np.ndarray]:
         """Return value and gradient on a batch."""
         assert self.minibatch is not None
-        f, g = _as_pair(self._call(self.minibatch.evaluate, x.copy(), batch, self.args), x.size)
+        f, g = as_pair(self._call(self.minibatch.evaluate, x.copy(), batch, self.args), x.size)
         self.nfev += 1
         self.njev += 1
         return f, g
@@ -192,7 +193,7 @@ class Objective:
             result = self._call(self.fun, x.copy(), g, *self.args), g
         else:
             result = self._call(self.fun, x.copy(), *self.args)
-        return _as_pair(result, x.size)
+        return as_pair(result, x.size)
 
     def _call(self, function: Callable[..., Any], *arguments):
         self.interrupts.in_user_code = True
@@ -259,51 +260,3 @@ class Objective:
             self.sampler.restore(facts["sampler"])
         if self.differences is not None:
             self.differences.restore(facts["differences"])
-
-
-def _as_pair(returned, n: int) -> tuple[float, np.ndarray]:
-    try:
-        f, g = returned
-    except (TypeError, ValueError):
-        raise ValueError(
-            "With `jac=True`, and for a Minibatch, `fun` must return the value and the gradient as (f, g); "
-            f"it returned {_described(returned)}."
-        ) from None
-    return _as_value(f), _as_gradient(g, n)
-
-
-def _as_value(value) -> float:
-    if type(value) is float or type(value) is np.float64:
-        return float(value)
-    if isinstance(value, tuple | list) and len(value) == 2 and np.ndim(value[1]):
-        raise ValueError(
-            "The user-provided objective function must return a scalar value; `fun` returned a pair. "
-            "If that is the value and the gradient, pass `jac=True`."
-        )
-    array = np.asarray(value)
-    if array.dtype.kind not in "fiub":
-        raise ValueError(
-            f"The user-provided objective function must return a scalar value, a real number; `fun` returned "
-            f"{_described(value)}."
-        )
-    if array.size != 1:
-        raise ValueError(
-            "The user-provided objective function must return a scalar value; "
-            f"`fun` returned an array of shape {array.shape}."
-        )
-    return float(array.item())
-
-
-def _as_gradient(gradient, n: int) -> np.ndarray:
-    array = np.asarray(gradient)
-    if array.dtype.kind not in "fiub":
-        raise ValueError(f"The gradient must be an array of real numbers; it is {_described(gradient)}.")
-    if array.shape != (n,) and not (n == 1 and array.size == 1):
-        raise ValueError(f"The gradient must have the shape of `x0`, ({n},); its shape is {array.shape}.")
-    return np.array(array, dtype=float).reshape(n)
-
-
-def _described(value) -> str:
-    """Type and, where it is short, value."""
-    text = repr(value)
-    return f"{type(value).__name__} {text}" if len(text) <= 60 else f"a {type(value).__name__}"

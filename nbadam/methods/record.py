@@ -3,6 +3,7 @@
 Compiled code finds it at an address (see `_pointers`); a checkpoint holds its arrays.
 """
 
+from enum import IntEnum
 from math import inf, nan
 from typing import Any, NamedTuple
 
@@ -14,12 +15,22 @@ from .averaging import AUTO, EMA, KINDS, TAIL
 
 # The next thing to do in a run; every larger number is a `Stop`, which ended it.
 STEP, EVALUATE = 0, 1
-# Purpose of an evaluation: the start, a step, a test at the mean point of a window, a second evaluation
-# there that shows noise, the value at the last point if it is not known, the average at the end, a second
-# evaluation of the best point that shows whether a rise was noise, a probe of the size of variables.
-AT_START, AT_STEP, AT_MEAN, AT_MEAN_AGAIN, AT_LAST, AT_AVERAGE, AT_BEST_AGAIN, AT_PROBE = range(8)
 # Whether the objective is noisy.
 UNKNOWN, NO, YES = -1, 0, 1
+
+
+class Phase(IntEnum):
+    """Purpose of an evaluation."""
+
+    START = 0
+    STEP = 1
+    MEAN = 2  # stop test at the mean point of a window
+    MEAN_AGAIN = 3  # second evaluation there, which shows noise
+    LAST = 4  # value at the last point, if it is not known
+    AVERAGE = 5  # result at the average of the points
+    BEST_AGAIN = 6  # second evaluation of the best point, which shows whether a rise was noise
+    PROBE = 7  # size of variables that start at 0
+
 
 TOLERANCES = {"gtol": 1e-5, "ftol": 1e-9, "xtol": 0.0}  # options, with the defaults of unplanned runs
 
@@ -112,57 +123,10 @@ class RuleState(NamedTuple):
     scalars: tuple[np.ndarray, ...]  # scalars of every step; empty if not tabulated
 
 
-class Block(NamedTuple):
-    """Problems that begin from one record, one after the other; arrays of the precision of the runs."""
-
-    x0: np.ndarray  # shape (problems, n), like the next three: starts by the user's variables
-    lower: np.ndarray
-    upper: np.ndarray
-    x_scale: np.ndarray
-    fractions: np.ndarray  # shape (problems, n) or (problems, 0)
-    slots: np.ndarray  # shape (slots, problems, n)
-    numbers: np.ndarray  # NUMBERS, shape (1,)
-    x_end: np.ndarray  # shape (problems, n), written
-    f_end: np.ndarray  # shape (problems,), written, like the next one
-    nit_end: np.ndarray  # int64
-
-
 def new_rule_state(rule: Rule, n: int, dtype: Any, hyper: tuple[float, ...], scalars: Any = ()) -> RuleState:
     """Return the part of a run in n variables that belongs to its rule."""
     slots = tuple(aligned_zeros(n, np.dtype(dtype), k) for k in range(len(rule.slots)))
     return RuleState(slots, hyper, scalars or tuple(np.zeros(0) for _ in range(rule.width)))
-
-
-def new_block(
-    rule: Rule,
-    hyper: tuple[float, ...],
-    rates: Any,
-    is_noisy: int,
-    x0: Any,
-    lower: Any,
-    upper: Any,
-    x_scale: Any,
-    fractions: Any,
-) -> Block:
-    """Return problems that are to begin; the arrays are those of `Block`.
-
-    Parameters
-    ----------
-    rule, hyper : Rule, tuple of float
-        The rule with its hyperparameters.
-    rates : float or array of shape (problems, 1)
-        Learning rates of the first step, for rules whose slots depend on them.
-    is_noisy : int
-        `UNKNOWN`, `NO` or `YES`.
-    """
-    x = np.clip(x0, lower, upper) / x_scale
-    slots = np.zeros((len(rule.slots), *x.shape), x.dtype)
-    if rule.start is not None:
-        with np.errstate(invalid="ignore"):  # infinite starts fail by themselves
-            for slot, values in zip(slots, rule.start(x, *rule.scalars(1.0, rates, *hyper)), strict=True):
-                slot[...] = values
-    ends = np.empty_like(x), np.empty(len(x), x.dtype), np.empty(len(x), np.int64)
-    return Block(x0, lower, upper, x_scale, fractions, slots, new_numbers(is_noisy), *ends)
 
 
 def new_record(
@@ -211,7 +175,7 @@ def new_record(
 def new_numbers(is_noisy: int) -> np.ndarray:
     """Return the numbers that a run begins with."""
     numbers = np.zeros(1, NUMBERS)
-    beginning = {"next": EVALUATE, "phase": AT_START, "is_noisy": is_noisy, "f_best": inf}
+    beginning = {"next": EVALUATE, "phase": Phase.START, "is_noisy": is_noisy, "f_best": inf}
     beginning |= {"trace_every": 1.0, "reduction": 1.0}
     for name, value in {**beginning, "f": nan, "f_start": nan, "f_mean": nan, "mean_before": nan}.items():
         numbers[name] = value

@@ -1,39 +1,27 @@
 """A run as Python has it: its record, the kernels that change it, and its way into a checkpoint and back."""
 
-from math import inf
+from math import ceil, inf
+from time import perf_counter
 from typing import Any
 
 import numpy as np
 
+from .._calls import address_of
 from .._jit import entry_point
-from .._pointers import Stored, address_of
+from .._pointers import Stored
+from ..blocks import Pace
 from ..checks import shown
 from ..engine import PARALLEL_SIZE, mode
+from .block import begin, block_kernel, new_block
 from .loop import loop, loop_kernel
 from .objective import Objective
 from .plan import Plan
-from .record import (
-    AT_BEST_AGAIN,
-    AT_LAST,
-    AT_MEAN,
-    AT_MEAN_AGAIN,
-    AT_PROBE,
-    AT_START,
-    AT_STEP,
-    EVALUATE,
-    NO,
-    NUMBERS,
-    STEP,
-    UNKNOWN,
-    YES,
-    new_block,
-    new_record,
-    new_rule_state,
-)
+from .probe import to_probe
+from .record import EVALUATE, NO, NUMBERS, STEP, UNKNOWN, YES, Phase, new_record, new_rule_state
 from .state import Checkpoints, RunState, generator_states, restore_generators
 from .step import step_kernel
-from .stopping import MAXITER, NONFINITE, STOPS, WINDOW, Stop
-from .tell import begin, block_kernel, tell_kernel, to_probe
+from .stopping import STOPS, WINDOW, Stop
+from .tell import tell_kernel
 
 # The fields of the record that a checkpoint holds, beside the slots.
 SAVED = (
@@ -88,7 +76,7 @@ class Run:
         self._kernels = step_kernel(plan.rule, plan.is_auto, kind, self._own.type, how), tell_kernel(kind)
         self._step, self._tell = map(entry_point, self._kernels)
         if objective.is_compiled:
-            self._loop = loop_kernel(loop, "float64")
+            self._loop, self._pace = loop_kernel(loop, "float64"), Pace(1)
             self._calls = tuple(map(address_of, self._kernels))
         self.s: Any = self.record.numbers[0]
         self._nit, self._next, self._phase = (self.record.numbers[name] for name in ("nit", "next", "phase"))
@@ -128,7 +116,7 @@ class Run:
     @property
     def is_pending(self) -> bool:
         """Whether the last step was made, but not evaluated."""
-        return bool(self._next[0] == EVALUATE and self._phase[0] == AT_STEP)
+        return bool(self._next[0] == EVALUATE and self._phase[0] == Phase.STEP)
 
     @property
     def stop(self) -> Stop | None:
@@ -136,11 +124,11 @@ class Run:
         if self._next[0] > EVALUATE:
             stop = STOPS[int(self._next[0])]
             return self.plan.at_end if stop is Stop.MAXITER else stop
-        is_first = self._next[0] == EVALUATE and self._phase[0] == AT_START and not self.s.skipped
+        is_first = self._next[0] == EVALUATE and self._phase[0] == Phase.START and not self.s.skipped
         return None if is_first or self.objective.nfev < self.plan.maxfun else Stop.MAXFUN
 
-    def advance(self, needs_value: bool) -> None:
-        """Make a step, if that comes next, and one evaluation."""
+    def advance(self, most: float, needs_value: bool) -> None:
+        """Make a step, if that comes next, and one evaluation from Python, whatever `most` is."""
         record, objective = self.record, self.objective
         if self._next[0] == STEP:
             self._step(*self._addresses, float(self.plan.learning_rate(self.nit)))
@@ -148,14 +136,14 @@ class Run:
                 record.here[:] = record.point[:] = objective.proposal
                 record.x[:] = record.here / self.plan.x_scale
         phase = self._phase[0]
-        is_fresh = phase != AT_STEP or needs_value or self.value_is_due
-        if phase == AT_LAST:
+        is_fresh = phase != Phase.STEP or needs_value or self.value_is_due
+        if phase == Phase.LAST:
             f = objective.value(record.point)
         elif is_fresh:
             f, record.g[:] = objective.value_and_gradient(record.point)
         else:
             f, record.g[:] = float(self.s.f), objective.gradient(record.point)
-        if phase == AT_START:
+        if phase == Phase.START:
             objective.check_gradient(record.here, record.g)
         self._tell(self._addresses[0], f, int(is_fresh))
 
@@ -164,10 +152,12 @@ class Run:
         """Whether the stop tests need the value at the new point."""
         return self.objective.value_is_free or self.plan.limits["part"] < inf or self.nit % WINDOW == 0
 
-    def advance_compiled(self, most: int) -> int:
-        """Go on for up to `most` evaluations in compiled code; return how many were made."""
+    def advance_compiled(self, most: float, needs_value: bool) -> None:
+        """Go on for up to `most` evaluations in compiled code, which have values in any case."""
         record, nit, phase = self.record, self.nit, self._phase[0]
-        most, evaluator = self.objective.compiled_for(most)
+        most = max(1, min(self._pace.amount, most, self.plan.maxfun - self.objective.nfev))
+        began = perf_counter()
+        most, evaluator = self.objective.compiled_for(ceil(most))
         rates = np.empty(most)
         rates[:] = self.plan.learning_rate(np.arange(nit, nit + most))
         with self.objective.turn:
@@ -175,10 +165,10 @@ class Run:
                 *self._calls, evaluator.address, *self._addresses, evaluator.context,
                 record.point, record.g, record.numbers, rates, most,
             )  # fmt: skip
-        if phase == AT_START:
+        if phase == Phase.START:
             self.objective.check_gradient(record.here, record.g)
         self.objective.count(made)
-        return made
+        self._pace.learn(made, perf_counter() - began)
 
     # --- To be continued ---------------------------------------------------------------------------
 
@@ -208,7 +198,7 @@ class Run:
         """Return the state of the run; the arrays are the run's own."""
         if not self.is_pending:
             self.record.before[:] = self.record.x
-        if self.s.next == MAXITER:  # the limit is no part of the state
+        if self.s.next == Stop.MAXITER:  # the limit is no part of the state
             self.s.next = STEP
         facts: dict[str, Any] = self._identity() | {
             "nit": self.nit,
@@ -237,11 +227,11 @@ class Run:
         if ((point < self.plan.lower) | (point > self.plan.upper)).any():
             raise ValueError(f"`bounds` must hold the point of the run that `state` continues, {point}.")
         self.s.is_free = is_free
-        places = {AT_MEAN: "x_at_mean", AT_MEAN_AGAIN: "x_at_mean", AT_BEST_AGAIN: "x_best"}
-        self.record.point[:] = getattr(self.record, places.get(int(self.s.phase), "here"))
-        if self.s.phase == AT_PROBE:
+        places = {Phase.MEAN: "x_at_mean", Phase.MEAN_AGAIN: "x_at_mean", Phase.BEST_AGAIN: "x_best"}
+        self.record.point[:] = getattr(self.record, places.get(Phase(self.s.phase), "here"))
+        if self.s.phase == Phase.PROBE:
             to_probe(self.record)
-        if self.s.next > EVALUATE and self.s.next != NONFINITE and self.nit:
+        if self.s.next > EVALUATE and self.s.next != Stop.NONFINITE and self.nit:
             self.s.is_at_mean, self.s.next = 0, STEP
         self.objective.restore(facts["objective"])
         restore_generators(self.objective.args, facts["generators"])
@@ -249,4 +239,4 @@ class Run:
     def resume(self) -> None:
         """End a run that was resumed where nothing is left to do."""
         if self.s.next == STEP and self.nit >= self.plan.maxiter:
-            self.s.next = MAXITER
+            self.s.next = Stop.MAXITER

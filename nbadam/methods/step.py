@@ -12,7 +12,7 @@ from ..gradients import clip_scale
 from ..kernels import SWEEP, norm, rule_loop
 from ..rules import Rule
 from .auto import apply_dog
-from .record import AT_STEP, EVALUATE
+from .record import EVALUATE, Phase
 
 
 def step(rule: Any, is_auto: bool) -> Any:
@@ -45,12 +45,7 @@ def step(rule: Any, is_auto: bool) -> Any:
         decay = 0.0 if is_auto else rate * limits.weight_decay
         update(run.slope, x, own.slots, s.nit % SWEEP == SWEEP - 1, now, clipvalue, scale, decay)
         if is_auto:
-            m, v = own.slots[0], own.slots[1]
-            betas = own.hyper[0], own.hyper[1]
-            rate = apply_dog(
-                t, limits.horizon, run.slope, scale, clipvalue, limits.weight_decay, betas, before, x, m, v,
-                run.start, run.radius, run.noise, s, run.here, run.point,
-            )  # fmt: skip
+            rate = apply_dog(run, own, t, scale)
         here, point = run.here, run.point
         if s.is_free:
             for i in range(x.size):
@@ -62,7 +57,7 @@ def step(rule: Any, is_auto: bool) -> Any:
                 point[i] = here[i]
         s.rate = rate
         s.nit += 1
-        s.phase, s.next = AT_STEP, EVALUATE
+        s.phase, s.next = Phase.STEP, EVALUATE
         return rate
 
     return kernel
@@ -84,6 +79,20 @@ def to_user(scaled: Any, x_scale: Any, x_lower: Any, x_upper: Any, x: Any) -> No
     """Write the user's variables to `x`."""
     for i in range(x.size):
         x[i] = min(max(scaled[i] * x_scale[i], x_lower[i]), x_upper[i])
+
+
+@register_jitable
+def copy(source, target):
+    """Copy an array."""
+    for i in range(target.size):
+        target[i] = source[i]
+
+
+@register_jitable
+def scale(g, x_scale, slope):
+    """Write the gradient by the scaled variables."""
+    for i in range(g.size):
+        slope[i] = g[i] * x_scale[i]
 
 
 @cache

@@ -37,27 +37,19 @@ class Stop(IntEnum):
     def __new__(cls, value: int, status: Status, message: str) -> "Stop":
         """Make a member."""
         member = int.__new__(cls, value)
-        member._value_, member.status, member.message = value, status, message
+        beginning = "Optimization terminated successfully: " if status is Status.SUCCESS else ""
+        member._value_, member.status, member.message = value, status, beginning + message
         return member
 
-    GTOL = 2, Status.SUCCESS, "Optimization terminated successfully: the mean gradient is below `gtol`."
-    FTOL = (
-        3,
-        Status.SUCCESS,
-        "Optimization terminated successfully: the mean value changes by less than `ftol`.",
-    )
-    XTOL = (
-        4,
-        Status.SUCCESS,
-        "Optimization terminated successfully: the mean point moves by less than `xtol`.",
-    )
+    GTOL = 2, Status.SUCCESS, "the mean gradient is below `gtol`."
+    FTOL = 3, Status.SUCCESS, "the mean value changes by less than `ftol`."
+    XTOL = 4, Status.SUCCESS, "the mean point moves by less than `xtol`."
     PATIENCE = (
         5,
         Status.SUCCESS,
-        "Optimization terminated successfully: over `patience` steps the mean value fell by no more than its "
-        "standard error.",
+        "over `patience` steps the mean value fell by no more than its standard error.",
     )
-    FIXED = 6, Status.SUCCESS, "Optimization terminated successfully: no variable is free."
+    FIXED = 6, Status.SUCCESS, "no variable is free."
     NONFINITE = 7, Status.NONFINITE, "A value or a gradient is not finite."
     MAXITER = (
         8,
@@ -65,12 +57,8 @@ class Stop(IntEnum):
         "Maximum number of iterations has been exceeded (STOP: TOTAL NO. OF ITERATIONS REACHED LIMIT). "
         + MAXITER_ADVICE,
     )
-    STEPS = 9, Status.SUCCESS, "Optimization terminated successfully: the planned number of `steps` is done."
-    EPOCHS = (
-        10,
-        Status.SUCCESS,
-        "Optimization terminated successfully: the planned number of `epochs` is done.",
-    )
+    STEPS = 9, Status.SUCCESS, "the planned number of `steps` is done."
+    EPOCHS = 10, Status.SUCCESS, "the planned number of `epochs` is done."
     MAXFUN = (
         11,
         Status.MAXFUN,
@@ -99,8 +87,6 @@ class Stop(IntEnum):
 
 
 STOPS = {int(stop): stop for stop in Stop}
-# The same for compiled code.
-GTOL, FTOL, XTOL, PATIENCE, FIXED, NONFINITE, MAXITER = map(int, list(Stop)[:7])
 
 
 @register_jitable
@@ -123,14 +109,14 @@ def check_convergence(run):
         s.f_error = sqrt(2.0 * variance / WINDOW)
         s.points, s.f_sum, s.f_squares, s.f_mean = 0.0, 0.0, 0.0, f_now
         if steepest <= limits.gtol:
-            code = GTOL
+            code = Stop.GTOL
         elif is_unchanged(s, limits.ftol, f_before, f_now) and is_sure(s, limits.ftol):
-            code = FTOL
+            code = Stop.FTOL
         elif f_before == f_before and furthest <= limits.xtol:  # NaN before the second window
-            code = XTOL
+            code = Stop.XTOL
     if s.part_points >= limits.part and close_part(s, limits.part, run.radius) and code == STEP:
         if s.reductions >= limits.reductions:
-            return PATIENCE
+            return Stop.PATIENCE
         s.reductions += 1
         s.reduction *= limits.reduction
     return code

@@ -7,9 +7,9 @@ where Levenberg-Marquardt finds no slope, and past the near minimum.
 from functools import cache
 from math import cos, pi
 
+from ..._calls import call
 from ..._jit import array, compile_kernel
 from ..._jitable import register_jitable
-from ..._pointers import call
 from ..._tuples import cast
 from ...rules import ADAM
 from .lanes import CHI2_TRIAL, GRADIENT_TRIAL, TRIAL, common_examples, load, take

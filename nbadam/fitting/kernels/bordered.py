@@ -9,9 +9,9 @@ from math import sqrt
 
 import numpy as np
 
+from ..._calls import call
 from ..._jit import array, compile_kernel
 from ..._jitable import register_jitable
-from ..._pointers import call
 from .lanes import (
     CHI2_TRIAL,
     GRADIENT_TRIAL,

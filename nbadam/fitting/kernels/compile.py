@@ -14,8 +14,8 @@ import numba
 import numpy as np
 from numba.core.errors import TypingError
 
+from ..._calls import address_of
 from ..._jit import compile_kernel, reason, takes
-from ..._pointers import address_of
 from ...blocks import Pace, is_called_off
 from ..covariance import invert_kernel
 from ..model.constants import Lifted, lifted

@@ -10,8 +10,8 @@ from math import cos, pi
 
 import numpy as np
 
+from ..._calls import call
 from ..._jit import array, compile_kernel
-from ..._pointers import call
 from ..._tuples import cast
 from ...blocks import is_called_off
 from ...methods.orders import order_of

@@ -8,9 +8,9 @@ from functools import cache
 
 import numpy as np
 
+from ..._calls import call
 from ..._jit import array, compile_kernel
 from ..._jitable import register_jitable
-from ..._pointers import call
 from .lanes import CHI2_TRIAL, GRADIENT_TRIAL, NORMAL_TRIAL, TRIAL, common_examples, load, place, put, take
 
 PIVOT = 1e3  # least pivot, in units of rounding
