@@ -18,16 +18,13 @@ pytestmark = [
 
 PROGRAM = """
 import json, os, random, signal, threading, time, warnings
+
+warnings.simplefilter("ignore")
 import numpy as np
 from numba import njit
 from scipy.optimize import minimize
 import nbadam
-
-warnings.simplefilter("ignore")
-
-@njit
-def bowl(x):
-    return ((x - 1.0) ** 2).sum(), 2 * (x - 1.0)
+from entry_points import CALLS, ONE, P0, X, Y, batch, bowl, decay, method, plain, starts, value
 
 @njit
 def slow_bowl(x):
@@ -36,56 +33,26 @@ def slow_bowl(x):
         s += np.sin(x[0] + i) * 1e-12
     return ((x - 1.0) ** 2).sum() + s, 2 * (x - 1.0)
 
-@njit
-def rows(p, g, y):
-    g[0] = 2 * (p[0] - y[0])
-    return (p[0] - y[0]) ** 2
-
-def plain(x):
-    return float((x - 1) @ (x - 1)), 2 * (x - 1)
-
-def value(x):
-    return plain(x)[0]
-
-options = {"learning_rate": 1e-3, "gtol": 0}
-x = np.linspace(0, 3, 30)
-y = 2 * np.exp(-x) + 0.05 * np.sin(50 * x)
-fit = nbadam.curve_fit("a * exp(-k * x) + c", x, y, [1, 1, 0.1])
-many = nbadam.curve_fit("a * exp(-k * x) + c", x, np.tile(y, (200, 1)), [1, 1, 0.1])
-
-def method(fun, steps):
-    return minimize(fun, np.zeros(3), jac=True, method=nbadam.adam, options=options | {"steps": steps})
-
-def batch(steps):
-    data = np.random.default_rng(0).random((500, 1))
-    return nbadam.minimize_batch(rows, np.zeros((500, 1)), data=(data,), steps=steps, learning_rate=1e-3)
-
-def starts(fun, steps, workers):
-    many = np.random.default_rng(0).random((6, 3))
-    return nbadam.multistart(fun, many, jac=True, options=options | {"steps": steps}, workers=workers)
-
+long = {"learning_rate": 1e-3, "gtol": 0, "steps": 10**9}
+many = nbadam.curve_fit(decay, X, np.tile(Y[0], (200, 1)), P0)
 calls = {
-    "short runs": lambda: method(plain, 20),
-    "python": lambda: method(plain, 10**9),
-    "compiled": lambda: method(bowl, 10**9),
-    "compiled short": lambda: method(bowl, 50_000),
-    "compiled slow": lambda: method(slow_bowl, 10**9),
+    "python": lambda: method(plain, **long),
+    "compiled": lambda: method(bowl, **long),
+    "compiled short": lambda: method(bowl, **long | {"steps": 50_000}),
+    "compiled slow": lambda: method(slow_bowl, **long),
     "values": lambda: minimize(value, np.zeros(3), method=nbadam.adam, options={"steps": 10**9}),
     "batch": lambda: batch(10**7),
-    "short batches": lambda: batch(100),
-    "starts": lambda: starts(plain, 10**9, 1),
-    "short starts": lambda: starts(plain, 20, 1),
-    "compiled starts": lambda: starts(bowl, 10**9, 1),
-    "starts in threads": lambda: starts(bowl, 10**9, 2),
-    "bootstrap": lambda: fit.bootstrap(2_000_000, rng=0),
-    "short bootstraps": lambda: fit.bootstrap(100, rng=0),
+    "starts": lambda: starts(plain, 1, **long),
+    "compiled starts": lambda: starts(bowl, 1, **long),
+    "starts in threads": lambda: starts(bowl, 2, **long),
+    "bootstraps": lambda: ONE.bootstrap(2_000_000, rng=0),
     "profiles": lambda: many.conf_int(method="profile"),
-    "short profiles": lambda: fit.conf_int(method="profile"),
-    "formula": lambda: nbadam.curve_fit("a * exp(-k * x) + c", x, y, [1, 1, 0.1]),
 }
-for call in ("short runs", "short batches", "short starts", "short bootstraps", "short profiles", "formula"):
-    calls[call]()  # compiles
-method(bowl, 3), method(slow_bowl, 3), starts(bowl, 3, 2)
+short = "minimize", "minimize_batch", "multistart", "bootstrap", "profile", "formula"
+calls |= {f"short {kind}": CALLS[kind] for kind in short}
+for kind in short:
+    CALLS[kind]()  # compiles
+method(bowl, steps=3), method(slow_bowl, steps=3)
 chosen = os.environ["KINDS"].split(",")
 random.seed(int(os.environ["SEED"]))
 signal.signal(signal.SIGINT, signal.default_int_handler)
