@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 import nbadam
-from nbadam.methods.differences import Differences, Perturbations
+from nbadam.methods.differences import Differences
 from nbadam.methods.noise import noise_of
 from nbadam.methods.objective import Objective
+from nbadam.methods.perturbations import Perturbations
 
 
 def cubic(x):

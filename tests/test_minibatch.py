@@ -13,7 +13,8 @@ from scipy import sparse
 from scipy.optimize import minimize
 
 import nbadam
-from nbadam.methods.minibatch import Sampler, order_of
+from nbadam.methods.orders import order_of
+from nbadam.methods.sampler import Sampler
 
 RNG = np.random.default_rng(0)
 A = RNG.standard_normal((203, 3))

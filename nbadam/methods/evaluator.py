@@ -168,7 +168,7 @@ def _types_of_batch(given) -> tuple[Any, ...]:
 
 
 ALONE = Arguments(_alone, tuple)
-OF_BATCH = Arguments(_of_batch, _types_of_batch)  # `given` as `minibatch.Sampler.batches` makes it
+OF_BATCH = Arguments(_of_batch, _types_of_batch)  # `given` as `Sampler.batches` makes it
 
 # --- A function that is made in a loop -----------------------------------------------------------
 

@@ -13,13 +13,14 @@ from ..checks import positive, shown
 from ..hyperparameters import integer
 from ..rules import ADAM, Rule
 from .bounds import parse_bounds, parse_starts
-from .differences import PERTURBATION, SCHEMES, Differences, Perturbations
+from .differences import PERTURBATION, SCHEMES, Differences
 from .driver import run_loop
 from .first_look import first_look
 from .minibatch import Minibatch
 from .objective import Objective
 from .options import PLANS, implied, is_automatic, parameters, state_from, warn
 from .orders import seed_numbers
+from .perturbations import Perturbations
 from .plan import plan_from
 from .quadratic import LARGEST, QuadraticModel
 from .record import NO, YES

@@ -12,10 +12,12 @@ from numba.extending import is_jitted
 from .._threads import turn_of
 from ..interrupts import Interrupts
 from ..lazy import lazy
-from .differences import Differences, Perturbations
+from .differences import Differences
 from .evaluator import ALONE, OF_BATCH, Evaluator, forms
-from .minibatch import Minibatch, Sampler
+from .minibatch import Minibatch
+from .perturbations import Perturbations
 from .returned import as_gradient, as_pair, as_value
+from .sampler import Sampler
 
 
 class Objective:

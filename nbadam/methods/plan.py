@@ -13,10 +13,10 @@ from ..files import checked_target
 from ..hyperparameters import choice, integer, optional
 from ..rules import Rule
 from .averaging import KINDS
-from .differences import Perturbations
 from .minibatch import Minibatch
 from .objective import Objective
 from .options import MAXITER, hyper_from, is_automatic, learning_rate_from, limit, limits_from
+from .perturbations import Perturbations
 from .stopping import Stop
 
 PASSES = 5  # epochs for which there may be one more pass over all the data at the end

@@ -20,8 +20,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .differences import Perturbations
 from .noise import step_of_output
+from .perturbations import Perturbations
 
 LARGEST = 100  # variables; beyond, two evaluations a step (SPSA) cost less arithmetic
 LARGEST_FULL = 20  # variables up to which the quadratic has mixed terms

@@ -17,6 +17,16 @@ def as_pair(returned: Any, n: int) -> tuple[float, np.ndarray]:
     return as_value(f), as_gradient(g, n)
 
 
+def checked_pair(returned: Any) -> tuple[Any, Any]:
+    """Return value and gradient; refuse anything else that `fun` may have returned."""
+    if not isinstance(returned, tuple) or len(returned) != 2:
+        raise TypeError(
+            "`fun` of the Minibatch must return (value, gradient), "
+            f"not {type(returned).__name__} {returned!r:.60}."
+        )
+    return returned
+
+
 def as_value(value: Any) -> float:
     """Return a value as a float."""
     if type(value) is float or type(value) is np.float64:
