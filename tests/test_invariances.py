@@ -152,6 +152,56 @@ def test_probes_stay_within_the_bounds_and_end_where_there_is_no_room_or_no_curv
     assert (line.x < 0).all()
 
 
+# --- Values without gradients --------------------------------------------------------------------
+
+NOISES = {
+    "random": lambda f, rng: f + 0.1 * rng.standard_normal(),
+    "rounded": lambda f, rng: float(f"{f:.3g}"),
+    "counted": lambda f, rng: float(rng.poisson(20 + 10 * min(f, 1e9))),
+}
+SCHEMES = st.sampled_from([{}, {"finite_diff": "spsa"}])
+
+
+def run_values(noise, n, seed, constant=0.0, height=1.0, scale=1.0, shift=0.0, **options):
+    """Return the result for noisy values of a bowl in other units, and its point in the old ones."""
+    fun, center = bowl(n, seed)
+    rng = np.random.default_rng(seed)
+
+    def other(x):
+        return height * NOISES[noise](fun((x - shift) * scale)[0], rng) + constant
+
+    x0 = center + 2.0 * rng.choice([-1, 1], n)
+    result = nbadam.adam(other, x0 / scale + shift, **options)
+    return result, (result.x - shift) * scale
+
+
+@settings(max_examples=8 if config.DISABLE_JIT else 25, deadline=None)
+@given(st.sampled_from(list(NOISES)), st.integers(1, 4), st.integers(0, 1000), SCHEMES, st.data())
+def test_noisy_values_in_other_units_change_nothing_but_rounding(noise, n, seed, scheme, data):
+    options = scheme | {"maxfun": 80, "rng": 0}
+    scale = 10.0 ** np.array(data.draw(st.lists(st.floats(-12, 12), min_size=n, max_size=n)))
+    changes = {
+        "shift": st.integers(-1000, 1000).map(lambda k: {"shift": float(k)}),
+        "constant": st.floats(-1e4, 1e4).map(lambda c: {"constant": c}),
+        "height": st.floats(-30, 30).map(lambda power: {"height": 10.0**power}),
+        "scale": st.just({"scale": scale, "x_scale": 1 / scale}),
+    }
+    change = data.draw(st.sampled_from(list(changes)).flatmap(changes.__getitem__))
+    _, one = run_values(noise, n, seed, **options)
+    _, other = run_values(noise, n, seed, **options, **change)
+    assert_allclose(other, one, atol=1e-3)  # fits to values of little noise amplify rounding
+
+
+@pytest.mark.parametrize("noise", NOISES)
+@pytest.mark.parametrize("scale", [1e-5, 1e5])
+def test_the_unit_of_all_variables_is_found_by_the_response(noise, scale):
+    fun, center = bowl(3, 7)
+    for seed in (7, 8):
+        _, x = run_values(noise, 3, seed, scale=scale, maxfun=400)
+        fun, center = bowl(3, seed)
+        assert fun(x)[0] < 0.02 * fun(center + 2)[0]
+
+
 # --- Tolerances ----------------------------------------------------------------------------------
 
 

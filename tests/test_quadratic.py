@@ -18,7 +18,7 @@ def quadratic(n, seed):
     rng = np.random.default_rng(seed)
     root = rng.standard_normal((n, n))
     curvature = root @ root.T / n + np.eye(n)
-    fit = Fit(float(rng.standard_normal()), rng.standard_normal(n), curvature, 0.0)
+    fit = Fit(float(rng.standard_normal()), rng.standard_normal(n), curvature, 0.0, 0.0)
     return fit, lambda s: fit.value + fit.change(s)
 
 
@@ -67,7 +67,7 @@ def test_a_step_is_the_least_within_its_length(n, seed, shift):
 
 
 def test_no_slope_is_no_step():
-    step, is_short = step_within(Fit(0.0, np.zeros(3), np.zeros((3, 3)), 0.0))
+    step, is_short = step_within(Fit(0.0, np.zeros(3), np.zeros((3, 3)), 0.0, 0.0))
     assert_array_equal(step, 0)
     assert not is_short
 

@@ -33,6 +33,7 @@ MUCH_NOISE = 0.2  # mean squared noise of a step that is much, relative to the m
 SLOWEST, FASTEST = 0.02, 0.2  # growth of a radius in a step: if all is noise, and more if none is
 NOISY = 0.01  # squared noise, relative to the mean square of the gradient, at which that is halved
 SMALLEST, LARGEST = float(np.finfo(float).tiny), float(np.finfo(float).max)  # sizes of a variable
+SMALL_SLOPE = 1e-9  # slope along the way, relative to the sum of the sizes of its parts, that may be rounding
 SHORTEST_FALL = 0.1  # least part of the budget in which the rates fall
 
 
@@ -104,10 +105,12 @@ def apply_dog(run, own, t, scale):
     fall = min(max(SHORTEST_FALL, mean_noise), 1.0)
     height = min(1.0, (horizon - t + 1) / (fall * horizon))
     # Radii grow while the slope still points away from the start, along the line from there to the point.
-    along = 0.0
+    along = most = 0.0
     for i in range(n):
-        along += g[i] * (before[i] - start[i])
-    is_ahead = along < 0
+        part = g[i] * (before[i] - start[i])
+        along += part
+        most += abs(part)
+    is_ahead = along < -SMALL_SLOPE * most
     # Several loops without branches, which are vectorized; sums, whose order counts, by themselves.
     for i in range(n):
         error = scale * clipped(g[i], clipvalue) - unbias_1 * m[i]

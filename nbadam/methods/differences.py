@@ -29,7 +29,7 @@ class Differences:
     lower, upper : ndarray, shape (n,)
         Bounds.  Where the step of the scheme would leave them, it is turned around.
     relative, absolute : None, float or array of shape (n,)
-        Step relative to ``max(1, abs(x))`` (by default the root, or the cube root, of the rounding
+        Step relative to ``max(x_scale, abs(x))`` (by default the root, or the cube root, of the rounding
         error of double precision), or absolute, which wins.
     x_scale : float or ndarray of shape (n,)
         Unit of each variable, which "noise" looks at, and steps by their effect.
@@ -102,7 +102,8 @@ class Differences:
         return self
 
     def _noise(self, value: Callable[..., Any], x: np.ndarray, f: float) -> float:
-        return noise_near(value, x, f, np.maximum(self.x_scale, np.abs(x)), self.lower, self.upper)
+        unit = np.broadcast_to(self.x_scale, x.shape)
+        return noise_near(value, x, f, unit, self.lower, self.upper, self.is_random)
 
     def value_and_gradient(self, value: Callable[..., Any], x: np.ndarray) -> tuple[float, np.ndarray]:
         """Return `value` at `x`, and its gradient."""
@@ -156,7 +157,7 @@ class Differences:
         if self.absolute is not None:
             return np.broadcast_to(self.absolute, x.shape)
         default = np.finfo(float).eps ** (1 / 3 if self.central else 1 / 2)
-        return (default if self.relative is None else self.relative) * np.maximum(1.0, np.abs(x))
+        return (default if self.relative is None else self.relative) * np.maximum(self.x_scale, np.abs(x))
 
     def _one_sided(self, value: Callable[..., Any], x: np.ndarray, i: int, f: float, step: float) -> float:
         """Second-order difference from three points on one side."""

@@ -7,11 +7,16 @@ from typing import Any
 import numpy as np
 
 POINTS = 8  # number of points on a line, for the estimate of the noise
-SPACINGS = 1e-6, 1e-8, 1e-4, 1e-10, 1e-2, 1e-1  # tried in turn, relative to max(x_scale, abs(x))
-# Perturbations in units of x_scale: the first one tried, the factor to the next, the largest one.
-FIRST, FACTOR, LARGEST = 0.1, 2.0, 0.5
-HALVINGS = 20  # largest number of halvings of the perturbation
+SPACINGS = 1e-6, 1e-8, 1e-4, 1e-10, 1e-2, 1e-1  # tried in turn, in units of x_scale
+LONGER = 1e-4  # tried, too, for values that are not random: roughness of a longer period looks smooth before
+WIDER = tuple(10.0**k for k in range(13))  # tried where the value has not changed at all
+# Perturbations in units of x_scale: the first one tried, the factor to the next, and one that is large enough
+# if the response is so many times the noise.
+FIRST, FACTOR, LARGE, RESPONSE = 0.1, 2.0, 0.5, 3.5
+FARTHEST = 1e12  # largest perturbation
+SHORTENINGS, SHORTENED = 20, 0.25  # largest number of times that the perturbation shrinks, and the factor
 PAIRS = 3  # pairs of values for each size of the perturbation
+BENT = 6.0  # curvature over a perturbation, relative to the noise, that may be chance
 SUDDEN = 5.0  # growth of the response, for twice the perturbation, that no smooth function has
 # Noise relative to the response, below which differences with steps for it are the better choice: random
 # noise, and rounding or steps of the output.
@@ -54,9 +59,17 @@ def noise_of(values: np.ndarray) -> float | None:
 
 
 def noise_near(
-    value: Callable[..., Any], x: np.ndarray, f: float, unit: np.ndarray, lower: np.ndarray, upper: np.ndarray
+    value: Callable[..., Any],
+    x: np.ndarray,
+    f: float,
+    unit: np.ndarray,
+    lower: np.ndarray,
+    upper: np.ndarray,
+    is_random: bool = False,
 ) -> float:
     """Return the noise along the diagonal, into the box, for the first spacing that shows it.
+
+    Of a function that is rough, but not random, it is the larger one of two spacings.
 
     Parameters
     ----------
@@ -66,23 +79,29 @@ def noise_near(
         Point, and the value there.
     unit, lower, upper : ndarray, shape (n,)
         Sizes of the variables, and bounds.
+    is_random : bool
+        Whether two values at one point differ.
     """
     is_up = upper - x >= x - lower
     room = np.where(is_up, upper - x, x - lower)
     resolution = np.inf  # smallest change of the output that was seen beside changes of 0
     is_stepped = False
     rounding = float(np.finfo(float).eps * max(abs(f), np.finfo(float).tiny))
-    for spacing in SPACINGS:
-        if spacing > SPACINGS[4] and not is_stepped:
-            break
+
+    def values_at(spacing):
         steps = np.where(is_up, 1, -1) * np.minimum(spacing * unit, room / POINTS)
         line = (np.clip(x + k * steps, lower, upper) for k in range(1, POINTS))
-        values = np.array([f, *map(value, line)])
+        return np.array([f, *map(value, line)])
+
+    for spacing in SPACINGS + WIDER:
+        if (spacing > SPACINGS[4] and not is_stepped) or (spacing >= WIDER[0] and resolution < np.inf):
+            break
+        values = values_at(spacing)
         changes = np.abs(np.diff(values))
         has_steps = bool(np.count_nonzero(changes == 0) >= POINTS / 2)
         noise = noise_of(values)
         if noise is not None and noise > 8 * rounding:
-            return noise
+            return noise if is_random else max(noise, noise_of(values_at(LONGER)) or 0.0)
         is_stepped |= has_steps
         if is_stepped and changes.any() and np.isfinite(values).all():
             resolution = min(resolution, _smallest_change(values))
@@ -117,7 +136,8 @@ def calibrate(
     """Return the size of simultaneous perturbations, in units of `x_scale`, and the change by them.
 
     The size grows from `FIRST` as long as the change of the value between the two points is finite and
-    outweighs the curvature between them.  Otherwise it shrinks.  6 evaluations a size.
+    outweighs the curvature between them: up to `LARGE`, or until the change stands above the noise.
+    Otherwise it shrinks.  6 evaluations a size.  How far the point is from 0 makes no difference.
 
     Parameters
     ----------
@@ -141,22 +161,25 @@ def calibrate(
             bends.append(ahead + behind - 2 * f)
         change = sqrt(np.mean(np.square(changes)))
         bend = abs(np.mean(bends))
-        is_fine = isfinite(bend) and bend <= max(change, 4 * noise)
+        is_fine = isfinite(bend) and bend <= max(change, BENT * noise)
         return change, is_fine
 
     size = FIRST
     change, is_fine = response(size)
     if not is_fine:
-        for _ in range(HALVINGS):
-            size /= FACTOR
+        for _ in range(SHORTENINGS):
+            size *= SHORTENED
             change, is_fine = response(size)
             if is_fine:
                 break
         return size, change
-    largest = LARGEST * max(1.0, float(np.median(np.abs(x / x_scale))))
-    while size * FACTOR <= largest:
+    changes = [sqrt(2) * noise]
+    while size * FACTOR <= (
+        LARGE if change > RESPONSE * max(noise, np.median(changes) / sqrt(2)) else FARTHEST
+    ):
+        changes.append(change)
         larger, is_fine = response(FACTOR * size)
-        if not is_fine or larger > SUDDEN * max(change, 2 * noise):
+        if not is_fine or larger > SUDDEN * max(change, RESPONSE * noise):
             break
         size, change = FACTOR * size, larger
     return size, change

@@ -59,8 +59,7 @@ class Perturbations:
         """Find the size that suits the values near `x`."""
         f = value(x)
         if isfinite(f):
-            unit = np.maximum(x_scale, np.abs(x))
-            self.calibrate(value, x, f, noise_near(value, x, f, unit, self.lower, self.upper), x_scale)
+            self.calibrate(value, x, f, noise_near(value, x, f, x_scale, self.lower, self.upper), x_scale)
 
     def calibrate(
         self, value: Callable[..., Any], x: np.ndarray, f: float, noise: float, x_scale: np.ndarray

@@ -7,6 +7,10 @@ the new values confirm the fall that the fit before promised?  And do residuals 
 the function is no quadratic so far out, and the radius shrinks.  Otherwise it grows, because noise matters
 less over a longer way.  The noise is known from second evaluations of single points.
 
+Far out, a flat or a wavy function misleads the fit.  So the best center is remembered.  Where a later one is
+worse, by more than standard errors, the run goes back with half of the radius.  Values that are not random,
+such as rounded ones, have no standard error.
+
 The fit is a regression with normal priors, whose widths maximize the evidence, as does the variance of the
 noise (D. J. C. MacKay, "Bayesian interpolation", Neural Computation 4, 1992).  So it needs fewer values than
 it has coefficients.  For other methods of this kind see C. Cartis, J. Fiala, B. Marteau and L. Roberts,
@@ -15,7 +19,7 @@ it has coefficients.  For other methods of this kind see C. Cartis, J. Fiala, B.
 """
 
 from collections.abc import Callable
-from math import inf, sqrt
+from math import hypot, inf, sqrt
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -41,6 +45,7 @@ GROW, WIDEN, SHRINK, FAIL, SHORTEN = 1.4, 1.1, 0.75, 0.5, 0.8  # factors of the 
 SMALLEST = 1e-9  # radius, relative to the first one
 CLEAR = 0.1  # least promise, relative to rounding, whose failure counts
 CONFIRMED, DOUBTED = 0.5, 0.25  # parts of a promised fall
+WORSE = 2.5  # rise above the best center, in standard errors, that ends the way there
 NUMBERS = "radius", "first", "variance", "promised", "is_short"
 
 
@@ -51,10 +56,20 @@ class Fit(NamedTuple):
     slope: np.ndarray  # shape (n,)
     curvature: np.ndarray  # shape (n, n)
     deviation: float  # standard deviation of the residuals at the center
+    error: float  # standard error of `value`
 
     def change(self, step: np.ndarray) -> float:
         """Return the change of the value over a step from the center."""
         return float(self.slope @ step + 0.5 * step @ self.curvature @ step)
+
+
+class Best(NamedTuple):
+    """The center whose value is least, at the most."""
+
+    center: np.ndarray  # shape (n,)
+    value: float
+    error: float
+    radius: float  # when it was found
 
 
 def fit_quadratic(s: np.ndarray, values: np.ndarray) -> Fit:
@@ -75,7 +90,7 @@ def fit_quadratic(s: np.ndarray, values: np.ndarray) -> Fit:
     mean = float(np.average(values, weights=weights**2))
     y = weights * (values - mean)
     features = np.column_stack([np.ones(m), s, squares, s[:, rows] * s[:, columns] * factors])
-    size, best = features.shape[1], (inf, np.zeros(0), 0.0)
+    size, best = features.shape[1], (inf, np.zeros(0), 0.0, 0.0)
     for curvature in CURVATURES:
         prior = np.full(size, sqrt(2) * curvature)
         prior[0], prior[1 : n + 1], prior[n + 1] = CONSTANT, 1.0, MEAN_CURVATURE
@@ -96,12 +111,19 @@ def fit_quadratic(s: np.ndarray, values: np.ndarray) -> Fit:
         if score[k] < best[0]:
             solved = vectors @ (b / damped[k])
             coefficients = prior * (solved if m > size else a.T @ solved)
-            best = float(score[k]), coefficients, sqrt(height[k] * VARIANCES[k])
-    _, coefficients, deviation = best
+            deviation = sqrt(height[k] * VARIANCES[k])
+            # First entry of the inverse of ``a.T @ a + variance``, which belongs to the constant.
+            if m > size:
+                inverse = float((vectors[0] ** 2 / damped[k]).sum())
+            else:
+                known = float(((vectors.T @ a[:, 0]) ** 2 / damped[k]).sum())
+                inverse = max(1 - known, 0.0) / VARIANCES[k]
+            best = float(score[k]), coefficients, deviation, deviation * CONSTANT * sqrt(inverse)
+    _, coefficients, deviation, error = best
     hessian = np.diag(np.full(n, 2 * coefficients[n + 1]))
     hessian[rows, columns] += np.where(rows == columns, sqrt(2), 1.0) * coefficients[n + 2 :]
     hessian[columns, rows] = hessian[rows, columns]
-    return Fit(mean + float(coefficients[0]), coefficients[1 : n + 1], hessian, deviation)
+    return Fit(mean + float(coefficients[0]), coefficients[1 : n + 1], hessian, deviation, error)
 
 
 def step_within(fit: Fit) -> tuple[np.ndarray, bool]:
@@ -158,6 +180,7 @@ class QuadraticModel(Perturbations):
         self.radius = self.first = self.variance = self.promised = 0.0
         self.is_short = False  # whether the radius cut the last step
         self.before: np.ndarray | None = None  # center
+        self.best: Best | None = None
         self.proposal: np.ndarray | None = None
 
     def begin(self, points: list, values: list, size: np.ndarray, noise: float) -> None:
@@ -183,7 +206,13 @@ class QuadraticModel(Perturbations):
         if fit is None:
             return np.nan, gradient
         here, slope = fit.value, fit.slope / self.radius
-        if self.before is not None:
+        best = self.best
+        if best is not None and fit.value - best.value > WORSE * hypot(fit.error, best.error):
+            center = best.center
+            self.radius = FAIL * min(self.radius, best.radius)
+            fit = self._fit(center) or fit
+            best = None  # what is known of it has changed
+        elif self.before is not None:
             back = (self.before - center) / self.radius
             rise = fit.change(back)  # the fall over the last step, as it looks now
             is_clear = self.is_random or self.promised > CLEAR * sqrt(self.variance)
@@ -195,6 +224,8 @@ class QuadraticModel(Perturbations):
             elif rise > CONFIRMED * self.promised and self.is_short:
                 self.radius *= GROW
             fit = self._fit(center) or fit
+        if self.is_random and (best is None or fit.value + fit.error < best.value + best.error):
+            self.best = Best(center, fit.value, fit.error, self.radius)
         step, self.is_short = step_within(fit)
         self.promised = -fit.change(step)
         self.before = center
@@ -254,7 +285,8 @@ class QuadraticModel(Perturbations):
         numbers = {name: getattr(self, name) for name in NUMBERS}
         arrays = {name: getattr(self, name) for name in ("points", "values", "before", "proposal")}
         listed = {name: None if array is None else array.tolist() for name, array in arrays.items()}
-        return super().facts() | numbers | listed | {"is_random": self.is_random}
+        best = None if self.best is None else [self.best.center.tolist(), *self.best[1:]]
+        return super().facts() | numbers | listed | {"is_random": self.is_random, "best": best}
 
     def restore(self, facts: dict[str, Any]) -> None:
         """Bring it to where it was when `facts` was called."""
@@ -265,3 +297,5 @@ class QuadraticModel(Perturbations):
         for name in ("points", "values", "before", "proposal"):
             setattr(self, name, None if facts[name] is None else np.array(facts[name], dtype=float))
         self.points = self.points.reshape(-1, self.unit.size)
+        best = facts["best"]
+        self.best = None if best is None else Best(np.array(best[0], dtype=float), *best[1:])
