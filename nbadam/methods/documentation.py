@@ -98,8 +98,8 @@ TEMPLATE = """Minimize a function with {title} [1]_, as a method of `scipy.optim
         rates without decay; in other cases "spsa" is taken, with `beta_1` 0.8 and `beta_2` 0.9 unless they
         are given.
     finite_diff_rel_step : float or array_like, optional
-        Their step relative to ``max(x_scale, abs(x))``; 1.5e-8 for "2-point" and 6.1e-6 for "3-point", if that is
-        chosen.  For "spsa"
+        Their step relative to ``max(x_scale, abs(x))``; 1.5e-8 for "2-point" and 6.1e-6 for "3-point", if
+        that is chosen.  For "spsa"
         the first perturbation relative to `x_scale`, by default found from the values near `x0`; the k-th is
         less by ``k**0.101``, with k rounded down to a power of 4.
     eps : float or array_like, optional
