@@ -101,7 +101,7 @@ def check_convergence(run):
         `STEP`, or the first test that is met.
     """
     s, limits = run.numbers[0], run.limits[0]
-    code = STEP
+    code = STEP  # a plain integer like the values below: Numba 0.60 does not unify members of `Stop` with it
     if s.points >= WINDOW:
         steepest, furthest = close_window(run)
         f_before, f_now = s.f_mean, s.f_sum / WINDOW
@@ -109,14 +109,14 @@ def check_convergence(run):
         s.f_error = sqrt(2.0 * variance / WINDOW)
         s.points, s.f_sum, s.f_squares, s.f_mean = 0.0, 0.0, 0.0, f_now
         if steepest <= limits.gtol:
-            code = Stop.GTOL
+            code = Stop.GTOL.value
         elif is_unchanged(s, limits.ftol, f_before, f_now) and is_sure(s, limits.ftol):
-            code = Stop.FTOL
+            code = Stop.FTOL.value
         elif f_before == f_before and furthest <= limits.xtol:  # NaN before the second window
-            code = Stop.XTOL
+            code = Stop.XTOL.value
     if s.part_points >= limits.part and close_part(s, limits.part, run.radius) and code == STEP:
         if s.reductions >= limits.reductions:
-            return Stop.PATIENCE
+            return Stop.PATIENCE.value
         s.reductions += 1
         s.reduction *= limits.reduction
     return code

@@ -95,7 +95,7 @@ def tell(run, f, is_fresh):
                 if f - s.f_start > HIGHEST * (s.f_start - s.f_best):
                     code = go_back(run)
     if code == STEP and s.nit >= limits.maxiter:
-        code = Stop.MAXITER
+        code = Stop.MAXITER.value
     if code > EVALUATE and code != Stop.NONFINITE and limits.evaluates_average and s.phase != Phase.AVERAGE:
         if run.average.size and limits.average != AUTO and s.nit > 0 and not s.is_at_mean:
             s.found, s.phase = code, Phase.AVERAGE
@@ -126,7 +126,7 @@ def skip(run, f):
     if s.skipped_now >= run.limits[0].skips:
         s.f = f
         scale(run.g, run.x_scale, run.slope)
-        return Stop.NONFINITE
+        return Stop.NONFINITE.value
     if s.skipped_now > 0:
         for i in range(x.size):
             x[i] = 0.5 * before[i] + 0.5 * x[i] if abs(x[i]) < inf else before[i]
@@ -172,9 +172,9 @@ def after_start(run, f):
     for i in range(slope.size):
         is_fixed &= lower[i] == upper[i]
     if is_fixed:
-        return Stop.FIXED
+        return Stop.FIXED.value
     if meets_gtol(run.x, slope, lower, upper, run.limits[0].gtol):
-        return Stop.GTOL
+        return Stop.GTOL.value
     if run.radius.size:
         is_known = begin_auto(run)
         if not is_known and norm(slope, inf) > 0:
