@@ -1,5 +1,7 @@
 """Simulated data of each model that ships: an independent definition, points, and ranges of parameters."""
 
+from fractions import Fraction
+
 import numpy as np
 from scipy.constants import c, h, k
 from scipy.special import expit, voigt_profile
@@ -270,3 +272,49 @@ def drawn(name, count, seed=3):
     if name in SIGNED:
         columns[0] *= rng.choice([-1, 1], count)
     return np.column_stack(columns), rng
+
+
+def units_of(name):
+    """Find the units of a model: the powers of each in which variables, parameters and value are measured.
+
+    A unit is a symmetry: the sum of the powers times the derivatives by logarithms is 0 everywhere.
+
+    Returns
+    -------
+    list of ndarray of int
+        Integers for the variables, the parameters and the value.
+    """
+    reference, x, _ = CASES[name]
+    x, step, rows = np.atleast_2d(x), 1e-5, []
+    x = x[:, (x > 0).all(axis=0)] if (x > 0).any() else x
+
+    def at(factors, parameters):
+        u = x * factors[: len(x), None]
+        return reference(u if len(u) > 1 else u[0], *(parameters * factors[len(x) :]))
+
+    for parameters in drawn(name, 6)[0]:
+        n = len(x) + parameters.size
+        scale = [1 + step * (np.arange(n) == k) for k in range(n)]
+        slopes = [(at(s, parameters) - at(1 / s, parameters)) / (2 * step) for s in scale]
+        block = np.array([*slopes, -at(np.ones(n), parameters)]).T
+        rows.append(block / np.abs(block).max())
+    table = np.concatenate(rows)
+    size = np.linalg.norm(table, axis=0)
+    size[size == 0] = 1
+    _, singular, right = np.linalg.svd(table / size)
+    null = right[singular < 1e-7 * singular[0]] / size
+    row = 0
+    for column in (-1, *range(null.shape[1] - 1)):  # Gauss and Jordan's elimination; the value comes first
+        pivot = row + np.argmax(np.abs(null[row:, column]))
+        if np.abs(null[pivot, column]) > 1e-4 * np.abs(null).max():
+            null[[row, pivot]] = null[[pivot, row]]
+            null[row] /= null[row, column]
+            others = np.arange(len(null)) != row
+            null[others] -= null[others, column][:, None] * null[row]
+            row += 1
+        if row == len(null):
+            break
+    fractions = [[Fraction(float(value)).limit_denominator(6) for value in row] for row in null]
+    whole = [np.lcm.reduce([fraction.denominator for fraction in row]) for row in fractions]
+    assert np.allclose(null, np.array(fractions, float), atol=1e-3)
+    return [np.array([int(f * k) for f in row]) for row, k in zip(fractions, whole, strict=True)]

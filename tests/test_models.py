@@ -5,13 +5,13 @@ import re
 import numba
 import numpy as np
 import pytest
-from model_cases import CASES, drawn
+from model_cases import CASES, drawn, units_of
 from numba import njit
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.optimize import least_squares
 from scipy.special import wofz
 
-from nbadam import models
+from nbadam import curve_fit, models
 from nbadam.fitting.kernels.compile import load
 from nbadam.fitting.model.expressions import constant_of
 from nbadam.fitting.model.formula import function_of
@@ -99,6 +99,34 @@ def test_formula_and_derivatives(name):
                 f = [values(x[..., i], *p) for p in moved]
                 numeric = (f[0] - 8 * f[1] + 8 * f[2] - f[3]) / (12 * step)
                 assert_allclose(float(derivative), numeric, rtol=1e-5, atol=1e-7 * scale / abs(parameters[k]))
+
+
+@pytest.mark.skipif(JIT, reason="a kernel of each model takes long to compile: its text is the same")
+@pytest.mark.filterwarnings("ignore:.*without success")
+@pytest.mark.parametrize("name", CASES)
+def test_units_change_exponents_only(name):
+    """Fits of each model in other units, found from its derivatives: the same bits."""
+    model, (reference, x, _) = getattr(models, name), CASES[name]
+    if pointwise(model).derivatives == "differences":
+        pytest.skip("the formula has no derivatives without the compiler")
+    x = x[..., :: max(1, x.shape[-1] // 20)]
+    truth, rng = drawn(name, 2)
+    y = np.stack([reference(x, *p) for p in truth])
+    y += 0.03 * np.ptp(y, axis=1, keepdims=True) * rng.standard_normal(y.shape)
+    start = truth * rng.uniform(0.8, 1.25, truth.shape)
+    fits = []
+    units = units_of(name)
+    for exponents in [(0, 0, 0), (120, 0, 40), (37, -63, 15), (-41, 80, -60)]:
+        powers = sum(unit * (e // np.abs(unit).max()) for unit, e in zip(units, exponents, strict=False))
+        factors = 2.0**powers
+        of_x, of_p, of_y = np.split(factors, [np.atleast_2d(x).shape[0], -1])
+        fit = curve_fit(
+            model, x * (of_x[:, None] if x.ndim > 1 else of_x), y * of_y, start * of_p, max_nfev=60
+        )
+        fits.append((fit.popt / of_p, fit.perr / of_p, fit.chi2 / of_y**2, fit.status, fit.nfev))
+    for other in fits[1:]:
+        for one, value in zip(fits[0], other, strict=True):
+            assert_array_equal(value, one)
 
 
 @pytest.mark.parametrize("name", ["GAUSSIAN", "LORENTZIAN", "VOIGT"])

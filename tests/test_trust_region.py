@@ -109,6 +109,24 @@ def test_units_with_losses_and_bounds_in_both_precisions(number):
             same_in_other_units(name, DTYPES[dtype], **options, **size)
 
 
+@pytest.mark.skipif(PLAIN, reason="hundreds of evaluations")
+def test_units_of_further_starts_that_see_no_data():
+    """Peaks far from the data, of which squares of derivatives vanished on the way in some units only."""
+    draw, x = np.random.default_rng(11), np.arange(48.0)
+    truth = draw.uniform([1, 3, 1, -40], [3, 44, 6, 40], (40, 4))
+    y = np.stack([models.GAUSSIAN(x, *p) for p in truth]) + 0.1 * draw.standard_normal((40, 48))
+    ends = np.sort([truth * 0.5, truth * [0.9, 4, 0.9, 4]], axis=0)
+    p0 = np.clip(truth * draw.uniform(0.7, 1.4, truth.shape), *ends)
+    fits = []
+    for by_x, by_y in (0, 0), (120, 0), (0, -120), (37, -63):
+        unit = 2.0 ** np.array([by_y, by_x, by_x, by_y])
+        fit = curve_fit(models.GAUSSIAN, x * 2.0**by_x, y * 2.0**by_y, p0 * unit, bounds=tuple(ends * unit))
+        fits.append((fit.popt / unit, fit.perr / unit, fit.status, fit.nfev))
+    for other in fits[1:]:
+        for one, value in zip(fits[0], other, strict=True):
+            assert_array_equal(value, one)
+
+
 # --- Many models in one kernel: the first variable tells which ---------------------------------------
 
 

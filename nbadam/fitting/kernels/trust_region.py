@@ -13,7 +13,8 @@ CLOSE = 0.01  # a bound is taken for active where a step would leave less of the
 CHEAP = 1e-3  # share of chi-square that the rest of the way may change
 # Squares of a parameter's effect on the model, as a share of chi-square, that count as none, and by their
 # inverse as not finite.  Without these limits, it depends on units where squares of derivatives underflow.
-NO_EFFECT = {"float64": 2.0**-400, "float32": 2.0**-100}
+# Both are far below rounding, 2**-104 and 2**-46; the smallest numbers are 2**-1022 and 2**-126.
+NO_EFFECT = {"float64": 2.0**-400, "float32": 2.0**-60}
 
 
 def algorithm(shape: Shape) -> str:
@@ -100,7 +101,9 @@ def _limited(text: Text) -> list[str]:
         lines += [
             f"effect = t{i} * a{i} * t{i}",
             "finite = finite & ((effect <= most) | (fresh == T(1.0)))",
-            f"fallen = (later & (a{i} < T({limit}) * s{i})) | (again & (t{i} != T(0.0)))",
+            # Of `s` such a share may be less than the smallest number; 0 tells that there was none so far.
+            f"fallen, is_new = a{i} * T({1 / limit}) <= s{i}, (s{i} == T(0.0)) & (t{i} != T(0.0))",
+            f"fallen = (later & (fallen | is_new)) | (again & (t{i} != T(0.0)))",
             f"keep{i} = T(0.0) if fallen & (effect < least) else T(1.0)",
             f"a{i} = a{i} * keep{i}",
             f"{at('gradient_trial', i)} = {at('gradient_trial', i)} * keep{i}",
