@@ -17,7 +17,7 @@ from nbadam.rules import Rule, descent
 from nbadam.rules.adam import momentum_at, momentum_product
 
 RULES = {name: rule for name, rule in vars(rules).items() if isinstance(rule, Rule)}
-SOME = ["ADAM", "SGD", "AMSGRAD", "NADAM", "RMSPROP_MOMENTUM_CENTERED_INSIDE", "FTRL"]
+SOME = ["ADAM", "SGD", "RMSPROP_MOMENTUM_CENTERED_INSIDE", "FTRL"]
 SOME = SOME[: 2 if numba.config.BOUNDSCHECK else None]
 
 RANGES = {

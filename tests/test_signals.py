@@ -5,6 +5,7 @@ from collections import OrderedDict
 from contextlib import ExitStack
 from types import SimpleNamespace
 
+import numba
 import pytest
 from llvmlite import binding as llvm
 from numba import types
@@ -32,7 +33,7 @@ def compile_double():
     compile_kernel(double, (1.0,), name="double", mode="serial")
 
 
-@needs_ordinary_kernels
+@pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="nothing is compiled")
 @pytest.mark.skipif(not hasattr(llvm.ffi.lib, "_lock"), reason="llvmlite has no lock")
 @pytest.mark.parametrize("work", [compile_double, lambda: size_of.__wrapped__(types.float64)])
 def test_ctrl_c_leaves_no_lock_of_the_compiler_taken(work):

@@ -7,6 +7,7 @@ import warnings
 
 import numpy as np
 import pytest
+from numba import njit
 from scipy.optimize import minimize
 
 import nbadam
@@ -48,6 +49,40 @@ def test_distinct_objectives():
 
 def test_steps_of_one_run():
     assert growth(lambda _: run(1.0, 50 * OBJECTIVES), 2, first=1) < ROOM
+
+
+@njit
+def bowl(x, centre):
+    return ((x - centre) ** 2).sum(), 2 * (x - centre)
+
+
+def compiled_run(centre: float, steps: int = 3) -> None:
+    options = {"steps": steps, "learning_rate": 1e-3, "gtol": 0}
+    minimize(bowl, np.zeros(3), (centre,), jac=True, method=nbadam.adam, options=options)
+
+
+def test_compiled_objectives_that_differ_in_their_arguments():
+    """Functions compiled anew would grow by the code of each, about as much as with Numba alone."""
+    assert growth(lambda number: compiled_run(float(number)), OBJECTIVES // 5, first=20) < ROOM
+
+
+def test_steps_of_a_compiled_run():
+    assert growth(lambda _: compiled_run(1.0, 500 * OBJECTIVES), 2, first=1) < ROOM
+
+
+@njit
+def row(x, gradient, centre):
+    gradient[0] = 2 * (x[0] - centre[0])
+    return (x[0] - centre[0]) ** 2
+
+
+def test_steps_of_a_batch():
+    starts, centres = np.zeros((4, 1)), (np.ones((4, 1)),)
+
+    def run_batch(_):
+        nbadam.minimize_batch(row, starts, data=centres, steps=50 * OBJECTIVES, learning_rate=1e-3)
+
+    assert growth(run_batch, 2, first=1) < ROOM
 
 
 def test_steps_of_a_class():
