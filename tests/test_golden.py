@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numba
 import numpy as np
 import pytest
 
@@ -194,6 +195,8 @@ def tolerance_of(file):
 FILES = sorted(path.name for path in GOLDEN.glob("*.npz"))
 SCHEDULES = [file for file in FILES if file.startswith("schedules")]
 REPLAYED = [file for file in FILES if file not in SCHEDULES and file not in DEVIATIONS]
+# In single precision rules beside Adam's run in plain Python alone: a kernel would be compiled for each.
+COMPILED = [file for file in REPLAYED if MANIFEST[file]["dtype"] == "float64" or "_adam" in file]
 
 
 def test_every_file_is_accounted_for():
@@ -201,7 +204,7 @@ def test_every_file_is_accounted_for():
     assert len(FILES) == 196 and len(DEVIATIONS) == 12
 
 
-@pytest.mark.parametrize("file", REPLAYED)
+@pytest.mark.parametrize("file", REPLAYED if numba.config.DISABLE_JIT else COMPILED)
 def test_trajectory(file):
     z = dict(np.load(GOLDEN / file))
     meta = json.loads(str(z["meta"]))

@@ -1,5 +1,6 @@
 """Variables and gradients that optimizers take, in every form, and those that they refuse."""
 
+import numba
 import numpy as np
 import pytest
 import scipy.sparse
@@ -13,8 +14,8 @@ from nbadam.optimizers.variables import SMALL
 # --- Variables -----------------------------------------------------------------------------------
 
 
-@pytest.mark.long
-@pytest.mark.parametrize("cls", CLASSES)
+# Compiled ones take four kernels each: a few do, all in plain Python.
+@pytest.mark.parametrize("cls", CLASSES if numba.config.DISABLE_JIT else CLASSES[::4])
 def test_many_variables_step_as_each_would_alone(cls):
     shapes = [(), (3,), (2, 5), (0,), (1,), (4, 1, 2)] * 4 + [(SMALL,), (SMALL + 1,)]
     dtypes = [np.float64, np.float32]

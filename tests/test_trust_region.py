@@ -167,10 +167,7 @@ def test_no_success_where_a_restart_finds_better(many, decades):
     assert (again.chi2 >= fit.chi2 * (1 - 1e-8))[fit.success].all()
 
 
-FORMULAS = {
-    "a * exp(-b * x) + c": 0, "a * exp(-((x - b) / c) ** 2)": 1, "a / (1 + exp(-b * (x - c)))": 3,
-    "a * sin(b * x + c)": 6, "(a + b * x) / (1 + c * x)": 9,
-}  # fmt: skip
+FORMULAS = {"a * exp(-b * x) + c": 0, "a * sin(b * x + c)": 6, "(a + b * x) / (1 + c * x)": 9}
 
 
 @pytest.mark.parametrize("formula", [next(iter(FORMULAS))] if PLAIN else FORMULAS)
