@@ -44,7 +44,8 @@ def counted(box, seed, evaluations):
 
 def of_nbadam(fun, x0, evaluations, seed):
     """All defaults; an iteration that has begun, and the value of the result, come after `maxfun`."""
-    return minimize(fun, x0, method=nbadam.adam, options={"maxfun": evaluations - 6 - x0.size // 2}).x
+    options = {"maxfun": evaluations - 6 - x0.size // 2, "rng": seed}
+    return minimize(fun, x0, method=nbadam.adam, options=options).x
 
 
 def of_nelder_mead(fun, x0, evaluations, seed):

@@ -324,6 +324,28 @@ def test_ctrl_c_in_compiled_code(name, default_handler):
     assert_same_state(result.state, fit(**PROBLEMS[name](), steps=result.nit, learning_rate=1e-9).state)
 
 
+@pytest.mark.parametrize("call", [70, 71, 72, 73])  # an iteration has four
+def test_ctrl_c_among_the_values_that_a_quadratic_is_fitted_to(call, default_handler):
+    calls = []
+
+    def rounded(x):
+        calls.append(x)
+        if len(calls) == call:
+            signal.raise_signal(signal.SIGINT)
+        return round(float(((x - [1.0, -2.0]) ** 2).sum()), 1)
+
+    def run(**options):
+        return nbadam.adam(rounded, [3.0, 3.0], steps=12, **options)
+
+    with pytest.raises(KeyboardInterrupt) as raised:
+        run()
+    result, whole = raised.value.result, run()
+    assert "quadratic" in whole.message
+    assert (result.success, result.status) == (False, 7)
+    assert 0 < result.nit < 12
+    assert_array_equal(run(state=result.state).x, whole.x)
+
+
 def test_ctrl_c_with_a_handler_of_the_programs_own():
     def handler(number, frame):
         raise KeyboardInterrupt("its own")
