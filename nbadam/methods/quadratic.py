@@ -8,8 +8,8 @@ the function is no quadratic so far out, and the radius shrinks.  Otherwise it g
 less over a longer way.  The noise is known from second evaluations of single points.
 
 Far out, a flat or a wavy function misleads the fit.  So the best center is remembered.  Where a later one is
-worse, by more than standard errors, the run goes back with half of the radius.  Values that are not random,
-such as rounded ones, have no standard error.
+worse, by more than the noise of one value, the run goes back with half of the radius.  Values that are not
+random, such as rounded ones, have no standard error.
 
 The fit is a regression with normal priors, whose widths maximize the evidence, as does the variance of the
 noise (D. J. C. MacKay, "Bayesian interpolation", Neural Computation 4, 1992).  So it needs fewer values than
@@ -207,7 +207,7 @@ class QuadraticModel(Perturbations):
             return np.nan, gradient
         here, slope = fit.value, fit.slope / self.radius
         best = self.best
-        if best is not None and fit.value - best.value > WORSE * hypot(fit.error, best.error):
+        if best is not None and fit.value - best.value > self._allowed_rise(fit, best):
             center = best.center
             self.radius = FAIL * min(self.radius, best.radius)
             fit = self._fit(center) or fit
@@ -237,6 +237,10 @@ class QuadraticModel(Perturbations):
         self.radius = min(max(self.radius, SMALLEST * self.first), self.first / SMALLEST)
         gradient[self.free] = slope / self.unit
         return here, gradient
+
+    def _allowed_rise(self, fit: Fit, best: Best) -> float:
+        """Return the rise above the best center that may be noise: the best of many seems too good."""
+        return max(WORSE * hypot(fit.error, best.error), sqrt(self.variance))
 
     def _evaluate(self, value: Callable, x: np.ndarray, center: np.ndarray) -> None:
         """Evaluate new points around the center, and the lowest of them again."""
