@@ -153,6 +153,28 @@ def barrier_from_python(x):
     return barrier(x, g), g
 
 
+def test_automatic_rates_go_back_from_where_nothing_is_finite():
+    start = [2459000.0, 0.2]
+    with np.errstate(over="ignore"):
+        results = [
+            minimize(fun, start, jac=True, method=nbadam.adam) for fun in (barrier_from_python, barrier)
+        ]
+    batch = nbadam.minimize_batch(barrier, np.array([start]), learning_rate="auto")
+    for result in results:
+        assert result.success and result.skipped_steps > 0
+        assert_allclose(result.x, 1, atol=1e-4)
+        assert_array_equal(result.x, batch.x[0])
+
+
+def test_nothing_finite_but_the_start():
+    def alone(x):
+        return (1.0, np.ones_like(x)) if (x == 1).all() else (np.inf, np.ones_like(x))
+
+    result = minimize(alone, [1.0, 1.0], jac=True, method=nbadam.adam)
+    assert (result.success, result.status) == (False, 5)
+    assert_array_equal(result.x, 1)
+
+
 def test_steps_that_leave_the_domain_are_shortened():
     start, options = [3.0, 0.2], {"beta_1": 0.5, "steps": 400}
     options["learning_rate"] = lambda step: 4.0 * 0.97**step

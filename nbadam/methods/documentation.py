@@ -83,7 +83,9 @@ TEMPLATE = """Minimize a function with {title} [1]_, as a method of `scipy.optim
         Action if a value, a gradient or a point is not finite: end the run (status 3), leave the
         evaluation out, or raise a FloatingPointError, whose attribute `result` has the result so far.  "skip"
         evaluates again at the point, and after that each time half as far from the point before; the run
-        ends after 20 evaluations in a row that are not finite.  ``result.skipped_steps`` counts them.
+        ends after 20 evaluations in a row that are not finite.  Otherwise runs with automatic rates whose
+        values are not noisy first go back to the best point, for shorter steps, up to 30 times in a row.
+        ``result.skipped_steps`` counts both.
     tol : float, optional
         Sets those of `gtol`, `ftol` and `xtol` that are not given.
     finite_diff : {{"2-point", "3-point", "noise", "spsa"}}

@@ -46,9 +46,10 @@ NUMBERS = _layout(
     # Steps made, `STEP`, `EVALUATE` or why the run ended, purpose of the evaluation, test that is met but
     # for the one at the mean point, whether the run is noisy, whether `f` belongs to the last point,
     # whether the result is the mean point, whether there are neither bounds nor scales, whether the run is
-    # back at the best point and has momentum to forget, evaluations skipped in all and in a row, reductions
-    # of the learning rate.
-    "nit next phase found is_noisy is_fresh is_at_mean is_free is_back skipped skipped_now reductions",
+    # back at the best point and has momentum to forget, evaluations skipped in all and in a row, returns in a
+    # row from where nothing is finite, reductions of the learning rate.
+    "nit next phase found is_noisy is_fresh is_at_mean is_free is_back skipped skipped_now "
+    "returned reductions",
     # Values at the last point, the start, the best, the mean and the average point; rate of the last step;
     # product of all reductions of the rate.
     "f f_start f_best f_at_mean f_at_average rate reduction "

@@ -86,7 +86,7 @@ def result_of(run: Run, stop: Stop, snapshot: RunState) -> "OptimizeResult":
             far = FAR.format(end.refined.distance)
             result.message += " " + far
             warn(far)
-    if run.plan.limits["skips"]:
+    if run.plan.limits["skips"] or s.skipped:
         result.skipped_steps = int(s.skipped)
     differences = run.objective.differences
     if differences is not None and differences.noise is not None:

@@ -26,6 +26,7 @@ from .stopping import WINDOW, Stop, allowed_change, check_convergence, is_sure, 
 HIGHEST = 1.0
 SHRINKAGE = 0.5  # factor of the radii then
 FIRST_SHRINKAGE = 0.1  # the same before any point was better than the start
+RETURNS = 30  # largest number of returns in a row from where nothing is finite
 
 
 def tell(run, f, is_fresh):
@@ -58,9 +59,9 @@ def tell(run, f, is_fresh):
             run.here, run.x, run.g, run.x_scale, run.slope, run.g_sum, run.x_sum,
         )  # fmt: skip
         if not is_finite(run, f):
-            code = skip(run, f)
+            code = go_back(run) if went_too_far(run, f) else skip(run, f)
         else:
-            s.f, s.is_fresh, s.skipped_now = f, is_fresh, 0
+            s.f, s.is_fresh, s.skipped_now, s.returned = f, is_fresh, 0, 0
             for i in range(x.size):
                 slope[i] = g[i] * x_scale[i]
                 g_sum[i] += slope[i]
@@ -114,6 +115,23 @@ def is_finite(run, f):
         are_finite &= abs(g[i] * x_scale[i]) < inf
         are_finite &= abs(here[i]) < inf
     return are_finite
+
+
+@register_jitable
+def went_too_far(run, f):
+    """Whether automatic rates led to where nothing is finite, and shorter steps may help; take a note."""
+    s = run.numbers[0]
+    if run.radius.size == 0 or run.limits[0].skips > 0 or s.is_noisy == YES or s.returned >= RETURNS:
+        return False
+    is_a_point = f >= s.f_best or f != f
+    for i in range(run.here.size):
+        is_a_point &= abs(run.here[i]) < inf
+    if is_a_point:
+        s.f = f
+        scale(run.g, run.x_scale, run.slope)
+        s.skipped += 1
+        s.returned += 1
+    return is_a_point
 
 
 @register_jitable
@@ -207,7 +225,9 @@ def after_test(run, f):
     if s.phase == Phase.BEST_AGAIN:
         s.phase = Phase.STEP
         notice_noise(run, f, s.f_best, run.g_best)
-        return go_back(run) if s.is_noisy == NO else STEP
+        if s.is_noisy == NO:
+            return go_back(run)
+        return Stop.NONFINITE if s.returned else STEP
     if s.phase == Phase.LAST:
         s.f, s.is_fresh = f, 1
     elif s.phase == Phase.MEAN:
