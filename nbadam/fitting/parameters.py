@@ -53,6 +53,8 @@ def _number_of(argument: str, name, parameters: tuple[str, ...]) -> int:
 
 def check_tied(keep: Any, is_fixed: Any, lower: Any, upper: Any, parameters: Any) -> None:
     """Raise if a tied parameter is fixed or bounded, or if nothing is left to fit."""
+    if keep.all():
+        return  # nothing is tied, and `parse_fixed` has looked at the others
     bounded = np.zeros(len(parameters), bool)
     for bound in (lower, upper):
         if bound is not None:

@@ -143,7 +143,8 @@ class Problem:
         part.status[self._underflow(part.chi2)] = Status.UNDERFLOW.value
         part.status[self._too_few] = Status.TOO_FEW_POINTS.value
         failed = ~HAS_ENDED[part.status]
-        part.clear(failed)
+        if failed.any():
+            part.clear(failed)
         return part
 
     def bound(self, numbers: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> None:

@@ -7,7 +7,9 @@ An interior trust region approach for nonlinear minimization subject to bounds.
 from .generate import Shape, Text, indented
 
 FIRST_RADIUS = 0.3  # unit: length of p0; from 1 on, starts far too small run away
-LEAST_RADIUS = 1e-3  # unit: length of the residuals; the gain of a shorter first step may be lost in rounding
+# Unit: length of the residuals.  The gain of a shorter first step may be lost in rounding.  Its value hardly
+# matters: of 3,780 starts down to 1e-9 of the solution 60 % end right with 1e-3, 61 % with 1e-6 and with 0.
+LEAST_RADIUS = 1e-3
 NEAR = 0.99  # share of the way to a bound that a step may go
 CLOSE = 0.01  # a bound is taken for active where a step would leave less of the way to it
 CHEAP = 1e-3  # share of chi-square that the rest of the way may change
