@@ -47,12 +47,12 @@ def tell(run, f, is_fresh):
         `STEP`, `EVALUATE` at `point`, or why the run has ended, a `stopping.Stop`.
     """
     s, limits = run.numbers[0], run.limits[0]
-    code = STEP
-    if s.phase == Phase.START:
+    code, phase = STEP, int(s.phase)  # in plain Python members compare slowly with integers of NumPy
+    if phase == Phase.START:
         code = after_start(run, f)
-    elif s.phase == Phase.PROBE:
+    elif phase == Phase.PROBE:
         code = after_probe(run, f)
-    elif s.phase != Phase.STEP:
+    elif phase != Phase.STEP:
         code = after_test(run, f)
     else:  # not a function: a call would cost more than all that is done here for few variables
         here, x, g, x_scale, slope, g_sum, x_sum = (
