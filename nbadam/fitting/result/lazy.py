@@ -14,7 +14,7 @@ from ..model.model import Model
 ARRAYS = "popt", "perr", "pcov", "chi2", "nfev", "status", "n_points"
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class LazyFit:
     """The fits of arrays of Dask: what `FitResult` has as arrays, computed block by block when asked for.
 
@@ -45,6 +45,8 @@ class LazyFit:
     >>> x = np.linspace(0, 4, 30)
     >>> y = dask.array.from_array(np.exp(-x * np.linspace(0.5, 2, 1000)[:, None]), chunks=(250, 30))
     >>> fit = nbadam.curve_fit("a * exp(-k * x)", x, y, p0=[1, 1])
+    >>> fit
+    <LazyFit: parameters a, k; batch shape (1000,), 4 blocks>
     >>> fit.popt.shape, fit.popt.numblocks
     ((1000, 2), (4, 1))
     >>> fit["k"].mean().compute().round(3)
@@ -61,6 +63,11 @@ class LazyFit:
     status: Any
     n_points: Any
     parameters: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        """Name the parameters, the batch and, while it is lazy, its blocks."""
+        blocks = f", {self.status.npartitions} blocks" if is_lazy(self.status) else ""
+        return f"<LazyFit: parameters {', '.join(self.parameters)}; batch shape {self.status.shape}{blocks}>"
 
     def __iter__(self) -> Iterator[Any]:
         """Unpack into `popt` and `pcov`."""
