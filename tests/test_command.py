@@ -101,6 +101,8 @@ def test_a_picture(table, tmp_path):
     assert command(table, "--plot", tmp_path / "fits.png") == 0
     height, width, _ = matplotlib.image.imread(tmp_path / "fits.png").shape
     assert width > height > 100
+    assert command(table, "--plot", tmp_path / "fits.svg") == 0
+    assert {"<!-- time -->", "<!-- signal -->"} <= set((tmp_path / "fits.svg").read_text().split("\n    "))
 
 
 def test_bad_rows_are_named_by_their_lines(table, capsys):

@@ -30,7 +30,8 @@ def main(options: argparse.Namespace) -> int:
             write(fit, table, options.out)
     if options.plot is not None:
         with errors_about(options.plot):
-            draw(fit, table[options.by], options.plot)
+            label = options.x[0] if len(options.x) == 1 else None
+            draw(fit, table[options.by], options.plot, label, options.y)
     return 0 if fit.success.all() else 1
 
 
@@ -81,8 +82,8 @@ def write(fit: Any, table: Any, path: str) -> None:
         files.write(table, path)
 
 
-def draw(fit: Any, keys: Any, path: str) -> None:
-    """Draw the first fits, each titled by its keys."""
+def draw(fit: Any, keys: Any, path: str, xlabel: str | None, ylabel: str) -> None:
+    """Draw the first fits, each titled by its keys, the axes labelled by the columns."""
     extra("matplotlib", "plot", "A picture").use("Agg")
     from matplotlib import pyplot
 
@@ -96,7 +97,7 @@ def draw(fit: Any, keys: Any, path: str) -> None:
         if i >= count:
             ax.remove()
             continue
-        fit.plot(i, ax=ax)
+        fit.plot(i, ax=ax, xlabel=xlabel, ylabel=ylabel)
         if len(keys.columns):
             ax.set_title(", ".join(f"{name} {value}" for name, value in keys.iloc[i].items()))
     figure.savefig(path)
