@@ -95,7 +95,7 @@ def test_every_shipped_model_has_an_example_and_its_neighbours():
 
 
 def test_data_of_examples_are_declared_with_their_sources():
-    rows = re.findall(r"^\| (\S+/\S+) \|.*\| (.+) \|$", (ROOT / "examples/README.md").read_text(), re.M)
+    rows = re.findall(r"^\| (\S+/\S+) \|.*\| (.+) \|$", (ROOT / "examples/DATA.md").read_text(), re.M)
     files = [
         path for path in (ROOT / "examples").rglob("*.*") if path.suffix not in (".py", ".rst", ".md", ".pyc")
     ]
