@@ -1,14 +1,24 @@
 """Calls with arrays of Dask: the same call for each block, when its result is asked for."""
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from ._cache import folders
 from .extras import extra
 
+try:
+    import fcntl
+except ModuleNotFoundError:  # Windows: each process compiles for itself
+    fcntl = None  # type: ignore[assignment]
+
 Dims = tuple[str, ...]
+LONGEST = 120.0  # seconds that a process waits while another one compiles
+_begun: set[str] = set()  # calls of which this process has begun a block
 
 
 def is_lazy(*values: Any) -> bool:
@@ -27,6 +37,60 @@ def refuse(arguments: dict[str, Any], *names: str) -> None:
     for name in names:
         if arguments[name]:
             raise ValueError(f"`{name}` does not go with arrays of Dask, whose blocks run one by one.")
+
+
+def in_turn(call: str, block: Callable[[], Any]) -> Any:
+    """Return ``block()``, the first one of a call not while another process of the machine does its first.
+
+    That process compiles the kernels and keeps them on disk, where the others find them.
+
+    Parameters
+    ----------
+    call : str
+        Name that tells calls apart.
+    block : callable
+    """
+    if call in _begun:
+        return block()
+    with _turn():
+        _begun.add(call)  # further threads of this process need not wait: Numba lets one of them compile
+        return block()
+
+
+@contextmanager
+def _turn() -> Iterator[None]:
+    """Hold the lock of the cache's folder, or, if another process has it, wait until it is free."""
+    file = _lock_file()
+    if file is None:
+        yield
+        return
+    with file:
+        if not _is_locked(file):
+            end = time.monotonic() + LONGEST
+            while time.monotonic() < end and not _is_locked(file):
+                time.sleep(0.05)
+            file.close()  # which frees the lock: those that waited go on together
+        yield
+
+
+def _lock_file() -> Any:
+    """Open the file to lock, in the folder where kernels are kept; None if there is none."""
+    for folder in folders():
+        with suppress(OSError):
+            folder.mkdir(parents=True, exist_ok=True)
+            return (folder / "first_block.lock").open("ab")
+    return None
+
+
+def _is_locked(file: Any) -> bool:
+    """Try to lock a file, and return whether nobody else holds its lock, or none can be had."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except (OSError, AttributeError):
+        return True
+    return True
 
 
 @dataclass(frozen=True)
@@ -100,10 +164,11 @@ class Arguments:
             For each of them the shape of an entry of the batch.
         """
         array = extra("dask.array", "dask")
+        name = str([value for value in self.given.values() if callable(value) or isinstance(value, str)])
         sizes = {f"{name}_{k}": n for name, (shape, _) in outputs.items() for k, n in enumerate(shape)}
         dims = [tuple(f"{name}_{k}" for k in range(len(shape))) for name, (shape, _) in outputs.items()]
         found = array.apply_gufunc(
-            lambda *parts: call(**self.of_block(parts)),
+            lambda *parts: in_turn(name, lambda: call(**self.of_block(parts))),
             f"{_signature(self._dims)}->{_signature(dims)}",
             *self._arrays,
             output_sizes=sizes,

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from .checks import shown
+from .dask import in_turn, is_lazy
 from .extras import extra
 from .fitting import Model, curve_fit
 from .fitting.model.grammar import names_in, parse
@@ -256,11 +257,14 @@ def _fit(array, x: np.ndarray, dims: list[Any], given: _Given, must_succeed: boo
         numbers = (np.asarray(getattr(fit, name)) for name in NUMBERS)
         return fit.popt, fit.perr, fit.pcov, *numbers
 
-    parameters = list(given.model.parameters)
+    def later(y, *values):
+        return in_turn(name, lambda: block(y, *values))
+
+    parameters, name = list(given.model.parameters), repr(given.model)
     labels = dict.fromkeys((PARAMETERS, ROWS, COLUMNS), parameters)
     real = np.dtype(options.get("dtype", float))
     found = xarray.apply_ufunc(
-        block,
+        later if is_lazy(array.data) else block,
         array,
         *given.arrays,
         input_core_dims=[dims, *given.core_dims],

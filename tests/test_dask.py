@@ -1,5 +1,7 @@
 """Arrays of Dask: the same bits as those of NumPy, when they are asked for."""
 
+import threading
+
 import numba
 import numpy as np
 import pytest
@@ -7,6 +9,7 @@ from numba import njit
 from numpy.testing import assert_array_equal
 from scipy.optimize import Bounds
 
+import nbadam.dask
 from nbadam import LazyFit, curve_fit, minimize_batch
 from nbadam.models import GAUSSIAN
 
@@ -141,3 +144,20 @@ def test_batches_of_problems():
         minimize_batch(misfit, x0, (x,), (columns[0], list(scale)))
     with pytest.raises(TypeError, match="wrong"):
         minimize_batch(misfit, x0, (x,), columns, wrong=1)
+
+
+def test_the_first_block_of_a_call_waits_for_another_process_that_compiles(monkeypatch, tmp_path):
+    fcntl = pytest.importorskip("fcntl")
+    monkeypatch.setattr(nbadam.dask, "folders", lambda: iter([tmp_path]))
+    order = []
+    with (tmp_path / "first_block.lock").open("ab") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        thread = threading.Thread(target=nbadam.dask.in_turn, args=("a call", lambda: order.append("first")))
+        thread.start()
+        thread.join(0.2)
+        order.append("other")
+    thread.join()
+    with (tmp_path / "first_block.lock").open("ab") as other:
+        fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the one that waited does not hold it
+        nbadam.dask.in_turn("a call", lambda: order.append("second"))
+    assert order == ["other", "first", "second"]
