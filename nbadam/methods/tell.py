@@ -227,7 +227,7 @@ def after_test(run, f):
         notice_noise(run, f, s.f_best, run.g_best)
         if s.is_noisy == NO:
             return go_back(run)
-        return Stop.NONFINITE if s.returned else STEP
+        return Stop.NONFINITE.value if s.returned else STEP
     if s.phase == Phase.LAST:
         s.f, s.is_fresh = f, 1
     elif s.phase == Phase.MEAN:
