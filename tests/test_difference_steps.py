@@ -60,7 +60,7 @@ LOWEST = minimize(bowl, [1, 2], method="Nelder-Mead", options={"xatol": 1e-12, "
 
 
 @pytest.mark.filterwarnings("ignore:overflow")
-@pytest.mark.parametrize("unit", [1e-6, 1.0, 1e6, 1e17])
+@pytest.mark.parametrize("unit", [1e-17, 1e-6, 1.0, 1e6, 1e17])
 @pytest.mark.parametrize("shift", [0.0, 1e3, 2459000.0])
 def test_minima_in_any_unit_and_from_any_zero(unit, shift):
     start = unit * (np.array([1.0, 2.0]) + shift)

@@ -84,7 +84,7 @@ class Differences:
         if not self.is_random:
             change = abs(value(np.clip(x + self._steps(x), self.lower, self.upper)) - f)
             noise = self._noise(value, x, f)
-            if change > VISIBLE * noise:
+            if not change <= VISIBLE * noise:  # or NaN: the step may be too long
                 if self.relative is None and self.absolute is None:
                     self.count = 0
                     self._suit(value, x, f, noise)

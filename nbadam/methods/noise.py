@@ -8,6 +8,7 @@ import numpy as np
 
 POINTS = 8  # number of points on a line, for the estimate of the noise
 SPACINGS = 1e-6, 1e-8, 1e-4, 1e-10, 1e-2, 1e-1  # tried in turn, in units of x_scale
+SMALLER, SMALLEST_PART = 1e-3, 1e-15  # factor of the unit where values vary by their size, and its limit
 LONGER = 1e-4  # tried, too, for values that are not random: roughness of a longer period looks smooth before
 WIDER = tuple(10.0**k for k in range(13))  # tried where the value has not changed at all
 # Perturbations in units of x_scale: the first one tried, the factor to the next, and one that is large enough
@@ -89,14 +90,22 @@ def noise_near(
     rounding = float(np.finfo(float).eps * max(abs(f), np.finfo(float).tiny))
 
     def values_at(spacing):
-        steps = np.where(is_up, 1, -1) * np.minimum(spacing * unit, room / POINTS)
+        steps = np.where(is_up, 1, -1) * np.minimum(spacing * part * unit, room / POINTS)
         line = (np.clip(x + k * steps, lower, upper) for k in range(1, POINTS))
         return np.array([f, *map(value, line)])
 
+    part = 1.0  # of the unit, which may be far too long
+    first = values_at(SPACINGS[0])
+    while not is_random and part > SMALLEST_PART and not _vary_little(first):
+        part *= SMALLER
+        first = values_at(SPACINGS[0])
+    if not _vary_little(first):  # at any distance: they are noise
+        part = 1.0
+        first = values_at(SPACINGS[0])
     for spacing in SPACINGS + WIDER:
         if (spacing > SPACINGS[4] and not is_stepped) or (spacing >= WIDER[0] and resolution < np.inf):
             break
-        values = values_at(spacing)
+        values = first if spacing == SPACINGS[0] else values_at(spacing)
         changes = np.abs(np.diff(values))
         has_steps = bool(np.count_nonzero(changes == 0) >= POINTS / 2)
         noise = noise_of(values)
@@ -108,6 +117,11 @@ def noise_near(
         elif noise is not None:
             return noise
     return rounding if resolution == np.inf else max(resolution / sqrt(12), rounding)
+
+
+def _vary_little(values: np.ndarray) -> bool:
+    """Whether values on a short line are finite, and differ by less than their size."""
+    return bool(np.isfinite(values).all() and np.ptp(values) <= 0.5 * np.abs(values).max())
 
 
 def step_of_output(values: np.ndarray) -> float:
