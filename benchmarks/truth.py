@@ -206,7 +206,7 @@ def against_scipy(sample, folder):
             groups = np.array(case.groups)[chosen]
             estimates += against_truth(fits["lm"], case.truth[chosen], groups)
         if folder is not None:
-            plot_worst(title, fits["lm"], folder)
+            plot_worst(title, fits["lm"], y, folder)
     print("\nReal data; SciPy from the same starts\n")
     header = ["data", "method", "SciPy", "fits", "chi2 worse", "chi2 better", "only we solve", "only SciPy"]
     print(markdown([*header, "worst excess"], rows))
@@ -258,9 +258,9 @@ def against_truth(fit, truth, groups):
     return rows
 
 
-def plot_worst(title, fit, folder):
+def plot_worst(title, fit, curves, folder):
     """Plot the fit that leaves the largest share of its data's variation."""
-    total = np.array([((y - y.mean()) ** 2).sum() for y in fit.data.y])
+    total = np.array([((curve - curve.mean()) ** 2).sum() for curve in curves])
     share = np.where(fit.success, fit.chi2 / total, -1)
     worst = int(np.nanargmax(share))
     folder.mkdir(parents=True, exist_ok=True)
