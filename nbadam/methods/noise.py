@@ -99,7 +99,7 @@ def noise_near(
     while not is_random and part > SMALLEST_PART and not _vary_little(first):
         part *= SMALLER
         first = values_at(SPACINGS[0])
-    if not _vary_little(first):  # at any distance: they are noise
+    if part < 1 and not _vary_little(first):  # at any distance: they are noise
         part = 1.0
         first = values_at(SPACINGS[0])
     for spacing in SPACINGS + WIDER:

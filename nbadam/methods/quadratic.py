@@ -87,8 +87,10 @@ def fit_quadratic(s: np.ndarray, values: np.ndarray) -> Fit:
     factors = np.where(rows == columns, sqrt(0.5), 1.0)
     squares = (s * s).sum(axis=1)
     weights = 1 / np.sqrt(1 + (squares / BENT**2) ** 3)
-    mean = float(np.average(values, weights=weights**2))
-    y = weights * (values - mean)
+    least = float(values.min())
+    above = values - least  # exactly 0 where all are equal: rounding of a mean would look like a slope
+    mean = float(np.average(above, weights=weights**2))
+    y = weights * (above - mean)
     features = np.column_stack([np.ones(m), s, squares, s[:, rows] * s[:, columns] * factors])
     size, best = features.shape[1], (inf, np.zeros(0), 0.0, 0.0)
     for curvature in CURVATURES:
@@ -123,7 +125,7 @@ def fit_quadratic(s: np.ndarray, values: np.ndarray) -> Fit:
     hessian = np.diag(np.full(n, 2 * coefficients[n + 1]))
     hessian[rows, columns] += np.where(rows == columns, sqrt(2), 1.0) * coefficients[n + 2 :]
     hessian[columns, rows] = hessian[rows, columns]
-    return Fit(mean + float(coefficients[0]), coefficients[1 : n + 1], hessian, deviation, error)
+    return Fit(least + mean + float(coefficients[0]), coefficients[1 : n + 1], hessian, deviation, error)
 
 
 def step_within(fit: Fit) -> tuple[np.ndarray, bool]:
