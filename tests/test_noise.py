@@ -79,6 +79,20 @@ def test_a_constant_is_no_success():
     assert_array_equal(result.x, START)
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_noise_alone_is_no_success_far_from_the_start(seed):
+    rng = np.random.default_rng(seed)
+    result = run(lambda x: rng.normal())
+    assert np.abs(result.x - START).max() < (1000 if result.success else 1e-12)
+
+
+def test_noise_around_a_minimum_at_the_start_is_one():
+    rng = np.random.default_rng(1)
+    result = run(lambda x: float(x @ x) + 0.1 * rng.normal(), start=[0.0, 0.0])
+    assert result.success
+    assert_allclose(result.x, 0, atol=0.2)
+
+
 def test_a_start_at_the_minimum_is_one():
     assert run(lambda x: float(x @ x), start=[0.0, 0.0], finite_diff="3-point").success
     assert run(lambda x: (float(x @ x), 2 * x), start=[0.0, 0.0], jac=True).success

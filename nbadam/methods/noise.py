@@ -151,7 +151,8 @@ def calibrate(
 
     The size grows from `FIRST` as long as the change of the value between the two points is finite and
     outweighs the curvature between them: up to `LARGE`, or until the change stands above the noise.
-    Otherwise it shrinks.  6 evaluations a size.  How far the point is from 0 makes no difference.
+    Otherwise it shrinks.  Where noise is all that is seen up to `FARTHEST`, it is `FIRST`.  6 evaluations
+    a size.  How far the point is from 0 makes no difference.
 
     Parameters
     ----------
@@ -187,7 +188,7 @@ def calibrate(
             if is_fine:
                 break
         return size, change
-    changes = [sqrt(2) * noise]
+    changes, first = [sqrt(2) * noise], (size, change)
     while size * FACTOR <= (
         LARGE if change > RESPONSE * max(noise, np.median(changes) / sqrt(2)) else FARTHEST
     ):
@@ -196,4 +197,4 @@ def calibrate(
         if not is_fine or larger > SUDDEN * max(change, RESPONSE * noise):
             break
         size, change = FACTOR * size, larger
-    return size, change
+    return first if size * FACTOR > FARTHEST else (size, change)

@@ -10,6 +10,7 @@ from .averaging import NOISY_END
 from .differences import Differences
 from .history import History
 from .options import warn
+from .perturbations import Perturbations
 from .refine import Refined, refine
 from .run import Run
 from .state import RunState
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 SAMPLES = 20  # values at most that are averaged at the end, if the objective is noisy
 SIGNIFICANT = 3.0  # standard deviations
+FAR_OFF = 1000.0  # distance from the start, in first radii, for which values should have fallen
 TOO_FAR = 1.0  # standard errors of the minimum at which the distance from it is worth a warning
 FAR = (
     "The point is up to {:.2g} standard errors (of the answer, with so few data) away from the minimum over "
@@ -191,12 +193,23 @@ def _no_worse_than_the_start(run: Run, stop: Stop, end: _End) -> _End:
     f_best = float(run.s.f_best)
     if stop is Stop.INTERRUPTED and not isfinite(end.f):
         return end
+    if stop.status.success and _has_wandered(run, end):
+        return _End(run.x_start, run.objective.value(run.x_start), np.full_like(end.g, nan))
     is_worse = not end.f - run.s.f_start <= SIGNIFICANT * end.deviation
     if run.is_noisy and end.error is None and isfinite(end.f):
         is_worse = False  # two single values say nothing
     if f_best < inf and (is_worse or stop is Stop.NONFINITE):
         return _End(run.record.x_best, f_best, run.record.g_best)
     return end
+
+
+def _has_wandered(run: Run, end: _End) -> bool:
+    """Whether a run on noisy values went far, but they did not fall by more than their noise."""
+    differences, radius = run.objective.differences, run.plan.radius
+    if not isinstance(differences, Perturbations) or differences.noise is None or radius == 0:
+        return False
+    distance = np.max(np.abs(end.x - run.x_start) / run.plan.x_scale)
+    return bool(distance > FAR_OFF * radius and run.s.f_start - end.f <= SIGNIFICANT * differences.noise)
 
 
 def _where_not_finite(run: Run) -> str:
