@@ -102,7 +102,8 @@ def test_a_picture(table, tmp_path):
     height, width, _ = matplotlib.image.imread(tmp_path / "fits.png").shape
     assert width > height > 100
     assert command(table, "--plot", tmp_path / "fits.svg") == 0
-    assert {"<!-- time -->", "<!-- signal -->"} <= set((tmp_path / "fits.svg").read_text().split("\n    "))
+    picture = (tmp_path / "fits.svg").read_text()
+    assert "<!-- time -->" in picture and "<!-- signal -->" in picture
 
 
 def test_bad_rows_are_named_by_their_lines(table, capsys):

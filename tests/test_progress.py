@@ -161,15 +161,16 @@ def test_rounded_values_are_no_end_at_the_start(digits, n):
 
 
 @pytest.mark.parametrize("start", [[0.0, 0.0], [-1.2, 1.0], [3.0, -40.0]])
-def test_smooth_values_are_differenced_as_ever(start):
+def test_smooth_values_are_differenced_with_few_evaluations_more(start):
     def fun(x):
         return float(np.exp(0.1 * x[0]) + (x[0] - 1) ** 2 + 10 * (x[1] + x[0]) ** 2)
 
     options = {"steps": 200}
     noticed = minimize(fun, start, method=nbadam.adam, options=options)
     plain = minimize(fun, start, method=nbadam.adam, options=options | {"finite_diff": "2-point"})
-    for name in ("x", "fun", "jac", "nit", "njev", "status"):
-        assert_array_equal(noticed[name], plain[name])
-    assert_array_equal(noticed.history.fun, plain.history.fun)
-    assert plain.nfev < noticed.nfev <= plain.nfev + 10
-    assert noticed.message == plain.message
+    assert noticed.fun <= plain.fun + 1e-6 * fun(np.array(start))
+    for name in ("nit", "status", "message"):
+        assert noticed[name] == plain[name]
+    assert abs(noticed.njev - plain.njev) < 20  # probes of the size of variables that start at 0
+    # To notice that they are smooth, and for the steps at gradients number 0, 4, 16 and 64.
+    assert 0 < noticed.nfev - 3 * noticed.njev <= 20 + 4 * 2 * 20
