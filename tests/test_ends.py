@@ -1,5 +1,6 @@
 """Ends of runs: the start, limits, tolerances, and what is not finite."""
 
+import numba
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -155,12 +156,10 @@ def barrier_from_python(x):
 
 def test_automatic_rates_go_back_from_where_nothing_is_finite():
     start = [2459000.0, 0.2]
-    with np.errstate(over="ignore"):
-        results = [
-            minimize(fun, start, jac=True, method=nbadam.adam) for fun in (barrier_from_python, barrier)
-        ]
+    shapes = [barrier_from_python] if numba.config.DISABLE_JIT else [barrier_from_python, barrier]
     batch = nbadam.minimize_batch(barrier, np.array([start]), learning_rate="auto")
-    for result in results:
+    for fun in shapes:
+        result = minimize(fun, start, jac=True, method=nbadam.adam)
         assert result.success and result.skipped_steps > 0
         assert_allclose(result.x, 1, atol=1e-4)
         assert_array_equal(result.x, batch.x[0])
