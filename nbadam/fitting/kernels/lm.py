@@ -49,6 +49,7 @@ PATIENCE = (
 )
 SLOW = 0.01
 STARTS = 24  # further starts of a fit that ends at bounds, or fails between them
+BESIDE = 7  # further starts while a slow fit waits, which leave it evaluations to go on with
 FEW = 6  # further starts of a fit that ends off the bounds but leaves much of the data's variation
 AGAIN = 2  # mark of a lane whose trust region is set up away from p0; at p0 it is 1
 DIVERGED = 1e3  # standard error in units of the parameter
@@ -211,7 +212,8 @@ def fit(normal, rows, S, state, x, data, lower, upper, f_scale, judge, solve, in
             is_poor = poor.size > 0 and status[i] == SUCCESS and chi2[i] > poor[i] and starts[lane] < FEW
             if lower.size > 0 and count[lane] < max_nfev and (moved or is_poor or starts[lane] > 0):
                 while starts[lane] < STARTS and not again:
-                    starts[lane] += 1
+                    goes_on = status[i] == MAXITER and starts[lane] >= BESIDE
+                    starts[lane] = STARTS if goes_on else starts[lane] + 1
                     ended = UNDETERMINED if is_poor and starts[lane] <= FEW else status[i]
                     again = call(
                         restart,
@@ -262,7 +264,8 @@ def another_start(number, status, p0, lower, upper, popt, own, first):
     it, but off it: derivatives may vanish there, or be infinite; number 3 is `popt`, with the parameters at
     bounds back at `p0`.  Then follow points of a low-discrepancy sequence, Roberts' R: between the bounds,
     or at 0.1 to 10 times the distance of `p0` from a bound that is alone, or from 0.  A `p0` at such a bound
-    tells no scale, and goes ever farther from it.  The last goes on where a slow fit was left.
+    tells no scale, and goes ever farther from it.  The last, which may come earlier, goes on where a slow fit
+    was left.
     """
     if number == STARTS:
         put(own, first, popt)
