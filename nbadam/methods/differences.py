@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .difference_steps import smooth_steps
+from .difference_steps import BEST, EPS, smooth_steps
 from .noise import FAINT, FAINT_ROUNDING, noise_near
 from .perturbations import Perturbations
 
@@ -15,7 +15,6 @@ SCHEMES = ("2-point", "3-point", "noise", "spsa")
 DOMINANT = 100.0  # a second difference of so many times the noise shows the curvature
 VISIBLE = 100.0  # an ordinary difference of so many times the noise is a good one
 PERTURBATION = 0.01  # first perturbation relative to x_scale, where the value at x0 is not finite
-EPSILON = float(np.finfo(float).eps)
 
 
 class Differences:
@@ -122,7 +121,7 @@ class Differences:
             self.count += 1
             # At every power of 4: the curvature may not be that of the start.
             if self.count > 1 and self.count & (self.count - 1) == 0 and self.count.bit_length() % 2:
-                self._suit(value, x, f, EPSILON * abs(f))
+                self._suit(value, x, f, EPS * abs(f))
         for i, step in enumerate(self._steps(x)):
             below, above = x[i] - self.lower[i], self.upper[i] - x[i]
             if self.central and step <= min(below, above):
@@ -156,7 +155,7 @@ class Differences:
             return np.maximum(self.absolute, 4 * np.spacing(np.abs(x)))
         if self.absolute is not None:
             return np.broadcast_to(self.absolute, x.shape)
-        default = np.finfo(float).eps ** (1 / 3 if self.central else 1 / 2)
+        default = EPS ** (1 / 3 if self.central else 1 / 2)
         return (default if self.relative is None else self.relative) * np.maximum(self.x_scale, np.abs(x))
 
     def _one_sided(self, value: Callable[..., Any], x: np.ndarray, i: int, f: float, step: float) -> float:
@@ -184,7 +183,7 @@ class Differences:
             room = max(x[i] - self.lower[i], self.upper[i] - x[i])
             if room > 0:
                 curvature = self._curvature(value, x, i, f, noise, trial[i], unit[i])
-                step = trial[i] if curvature is None else 8**0.25 * sqrt(noise / curvature)
+                step = trial[i] if curvature is None else BEST * sqrt(noise / curvature)
                 while step < min(unit[i], room) and value(self._inward(x, i, step)) == f:
                     step *= 10.0  # a step of the output, for example after rounding, is longer
                 steps[i] = min(step, room)
