@@ -12,7 +12,7 @@ from .checks import shown
 from .dask import in_turn, is_lazy
 from .extras import extra
 from .fitting import Model, curve_fit
-from .fitting.model.grammar import names_in, parse
+from .fitting.model.model import model_over
 from .hyperparameters import choice
 from .status import Status
 
@@ -214,14 +214,12 @@ def _variables(data, coords) -> list[Any]:
 
 
 def _model(func, param_names, variables: list[Any]) -> Model:
-    """Return the model; the variable of a formula is ``x``, or has the name of its coordinate."""
+    """Return the model of the coordinates."""
     if isinstance(func, Model):
         return func
     if not isinstance(func, str):
         return Model(func, param_names, _names(len(variables)))
-    used = set(names_in(parse(func)))
-    names = [str(variable.name) for variable in variables]
-    return Model(func, variables=names if "x" not in used and used.issuperset(names) else ["x"])
+    return model_over(func, [str(variable.name) for variable in variables])
 
 
 def _dims(array, variables: list[Any], reduce_dims) -> list[Hashable]:

@@ -169,11 +169,16 @@ def test_files_that_are_no_tables(name, content, message, tmp_path, capsys):
         ("gaussian", "amplitude center sigma offset"),
         ("GAUSSIAN + LINE", "amplitude center sigma slope intercept"),
         ("a_T2_DECAY+b_T2_DECAY", "a_s0 a_t2 b_s0 b_t2"),
-        ("a * x + LINE", "a LINE"),
+        ("a * time + b", "a b"),
     ],
 )
 def test_models_by_name(text, parameters):
-    assert model_of(text).parameters == tuple(parameters.split())
+    assert model_of(text, ["time"]).parameters == tuple(parameters.split())
+
+
+def test_sums_of_models_and_formulas_are_refused():
+    with pytest.raises(ValueError, match="`LINE` is a model that ships, not a parameter"):
+        model_of("a * x**2 + LINE")
 
 
 def test_models_are_listed(capsys):

@@ -5,6 +5,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from nbadam import Model, curve_fit, fit_table
+from nbadam.fitting.model.model import model_over
 
 pd = pytest.importorskip("pandas")
 FORMULA = "a * x + b"
@@ -156,6 +157,26 @@ def test_several_variables_and_options(frame):
     assert list(found["well"]) == list(frame["well"].unique())
     assert found["success"].all()
     assert found["c"].dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    ("formula", "x", "parameters"),
+    [
+        ("a * exp(-time / b)", ["time"], "a b"),
+        ("time + a * x", ["time"], "time a"),
+        ("a * x + b * time", ["time", "x"], "a b"),
+        ("a * exp(-time)", ["time", "not a name"], None),
+        ("a * exp(-t)", ["time"], None),
+    ],
+)
+def test_variables_of_a_formula_may_have_the_names_of_columns(formula, x, parameters):
+    if parameters is None:
+        with pytest.raises(ValueError, match=r"`variables` must be names|does not depend on x"):
+            model_over(formula, x)
+    else:
+        model = model_over(formula, x)
+        assert model.parameters == tuple(parameters.split())
+        assert set(model.variables) == (set(x) if "time" not in model.parameters else {"x"})
 
 
 @KINDS

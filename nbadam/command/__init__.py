@@ -56,14 +56,14 @@ def _add_fit(commands) -> None:
     add(
         "--model",
         required=True,
-        help="a formula in x, a model of `nbadam models`, or a sum such as GAUSSIAN + LINE",
+        help="a formula in x or in the columns of --x, a model of `nbadam models`, or GAUSSIAN + LINE",
     )
     add("--x", required=True, nargs="+", metavar="COLUMN", help="the variable, or several")
     add("--y", required=True, metavar="COLUMN", help="the data")
     add("--by", nargs="+", default=[], metavar="COLUMN", help="columns that name a data set")
     add("--sigma", metavar="COLUMN", help="standard errors of the data")
     add("--absolute-sigma", action="store_true", help="take them as they are, not as ratios")
-    add("--variables", nargs="+", metavar="NAME", help="names of several x in the formula")
+    add("--variables", nargs="+", metavar="NAME", help="other names of --x in the formula")
     add("--p0", nargs="+", type=_value, metavar="NAME=VALUE", help="where to start")
     add("--bounds", nargs="+", type=_range, metavar="NAME=LOW:HIGH", help="either may be empty")
     add("--fixed", nargs="+", type=_value, metavar="NAME=VALUE", help="not fitted")

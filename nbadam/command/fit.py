@@ -52,7 +52,7 @@ def fitted(frame: Any, options: argparse.Namespace) -> Any:
         warnings.simplefilter("always")
         fit, rows = fit_groups(
             table,
-            model_of(options.model, options.variables),
+            model_of(options.model, options.variables or options.x),
             x=options.x,
             y=options.y,
             by=options.by,

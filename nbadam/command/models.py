@@ -2,11 +2,11 @@
 
 import argparse
 import operator
+from collections.abc import Sequence
 from functools import reduce
-from typing import Any
 
 from .. import models
-from ..fitting import Model
+from ..fitting.model.model import Model, model_over
 
 
 def main(options: argparse.Namespace) -> int:
@@ -34,9 +34,15 @@ def _shipped(text: str):
     return None
 
 
-def model_of(text: str, variables: Any = None) -> Any:
-    """Return the shipped model of a name, a sum of such models, or the model of a formula."""
+def model_of(text: str, names: Sequence[str] = ()) -> Model:
+    """Return the shipped model of a name, a sum of such models, or that of a formula in ``x`` or `names`."""
     terms = [_shipped(term.strip()) for term in text.split("+")]
     if all(term is not None for term in terms):
         return reduce(operator.add, terms)
-    return Model(text) if variables is None else Model(text, variables=variables)
+    model = model_over(text, names)
+    for name in model.parameters:
+        if name in models.__all__:
+            raise ValueError(
+                f"`{name}` is a model that ships, not a parameter: sums of models have no other terms."
+            )
+    return model

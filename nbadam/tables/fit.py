@@ -9,6 +9,7 @@ import numpy as np
 from ..checks import shown
 from ..fitting.data import RaggedSets
 from ..fitting.fit import curve_fit
+from ..fitting.model.model import model_over
 from .frames import Frame, frame_of
 
 NAMED = 5  # bad rows that a warning names
@@ -32,7 +33,7 @@ def fit_table(
     frame : pandas.DataFrame, polars.DataFrame or pyarrow.Table
         A row for each point.  Groups may differ in length, and their rows may stand anywhere.
     model : callable, str or Model
-        As in `curve_fit`.
+        As in `curve_fit`.  In a formula without ``x`` columns have their own names.
     x : str or sequence of str
         Column of the variable, or those of several.
     y : str
@@ -82,7 +83,7 @@ def fit_table(
     ...     pd.DataFrame({"well": "A2", "time": t[:5], "signal": 5 * np.exp(-t[:5])}),
     ... ])
     >>> fits = nbadam.fit_table(
-    ...     frame, "a * exp(-x / tau)", x="time", y="signal", by="well", p0=[1, 1]
+    ...     frame, "a * exp(-time / tau)", x="time", y="signal", by="well", p0=[1, 1]
     ... )
     >>> fits[["well", "a", "tau", "n_points", "success"]].round(6)
       well    a  tau  n_points  success
@@ -123,6 +124,8 @@ def fit_groups(
             name: _labels(frame, column, rows, lengths) if isinstance(column, str) else column
             for name, column in labels
         }
+    if isinstance(model, str):
+        model = model_over(model, variables)
     fit = curve_fit(model, None, sets, **options)
     both = set(by) & set(fit.columns())
     if both:

@@ -9,6 +9,7 @@ from ..kernels.text import load
 from .definition import Definition
 from .evaluate import evaluate
 from .expressions import renamed, total, without
+from .grammar import names_in, parse
 from .terms import dropped_constants, guess_of
 
 
@@ -294,3 +295,10 @@ class Sum(Model):
         return load("float64", text, {f"term{i}": term.function for i, term in enumerate(self.terms)})[
             "total"
         ]
+
+
+def model_over(formula: str, names: Sequence[str]) -> Model:
+    """Return the model of a formula in ``x``, or in the names of its coordinates or columns."""
+    used = set(names_in(parse(formula)))
+    is_named = used.intersection(names) and ("x" in names or "x" not in used)
+    return Model(formula, variables=names if is_named else ["x"])
