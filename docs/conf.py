@@ -1,9 +1,9 @@
 """Sphinx settings."""
 
+import re
 import sys
 import warnings
 from importlib.metadata import version as installed_version
-from importlib.util import find_spec
 from pathlib import Path
 
 from nbadam.algorithms import ALGORITHMS
@@ -52,8 +52,6 @@ warnings.formatwarning = lambda message, category, *_: f"{category.__name__}: {m
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "examples",
-    # Scripts of other names are shown, not executed.
-    "filename_pattern": "/(plot|jax)_" if find_spec("jax") else "/plot_",
     "abort_on_example_error": False,  # each is a warning, which ends the build
     "capture_repr": ("_repr_html_",),  # not what Matplotlib's methods return
     "download_all_examples": False,
@@ -88,3 +86,9 @@ def setup(app):
     from pictures.models import write
 
     app.connect("builder-inited", lambda app: write(Path(app.srcdir) / "shipped"))
+    app.connect("autodoc-process-signature", _public)
+
+
+def _public(app, kind, name, target, options, arguments, result):
+    """Leave out arguments that begin with an underscore."""
+    return re.sub(r", _\w+(=[^,)]*)?", "", arguments or "") or None, result

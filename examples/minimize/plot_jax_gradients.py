@@ -4,7 +4,7 @@ Gradients by JAX
 
 nbadam computes no gradients of objectives; JAX does. Its function of value and gradient is an objective
 as it is, once the precision is double. A small network learns the seasons of carbon dioxide at Mauna Loa
-(Keeling and Whorf, 2004, in the public domain). (Executed only where JAX is installed.)
+(Keeling and Whorf, 2004, in the public domain).
 """
 
 import jax
