@@ -9,7 +9,7 @@ import numpy as np
 from .._jitable import register_jitable
 from ..fitting.model.projection import Shapes
 from ..vector_math import cos, exp, log, sin
-from . import grids, guesses
+from . import candidates, grids, guesses, sines
 from .shipped import ShippedModel
 
 ZERO, ONE = np.float32(0.0), np.float32(1.0)  # exact in both precisions
@@ -39,7 +39,7 @@ def exponential_guess(x, y, memory):
 
 
 exponential_search: Callable[..., Any] = guesses.searched(
-    lambda x, p: exponential(x - p[1], 1.0, p[0], 0.0), guesses.rate_candidates
+    lambda x, p: exponential(x - p[1], 1.0, p[0], 0.0), candidates.rate_candidates
 )
 
 
@@ -110,7 +110,7 @@ DOUBLE_EXPONENTIAL = _decay(
     domain=(0, 10),
     function=double_exponential,
     jacobian=double_exponential_jacobian,
-    guess=guesses.Guess(guesses.two_rates, 5),
+    guess=guesses.Guess(candidates.two_rates, 5),
     shapes=Shapes(
         grids.two_decays,
         ("amplitude_1", "amplitude_2", "offset"),
@@ -190,7 +190,7 @@ STRETCHED_EXPONENTIAL = _decay(
     jacobian=stretched_exponential_jacobian,
     guess=guesses.Guess(
         guesses.searched(
-            lambda x, p: stretched_exponential(x, 1.0, p[0], p[1], 0.0), guesses.stretched_candidates
+            lambda x, p: stretched_exponential(x, 1.0, p[0], p[1], 0.0), candidates.stretched_candidates
         ),
         4,
     ),
@@ -236,7 +236,7 @@ SINE = _decay(
     domain=(0, 10),
     function=sine,
     jacobian=sine_jacobian,
-    guess=guesses.Guess(guesses.sine_guess, 4),
+    guess=guesses.Guess(sines.sine_guess, 4),
     shapes=Shapes(
         grids.frequencies, ("sin", "cos", "offset"), columns=_sine_columns, parameters=_sine_parameters
     ),

@@ -9,7 +9,7 @@ import numpy as np
 from .._jitable import register_jitable
 from ..fitting.model.projection import Shapes
 from ..vector_math import exp, log
-from . import grids, guesses
+from . import candidates, grids, guesses
 from .shipped import ShippedModel
 
 ZERO, ONE = np.float32(0.0), np.float32(1.0)  # exact in both precisions
@@ -41,7 +41,7 @@ def dose_response_guess(x, y, memory):
 
 
 dose_response_search: Callable[..., Any] = guesses.searched(
-    lambda x, p: dose_response(x, 0.0, 1.0, p[0], p[1]), guesses.dose_candidates
+    lambda x, p: dose_response(x, 0.0, 1.0, p[0], p[1]), candidates.dose_candidates
 )
 
 

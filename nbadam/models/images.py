@@ -7,7 +7,7 @@ import numpy as np
 from .._jitable import register_jitable
 from ..fitting.model.projection import Shapes, nothing
 from ..vector_math import exp
-from . import guesses
+from . import candidates, guesses
 from .shipped import ShippedModel
 
 HALF, ONE = np.float32(0.5), np.float32(1.0)  # exact in both precisions
@@ -42,7 +42,7 @@ def gaussian_2d_jacobian(x, amplitude, center_x, center_y, sigma_x, sigma_y, off
 ellipse: guesses.Guess = guesses.Guess(
     guesses.searched(
         lambda x, p: gaussian_2d(x, 1.0, p[0], p[1], p[2], p[3], 0.0),
-        guesses.image_candidates,
+        candidates.image_candidates,
         variables=2,
     ),
     6,

@@ -6,7 +6,7 @@ import numpy as np
 
 from .._jitable import register_jitable
 from ..fitting.model.projection import Shapes
-from . import grids, guesses
+from . import candidates, grids, guesses
 from .shipped import ShippedModel
 
 GAS_CONSTANT = 8.31446261815324  # J / (mol K), exact since 2019
@@ -40,7 +40,7 @@ MICHAELIS_MENTEN = _kinetics(
     jacobian=michaelis_menten_jacobian,
     guess=guesses.Guess(
         guesses.searched(
-            lambda x, p: michaelis_menten(x, 1.0, p[0]), guesses.michaelis_candidates, offset=False
+            lambda x, p: michaelis_menten(x, 1.0, p[0]), candidates.michaelis_candidates, offset=False
         ),
         2,
     ),

@@ -11,7 +11,7 @@ from .._jitable import register_jitable
 from ..fitting.model.projection import Shapes
 from ..vector_math import exp
 from ..vector_math.faddeeva import faddeeva
-from . import grids, guesses
+from . import candidates, grids, guesses
 from .shipped import ShippedModel
 
 # Exact in both precisions; as float32 they leave the precision of the others alone, which literals do not.
@@ -54,7 +54,7 @@ GAUSSIAN = _peak(
     function=gaussian,
     jacobian=gaussian_jacobian,
     guess=guesses.Guess(
-        guesses.searched(lambda x, p: gaussian(x, 1.0, p[0], p[1], 0.0), guesses.peak_candidates), 4
+        guesses.searched(lambda x, p: gaussian(x, 1.0, p[0], p[1], 0.0), candidates.peak_candidates), 4
     ),
     shapes=Shapes(grids.peaks, ("amplitude", "offset")),
 )
@@ -90,7 +90,7 @@ LORENTZIAN = _peak(
     function=lorentzian,
     jacobian=lorentzian_jacobian,
     guess=guesses.Guess(
-        guesses.searched(lambda x, p: lorentzian(x, 1.0, p[0], p[1], 0.0), guesses.peak_candidates), 4
+        guesses.searched(lambda x, p: lorentzian(x, 1.0, p[0], p[1], 0.0), candidates.peak_candidates), 4
     ),
     shapes=Shapes(grids.half_widths, ("amplitude", "offset")),
 )
@@ -127,7 +127,7 @@ def voigt_guess(x, y, memory):
 
 
 gaussian_search: Callable[..., Any] = guesses.searched(
-    lambda x, p: gaussian(x, 1.0, p[0], p[1], 0.0), guesses.peak_candidates
+    lambda x, p: gaussian(x, 1.0, p[0], p[1], 0.0), candidates.peak_candidates
 )
 
 VOIGT = _peak(

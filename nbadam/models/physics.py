@@ -9,7 +9,7 @@ import numpy as np
 from .._jitable import register_jitable
 from ..fitting.model.projection import Shapes, nothing
 from ..vector_math import exp, log
-from . import grids, guesses
+from . import candidates, grids, guesses
 from .shipped import ShippedModel
 
 ZERO = np.float32(0.0)  # exact in both precisions
@@ -37,7 +37,7 @@ def power_law_guess(x, y, memory):
 
 
 power_law_search: Callable[..., Any] = guesses.searched(
-    lambda x, p: power_law(x / p[1], 1.0, p[0]), guesses.exponent_candidates, offset=False
+    lambda x, p: power_law(x / p[1], 1.0, p[0]), candidates.exponent_candidates, offset=False
 )
 
 
