@@ -227,7 +227,7 @@ POSITIVE = st.floats(1e-100, 1e100)
 
 def record_of(x, **limits):
     """Return the record of a run with automatic rates at a point."""
-    record = new_record(len(x), float, limits, is_auto=True, has_fractions=False, average="last", rows=0)
+    record = new_record(len(x), float, limits | {"average": 0}, is_auto=True, has_fractions=False, rows=0)
     record.x[:] = x
     return record
 

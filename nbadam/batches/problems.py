@@ -13,13 +13,11 @@ from numba.extending import is_jitted
 
 from .._calls import address_of
 from .._jit import reason
-from .._pointers import Stored
 from .._threads import turn_of
 from ..blocks import Pace, is_called_off
 from ..checks import positive, shown
 from ..hyperparameters import choice
-from ..methods.averaging import KINDS
-from ..methods.block import begin, block_kernel, end, new_block
+from ..methods.block import Workspace, new_block
 from ..methods.bounds import parse_bounds, parse_starts
 from ..methods.evaluator import Evaluator, forms
 from ..methods.loop import loop_kernel, solve
@@ -34,10 +32,8 @@ from ..methods.options import (
     limits_from,
 )
 from ..methods.plan import budget_from
-from ..methods.record import NO, TOLERANCES, new_record, new_rule_state
-from ..methods.step import step_kernel
+from ..methods.record import NO, TOLERANCES
 from ..methods.stopping import Stop
-from ..methods.tell import tell_kernel
 from ..rules import Rule
 from ..status import Status
 from .data import OF_PROBLEM, as_args, as_data, pieces
@@ -111,14 +107,9 @@ class Problems:
         self.at_end: Status = at_end.status
         if maxiter > LONGEST:
             raise ValueError(f"`maxiter` and `steps` must be at most {LONGEST:,}, not {maxiter:g}.")
-        self.limits: dict[str, Any] = {
-            "maxiter": float(int(maxiter)),
-            "horizon": horizon,
-            "evaluates_average": True,
-        }
-        self.limits |= limits_from(settings)
+        self.limits: dict[str, float] = limits_from(settings)
+        self.limits |= {"maxiter": int(maxiter), "horizon": horizon, "evaluates_average": True}
         self.limits["keeps_before"] = self.limits["skips"]
-        self.average: Any = choice(*KINDS)("average", settings["average"])
         self._schedule(1.0 if self.is_auto else settings["learning_rate"], int(maxiter), shape)
         self._pace = Pace(1)  # in evaluations
         self._turn = turn_of(self.fun)
@@ -167,26 +158,15 @@ class Problems:
             rates, fractions = _split(self.rates[here], dtype)
         first = rates[:, :1] if rates.size else 1.0
         block = new_block(self.rule, self.hyper, first, NO, x0, lower, upper, scale, fractions)
-        record = new_record(
-            n, dtype, self.limits, is_auto=self.is_auto, has_fractions=fractions.shape[1] > 0,
-            average=self.average, rows=0,
-        )  # fmt: skip
         table = () if self.limits["reductions"] or self.rates is not None else self.table
-        own = Stored(new_rule_state(self.rule, n, dtype, self.hyper, table))
+        work = Workspace(self.rule, self.hyper, block, self.is_auto, self.limits, table, rows=0)
         given = pieces(self.data, start, stop), self.args
         objective = Evaluator(self.fun, self.writes, OF_PROBLEM, given, dtype.name)
-        stored, stored_block = Stored(record), Stored(block)
-        kernels = (
-            block_kernel(begin, stored.type, own.type, stored_block.type),
-            step_kernel(self.rule, self.is_auto, stored.type, own.type, "uncounted"),
-            tell_kernel(stored.type),
-            objective,
-            block_kernel(end, stored.type, own.type, stored_block.type),
-        )
+        begin, step, tell, end = map(address_of, (work.begin, work.step, work.tell, work.end))
+        record = work.record
         codes, place = np.empty(count, np.int64), np.zeros(2, np.int64)
         arguments = (
-            *(kernel.address if kernel is objective else address_of(kernel) for kernel in kernels),
-            stored.address, own.address, stored_block.address, objective.context,
+            begin, step, tell, objective.address, end, *work.addresses, objective.context,
             record.point, record.g, record.numbers, rates, codes, place,
         )  # fmt: skip
         go_on = loop_kernel(solve, dtype.name)

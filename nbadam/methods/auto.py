@@ -48,10 +48,8 @@ def begin(run):
     for i in range(x.size):
         run.start[i] = x[i]
         size = float(abs(x[i]))
-        run.radius[i] = first if first > 0 else radius_of(size)
-        if first <= 0 and size == 0:
-            run.radius[i] = 0.0
-            is_known = False
+        run.radius[i] = first if first > 0 or size == 0 else radius_of(size)
+        is_known &= run.radius[i] > 0
     return is_known
 
 

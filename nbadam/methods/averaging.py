@@ -23,10 +23,3 @@ def weight(kind, t):
     if kind != EMA:
         return 4.0 / (t + 3.0)
     return (1.0 - DECAY) / (1.0 - DECAY**t)
-
-
-@register_jitable
-def average_within_bounds(run, x):
-    """Write the average of the points, which rounding may have brought out of the bounds."""
-    for i in range(x.size):
-        x[i] = min(max(run.average[i], run.x_lower[i]), run.x_upper[i])

@@ -1,4 +1,4 @@
-"""Problems of one kind, which a record runs one after the other: how a run begins and ends."""
+"""Problems of one kind, which a record runs one after the other: their kernels, how a run begins and ends."""
 
 from functools import cache
 from math import inf
@@ -7,12 +7,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .._jit import compile_kernel
-from .._pointers import pointer_to
+from .._pointers import Stored, pointer_to
 from .._tuples import store
 from ..rules import Rule
-from .averaging import BEST, average_within_bounds
-from .record import Phase, new_numbers
+from .averaging import BEST
+from .record import ROWS, new_numbers, new_record, new_rule_state
+from .step import step_kernel
 from .stopping import Stop
+from .tell import tell_kernel
 
 
 class Block(NamedTuple):
@@ -62,6 +64,61 @@ def new_block(
     return Block(x0, lower, upper, x_scale, fractions, slots, new_numbers(is_noisy), *ends)
 
 
+class Workspace:
+    """A record, the rule's own state and a block of problems in memory, with the kernels of their runs.
+
+    Parameters
+    ----------
+    rule, hyper, block : Rule, tuple of float, Block
+        The rule with its hyperparameters, and the problems.
+    is_auto : bool
+        Whether learning rates are automatic.
+    limits : dict of str to float
+        See `record.LIMITS`.
+    scalars : tuple of ndarray
+        Scalars of every step, if they are tabulated.
+    rows : int
+        Most records of the history.
+    how : str
+        Mode of the kernel that makes a step.
+
+    Attributes
+    ----------
+    record, own : Record, RuleState
+        The record, and the rule's own state.
+    addresses : tuple of int
+        Addresses of the record, the rule's own state and the block.
+    begin, step, tell, end : callable
+        The kernels; `end` is compiled when it is asked for.
+    """
+
+    def __init__(
+        self,
+        rule: Rule,
+        hyper: tuple[float, ...],
+        block: Block,
+        is_auto: bool,
+        limits: dict[str, float],
+        scalars: Any = (),
+        rows: int = ROWS,
+        how: str = "uncounted",
+    ) -> None:
+        (_, n), dtype = block.x0.shape, block.x0.dtype
+        has_fractions = block.fractions.shape[1] > 0
+        self.record: Any = new_record(n, dtype, limits, is_auto, has_fractions, rows)
+        self.own = new_rule_state(rule, n, dtype, hyper, scalars)
+        self._stored = Stored(self.record), Stored(self.own), Stored(block)
+        self.addresses = tuple(stored.address for stored in self._stored)
+        self._kinds = record, own, _ = tuple(stored.type for stored in self._stored)
+        self.begin = block_kernel(begin, *self._kinds)
+        self.step, self.tell = step_kernel(rule, is_auto, record, own, how), tell_kernel(record)
+
+    @property
+    def end(self) -> Any:
+        """The kernel that writes the result of a problem."""
+        return block_kernel(end, *self._kinds)
+
+
 def begin(run, own, given, p):
     """Make the record of a run ready for problem `p` of a block."""
     run.numbers[0] = given.numbers[0]
@@ -94,9 +151,6 @@ def end(run, own, given, p):
     f, x = s.f, run.here
     if s.is_at_mean:
         f, x = s.f_at_mean, run.x_at_mean
-    elif s.phase == Phase.AVERAGE:
-        f = s.f_at_average
-        average_within_bounds(run, x)
     elif limits.average == BEST and s.f_best < inf:
         f, x = s.f_best, run.x_best
     is_start = s.nit > 0 and s.next != Stop.GTOL

@@ -52,12 +52,11 @@ def run_loop(
     """
     # Kernels are compiled here, while Ctrl-C still takes effect at once.
     run = Run(objective, plan, x0, resumed)
-    advance = run.advance_compiled if objective.is_compiled else run.advance
     error: BaseException | None = None
     with Interrupts() as interrupts:
         objective.interrupts = interrupts
         try:
-            stop = _run_to_end(run, advance, interrupts, resumed is not None, callback, interval, wants_value)
+            stop = _run_to_end(run, interrupts, callback, interval, wants_value)
         except KeyboardInterrupt as interrupt:
             error, stop = interrupt, Stop.INTERRUPTED
         interrupts.in_user_code = False
@@ -83,9 +82,7 @@ def run_loop(
 
 def _run_to_end(
     run: Run,
-    advance: Callable[[float, bool], None],
     interrupts: Interrupts,
-    is_resumed: bool,
     callback: Callable[..., Any] | None,
     interval: int,
     wants_value: bool,
@@ -93,10 +90,9 @@ def _run_to_end(
     """Advance, call back and look for reasons to stop, until there is one; return it."""
     plan, checkpoints = run.plan, run.checkpoints
     begun = time.perf_counter()
-    if is_resumed:
-        run.resume()
+    advance = run.advance_compiled if run.objective.is_compiled else run.advance
     stop = run.stop
-    with progress_bar(plan.maxiter, run.nit, "step") if plan.progress else nullcontext() as bar:
+    with progress_bar(plan.limits["maxiter"], run.nit, "step") if plan.progress else nullcontext() as bar:
         while stop is None:
             seen = run.nit
             until_callback = interval - seen % interval if callback else inf

@@ -112,7 +112,9 @@ def evaluate_kernel(
     build = _in_place if in_place else _returning
     kernel = build(caller(result, kinds), arguments)
     examples = 0, vector, vector, pointer_to(context)
-    return compile_kernel(kernel, examples, name="evaluate", mode="nogil")
+    # References are counted where arrays are made: a gradient that is returned, rows of data.
+    mode = "uncounted_nogil" if in_place and arguments is ALONE.of else "nogil"
+    return compile_kernel(kernel, examples, name="evaluate", mode=mode)
 
 
 def _returning(call, arguments):

@@ -94,7 +94,7 @@ def minimize(
     if settings["epochs"] is not None and plan.is_auto and resumed is None:
         known = plan.x_scale if "x_scale" in given else None
         x_scale, radius = first_look(objective, start, known, (lower, upper))
-        plan = replace(plan, x_scale=x_scale, radius=radius)
+        plan = replace(plan, x_scale=x_scale, limits=plan.limits | {"radius": radius})
     interval = integer(1)("callback_interval", settings["callback_interval"])
 
     points = [start] if settings["return_all"] else None
@@ -192,12 +192,12 @@ def _remark(objective: Objective, plan, result) -> str:
     if isinstance(differences, Perturbations) and differences.noise is not None:
         return (
             f" Values near `x0` have a noise of {differences.noise:.2g}, random or by steps, so gradients "
-            f"come from simultaneous perturbations of {plan.radius:.2g}, two evaluations each."
+            f"come from simultaneous perturbations of {plan.limits['radius']:.2g}, two evaluations each."
         )
     if differences is not None and differences.noise is not None:
         return f" Differences have steps for values with a noise of {differences.noise:.2g}."
     is_exact = result.state.arrays["number is_noisy"][0] == NO
-    if is_exact and plan.is_auto and result.success and result.nit and plan.budget == plan.maxiter:
+    if is_exact and plan.is_auto and result.success and result.nit and not plan.is_cut:
         return " The values are free of noise: if they are smooth, L-BFGS-B needs fewer evaluations."
     return ""
 

@@ -14,6 +14,7 @@ from ..hyperparameters import RANGES, choice, flag, fraction, integer, non_negat
 from ..hyperparameters import positive as above_zero
 from ..rules import ADAM, AMSGRAD, FTRL, FTRL_POWER, Rule
 from ..schedules import LearningRateSchedule
+from .averaging import KINDS
 from .record import TOLERANCES
 from .state import RunState
 from .stopping import PARTS
@@ -167,6 +168,7 @@ def limits_from(settings: dict[str, Any], is_noisy: bool = False) -> dict[str, f
     is_skipping = choice("stop", "skip", "raise")("on_nonfinite", settings["on_nonfinite"]) == "skip"
     limits["skips"] = SKIPS if is_skipping else 0
     return limits | {
+        "average": KINDS[choice(*KINDS)("average", settings["average"])],
         "clipvalue": limit("clipvalue", settings, inf),
         "clipnorm": limit("clipnorm", settings, inf),
         "weight_decay": limit("weight_decay", settings, 0.0),

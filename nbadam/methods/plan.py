@@ -10,9 +10,8 @@ import numpy as np
 
 from ..checks import number, positive
 from ..files import checked_target
-from ..hyperparameters import choice, integer, optional
+from ..hyperparameters import integer, optional
 from ..rules import Rule
-from .averaging import KINDS
 from .minibatch import Minibatch
 from .objective import Objective
 from .options import MAXITER, hyper_from, is_automatic, learning_rate_from, limit, limits_from
@@ -34,12 +33,11 @@ class Plan:
     is_auto: bool  # whether `apply_dog` finds the rates instead, and `learning_rate` is 1
     hyper: tuple[float, ...]  # the hyperparameters after the learning rate
     fractions: np.ndarray  # each variable's learning rate as a fraction of `learning_rate`; empty if equal
-    limits: dict[str, float]  # see `limits_from`
+    limits: dict[str, float]  # see `record.LIMITS`
     x_scale: np.ndarray
     lower: np.ndarray
     upper: np.ndarray
-    maxiter: float
-    budget: float  # the planned number of steps, which `maxiter` may cut short; or `maxiter`
+    is_cut: bool  # whether `maxiter` cuts the planned number of steps short
     maxfun: float
     max_time: float  # seconds
     at_end: Stop  # the reason if `maxiter` is reached
@@ -49,13 +47,6 @@ class Plan:
     checkpoint_every: int | None = None  # steps
     progress: bool = False  # whether to show a bar
     passes: int | None = None  # over all the data at the end, at most; None if the last point is left alone
-    radius: float = 0.0  # the first one of automatic rates, 0 if not known
-    evaluations: int = 1  # that a step costs
-
-    @property
-    def horizon(self) -> float:
-        """Number of steps that a schedule can count on."""
-        return float(min(self.budget, max(1.0, self.maxfun / self.evaluations)))
 
 
 def plan_from(
@@ -76,33 +67,34 @@ def plan_from(
     maxfun = min(limit("maxfun", settings, inf), limit("maxfev", settings, inf))
     if is_auto and min(budget, maxfun) == inf:
         raise ValueError("`learning_rate='auto'` needs a finite `maxiter`, `maxfun` or `steps` to count on.")
+    checkpoint = settings["checkpoint"]
     x_scale = np.array(positive("x_scale", settings["x_scale"], n))
-    radius = 0.0
+    limits = limits_from(settings, is_noticed) | {"maxiter": maxiter}
+    limits["keeps_before"] = limits["skips"] > 0 or not objective.is_compiled
+    evaluations = 1 if differences is None else differences.evaluations
+    limits["horizon"] = min(budget, max(1.0, maxfun / evaluations))  # steps that a schedule can count on
     if isinstance(differences, Perturbations) and differences.noise is not None:
-        radius = float(np.max(differences.size / x_scale))
+        limits["radius"] = float(np.max(differences.size / x_scale))
     return Plan(
         rule=rule,
         learning_rate=learning_rate,
         is_auto=is_auto,
         hyper=hyper_from(rule, settings),
         fractions=fractions,
-        limits=limits_from(settings, is_noticed),
+        limits=limits,
         x_scale=x_scale,
         lower=lower,
         upper=upper,
-        maxiter=maxiter,
-        budget=budget,
+        is_cut=maxiter < budget,
         maxfun=maxfun,
         max_time=limit("max_time", settings, inf),
         at_end=at_end,
-        average=choice(*KINDS)("average", settings["average"]),
+        average=settings["average"],
         raises=settings["on_nonfinite"] == "raise",
-        checkpoint=_path(settings["checkpoint"]),
+        checkpoint=None if checkpoint is None else os.fspath(checked_target(checkpoint, "checkpoint")),
         checkpoint_every=optional(integer(1))("checkpoint_every", settings["checkpoint_every"]),
         progress=settings["progress"],
         passes=_passes(settings, is_auto),
-        radius=radius,
-        evaluations=1 if differences is None else differences.evaluations,
     )
 
 
@@ -110,7 +102,9 @@ def budget_from(settings: dict[str, Any], minibatch: Minibatch | None = None) ->
     """Return the largest number of steps, the planned one, and the reason to end after the former."""
     planned: dict[Stop, float] = {}
     if settings["epochs"] is not None:
-        planned[Stop.EPOCHS] = _epochs(settings["epochs"], minibatch)
+        if minibatch is None:
+            raise ValueError("`epochs` is for objectives of the class Minibatch; give `steps` instead.")
+        planned[Stop.EPOCHS] = minibatch.steps(integer(0)("epochs", settings["epochs"]))
     if settings["steps"] is not None:
         planned[Stop.STEPS] = number("steps", settings["steps"], low=0)
     limits = dict(planned)
@@ -120,22 +114,7 @@ def budget_from(settings: dict[str, Any], minibatch: Minibatch | None = None) ->
     return limits[at_end], min(planned.values(), default=limits[at_end]), at_end
 
 
-def _epochs(epochs, minibatch: Minibatch | None) -> float:
-    """Return the steps of a planned number of epochs."""
-    if minibatch is None:
-        raise ValueError("`epochs` is for objectives of the class Minibatch; give `steps` instead.")
-    return minibatch.steps(integer(0)("epochs", epochs))
-
-
 def _passes(settings: dict[str, Any], is_auto: bool) -> int | None:
     """Return how many passes over all the data may end a run that `epochs` alone plan."""
     is_asked = is_auto and settings["epochs"] is not None and settings["average"] == "tail"
     return ceil(settings["epochs"] / PASSES) if is_asked and not settings["weight_decay"] else None
-
-
-def _path(option) -> str | None:
-    """Return the path of a file whose directory exists, or None."""
-    if option is None:
-        return None
-    checked_target(option, "checkpoint")
-    return os.path.abspath(os.fsdecode(option))

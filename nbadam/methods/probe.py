@@ -46,18 +46,16 @@ def probed(run, i, mean):
 
 
 @register_jitable
-def after_probe(run, f):
+def after_probe(run, is_finite):
     """Find the largest length over which the slope keeps half of its size; begin, or probe again."""
     s, slope = run.numbers[0], run.slope
     mean = mean_size(slope)
     slope_there = slope_here = 0.0
-    is_finite = abs(f) < inf
     for i in range(slope.size):
         moved = min(max(probed(run, i, mean), run.lower[i]), run.upper[i]) - run.x[i]
         if moved != 0:
             slope_here += slope[i] * moved
-            slope_there += run.g[i] * run.x_scale[i] * moved
-            is_finite &= abs(run.g[i]) < inf
+            slope_there += run.g[i] * moved
     is_short = is_finite and slope_there <= PROBED * slope_here  # which are negative
     if s.probe_factor == 0:
         s.probe_factor = PROBE_FACTOR if is_short else 1 / PROBE_FACTOR

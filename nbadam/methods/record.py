@@ -11,7 +11,7 @@ import numpy as np
 
 from ..engine import aligned_zeros
 from ..rules import Rule
-from .averaging import AUTO, EMA, KINDS, TAIL
+from .averaging import AUTO, EMA, TAIL
 
 # The next thing to do in a run; every larger number is a `Stop`, which ended it.
 STEP, EVALUATE = 0, 1
@@ -26,10 +26,9 @@ class Phase(IntEnum):
     STEP = 1
     MEAN = 2  # stop test at the mean point of a window
     MEAN_AGAIN = 3  # second evaluation there, which shows noise
-    LAST = 4  # value at the last point, if it is not known
-    AVERAGE = 5  # result at the average of the points
-    BEST_AGAIN = 6  # second evaluation of the best point, which shows whether a rise was noise
-    PROBE = 7  # size of variables that start at 0
+    AVERAGE = 4  # result at the average of the points, which takes the place of the last one
+    BEST_AGAIN = 5  # second evaluation of the best point, which shows whether a rise was noise
+    PROBE = 6  # size of variables that start at 0
 
 
 TOLERANCES = {"gtol": 1e-5, "ftol": 1e-9, "xtol": 0.0}  # options, with the defaults of unplanned runs
@@ -50,9 +49,9 @@ NUMBERS = _layout(
     # row from where nothing is finite, reductions of the learning rate.
     "nit next phase found is_noisy is_fresh is_at_mean is_free is_back skipped skipped_now "
     "returned reductions",
-    # Values at the last point, the start, the best, the mean and the average point; rate of the last step;
-    # product of all reductions of the rate.
-    "f f_start f_best f_at_mean f_at_average rate reduction "
+    # Values at the last point, or at the average that takes its place, at the start, the best and the mean
+    # point; rate of the last step; product of all reductions of the rate.
+    "f f_start f_best f_at_mean rate reduction "
     # Points and sum of the values of the window so far, and the mean value of the window before; squared
     # deviations from that, and the standard error of the difference of the last two means.
     "points f_sum f_mean f_squares f_error "
@@ -86,7 +85,7 @@ class Record(NamedTuple):
     x: np.ndarray  # scaled variables
     here: np.ndarray  # the user's variables at the same point
     point: np.ndarray  # where the objective is to be evaluated; it may write there
-    g: np.ndarray  # gradient by the user's variables, as the objective wrote it
+    g: np.ndarray  # gradient there by the user's variables; `tell` turns it into that by the scaled ones
     slope: np.ndarray  # gradient by the scaled variables at `x`
     before: np.ndarray  # scaled variables before the step, where they are needed
     x_best: np.ndarray  # the user's variables at the lowest value seen
@@ -111,9 +110,8 @@ class Record(NamedTuple):
     limits: np.ndarray  # LIMITS, shape (1,)
 
 
-VECTORS = (
-    "x here point g slope before x_best g_best x_at_mean g_at_mean lower upper x_scale x_lower x_upper"
-).split()
+AUTOMATIC = "start", "radius", "noise"  # arrays of automatic rates
+DOUBLES = "g_sum x_sum x_mean average start radius noise".split()  # arrays that are float64 in any case
 
 
 class RuleState(NamedTuple):
@@ -134,10 +132,8 @@ def new_record(
     n: int,
     dtype: Any,
     limits: dict[str, float],
-    *,
     is_auto: bool,
     has_fractions: bool,
-    average: str,
     rows: int = ROWS,
 ) -> Record:
     """Return the record of a run that has not begun.
@@ -152,23 +148,18 @@ def new_record(
         Fields of `LIMITS` that are not 0.
     is_auto, has_fractions : bool
         Whether learning rates are automatic, or differ between variables.
-    average : str
-        Which point is wanted, one of `averaging.KINDS`.
     rows : int
         Most records of the history.
     """
-    kind = KINDS[average]
-    record = Record(
-        **{name: np.zeros(n, dtype) for name in VECTORS},
-        fractions=np.zeros(n if has_fractions else 0, dtype),
-        **{name: np.zeros(n) for name in ("g_sum", "x_sum", "x_mean")},
-        average=np.zeros(n if kind in (TAIL, EMA) or (kind == AUTO and is_auto) else 0),
-        **{name: np.zeros(n if is_auto else 0) for name in ("start", "radius", "noise")},
-        history=np.zeros((rows, 4)),
-        numbers=np.zeros(1, NUMBERS),
-        limits=np.zeros(1, LIMITS),
-    )
-    for name, value in {"average": kind, **limits}.items():
+    has_average = limits["average"] in (TAIL, EMA) or (limits["average"] == AUTO and is_auto)
+    used = {"fractions": has_fractions, "average": has_average} | dict.fromkeys(AUTOMATIC, is_auto)
+    arrays = {
+        name: np.zeros(n if used.get(name, True) else 0, float if name in DOUBLES else dtype)
+        for name in Record._fields
+    }
+    arrays |= {"history": np.zeros((rows, 4)), "numbers": np.zeros(1, NUMBERS), "limits": np.zeros(1, LIMITS)}
+    record = Record(**arrays)
+    for name, value in limits.items():
         record.limits[name] = value
     return record
 

@@ -8,26 +8,23 @@ import numpy as np
 
 from .._calls import address_of
 from .._jit import entry_point
-from .._pointers import Stored
 from ..blocks import Pace
 from ..checks import shown
 from ..engine import PARALLEL_SIZE, mode
-from .block import begin, block_kernel, new_block
+from .block import Workspace, new_block
 from .loop import loop, loop_kernel
 from .objective import Objective
 from .plan import Plan
-from .probe import to_probe
-from .record import EVALUATE, NO, NUMBERS, STEP, UNKNOWN, YES, Phase, new_record, new_rule_state
+from .record import EVALUATE, NUMBERS, STEP, UNKNOWN, Phase
 from .state import Checkpoints, RunState, generator_states, restore_generators
-from .step import step_kernel
 from .stopping import STOPS, WINDOW, Stop
-from .tell import tell_kernel
 
 # The fields of the record that a checkpoint holds, beside the slots.
 SAVED = (
-    "x here before slope x_best g_best g_sum x_sum x_mean x_at_mean g_at_mean average start radius noise "
-    "history x_scale"
+    "x here point before slope x_best g_best g_sum x_sum x_mean x_at_mean g_at_mean average start radius "
+    "noise history x_scale"
 ).split()
+NOISY_SCHEMES = "noise", "spsa", "quadratic"  # kinds of differences for noisy values: a run keeps its own
 
 
 class Run:
@@ -53,47 +50,25 @@ class Run:
     def __init__(self, objective: Objective, plan: Plan, x0: np.ndarray, resumed: RunState | None) -> None:
         n = x0.size
         self.objective, self.plan = objective, plan
-        self.record: Any = new_record(
-            n,
-            np.float64,
-            plan.limits
-            | {
-                "keeps_before": plan.limits["skips"] > 0 or not objective.is_compiled,
-                "maxiter": plan.maxiter,
-                "horizon": plan.horizon,
-                "radius": plan.radius,
-            },
-            is_auto=plan.is_auto,
-            has_fractions=plan.fractions.size > 0,
-            average=plan.average,
-        )
-        own = new_rule_state(plan.rule, n, np.float64, plan.hyper)
-        self.slots: dict[str, np.ndarray] = dict(zip(plan.rule.slots, own.slots, strict=True))
-        self._stored, self._own = Stored(self.record), Stored(own)
-        self._addresses = self._stored.address, self._own.address
-        kind = self._stored.type
+        rate = float(plan.learning_rate(0)) if plan.rule.start else 1.0  # a user's schedule has side effects
+        is_noisy = UNKNOWN if objective.is_noisy is None else int(objective.is_noisy)
+        arrays = (array[None] for array in (x0, plan.lower, plan.upper, plan.x_scale, plan.fractions))
+        block = new_block(plan.rule, plan.hyper, rate, is_noisy, *arrays)
         how = "uncounted" if n < PARALLEL_SIZE else mode(n)
-        self._kernels = step_kernel(plan.rule, plan.is_auto, kind, self._own.type, how), tell_kernel(kind)
-        self._step, self._tell = map(entry_point, self._kernels)
+        work = Workspace(plan.rule, plan.hyper, block, plan.is_auto, plan.limits, how=how)
+        self._workspace, self.record, self._addresses = work, work.record, work.addresses[:2]
+        self.slots: dict[str, np.ndarray] = dict(zip(plan.rule.slots, work.own.slots, strict=True))
+        self._step, self._tell = entry_point(work.step), entry_point(work.tell)
         if objective.is_compiled:
             self._loop, self._pace = loop_kernel(loop, "float64"), Pace(1)
-            self._calls = tuple(map(address_of, self._kernels))
+            self._calls = address_of(work.step), address_of(work.tell)
         self.s: Any = self.record.numbers[0]
         self._nit, self._next, self._phase = (self.record.numbers[name] for name in ("nit", "next", "phase"))
         self.checkpoints: Checkpoints = Checkpoints(plan.checkpoint, plan.checkpoint_every)
-        self._begin(x0)
+        entry_point(work.begin)(*work.addresses, 0)
         self.x_start: np.ndarray = self.record.here.copy()
         if resumed is not None:
             self._restore(resumed)
-
-    def _begin(self, x0: np.ndarray) -> None:
-        plan = self.plan
-        rate = float(plan.learning_rate(0)) if plan.rule.start else 1.0  # a user's schedule has side effects
-        is_noisy = {None: UNKNOWN, True: YES, False: NO}[self.objective.is_noisy]
-        arrays = (array[None] for array in (x0, plan.lower, plan.upper, plan.x_scale, plan.fractions))
-        block = Stored(new_block(plan.rule, plan.hyper, rate, is_noisy, *arrays))
-        kernel = block_kernel(begin, self._stored.type, self._own.type, block.type)
-        entry_point(kernel)(*self._addresses, block.address, 0)
 
     # --- Steps and evaluations -----------------------------------------------------------------------
 
@@ -105,7 +80,7 @@ class Run:
     @property
     def is_noisy(self) -> bool | None:
         """Whether two evaluations at one point differ; None if that is not known."""
-        return {UNKNOWN: None, YES: True, NO: False}[int(self.s.is_noisy)]
+        return None if self.s.is_noisy == UNKNOWN else bool(self.s.is_noisy)
 
     @property
     def x_before(self) -> np.ndarray:
@@ -136,21 +111,15 @@ class Run:
                 record.here[:] = record.point[:] = objective.proposal
                 record.x[:] = record.here / self.plan.x_scale
         phase = int(self._phase[0])  # NumPy's integers take 30 us to compare with a member of an enumeration
-        is_fresh = phase != Phase.STEP or needs_value or self.value_is_due
-        if phase == Phase.LAST:
-            f = objective.value(record.point)
-        elif is_fresh:
+        is_fresh = phase != Phase.STEP or needs_value or objective.value_is_free
+        is_fresh |= self.plan.limits["part"] < inf or self.s.points >= WINDOW - 1  # stop tests need values
+        if is_fresh:
             f, record.g[:] = objective.value_and_gradient(record.point)
         else:
             f, record.g[:] = float(self.s.f), objective.gradient(record.point)
         if phase == Phase.START:
             objective.check_gradient(record.here, record.g)
         self._tell(self._addresses[0], f, int(is_fresh))
-
-    @property
-    def value_is_due(self) -> bool:
-        """Whether the stop tests need the value at the new point."""
-        return self.objective.value_is_free or self.plan.limits["part"] < inf or self.nit % WINDOW == 0
 
     def advance_compiled(self, most: float, needs_value: bool) -> None:
         """Go on for up to `most` evaluations in compiled code, which have values in any case."""
@@ -187,9 +156,7 @@ class Run:
             "rule": plan.rule.name,
             "average": plan.average,
             "learning_rate": "auto" if plan.is_auto else "given",
-            "finite_diff": scheme
-            if scheme in ("noise", "spsa", "quadratic")
-            else "another one, or a gradient",
+            "finite_diff": scheme if scheme in NOISY_SCHEMES else "another one, or a gradient",
             **dict(zip(list(plan.rule.hyperparameters)[1:], plan.hyper, strict=True)),
             **{name: plan.limits[name] for name in ("clipvalue", "clipnorm", "weight_decay")},
         }
@@ -227,16 +194,9 @@ class Run:
         if ((point < self.plan.lower) | (point > self.plan.upper)).any():
             raise ValueError(f"`bounds` must hold the point of the run that `state` continues, {point}.")
         self.s.is_free = is_free
-        places = {Phase.MEAN: "x_at_mean", Phase.MEAN_AGAIN: "x_at_mean", Phase.BEST_AGAIN: "x_best"}
-        self.record.point[:] = getattr(self.record, places.get(Phase(self.s.phase), "here"))
-        if self.s.phase == Phase.PROBE:
-            to_probe(self.record)
         if self.s.next > EVALUATE and self.s.next != Stop.NONFINITE and self.nit:
             self.s.is_at_mean, self.s.next = 0, STEP
         self.objective.restore(facts["objective"])
         restore_generators(self.objective.args, facts["generators"])
-
-    def resume(self) -> None:
-        """End a run that was resumed where nothing is left to do."""
-        if self.s.next == STEP and self.nit >= self.plan.maxiter:
+        if self.s.next == STEP and self.nit >= self.plan.limits["maxiter"]:
             self.s.next = Stop.MAXITER

@@ -29,8 +29,7 @@ def step(rule: Any, is_auto: bool) -> Any:
         if limits.clipnorm < inf:
             scale = clip_scale(norm(run.slope, clipvalue), limits.clipnorm)
         if is_auto or not s.is_free or limits.keeps_before:
-            for i in range(x.size):
-                before[i] = x[i]
+            copy(x, before)
         if is_auto:  # the rule makes a step of rate 1 from 0
             for i in range(x.size):
                 x[i] = 0.0
@@ -53,8 +52,7 @@ def step(rule: Any, is_auto: bool) -> Any:
         else:
             project(before, x, run.fractions, run.lower, run.upper)
             to_user(x, run.x_scale, run.x_lower, run.x_upper, here)
-            for i in range(x.size):
-                point[i] = here[i]
+            copy(here, point)
         s.rate = rate
         s.nit += 1
         s.phase, s.next = Phase.STEP, EVALUATE
@@ -86,13 +84,6 @@ def copy(source, target):
     """Copy an array."""
     for i in range(target.size):
         target[i] = source[i]
-
-
-@register_jitable
-def scale(g, x_scale, slope):
-    """Write the gradient by the scaled variables."""
-    for i in range(g.size):
-        slope[i] = g[i] * x_scale[i]
 
 
 @cache

@@ -13,7 +13,7 @@ import numpy as np
 
 from .._jitable import register_jitable
 from ..status import Status
-from .record import YES
+from .record import STEP, YES
 
 WINDOW = 100  # steps
 
@@ -21,11 +21,11 @@ ROUNDING = 4 * float(np.finfo(float).eps)  # change of a value, relative to it, 
 GROWING = 0.1  # growth of the mean logarithm of the radii, over `patience` steps, of a run on its way
 PARTS = 10  # means that a window of `patience` steps is cut into, to see how much they vary
 
-MAXITER_ADVICE = (
+MAXITER_MESSAGE = (
+    "Maximum number of iterations has been exceeded (STOP: TOTAL NO. OF ITERATIONS REACHED LIMIT). "
     "Try a larger `learning_rate` (the step per iteration, in units of `x_scale`), a larger `maxiter`, "
     "or `steps` for a budget that is meant to be used up."
 )
-STEP = 0  # code of a run that goes on
 
 
 class Stop(IntEnum):
@@ -44,19 +44,10 @@ class Stop(IntEnum):
     GTOL = 2, Status.SUCCESS, "the mean gradient is below `gtol`."
     FTOL = 3, Status.SUCCESS, "the mean value changes by less than `ftol`."
     XTOL = 4, Status.SUCCESS, "the mean point moves by less than `xtol`."
-    PATIENCE = (
-        5,
-        Status.SUCCESS,
-        "over `patience` steps the mean value fell by no more than its standard error.",
-    )
+    PATIENCE = 5, Status.SUCCESS, "over `patience` steps the mean value fell within its standard error."
     FIXED = 6, Status.SUCCESS, "no variable is free."
     NONFINITE = 7, Status.NONFINITE, "A value or a gradient is not finite."
-    MAXITER = (
-        8,
-        Status.MAXITER,
-        "Maximum number of iterations has been exceeded (STOP: TOTAL NO. OF ITERATIONS REACHED LIMIT). "
-        + MAXITER_ADVICE,
-    )
+    MAXITER = 8, Status.MAXITER, MAXITER_MESSAGE
     STEPS = 9, Status.SUCCESS, "the planned number of `steps` is done."
     EPOCHS = 10, Status.SUCCESS, "the planned number of `epochs` is done."
     MAXFUN = (

@@ -14,11 +14,11 @@ from .._jitable import register_jitable
 from .._pointers import pointer_to
 from ..kernels import norm
 from .auto import begin as begin_auto
-from .averaging import AUTO, average_within_bounds, weight
+from .averaging import AUTO, weight
 from .history import push
 from .probe import after_probe, first_length, to_probe
 from .record import EVALUATE, NO, STEP, UNKNOWN, YES, Phase
-from .step import copy, scale, to_user
+from .step import copy, to_user
 from .stopping import WINDOW, Stop, allowed_change, check_convergence, is_sure, meets_gtol
 
 # A run without noise whose automatic rates let the value rise above the start by more than so many times
@@ -48,111 +48,96 @@ def tell(run, f, is_fresh):
     """
     s, limits = run.numbers[0], run.limits[0]
     code, phase = STEP, int(s.phase)  # in plain Python members compare slowly with integers of NumPy
+    here, x, g, average = run.here, run.x, run.g, run.average
+    if not s.is_free:
+        x_scale = run.x_scale
+        for i in range(x.size):
+            g[i] *= x_scale[i]
+    is_finite = abs(f) < inf
+    for i in range(x.size):
+        is_finite &= (abs(g[i]) < inf) & (abs(here[i]) < inf)
     if phase == Phase.START:
-        code = after_start(run, f)
+        code = after_start(run, f, is_finite)
     elif phase == Phase.PROBE:
-        code = after_probe(run, f)
+        code = after_probe(run, is_finite)
     elif phase != Phase.STEP:
-        code = after_test(run, f)
+        code = after_test(run, f, is_finite)
+    elif not is_finite:
+        code = recover(run, f)
     else:  # not a function: a call would cost more than all that is done here for few variables
-        here, x, g, x_scale, slope, g_sum, x_sum = (
-            run.here, run.x, run.g, run.x_scale, run.slope, run.g_sum, run.x_sum,
-        )  # fmt: skip
-        if not is_finite(run, f):
-            code = go_back(run) if went_too_far(run, f) else skip(run, f)
-        else:
-            s.f, s.is_fresh, s.skipped_now, s.returned = f, is_fresh, 0, 0
+        slope, g_sum, x_sum = run.slope, run.g_sum, run.x_sum
+        s.f, s.is_fresh, s.skipped_now, s.returned = f, is_fresh, 0, 0
+        for i in range(x.size):
+            slope[i] = g[i]
+            g_sum[i] += g[i]
+        for i in range(x.size):
+            x_sum[i] += x[i]
+        s.points += 1.0
+        s.f_sum += f
+        s.f_squares += (f - s.f_mean) * (f - s.f_mean)  # NaN in the first window
+        if limits.part < inf:
+            s.part_points += 1.0
+            s.part_sum += f
+        if is_fresh and f < s.f_best:
+            s.f_best = f
+            copy(here, run.x_best)
+            copy(slope, run.g_best)
+        if average.size:
+            share = weight(limits.average, float(s.nit))
             for i in range(x.size):
-                slope[i] = g[i] * x_scale[i]
-                g_sum[i] += slope[i]
-                x_sum[i] += x[i]
-            s.points += 1.0
-            s.f_sum += f
-            s.f_squares += (f - s.f_mean) * (f - s.f_mean)  # NaN in the first window
-            if limits.part < inf:
-                s.part_points += 1.0
-                s.part_sum += f
-            if is_fresh and f < s.f_best:
-                s.f_best = f
-                x_best, g_best = run.x_best, run.g_best
-                for i in range(x.size):
-                    x_best[i] = here[i]
-                    g_best[i] = slope[i]
-            average = run.average
-            if average.size:
-                share = weight(limits.average, float(s.nit))
-                for i in range(x.size):
-                    average[i] += share * (here[i] - average[i])
-            if run.history.shape[0]:
-                s.trace_sum += f
-                s.trace_points += 1.0
-                if s.trace_points >= s.trace_every:
-                    push(s.nit, s.rate, norm(slope, inf), run.history, s)
-            if s.points >= WINDOW or s.part_points >= limits.part:
-                code = check_convergence(run)
-                if code != STEP:
-                    code = test_mean(run, code)
-            if run.radius.size and code == STEP and is_fresh and s.is_noisy != YES:
-                if f - s.f_start > HIGHEST * (s.f_start - s.f_best):
-                    code = go_back(run)
+                average[i] += share * (here[i] - average[i])
+        if run.history.shape[0]:
+            s.trace_sum += f
+            s.trace_points += 1.0
+            if s.trace_points >= s.trace_every:
+                push(s.nit, s.rate, norm(slope, inf), run.history, s)
+        if s.points >= WINDOW or s.part_points >= limits.part:
+            code = check_convergence(run)
+            if code != STEP:
+                code = test_mean(run, code)
+        if run.radius.size and code == STEP and is_fresh and s.is_noisy != YES:
+            if f - s.f_start > HIGHEST * (s.f_start - s.f_best):
+                code = go_back(run)
     if code == STEP and s.nit >= limits.maxiter:
         code = Stop.MAXITER.value
     if code > EVALUATE and code != Stop.NONFINITE and limits.evaluates_average and s.phase != Phase.AVERAGE:
-        if run.average.size and limits.average != AUTO and s.nit > 0 and not s.is_at_mean:
+        if average.size and limits.average != AUTO and s.nit > 0 and not s.is_at_mean:
             s.found, s.phase = code, Phase.AVERAGE
-            average_within_bounds(run, run.point)
+            for i in range(x.size):  # rounding may have brought it out of the bounds
+                here[i] = run.point[i] = min(max(average[i], run.x_lower[i]), run.x_upper[i])
             code = EVALUATE
     s.next = code
     return code
 
 
 @register_jitable
-def is_finite(run, f):
-    """Whether a value, the gradient by the scaled variables and the point are finite."""
-    g, x_scale, here = run.g, run.x_scale, run.here
-    are_finite = abs(f) < inf
-    for i in range(g.size):
-        are_finite &= abs(g[i] * x_scale[i]) < inf
-        are_finite &= abs(here[i]) < inf
-    return are_finite
+def recover(run, f):
+    """Go on from where something is not finite, or end the run there.
 
-
-@register_jitable
-def went_too_far(run, f):
-    """Whether automatic rates led to where nothing is finite, and shorter steps may help; take a note."""
-    s = run.numbers[0]
-    if run.radius.size == 0 or run.limits[0].skips > 0 or s.is_noisy == YES or s.returned >= RETURNS:
-        return False
-    is_a_point = f >= s.f_best or f != f
-    for i in range(run.here.size):
-        is_a_point &= abs(run.here[i]) < inf
-    if is_a_point:
-        s.f = f
-        scale(run.g, run.x_scale, run.slope)
-        s.skipped += 1
-        s.returned += 1
-    return is_a_point
-
-
-@register_jitable
-def skip(run, f):
-    """Evaluate again: at the same point, and after that each time half as far from the point before.
-
-    The run ends where too many evaluations in a row were not finite.
+    A run that skips such evaluations evaluates again: at the same point, and after that each time half as
+    far from the point before.  One with automatic rates and without noise goes back to the best point.
     """
-    s, x, before = run.numbers[0], run.x, run.before
-    if s.skipped_now >= run.limits[0].skips:
-        s.f = f
-        scale(run.g, run.x_scale, run.slope)
+    s, x, before, skips = run.numbers[0], run.x, run.before, run.limits[0].skips
+    if s.skipped_now < skips:
+        if s.skipped_now > 0:
+            for i in range(x.size):
+                x[i] = 0.5 * before[i] + 0.5 * x[i] if abs(x[i]) < inf else before[i]
+            to_user(x, run.x_scale, run.x_lower, run.x_upper, run.here)
+        copy(run.here, run.point)
+        s.skipped += 1
+        s.skipped_now += 1
+        return EVALUATE
+    s.f = f
+    copy(run.g, run.slope)
+    may_return = run.radius.size > 0 and skips == 0 and s.is_noisy != YES and s.returned < RETURNS
+    may_return &= s.phase == Phase.STEP and not f < s.f_best
+    for i in range(x.size):
+        may_return &= abs(run.here[i]) < inf
+    if not may_return:
         return Stop.NONFINITE.value
-    if s.skipped_now > 0:
-        for i in range(x.size):
-            x[i] = 0.5 * before[i] + 0.5 * x[i] if abs(x[i]) < inf else before[i]
-        to_user(x, run.x_scale, run.x_lower, run.x_upper, run.here)
-    copy(run.here, run.point)
     s.skipped += 1
-    s.skipped_now += 1
-    return EVALUATE
+    s.returned += 1
+    return go_back(run)
 
 
 @register_jitable
@@ -175,14 +160,14 @@ def go_back(run):
 
 
 @register_jitable
-def after_start(run, f):
+def after_start(run, f, is_finite):
     """Take in the first point."""
     s, slope, lower, upper = run.numbers[0], run.slope, run.lower, run.upper
     s.f = s.f_start = f
     s.is_fresh = 1
-    scale(run.g, run.x_scale, slope)
-    if not is_finite(run, f):
-        return skip(run, f)
+    copy(run.g, slope)
+    if not is_finite:
+        return recover(run, f)
     s.f_best, s.skipped_now = f, 0
     copy(run.here, run.x_best)
     copy(slope, run.g_best)
@@ -216,11 +201,11 @@ def test_mean(run, code):
 
 
 @register_jitable
-def after_test(run, f):
+def after_test(run, f, is_finite):
     """Take in an evaluation of a test, or of the average; return the next thing to do."""
     s = run.numbers[0]
     if s.phase == Phase.AVERAGE:
-        s.f_at_average = f
+        s.f = f
         return s.found
     if s.phase == Phase.BEST_AGAIN:
         s.phase = Phase.STEP
@@ -228,34 +213,29 @@ def after_test(run, f):
         if s.is_noisy == NO:
             return go_back(run)
         return Stop.NONFINITE.value if s.returned else STEP
-    if s.phase == Phase.LAST:
-        s.f, s.is_fresh = f, 1
-    elif s.phase == Phase.MEAN:
+    if s.phase == Phase.MEAN:
         s.f_at_mean = f
-        scale(run.g, run.x_scale, run.g_at_mean)
+        copy(run.g, run.g_at_mean)
         if s.is_noisy == UNKNOWN:
             s.phase = Phase.MEAN_AGAIN
             copy(run.x_at_mean, run.point)
             return EVALUATE
     else:
         notice_noise(run, f, s.f_at_mean, run.g_at_mean)
-    if s.is_noisy == NO and not s.is_fresh:
-        s.phase = Phase.LAST
-        copy(run.here, run.point)
-        return EVALUATE
     s.phase = Phase.STEP
     if s.is_noisy == YES:
         return s.found if s.found != Stop.FTOL or is_sure(s, run.limits[0].ftol) else STEP
-    return s.found if converged_at_mean(run) else STEP
+    return s.found if converged_at_mean(run, is_finite) else STEP
 
 
 @register_jitable
-def converged_at_mean(run):
-    """Whether the mean point of the window, or the last one, has converged; note whether it is the former."""
+def converged_at_mean(run, is_finite):
+    """Whether the mean point of the window, or the last one, has converged; note whether it is the former.
+
+    The value and the gradient at the mean point may not be finite.
+    """
     s, limits, lower, upper = run.numbers[0], run.limits[0], run.lower, run.upper
-    is_finite = abs(s.f_at_mean) < inf
     for i in range(run.x_at_mean.size):
-        is_finite &= abs(run.g_at_mean[i]) < inf
         is_finite &= abs(run.x_at_mean[i]) < inf
     is_lower = is_finite and s.f_at_mean < s.f
     if s.found == Stop.GTOL:
@@ -280,7 +260,7 @@ def notice_noise(run, f, f_before, slope_before):
     """Note whether a second evaluation at a point differs from the first."""
     is_same = same(f, f_before)
     for i in range(run.g.size):
-        is_same &= same(run.g[i] * run.x_scale[i], slope_before[i])
+        is_same &= same(run.g[i], slope_before[i])
     run.numbers[0].is_noisy = NO if is_same else YES
 
 
