@@ -69,7 +69,7 @@ def plan_from(
         raise ValueError("`learning_rate='auto'` needs a finite `maxiter`, `maxfun` or `steps` to count on.")
     checkpoint = settings["checkpoint"]
     x_scale = np.array(positive("x_scale", settings["x_scale"], n))
-    limits = limits_from(settings, is_noticed) | {"maxiter": maxiter}
+    limits = limits_from(settings, is_noticed) | {"maxiter": maxiter, "radius": 0.0}
     limits["keeps_before"] = limits["skips"] > 0 or not objective.is_compiled
     evaluations = 1 if differences is None else differences.evaluations
     limits["horizon"] = min(budget, max(1.0, maxfun / evaluations))  # steps that a schedule can count on

@@ -205,7 +205,7 @@ def _no_worse_than_the_start(run: Run, stop: Stop, end: _End) -> _End:
 
 def _has_wandered(run: Run, end: _End) -> bool:
     """Whether a run on noisy values went far, but they did not fall by more than their noise."""
-    differences, radius = run.objective.differences, run.plan.limits.get("radius", 0.0)
+    differences, radius = run.objective.differences, run.plan.limits["radius"]
     if not isinstance(differences, Perturbations) or differences.noise is None or radius == 0:
         return False
     distance = np.max(np.abs(end.x - run.x_start) / run.plan.x_scale)
