@@ -99,9 +99,9 @@ if not TYPE_CHECKING:  # for which unknown names are errors
         if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         with _importing:
-            if name not in _HOMES:
-                return import_module(f".{name}", __name__)
-            return getattr(import_module(f".{_HOMES[name]}", __name__), name)
+            module = import_module(f".{_HOMES.get(name, name)}", __name__)
+            value = globals()[name] = getattr(module, name) if name in _HOMES else module
+            return value
 
 
 def __dir__() -> list[str]:

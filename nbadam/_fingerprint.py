@@ -50,6 +50,7 @@ PACKAGE = __name__.partition(".")[0]
 ACTING = f"{PACKAGE}.dual"  # acts by its registrations for operators and NumPy's functions
 SPECIAL = f"{PACKAGE}.special"  # registers SciPy's ufuncs
 MISSING = object()
+READINGS = 64  # functions whose digests are remembered
 FunctionPointer: type = ctypes._CFuncPtr  # type: ignore[attr-defined]
 # Parts of a class that say nothing about its behaviour, or that Python makes.
 SILENT = {
@@ -104,17 +105,53 @@ def fingerprint(kernel: Callable, *settings) -> str:
     return digest.hexdigest() if digest.is_portable else ""
 
 
-def identify(*objects) -> tuple[str, int]:
-    """Return the digest of some objects in this process, and how many bytes of arrays are in them.
+def identify(value) -> tuple[str, int]:
+    """Return the digest of an object in this process, and how many bytes of arrays are in it.
 
-    No two digests of objects that may change unseen are equal.
+    No two digests of objects that may change unseen are equal.  To read a function takes longer than a small
+    fit: if it is all of immutable objects, it is enough to look whether they are still in their places.
     """
+    known = _readings.get(id(value))
+    if known is not None and known.is_current():
+        return known.digest, 0
+    registered = _registered()
     digest = Digest()
     try:
-        digest.add(objects)
+        digest.add(value)
     except Exception:  # functions may refer to anything
         return os.urandom(16).hex(), 0
+    if digest.lookups:
+        if len(_readings) >= READINGS:
+            _readings.clear()
+        _readings[id(value)] = Reading(value, digest.lookups, registered, digest.hexdigest())
     return digest.hexdigest(), digest.nbytes
+
+
+Lookup = tuple[Callable, tuple[Any, ...], Any]  # function, arguments and the object that it returned
+
+
+class Reading(NamedTuple):
+    """All that the digest of a function was read from, where those are immutable objects only."""
+
+    function: Any  # whose id no other object has as long as it lives
+    lookups: list[Lookup]
+    registered: tuple[int, int]
+    digest: str
+
+    def is_current(self) -> bool:
+        """Whether each of the objects is still in its place: then another digest would be the same."""
+        try:
+            if self.registered != _registered():
+                return False
+            for look_up, arguments, value in self.lookups:
+                if look_up(*arguments) is not value:
+                    return False
+            return True
+        except Exception:  # an empty cell, or a module's own `__getattr__`
+            return False
+
+
+_readings: dict[int, Reading] = {}  # by the id of the function
 
 
 class Digest:
@@ -126,6 +163,8 @@ class Digest:
         Whether the same digest in another process means the same; addresses in memory do not last.
     nbytes : int
         Size of the arrays among the objects.
+    lookups : list or None
+        See `Reading`; None if objects that may change are among them.
     """
 
     def __init__(self, *, inside_package: bool = False) -> None:
@@ -134,6 +173,7 @@ class Digest:
         self._inside_package = inside_package
         self.is_portable = True
         self.nbytes = 0
+        self.lookups: list[Lookup] | None = []
 
     def hexdigest(self) -> str:
         """Return the digest of everything added so far."""
@@ -173,6 +213,12 @@ class Digest:
         else:
             self._object(value, attributes)
 
+    def _look_up(self, look_up: Callable, *arguments: Any) -> Any:
+        value = look_up(*arguments)
+        if self.lookups is not None:
+            self.lookups.append((look_up, arguments, value))
+        return value
+
     def _put(self, kind: str, data: bytes = b"") -> None:
         self._hash.update(b"%s %d " % (kind.encode(), len(data)) + data)
 
@@ -197,24 +243,28 @@ class Digest:
             # Functions of nbadam refer to nothing that changes, but some of them to much.
             self._put("package", _of_package(function))
             return
-        code = function.__code__
+        code = self._look_up(getattr, function, "__code__")
         names = _names(code)
         self._put("function", _of_code(code))
-        self.add(function.__defaults__)
-        self.add(function.__kwdefaults__)
+        self.add(self._look_up(getattr, function, "__defaults__"))
+        self.add(self._look_up(getattr, function, "__kwdefaults__"))
         for cell in function.__closure__ or ():
             self.add(cell, names.attributes)
         for name in names.variables:
-            value = function.__globals__.get(name, MISSING)
-            value = vars(builtins).get(name, MISSING) if value is MISSING else value
+            value = self._look_up(function.__globals__.get, name, MISSING)
+            value = self._look_up(vars(builtins).get, name, MISSING) if value is MISSING else value
             self._put("global", name.encode())
             if value is not MISSING:
                 self.add(value, names.attributes)
         for name in ("__wrapped__", "__signature__"):  # of which `inspect.signature` reads the arguments
-            if name in function.__dict__:
-                self._put(name, repr(function.__dict__[name]).encode() if name == "__signature__" else b"")
-                if name == "__wrapped__":
-                    self.add(function.__dict__[name], names.attributes)
+            value = self._look_up(getattr, function, name, MISSING)
+            if value is MISSING:
+                continue
+            self._put(name, repr(value).encode() if name == "__signature__" else b"")
+            if name == "__wrapped__":
+                self.add(value, names.attributes)
+            else:
+                self.lookups = None
         for implementation in _implementations_of(function):
             self.add((implementation.options, implementation.functions))
 
@@ -222,9 +272,8 @@ class Digest:
         self._put("module", module.__name__.encode())
         is_lenient = self._inside_package or module.__name__.partition(".")[0] in (*LIBRARIES, *COMPILED)
         for name in attributes:
-            try:
-                value = getattr(module, name)
-            except AttributeError:
+            value = self._look_up(getattr, module, name, MISSING)
+            if value is MISSING:
                 continue
             self._put("attribute", name.encode())
             try:
@@ -234,6 +283,7 @@ class Digest:
                     raise
 
     def _container(self, value, attributes: tuple[str, ...]) -> None:
+        self.lookups = None
         self.add(type(value))
         if isinstance(value, dict):
             self._items(value.items(), attributes)
@@ -256,6 +306,8 @@ class Digest:
 
     def _object(self, value, attributes: tuple[str, ...]) -> None:
         """Add an object that is neither a function, a module nor a container."""
+        if not (isinstance(value, CellType) or is_jitted(value)):
+            self.lookups = None
         self._put("object", type(value).__name__.encode())
         if isinstance(value, type):
             self._class(value)
@@ -266,8 +318,9 @@ class Digest:
             self.add(value.place)
         elif isinstance(value, CellType):
             try:
-                contents = value.cell_contents
+                contents = self._look_up(getattr, value, "cell_contents")
             except ValueError:  # empty
+                self.lookups = None
                 return
             self.add(contents, attributes)
         elif type(value) in (np.ndarray, np.memmap):
@@ -281,9 +334,8 @@ class Digest:
         elif is_jitted(value):
             # Numba may have compiled it before something that it refers to was changed.
             self.is_portable &= belongs_to_package(value.py_func)
-            self.add(value.py_func)
-            self._put("options", repr(sorted(value.targetoptions.items())).encode())
-            self._put("locals", repr(value.locals).encode())
+            self.add(self._look_up(getattr, value, "py_func"))
+            self._put("options", self._look_up(_options_of, value).encode())
         elif isinstance(value, _Intrinsic):
             self.add(value._defn)
         elif isinstance(value, FunctionPointer):  # of a C function
@@ -354,6 +406,16 @@ class Implementation(NamedTuple):
 # By the id of the function, which Numba's registries keep alive, and the place in the registry.
 _implementations: dict[int, dict[tuple[str, int], Implementation]] = {}
 _read = {"typings": 0, "lowerings": 0}  # entries of Numba's registries that are in `_implementations`
+
+
+def _options_of(dispatcher) -> str:
+    """Return options of the compiler, equal texts as one object."""
+    return sys.intern(repr((sorted(dispatcher.targetoptions.items()), dispatcher.locals)))
+
+
+def _registered() -> tuple[int, int]:
+    """Return the sizes of Numba's registries, to which entries are only added."""
+    return len(typings.globals), len(lowerings.functions)
 
 
 def _implementations_of(function) -> list[Implementation]:

@@ -157,16 +157,13 @@ def work_through(
         If Ctrl-C came, after all threads have ended; it is never lost, even if all was done by then.
     """
 
-    def labour(report: Callable[[], None] | None = None) -> None:
+    def labour(after_each: Any = None) -> None:
         token = _current.set(blocks)
         try:
             for start, stop in blocks:
                 blocks.learn(stop - start, work(start, stop))
-                if report is not None:
-                    report()
-                    if workers > 1 and not others and blocks.seconds_left() > WORTHWHILE:
-                        pool = threads.enter_context(ThreadPoolExecutor(workers - 1))
-                        others.extend(pool.submit(labour) for _ in range(workers - 1))
+                if after_each is not None:
+                    after_each()
         except BaseException:
             blocks.stop()  # an error in one thread ends the work of all
             raise
@@ -187,8 +184,14 @@ def work_through(
                 with user_code():
                     callback(reported)
 
+        def look_around() -> None:
+            report()
+            if workers > 1 and not others and blocks.seconds_left() > WORTHWHILE:
+                pool = threads.enter_context(ThreadPoolExecutor(workers - 1))
+                others.extend(pool.submit(labour) for _ in range(workers - 1))
+
         with suppress(StopIteration):
-            labour(report)
+            labour(look_around)  # a function that referred to itself would keep the data in memory
         for future in others:
             future.result()
         if not blocks.interrupts.pending:

@@ -25,18 +25,17 @@ def number(name: str, value: Any, *, low: float = -inf, below: float = inf) -> f
     ValueError
         If it is no real number (a string, None, a bool, an array, NaN) or out of range.
     """
-    legal = f"a finite number in [{low:g}, {below:g})" if below < inf else f"a finite number >= {low:g}"
     if isinstance(value, np.ndarray) and value.ndim == 0:
         value = value[()]
-    if not isinstance(value, Real) or isinstance(value, bool | np.bool_):
-        raise ValueError(f"`{name}` must be {legal}, not {shown(value)}.")
-    try:
-        checked = float(value)
-    except OverflowError:
-        checked = inf
-    if not (isfinite(checked) and low <= checked < below):
-        raise ValueError(f"`{name}` must be {legal}, not {shown(value)}.")
-    return checked
+    if isinstance(value, Real) and not isinstance(value, bool | np.bool_):
+        try:
+            checked = float(value)
+        except OverflowError:
+            checked = inf
+        if isfinite(checked) and low <= checked < below:
+            return checked
+    legal = f"a finite number in [{low:g}, {below:g})" if below < inf else f"a finite number >= {low:g}"
+    raise ValueError(f"`{name}` must be {legal}, not {shown(value)}.")
 
 
 def positive(name: str, value: Any, shape: int | tuple[int, ...], *, zero: bool = False) -> np.ndarray:

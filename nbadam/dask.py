@@ -1,5 +1,6 @@
 """Calls with arrays of Dask: the same call for each block, when its result is asked for."""
 
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -23,6 +24,8 @@ _begun: set[str] = set()  # calls of which this process has begun a block
 
 def is_lazy(*values: Any) -> bool:
     """Return whether one of the values, or of the entries of dicts, lists and tuples, is an array of Dask."""
+    if "dask.array" not in sys.modules:
+        return False
     for value in values:
         if isinstance(value, dict | list | tuple):
             if is_lazy(*(value.values() if isinstance(value, dict) else value)):

@@ -1,5 +1,6 @@
 """Ctrl-C during a run."""
 
+import _signal  # type: ignore[import-not-found]  # `signal` makes enumerations of handlers: a tenth of a fit
 import signal
 import threading
 from contextvars import ContextVar
@@ -43,15 +44,15 @@ class Interrupts:
     def __enter__(self) -> "Interrupts":
         """Take over from Python's own handler."""
         main = threading.current_thread() is threading.main_thread()
-        if main and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-            signal.signal(signal.SIGINT, self._handle)
+        if main and _signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            _signal.signal(signal.SIGINT, self._handle)
             self.armed = True
         return self
 
     def __exit__(self, *exception: Any) -> None:
         """Give it back."""
         if self.armed:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
+            _signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def _handle(self, number, frame) -> None:
         self.has_come = True

@@ -1,6 +1,8 @@
 """`curve_fit`: against SciPy's for one data set, and each fit of a batch against the fit alone."""
 
+import gc
 import warnings
+import weakref
 
 import numba
 import numpy as np
@@ -439,6 +441,22 @@ def test_ctrl_c_raises_with_the_fits_that_are_finished(monkeypatch):
     assert_array_equal(fit.status[:3], 0)
     assert (fit.status[3:] == Status.NOT_RUN).all()
     assert np.isnan(fit.popt[3:]).all()
+
+
+@pytest.mark.parametrize("rows", [0, slice(0, 12)])
+def test_data_are_freed_with_the_result(rows):
+    """No part of a call refers to itself: that would keep the data until Python looks for such parts."""
+    y = Y[rows].copy()
+    reference = weakref.ref(y)
+    gc.collect()
+    gc.disable()
+    try:
+        fit = curve_fit(DECAY, X, y, P0)
+        assert np.isfinite(fit.pcov).all()
+        del fit, y
+        assert reference() is None
+    finally:
+        gc.enable()
 
 
 def test_progress_is_shown(capsys):

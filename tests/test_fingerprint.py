@@ -18,7 +18,7 @@ from numba import config, njit, types
 from numba.extending import overload, register_jitable
 from subprocesses import run
 
-from nbadam import rules, vector_math
+from nbadam import _fingerprint, rules, vector_math
 from nbadam._fingerprint import Digest, OpaqueError, fingerprint, identify
 from nbadam.kernels import dense
 
@@ -197,6 +197,108 @@ def test_a_patched_library_is_seen(monkeypatch):
     patched = digest_of(f)
     monkeypatch.setattr(np, "sin", lambda x: x)
     assert len({before, patched, digest_of(f)}) == 3
+
+
+# --- What is remembered --------------------------------------------------------------------------
+
+
+def _told_from_outside():
+    """A function that refers to something by each way there is, and changes of each."""
+    module = ModuleType("constants")
+    module.rate = 2.0
+    scope = {"module": module, "sin": math.sin, "scale": 3.0, "jitted": njit(lambda x: x + 1.0)}
+    text = """
+def scale_of_helper():
+    return 5.0
+def helper(x):
+    return x + scale_of_helper()
+def made(k):
+    def f(x, shift=1.0):
+        return jitted(helper(sin(x))) * scale + module.rate * k + module.later + abs(x) + shift
+    return f
+f = made(1.0)
+g = made(2.0)
+"""
+    exec(text, scope)
+    f, cell = scope["f"], scope["f"].__closure__[0]
+
+    changes = {
+        "code": functools.partial(setattr, f, "__code__", scope["g"].__code__.replace(co_consts=(None, 7.0))),
+        "defaults": functools.partial(setattr, f, "__defaults__", (2.0,)),
+        "keyword defaults": functools.partial(setattr, f, "__kwdefaults__", {"shift": 2.0}),
+        "cell": functools.partial(setattr, cell, "cell_contents", 9.0),
+        "cell of an equal number": functools.partial(setattr, cell, "cell_contents", 1),
+        "empty cell": lambda: delattr(cell, "cell_contents"),
+        "global": lambda: scope.update(scale=4.0),
+        "global function": lambda: scope.update(sin=math.cos),
+        "missing global": lambda: scope.pop("scale"),
+        "builtin": lambda: scope.update(abs=math.fabs),
+        "attribute": functools.partial(setattr, module, "rate", 2.5),
+        "new attribute": functools.partial(setattr, module, "later", 2.5),
+        "lost attribute": lambda: delattr(module, "rate"),
+        "module": lambda: scope.update(module=math),
+        "helper's code": functools.partial(setattr, scope["helper"], "__code__", (lambda x: x).__code__),
+        "helper of the helper": functools.partial(
+            setattr, scope["scale_of_helper"], "__code__", (lambda: 6.0).__code__
+        ),
+        "compiled function": lambda: scope.update(jitted=njit(lambda x: x + 2.0)),
+        "its function": functools.partial(setattr, scope["jitted"], "py_func", lambda x: x + 2.0),
+        "its options": lambda: scope["jitted"].targetoptions.update(fastmath=True),
+        "its locals": lambda: scope["jitted"].locals.update(x=types.float32),
+        "wrapped": functools.partial(setattr, f, "__wrapped__", scope["g"]),
+        "signature": functools.partial(setattr, f, "__signature__", 1),
+        "list": lambda: scope.update(scale=[4.0]),
+        "array": lambda: scope.update(scale=np.ones(2)),
+    }
+    return f, changes
+
+
+@pytest.mark.skipif(config.DISABLE_JIT, reason="njit returns the function itself")
+@pytest.mark.parametrize("change", _told_from_outside()[1])
+def test_a_remembered_digest_is_forgotten_once_anything_differs(change):
+    f, changes = _told_from_outside()
+    before = identify(f)
+    assert identify(f) == before
+    assert _fingerprint._readings[id(f)].is_current()
+    changes[change]()
+    after = identify(f)
+    assert after[0] != before[0]
+    _fingerprint._readings.clear()
+    assert identify(f) == after
+
+
+def test_what_may_change_in_place_is_read_each_time():
+    table, listed = np.ones(2), [1.0]
+
+    def f(x):
+        return x + table[0] + listed[0]
+
+    digests = [identify(f)]
+    table[0] = 2
+    digests.append(identify(f))
+    listed[0] = 2.0
+    digests.append(identify(f))
+    assert len(set(digests)) == 3
+    assert id(f) not in _fingerprint._readings
+
+
+def test_implementations_of_calls_are_noticed_later():
+    def own(x):
+        return x
+
+    def f(x):
+        return own(x)
+
+    before = identify(f)
+    assert identify(f) == before
+    overload(own)(lambda x: lambda x: x + 1)
+    assert identify(f) != before
+
+
+def test_only_so_many_digests_are_remembered():
+    made = [function_in(f"def f(x): return x + {k}.5") for k in range(200)]
+    assert len({identify(f) for f in made}) == 200
+    assert len(_fingerprint._readings) <= _fingerprint.READINGS
 
 
 # --- What cannot be known ------------------------------------------------------------------------

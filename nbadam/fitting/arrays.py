@@ -56,12 +56,8 @@ def real(name: str, value: Any) -> np.ndarray:
 
 def floats(name: str, value: Any) -> np.ndarray:
     """Return an array of real numbers in double precision, NaN where `value` is masked."""
-    array = real(name, value)
-    if not is_masked(value):
-        return array.astype(float, copy=False)
-    array = array.astype(float)
-    array[np.ma.getmaskarray(_masked(value))] = np.nan
-    return array
+    array, mask = real(name, value).astype(float, copy=False), mask_of(value)
+    return array if mask is None else np.where(mask, np.nan, array)
 
 
 def booleans(name: str, value: Any) -> np.ndarray:
@@ -74,9 +70,10 @@ def booleans(name: str, value: Any) -> np.ndarray:
 
 def unmasked(name: str, value: Any) -> np.ndarray:
     """Return an array of real numbers in double precision; raise if some are masked."""
-    if is_masked(value) and np.ma.getmaskarray(_masked(value)).any():
+    mask = mask_of(value)
+    if mask is not None and mask.any():
         raise ValueError(f"`{name}` must not be masked: every entry counts.")
-    return floats(name, value)
+    return real(name, value).astype(float, copy=False)
 
 
 def is_masked(value: Any) -> bool:

@@ -42,7 +42,7 @@ def fit_all(sets: DataSets | RaggedSets, plan: Plan) -> tuple[Fits, BaseExceptio
             f"{done} of {sets.fits} fits are finished; the attribute `result` of this exception has them."
         )
         return fits, interrupt
-    return fits, errors.get(0) if Status.MODEL_ERROR.value in fits.status[:1] else None
+    return fits, errors.get(0) if errors and fits.status[0] == Status.MODEL_ERROR.value else None
 
 
 def run(

@@ -10,8 +10,8 @@ from .._calls import address_of, call
 from .._jit import array, compile_kernel
 from ..status import Status
 
-SUCCESS, MAXITER, RUNAWAY, UNDETERMINED = map(
-    int, (Status.SUCCESS, Status.MAXITER, Status.RUNAWAY, Status.UNDETERMINED)
+SUCCESS, MAXITER, NOT_MOVED, RUNAWAY, UNDETERMINED = map(
+    int, (Status.SUCCESS, Status.MAXITER, Status.NOT_MOVED, Status.RUNAWAY, Status.UNDETERMINED)
 )
 EPSILON = float(np.finfo(float).eps)
 LANES = 32  # decompositions side by side: the inner loops become vector instructions
@@ -166,6 +166,7 @@ def unsure(
                 or (converged and chi2[f] <= limits[1] * work[terms, lane])
                 or status[f] == UNDETERMINED
                 or (ran_out and nfev[f] < max_nfev)
+                or (status[f] == NOT_MOVED and max_nfev > 0)  # rounding may be all that is left
             )
 
 

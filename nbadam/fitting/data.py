@@ -96,10 +96,10 @@ class DataSets:
         y = np.asarray(self.y[where])
         x = self.x[where] if self.own_x else self.x
         used = np.isfinite(y)
-        fine_x = np.isfinite(x).all(axis=-2)
-        if not fine_x.all():
-            used &= fine_x
-            x = np.where(np.isfinite(x), x, 0)
+        finite = np.isfinite(x)
+        if not finite.all():
+            used &= finite.all(axis=-2)
+            x = np.where(finite, x, 0)
         weight = None
         if self.mask is not None:
             used &= ~self.mask[where]

@@ -32,6 +32,7 @@ NEARBY = 1e-2  # standard errors; at points so near, differences must agree abou
 # Residuals of so many units of rounding of the model's terms count as none.  Of 3,720 fits of exact data, of
 # 31 models in both precisions, the largest were 1.4 units; the rest is for less accurate functions.
 EXACT = 100
+LIMITS = {name: np.array([least, (EXACT * np.finfo(name).eps) ** 2]) for name, least in LEAST_PIVOT.items()}
 NONE = 10  # parameters of so few standard errors may be 0
 SPARE = 20  # evaluations that the kernel leaves for last steps, at most
 
@@ -277,20 +278,18 @@ def finish(sets: DataSets | RaggedSets, plan: Plan, chosen: np.ndarray, fits: Fi
 
 
 def _finish(sets: DataSets | RaggedSets, plan: Plan, chosen: np.ndarray, fits: Fits, max_nfev: int) -> None:
-    limits = np.array([LEAST_PIVOT[plan.dtype.name], (EXACT * np.finfo(plan.dtype).eps) ** 2])
     found = np.empty(len(chosen), bool)
     n, pairs = fits.popt.shape[1], fits.information.shape[1]
-    unsure_kernel(plan.dtype.name)(
-        fits.information, fits.popt, fits.chi2, fits.status, fits.nfev, ~plan.fixed, limits, max_nfev,
+    dtype = plan.dtype.type.__name__  # NumPy takes long for the name of a dtype
+    unsure_kernel(dtype)(
+        fits.information, fits.popt, fits.chi2, fits.status, fits.nfev, ~plan.fixed, LIMITS[dtype], max_nfev,
         np.empty((pairs + n + 3, LANES)), found,
     )  # fmt: skip
     if not by_exact_derivatives(plan):
         found |= fits.status == Status.SUCCESS.value
-    if max_nfev > 0:
-        found |= fits.status == Status.NOT_MOVED.value  # rounding may be all that is left
-    which = np.flatnonzero(found)
-    if not which.size:
+    if not found.any():
         return
+    which = np.flatnonzero(found)
     p = fits.popt[which].astype(float)
     lower, upper = bounds_of_fits(plan, chosen[which], fits.popt[which])
     jacobians = Jacobians(sets, plan, chosen[which])

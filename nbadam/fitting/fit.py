@@ -324,8 +324,9 @@ def curve_fit(
     start = parse_start(p0, model, sets, batch, lower, upper, is_fixed, fixed_at, tied or ())
     check_elementwise(model, sets, start)
     ties = Ties(model, tied) if tied else None
-    keep = np.ones(n, bool) if ties is None else ties.free
-    check_tied(keep, is_fixed, lower, upper, model.parameters)
+    keep: Any = slice(None) if ties is None else ties.free
+    if ties is not None:
+        check_tied(keep, is_fixed, lower, upper, model.parameters)
     if batch_size is not None:
         integer(1)("batch_size", batch_size)
         if method != "adam":
@@ -345,7 +346,7 @@ def curve_fit(
         loss=loss,
         f_scale=positive("f_scale", f_scale),
         dtype=dtype,
-        start=lambda chosen: start(chosen)[:, keep],
+        start=start if ties is None else lambda chosen: start(chosen)[:, keep],
         lower=None if lower is None else lower[..., keep],
         upper=None if upper is None else upper[..., keep],
         fixed=is_fixed[keep],
@@ -375,7 +376,7 @@ def curve_fit(
         n_reached=fits.n_reached.reshape(batch),
         minima=None if minima is None or batch else minima.of_all(ties),
         parameters=model.parameters,
-        free=~is_fixed & keep,
+        free=~is_fixed if ties is None else ~is_fixed & keep,
         varies=~is_fixed,
         derivatives=pointwise(plan.model).derivatives,
         model=model,

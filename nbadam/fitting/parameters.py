@@ -205,7 +205,7 @@ def _start_of_all(p0, model: Model, sets, batch, lower, upper, is_fixed, values,
         for bound, is_out in ((lower, np.less), (upper, np.greater)):
             if bound is not None and is_out(starts, bound)[..., ~is_fixed].any():
                 raise ValueError("`p0` must lie within the `bounds`.")
-    return lambda chosen: starts[as_slice(chosen)] if starts.ndim == 2 else np.tile(starts, (len(chosen), 1))
+    return lambda chosen: starts[as_slice(chosen)] if starts.ndim == 2 else np.full((len(chosen), n), starts)
 
 
 def _start_by_name(p0: dict[str, Any], parameters: tuple[str, ...], values, tied) -> np.ndarray:

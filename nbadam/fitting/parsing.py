@@ -1,6 +1,7 @@
 """The data that users pass, checked, as data sets."""
 
 from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -54,7 +55,7 @@ def parse_data(
         x = x.reshape(-1, n_variables, m)
     else:
         raise ValueError(_shape_problem(x, y, n_variables))
-    fits = int(np.prod(batch, dtype=int))
+    fits = prod(batch)
     if mask is not None:
         mask = mask[..., None] if _is_of_sets(mask, y) else mask
     if left_out is not None:

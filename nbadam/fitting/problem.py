@@ -18,6 +18,8 @@ from .model.model import Model
 # Fits with one of these have parameters, if not the right ones.
 ENDED = Status.SUCCESS, Status.MAXITER, Status.UNDETERMINED, Status.NOT_MOVED, Status.RUNAWAY
 POOR = 0.1  # share of the data's variation; of fits between bounds that leave less, few are in false minima
+# Chi-squares below which their terms may have lost digits.
+LEAST_CHI2 = {np.dtype(d): np.finfo(d).tiny / np.finfo(d).eps for d in (np.float32, np.float64)}
 HAS_ENDED = np.isin(range(128), ENDED)  # whether a fit with a status has parameters
 
 
@@ -108,7 +110,7 @@ class Problem:
             raise ValueError(f"`ydata` must be >= 0 with loss={plan.loss.name!r}, not {y[y < 0][0]:g}.")
         self._kernels_of = lambda loss: kernels(
             plan.model,
-            plan.dtype.name,
+            plan.dtype.type.__name__,  # that of the dtype itself takes NumPy long
             block.weighted,
             block.own_x,
             plan.bounded,
@@ -140,11 +142,13 @@ class Problem:
         if is_called_off():
             part.clear(part.status == Status.NOT_RUN)
         part.n_points[:] = self.points
-        part.status[self._underflow(part.chi2)] = Status.UNDERFLOW.value
+        underflow = part.chi2 < LEAST_CHI2[start.dtype]
+        if underflow.any():
+            part.status[self._underflow(underflow)] = Status.UNDERFLOW.value
         part.status[self._too_few] = Status.TOO_FEW_POINTS.value
-        failed = ~HAS_ENDED[part.status]
-        if failed.any():
-            part.clear(failed)
+        ended = HAS_ENDED[part.status]
+        if not ended.all():
+            part.clear(~ended)
         return part
 
     def bound(self, numbers: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> None:
@@ -155,19 +159,17 @@ class Problem:
         """Return chi-squares, minus half their gradients, and the normal matrices at `p`."""
         return self._kernels.evaluate(*self._data, *self._box, self._f_scale, p)
 
-    def _underflow(self, chi2: np.ndarray) -> np.ndarray:
-        """Tell where a chi-square is next to 0 for data so small that the model need not fit them."""
-        limits = np.finfo(chi2.dtype)
-        least = limits.tiny / limits.eps
-        underflow = chi2 < least
-        if underflow.any():
-            data = self._data[1][underflow]
-            residuals = data[:, 0] * data[:, 1] if self._weighted else data[:, 0]
-            size = np.abs(residuals).max(axis=1, initial=0)
-            # By their bits: where a library has switched subnormal numbers off, they compare like 0.
-            bits = np.ascontiguousarray(data[:, 0]).view(f"u{data.itemsize}") << 1
-            counts = (bits != 0) & (data[:, 1] > 0) if self._weighted else bits != 0
-            underflow[underflow] = counts.any(axis=1) & (size < np.sqrt(least) / limits.eps)
+    def _underflow(self, is_small: np.ndarray) -> np.ndarray:
+        """Tell which fits of small chi-square have data so small that the model need not fit them."""
+        data = self._data[1][is_small]
+        residuals = data[:, 0] * data[:, 1] if self._weighted else data[:, 0]
+        size = np.abs(residuals).max(axis=1, initial=0)
+        # By their bits: where a library has switched subnormal numbers off, they compare like 0.
+        bits = np.ascontiguousarray(data[:, 0]).view(f"u{data.itemsize}") << 1
+        counts = (bits != 0) & (data[:, 1] > 0) if self._weighted else bits != 0
+        small = size < np.sqrt(LEAST_CHI2[data.dtype]) / np.finfo(data.dtype).eps
+        underflow = is_small.copy()
+        underflow[is_small] = counts.any(axis=1) & small
         return underflow
 
     def screened(self, trials: np.ndarray, linear: np.ndarray, kept: int) -> tuple[np.ndarray, np.ndarray]:

@@ -270,8 +270,11 @@ def kernels(
         if digest != current_identity(model)[0]:  # another thread has changed an object that the model uses
             return own.kernels
         _keep(key_of_code, found)
+        _keep(key, own)
         found = own
-    _keep(key, found)
+    else:
+        with contextlib.suppress(KeyError):  # another thread forgot it
+            _kept.move_to_end(key)
     model.ways, model.lifted = [found.way], found.lifted
     return found.kernels
 

@@ -96,6 +96,9 @@ class Loss:
         )
 
 
+NAMED = {name: Loss(name) for name in NAMES}  # the same objects always: they are keys of kernels
+
+
 def parse_loss(loss: Any) -> Loss:
     """Return the loss of a name or function.
 
@@ -104,8 +107,8 @@ def parse_loss(loss: Any) -> Loss:
     ValueError
         If there is no loss of that name.
     """
-    if isinstance(loss, str) and loss in NAMES:
-        return Loss(loss)
+    if isinstance(loss, str) and loss in NAMED:
+        return NAMED[loss]
     function = loss.py_func if is_jitted(loss) else loss
     if inspect.isfunction(function):
         return Loss("user", function, identify(function)[0])

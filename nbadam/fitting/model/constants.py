@@ -77,7 +77,7 @@ def _lifted(model: Definition) -> Lifted:
     pairs = [(None, ()) if function is None else _lift(function) for function in given]
     functions, numbers = zip(*pairs, strict=True)
     if any(numbers):
-        digest = identify(functions, model.parameters, model.variables)[0]
+        digest = identify((functions, model.parameters, model.variables))[0]
     return Lifted(functions, numbers, digest)
 
 

@@ -124,7 +124,11 @@ def identity(model: Definition) -> tuple[str, int]:
 
 def current_identity(model: Definition) -> tuple[str, int]:
     """Return the same for the objects that the model refers to as they are now."""
-    return identify(model.formula or model.function, model.jacobian, model.parameters, model.variables)
+    digest, nbytes = identify(model.formula or model.function)
+    if model.jacobian is not None:
+        of_jacobian, more = identify(model.jacobian)
+        digest, nbytes = f"{digest} {of_jacobian}", nbytes + more
+    return f"{digest} {model.parameters} {model.variables}", nbytes
 
 
 def as_now(model: Own) -> Own:

@@ -34,10 +34,8 @@ def check_elementwise(model: Definition, sets: Any, start: Callable[[np.ndarray]
     if model.formula is not None:
         return
     digest, _ = identity(model)
-    if digest in _passed and sets.fits:
-        x = sets.one(0, copy=False)[0]
-        if x.size and (x[:, 0] != x[:, -1]).any() and _is_within(x, *_passed[digest]):
-            return  # without a look for points that differ, which takes longer than a fit
+    if digest in _passed and sets.x.ndim == 2 and sets.x.size and _is_within(sets.x, *_passed[digest]):
+        return  # without a look for points that differ, which takes longer than a fit
     for number in range(min(sets.fits, DATA_SETS)):
         x = sets.one(number, copy=False)[0]
         some = _some_points(x) if x.size else x
@@ -58,7 +56,8 @@ def check_elementwise(model: Definition, sets: Any, start: Callable[[np.ndarray]
 
 
 def _is_within(x: np.ndarray, low: np.ndarray, high: np.ndarray) -> bool:
-    return bool((x.min(axis=1) >= low).all() and (x.max(axis=1) <= high).all())
+    least, greatest = np.minimum.reduce(x, axis=1), np.maximum.reduce(x, axis=1)  # twice as fast as methods
+    return bool((least >= low).all() and (greatest <= high).all())
 
 
 def takes_a_number(function: Callable[..., Any], count: int) -> bool:

@@ -235,16 +235,19 @@ class FitResult(Inference, Exports, Plots):
             roots, chi2 = self._roots(numbers[some], popt[some], some)
             unknown = np.isinf(roots).any(axis=(1, 2))
             unknown |= self.status.ravel()[some] == Status.UNDETERMINED.value
-            roots[unknown] = 0
+            dof = self.dof.ravel()[some]
+            if not self._is_absolute:
+                unknown |= dof <= 0
+            is_any_unknown = unknown.any()
+            if is_any_unknown:
+                roots[unknown] = 0
             if self._ties is not None:
                 roots = self._ties.slopes(popt[some]) @ roots
             with np.errstate(all="ignore"):
                 covariance[some] = roots @ np.swapaxes(roots, 1, 2)
                 if not self._is_absolute:
-                    dof = self.dof.ravel()[some]
-                    unknown |= dof <= 0
                     covariance[some] *= (chi2 / np.maximum(dof, 1))[:, None, None]
-            if unknown.any():
+            if is_any_unknown:
                 covariance[some][unknown] = np.where(self.varies & self.varies[:, None], np.inf, 0)
         covariance[np.isnan(popt).any(axis=1)] = np.nan
         return covariance.reshape(*self.chi2.shape, n, n)
