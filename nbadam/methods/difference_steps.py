@@ -1,7 +1,8 @@
-"""Steps of forward differences of smooth values, from the effect that they have on the value.
+"""Steps of forward differences from the effect that they have on the value, smooth or noisy.
 
 The unit of a variable is not known, nor how far its zero lies: a time may be a Julian date that matters to
-the second, a flux may be 1e-17.  So the step is found where the second difference stands above rounding.
+the second, a flux may be 1e-17.  So the step is found where the second difference stands above the noise,
+which is at least rounding.
 """
 
 from collections.abc import Callable
@@ -10,19 +11,19 @@ from math import inf, isfinite, nan, sqrt
 import numpy as np
 
 EPS = float(np.finfo(float).eps)
-CLEAR, LARGE = 1e2, 1e6  # second differences, in units of rounding, between which the curvature is taken
+CLEAR, LARGE = 1e2, 1e6  # second differences, in units of the noise, between which the curvature is taken
 AIM = 1e4
 # Factors from one step tried to the next, the second for a step that is not seen at all.
 GROWTH, UNSEEN, LARGEST_SHRINKAGE = 10.0, 1e8, 1e-3
-CURVED = 1.5  # growth, for twice the step, of a second difference that is not rounding; of a parabola 4
-SMALL = 1e-8  # rounding relative to a difference
+CURVED = 1.5  # growth, for twice the step, of a second difference that is not noise; of a parabola 4
+SMALL = 1e-8  # noise relative to a difference
 # Limits of the search: of trials, of a step relative to the first, and of one in units.
 TRIALS, SHORTEST, LONGEST = 40, 1e-20, 1e12
 SMALLEST = 1e-100  # variable that tells its size, in units
 BEST = 8**0.25  # factor of the best step of a forward difference: Moré and Wild 2012, ACM TOMS 38, no. 3
 
 
-def smooth_steps(
+def suited_steps(
     value: Callable[..., float],
     x: np.ndarray,
     f: float,
@@ -30,6 +31,7 @@ def smooth_steps(
     bounds: tuple[np.ndarray, np.ndarray],
     x_scale: np.ndarray,
     known: np.ndarray | None = None,
+    farthest: np.ndarray | float = inf,
 ) -> np.ndarray:
     """Return the step of a forward difference that suits each variable.
 
@@ -40,17 +42,20 @@ def smooth_steps(
     value : callable
         Objective.
     x, f, noise : ndarray of shape (n,), float, float
-        Point, the value there, and its rounding error.
+        Point, the value there, and its standard deviation, or its rounding error.
     bounds : tuple of two ndarrays of shape (n,)
         Lower and upper bounds, beyond which no point lies.
     x_scale : ndarray, shape (n,)
         Units.
     known : ndarray of shape (n,), optional
-        Steps that suited another point.
+        Steps that suited another point, or from which to begin.
+    farthest : float or ndarray of shape (n,)
+        Longest steps.
     """
     steps = np.zeros_like(x)
     spacing = 4 * np.spacing(np.abs(x))
     size = np.where(np.abs(x) < SMALLEST * x_scale, x_scale, np.abs(x))
+    farthest = np.broadcast_to(farthest, x.shape)
     first = sqrt(EPS) * size if known is None else known
     for i in range(x.size):
         low, high = x[i] - bounds[0][i], bounds[1][i] - x[i]
@@ -62,7 +67,7 @@ def smooth_steps(
             def differences(h, i=i, sign=sign):
                 return _differences(value, x, f, i, h, sign)
 
-            longest = min(max(abs(x[i]), LONGEST * x_scale[i], first[i]), room)
+            longest = min(max(abs(x[i]), LONGEST * x_scale[i], first[i]), farthest[i], room)
             shortest = max(spacing[i], SHORTEST * first[i])
             begin = min(max(first[i], shortest), longest)
             found = _suited(differences, f, noise, begin, shortest, longest)

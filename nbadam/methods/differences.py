@@ -1,19 +1,20 @@
 """Gradients from values alone: finite differences, and simultaneous perturbation."""
 
 from collections.abc import Callable
-from math import isfinite, sqrt
+from math import inf, isfinite, sqrt
 from typing import Any
 
 import numpy as np
 
-from .difference_steps import BEST, EPS, smooth_steps
-from .noise import FAINT, FAINT_ROUNDING, noise_near
+from .difference_steps import EPS, suited_steps
+from .noise import FAINT, FAINT_ROUNDING, FIRST, ROUGH, UNNOTICED, line_from, noise_near, noise_of
 from .perturbations import Perturbations
 
 SCHEMES = ("2-point", "3-point", "noise", "spsa")
 
-DOMINANT = 100.0  # a second difference of so many times the noise shows the curvature
-VISIBLE = 100.0  # an ordinary difference of so many times the noise is a good one
+FACTS = "noise", "level", "is_random", "count"
+REACH = 10.0  # longest step for noisy values, relative to `size`: noise may hide every difference
+LEAST_LEFT = 0.1  # least part of a noise that may be left when it is estimated again: chance, or a wave
 PERTURBATION = 0.01  # first perturbation relative to x_scale, where the value at x0 is not finite
 
 
@@ -24,7 +25,7 @@ class Differences:
     ----------
     scheme : {"2-point", "3-point", "noise"}
         Forward differences, n evaluations a gradient, or central ones, 2 n evaluations.  With
-        "noise" the steps of forward differences are chosen once, for the noise at the first point.
+        "noise" the steps of forward differences suit the noise of the values.
     lower, upper : ndarray, shape (n,)
         Bounds.  Where the step of the scheme would leave them, it is turned around.
     relative, absolute : None, float or array of shape (n,)
@@ -37,10 +38,14 @@ class Differences:
     ----------
     noise : float or None
         Standard deviation of the noise of a value, estimated by the scheme "noise".
+    size : ndarray of shape (n,), or None
+        Perturbations to which noisy values respond, as far as is known.
     is_random : bool
-        Whether `notice` found that two values at one point differ.
+        Whether two values at one point differ.
+    level : float or None
+        Noise for which the steps were chosen; None for rounding.
     count : int or None
-        Gradients so far, where `notice` found smooth values: steps then follow from their effect.
+        Gradients so far, where steps follow from their effect.
     """
 
     scheme: str
@@ -48,7 +53,7 @@ class Differences:
     lower: Any
     upper: Any
     relative: Any
-    absolute: np.ndarray
+    absolute: Any
     x_scale: float
 
     value_is_estimate = False
@@ -65,51 +70,57 @@ class Differences:
         self.scheme, self.central = scheme, scheme == "3-point"
         self.lower, self.upper = lower, upper
         self.relative, self.absolute, self.x_scale = relative, absolute, x_scale
-        self.is_adapted: bool = scheme != "noise"
         self.noise: float | None = None
+        self.size: np.ndarray | None = None
         self.is_random: Any = False
+        self.level: float | None = None
         self.count: int | None = None
 
     def notice(
         self, value: Callable[..., Any], x: np.ndarray, seed: tuple[int, ...]
     ) -> "Differences | Perturbations":
-        """Return the gradient estimate that the values near `x` need: this one, if they are smooth."""
+        """Return the gradient estimate that the values near `x` need: this one, if noise is faint.
+
+        Neither a constant added to the values nor the distance of `x` from 0 makes a difference.
+        """
         f = value(x)
         if not isfinite(f):
             return self
-        again = value(x)
-        self.is_random = again != f
-        noise = 0.0
-        if not self.is_random:
-            change = abs(value(np.clip(x + self._steps(x), self.lower, self.upper)) - f)
-            noise = self._noise(value, x, f)
-            if not change <= VISIBLE * noise:  # or NaN: the step may be too long
-                if self.relative is None and self.absolute is None:
-                    self.count = 0
-                    self._suit(value, x, f, noise)
+        f, noise = self._look(value, x, f)
+        scale = self._unit(x)
+        if not self.is_random and noise <= ROUGH * EPS * abs(f):
+            change = abs(value(np.clip(x + FIRST * scale, self.lower, self.upper)) - f)
+            if not noise > FAINT_ROUNDING * change:  # or NaN: the step may be too long
+                self._suit(value, x, f, noise)
                 return self
-        else:
-            f = 0.5 * (f + again)
-            noise = self._noise(value, x, f)
-        scale = np.broadcast_to(self.x_scale, x.shape)
         perturbations = Perturbations(self.lower, self.upper, scale, seed)
         change = perturbations.calibrate(value, x, f, noise, scale)
         if noise > (FAINT if self.is_random else FAINT_ROUNDING) * change:
             return perturbations
-        self.scheme, self.is_adapted = "noise", True
-        self.noise, self.absolute = self._adapted(value, x, f, noise)
+        if self.is_random or noise > UNNOTICED * change:
+            self.scheme, self.noise, self.level, self.size = "noise", noise, noise, perturbations.size
+        self._suit(value, x, f, noise)
         return self
 
-    def _noise(self, value: Callable[..., Any], x: np.ndarray, f: float) -> float:
-        unit = np.broadcast_to(self.x_scale, x.shape)
-        return noise_near(value, x, f, unit, self.lower, self.upper, self.is_random)
+    def _look(self, value: Callable[..., Any], x: np.ndarray, f: float) -> tuple[float, float]:
+        """Return the mean of two values at `x`, and their noise; note of which kind it is."""
+        again = value(x)
+        self.is_random = again != f
+        if self.is_random:
+            f = 0.5 * (f + again)
+        return f, noise_near(value, x, f, self._unit(x), self.lower, self.upper, self.is_random)
+
+    def _unit(self, x: np.ndarray) -> np.ndarray:
+        """Return the units of the variables, as far as rounding leaves room for them."""
+        return np.maximum(self.x_scale, sqrt(EPS) * np.abs(x))
 
     def value_and_gradient(self, value: Callable[..., Any], x: np.ndarray) -> tuple[float, np.ndarray]:
         """Return `value` at `x`, and its gradient."""
         f = value(x)
-        if not self.is_adapted and isfinite(f):
-            self.noise, self.absolute = self._adapted(value, x, f, self._noise(value, x, f))
-            self.is_adapted = True
+        if self.scheme == "noise" and self.count is None and isfinite(f):
+            _, self.noise = self._look(value, x, f)
+            self.level = self.noise if self.is_random or self.noise > ROUGH * EPS * abs(f) else None
+            self._suit(value, x, f, self.noise)
         return f, self.gradient(value, x, f)
 
     def gradient(self, value: Callable[..., Any], x: np.ndarray, f: float) -> np.ndarray:
@@ -119,9 +130,12 @@ class Differences:
         g = np.zeros_like(x)
         if self.count is not None:
             self.count += 1
-            # At every power of 4: the curvature may not be that of the start.
-            if self.count > 1 and self.count & (self.count - 1) == 0 and self.count.bit_length() % 2:
-                self._suit(value, x, f, EPS * abs(f))
+            # At powers of 4, or of 2: the curvature, or the noise, may not be that of the start.
+            is_due = self.count > 1 and self.count & (self.count - 1) == 0
+            if is_due and (self.level is not None or self.count.bit_length() % 2):
+                self._suit(value, x, f, self._noise_now(value, x, f))
+        # Random values are differenced forward and backward in turn: the errors by curvature cancel.
+        is_back = self.is_random and self.count is not None and self.count % 2 == 0
         for i, step in enumerate(self._steps(x)):
             below, above = x[i] - self.lower[i], self.upper[i] - x[i]
             if self.central and step <= min(below, above):
@@ -131,15 +145,32 @@ class Differences:
                 g[i] = self._one_sided(value, x, i, f, step if above > below else -step)
             elif max(below, above) > 0:  # a fixed variable has no gradient
                 step = min(step, max(below, above))
-                point = self._moved(x, i, step if step <= above else -step)
+                is_down = step <= below if is_back else step > above
+                point = self._moved(x, i, -step if is_down else step)
                 g[i] = (value(point) - f) / (point[i] - x[i])
         return g
 
+    def _noise_now(self, value: Callable[..., Any], x: np.ndarray, f: float) -> float:
+        """Return the noise at a later point, over distances as long as the steps."""
+        if self.level is None:
+            return EPS * abs(f)
+        if isfinite(f):
+            found = noise_of(line_from(value, x, f, self.absolute, self.lower, self.upper)(1.0))
+            self.level = self.level if found is None else max(found, LEAST_LEFT * self.level)
+        return self.level
+
     def _suit(self, value: Callable[..., Any], x: np.ndarray, f: float, noise: float) -> None:
+        """Find the steps for a noise, from the last ones, or from those to which noisy values respond."""
+        if self.count is None:
+            self.count = 0
         if isfinite(f):
             scale = np.broadcast_to(self.x_scale, x.shape)
             bounds = self.lower, self.upper
-            self.absolute = smooth_steps(value, x, f, noise, bounds, scale, self.absolute)
+            if self.size is None and self.level is not None:
+                self.size = FIRST * self._unit(x)
+            known = self.size if self.absolute is None else self.absolute
+            farthest = inf if self.size is None else REACH * self.size
+            self.absolute = suited_steps(value, x, f, noise, bounds, scale, known, farthest)
 
     def is_blind(self, value: Callable[..., Any], x: np.ndarray, f: float) -> bool:
         """Whether a step of all variables leaves the value exactly as it is."""
@@ -168,66 +199,18 @@ class Differences:
         point[i] = min(max(x[i] + step, self.lower[i]), self.upper[i])
         return point
 
-    def _adapted(
-        self, value: Callable[..., Any], x: np.ndarray, f: float, noise: float
-    ) -> tuple[float, np.ndarray]:
-        """Return the noise of a value near `x`, and the step that suits it for each variable.
-
-        The error of a forward difference is about ``2 noise / step`` and ``curvature * step / 2``: the
-        step is ``8**(1/4) * sqrt(noise / curvature)`` (Moré and Wild 2012, ACM TOMS 38, no. 3).
-        """
-        unit = np.maximum(self.x_scale, np.abs(x))
-        trial = unit * min(1.0, (noise / max(abs(f), noise)) ** 0.25)
-        steps = np.zeros_like(x)
-        for i in range(x.size):
-            room = max(x[i] - self.lower[i], self.upper[i] - x[i])
-            if room > 0:
-                curvature = self._curvature(value, x, i, f, noise, trial[i], unit[i])
-                step = trial[i] if curvature is None else BEST * sqrt(noise / curvature)
-                while step < min(unit[i], room) and value(self._inward(x, i, step)) == f:
-                    step *= 10.0  # a step of the output, for example after rounding, is longer
-                steps[i] = min(step, room)
-        return noise, steps
-
-    def _inward(self, x: np.ndarray, i: int, step: float) -> np.ndarray:
-        return self._moved(x, i, step if step <= self.upper[i] - x[i] else -step)
-
-    def _curvature(
-        self,
-        value: Callable[..., Any],
-        x: np.ndarray,
-        i: int,
-        f: float,
-        noise: float,
-        step: float,
-        largest: float,
-    ) -> float | None:
-        """Return the second derivative by variable `i`, or None where the noise drowns every difference."""
-        while True:
-            low, high = self._moved(x, i, -step), self._moved(x, i, step)
-            if not low[i] < x[i] < high[i]:  # at a bound: three points on one side
-                low, high = x.copy(), self._moved(x, i, step if high[i] > x[i] else -step)
-            middle = x.copy()
-            middle[i] = 0.5 * (low[i] + high[i])
-            second = value(high) - 2 * (f if middle[i] == x[i] else value(middle)) + value(low)
-            width = 0.5 * (high[i] - low[i])
-            if abs(second) >= DOMINANT * noise:
-                curvature = abs(second) / width**2
-                return float(curvature) if isfinite(curvature) else None
-            if not step < largest:
-                return None
-            step = min(10 * step, largest)
-
     def facts(self) -> dict[str, Any]:
         """Return all that has changed since the start, as JSON can hold it."""
-        if self.noise is None and self.count is None:
+        if self.count is None:
             return {}
-        steps = np.asarray(self.absolute).tolist()
-        facts = {"noise": self.noise, "steps": steps, "is_random": bool(self.is_random)}
-        return facts | {"count": self.count}
+        facts = {name: getattr(self, name) for name in FACTS} | {"is_random": bool(self.is_random)}
+        size = None if self.size is None else self.size.tolist()
+        return facts | {"steps": np.asarray(self.absolute).tolist(), "size": size}
 
     def restore(self, facts: dict[str, Any]) -> None:
         """Bring it to where it was when `facts` was called."""
         if facts:
-            self.noise, self.absolute, self.is_adapted = facts["noise"], np.array(facts["steps"]), True
-            self.is_random, self.count = facts["is_random"], facts["count"]
+            self.absolute = np.array(facts["steps"])
+            self.size = None if facts["size"] is None else np.array(facts["size"])
+            for name in FACTS:
+                setattr(self, name, facts[name])

@@ -90,9 +90,10 @@ TEMPLATE = """Minimize a function with {title} [1]_, as a method of `scipy.optim
         Sets those of `gtol`, `ftol` and `xtol` that are not given.
     finite_diff : {{"2-point", "3-point", "noise", "spsa"}}
         The gradient where `jac` is None: forward differences (n evaluations a step more); central ones
-        (2 n); "noise", forward ones whose steps suit the noise of `fun`, which is estimated at `x0` with 7
-        to 35 evaluations, and 2 to 8 for each variable [2]_; "spsa", simultaneous perturbation, two
-        evaluations a step whatever n is, of which `fun` at the point is the mean [3]_.  By default "2-point"
+        (2 n); "noise", forward ones whose steps suit the noise of `fun`, which is estimated at `x0`, with 7
+        to 40 evaluations and 2 to 10 for each variable, and again at every gradient whose number is a power
+        of 2 [2]_; "spsa", simultaneous perturbation, two evaluations a step whatever n is, of which `fun` at
+        the point is the mean [3]_.  By default "2-point"
         with steps that are found by their effect on `fun`, at `x0` and at every gradient whose number is a
         power of 4, unless ten or more evaluations near `x0` show that noise or rounding hides its
         differences: then "noise" if they are faint.  Otherwise, after 6 to 30 evaluations more, steps go to

@@ -88,6 +88,7 @@ def minimize(
     is_perturbed = isinstance(objective.differences, Perturbations)
     settings |= implied(
         rule, settings, given, x0.size, is_noisy=is_noticed, is_perturbed=is_perturbed,
+        is_faint=isinstance(objective.differences, Differences) and is_automatic(settings),
         is_modelled=isinstance(objective.differences, QuadraticModel), is_resumed=resumed is not None,
     )  # fmt: skip
     plan = plan_from(rule, settings, x0.size, lower, upper, objective, is_noticed)

@@ -8,9 +8,12 @@ import numpy as np
 
 POINTS = 8  # number of points on a line, for the estimate of the noise
 SPACINGS = 1e-6, 1e-8, 1e-4, 1e-10, 1e-2, 1e-1  # tried in turn, in units of x_scale
-SMALLER, SMALLEST_PART = 1e-3, 1e-15  # factor of the unit where values vary by their size, and its limit
+# Noise that is more than rounding, in units of it; largest change relative to noise that is none; factor from
+# one spacing to the next where values may be those of a small unit, and the number of them.
+ROUGH, CALM, SMALLER, SPACINGS_BELOW = 8.0, 0.1, 1e-3, 5
 LONGER = 1e-4  # tried, too, for values that are not random: roughness of a longer period looks smooth before
 WIDER = tuple(10.0**k for k in range(13))  # tried where the value has not changed at all
+SMALLEST_STEP = 1e3  # smallest step of the output, in units of rounding
 # Perturbations in units of x_scale: the first one tried, the factor to the next, and one that is large enough
 # if the response is so many times the noise.
 FIRST, FACTOR, LARGE, RESPONSE = 0.1, 2.0, 0.5, 3.5
@@ -22,6 +25,7 @@ SUDDEN = 5.0  # growth of the response, for twice the perturbation, that no smoo
 # Noise relative to the response, below which differences with steps for it are the better choice: random
 # noise, and rounding or steps of the output.
 FAINT, FAINT_ROUNDING = 1e-5, 1e-3
+UNNOTICED = 1e-11  # the same, below which a run ends by its tolerances as one without noise
 
 
 def noise_of(values: np.ndarray) -> float | None:
@@ -83,45 +87,81 @@ def noise_near(
     is_random : bool
         Whether two values at one point differ.
     """
+    line = line_from(value, x, f, unit, lower, upper)
+    noise, rounding = _noise_on(line, f, is_random)
+    is_smooth = not is_random and noise > ROUGH * rounding and _is_smooth_nearby(line, f, noise)
+    return rounding if is_smooth else noise
+
+
+def line_from(
+    value: Callable[..., Any], x: np.ndarray, f: float, unit: np.ndarray, lower: np.ndarray, upper: np.ndarray
+) -> Callable[..., np.ndarray]:
+    """Return the function of a spacing, in units, that evaluates equally spaced points from `x` on.
+
+    The first value is `f`, which is known; those that are not finite become NaN.
+    """
     is_up = upper - x >= x - lower
     room = np.where(is_up, upper - x, x - lower)
+
+    def line(spacing, points=POINTS):
+        steps = np.minimum(spacing * unit, room / POINTS)
+        grid = np.spacing(np.abs(x) + POINTS * steps)
+        steps = np.where(is_up, 1, -1) * grid * np.maximum(np.rint(steps / grid), 1)  # equal, as x is rounded
+        values = np.array([f, *(value(np.clip(x + k * steps, lower, upper)) for k in range(1, points))])
+        return np.where(np.isfinite(values), values, np.nan)
+
+    return line
+
+
+def _noise_on(line: Callable[..., np.ndarray], f: float, is_random: bool) -> tuple[float, float]:
+    """Return the noise of values on lines of several spacings, and the rounding error of `f`."""
     resolution = np.inf  # smallest change of the output that was seen beside changes of 0
     is_stepped = False
-    rounding = float(np.finfo(float).eps * max(abs(f), np.finfo(float).tiny))
-
-    def values_at(spacing):
-        steps = np.where(is_up, 1, -1) * np.minimum(spacing * part * unit, room / POINTS)
-        line = (np.clip(x + k * steps, lower, upper) for k in range(1, POINTS))
-        return np.array([f, *map(value, line)])
-
-    part = 1.0  # of the unit, which may be far too long
-    first = values_at(SPACINGS[0])
-    while not is_random and part > SMALLEST_PART and not _vary_little(first):
-        part *= SMALLER
-        first = values_at(SPACINGS[0])
-    if part < 1 and not _vary_little(first):  # at any distance: they are noise
-        part = 1.0
-        first = values_at(SPACINGS[0])
+    rounding = _rounding(f)
     for spacing in SPACINGS + WIDER:
         if (spacing > SPACINGS[4] and not is_stepped) or (spacing >= WIDER[0] and resolution < np.inf):
             break
-        values = first if spacing == SPACINGS[0] else values_at(spacing)
+        values = line(spacing)
         changes = np.abs(np.diff(values))
         has_steps = bool(np.count_nonzero(changes == 0) >= POINTS / 2)
         noise = noise_of(values)
-        if noise is not None and noise > 8 * rounding:
-            return noise if is_random else max(noise, noise_of(values_at(LONGER)) or 0.0)
+        if noise is not None and noise > ROUGH * _rounding(values):
+            return noise if is_random else max(noise, noise_of(line(LONGER)) or 0.0), rounding
         is_stepped |= has_steps
+        smallest = np.inf
         if is_stepped and changes.any() and np.isfinite(values).all():
-            resolution = min(resolution, _smallest_change(values))
+            smallest = _smallest_change(values)
+        if SMALLEST_STEP * _rounding(values) < smallest < np.inf:
+            resolution = min(resolution, smallest)
         elif noise is not None:
-            return noise
-    return rounding if resolution == np.inf else max(resolution / sqrt(12), rounding)
+            return noise if noise <= ROUGH * rounding else rounding, rounding
+    return rounding if resolution == np.inf else max(resolution / sqrt(12), rounding), rounding
 
 
-def _vary_little(values: np.ndarray) -> bool:
-    """Whether values on a short line are finite, and differ by less than their size."""
-    return bool(np.isfinite(values).all() and np.ptp(values) <= 0.5 * np.abs(values).max())
+def _rounding(values: Any) -> float:
+    """Return the rounding error of the largest one of finite values."""
+    return float(np.finfo(float).eps * max(np.max(np.abs(values)), np.finfo(float).tiny))
+
+
+def _is_smooth_nearby(line: Callable[..., np.ndarray], f: float, noise: float) -> bool:
+    """Whether values that look like noise are smooth over shorter distances, as those of a small unit are.
+
+    Noise that is small beside the change of values farther off is noise, however smooth it is nearby.
+    """
+    if noise <= CALM * np.ptp(line(FIRST, 3)):  # or NaN
+        return False
+    spacing = SPACINGS[0]
+    for _ in range(SPACINGS_BELOW):
+        spacing *= SMALLER
+        change = abs(line(spacing, 2)[1] - f)
+        if change == 0:  # steps of the output
+            return False
+        if change <= CALM * noise:
+            values = line(spacing)
+            found = noise_of(values)
+            if np.ptp(values) <= noise and (found is None or found <= ROUGH * _rounding(values)):
+                return True
+    return False
 
 
 def step_of_output(values: np.ndarray) -> float:

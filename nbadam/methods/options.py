@@ -89,6 +89,7 @@ def implied(
     n: int,
     *,
     is_noisy: bool = False,
+    is_faint: bool = False,
     is_perturbed: bool = False,
     is_modelled: bool = False,
     is_resumed: bool = False,
@@ -105,7 +106,8 @@ def implied(
         more["learning_rate"] = "auto"
     if is_noisy and not PLANS & kept:
         patience = MODEL_PATIENCE if is_modelled else PATIENCE + PATIENCE_EACH * n
-        more |= {"patience": patience, "average": "tail"}
+        # Faint noise may not matter to the last: then a mean of points is worse than the last one.
+        more |= {"patience": patience} | ({} if is_faint else {"average": "tail"})
     if is_automatic(settings | more):
         more["epsilon"] = 0.0  # no unit of the gradient is special
         more |= BETAS if is_perturbed else {}

@@ -18,6 +18,7 @@ from .options import MAXITER, hyper_from, is_automatic, learning_rate_from, limi
 from .perturbations import Perturbations
 from .stopping import Stop
 
+PART = 0.01  # first radius by differences, relative to perturbations to which the values respond
 PASSES = 5  # epochs for which there may be one more pass over all the data at the end
 
 
@@ -73,8 +74,9 @@ def plan_from(
     limits["keeps_before"] = limits["skips"] > 0 or not objective.is_compiled
     evaluations = 1 if differences is None else differences.evaluations
     limits["horizon"] = min(budget, max(1.0, maxfun / evaluations))  # steps that a schedule can count on
-    if isinstance(differences, Perturbations) and differences.noise is not None:
-        limits["radius"] = float(np.max(differences.size / x_scale))
+    if differences is not None and differences.noise is not None and differences.size is not None:
+        part = 1.0 if isinstance(differences, Perturbations) else PART
+        limits["radius"] = part * float(np.max(differences.size / x_scale))
     return Plan(
         rule=rule,
         learning_rate=learning_rate,
