@@ -99,9 +99,11 @@ def check_convergence(run):
         variance = max(0.0, s.f_squares / WINDOW - (f_now - f_before) ** 2)
         s.f_error = sqrt(2.0 * variance / WINDOW)
         s.points, s.f_sum, s.f_squares, s.f_mean = 0.0, 0.0, 0.0, f_now
+        change = abs(f_now - f_before)  # infinite ones are no agreement
+        is_unchanged = change < np.inf and change <= allowed_change(limits.ftol, s, f_before, f_now)
         if steepest <= limits.gtol:
             code = Stop.GTOL.value
-        elif is_unchanged(s, limits.ftol, f_before, f_now) and is_sure(s, limits.ftol):
+        elif is_unchanged and is_sure(s, limits.ftol):
             code = Stop.FTOL.value
         elif f_before == f_before and furthest <= limits.xtol:  # NaN before the second window
             code = Stop.XTOL.value
@@ -122,13 +124,6 @@ def allowed_change(ftol, s, f, other):
     if ftol < 0:
         return -1.0
     return max(ftol * (s.f_start - s.f_best), ROUNDING * max(abs(f), abs(other)))
-
-
-@register_jitable
-def is_unchanged(s, ftol, f, other):
-    """Whether two means of values agree within the change that counts as none; infinite ones do not."""
-    change = abs(other - f)
-    return change < np.inf and change <= allowed_change(ftol, s, f, other)
 
 
 @register_jitable

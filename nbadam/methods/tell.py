@@ -26,6 +26,7 @@ from .stopping import WINDOW, Stop, allowed_change, check_convergence, is_sure, 
 HIGHEST = 1.0
 SHRINKAGE = 0.5  # factor of the radii then
 FIRST_SHRINKAGE = 0.1  # the same before any point was better than the start
+BACK = -1  # the next thing to do, beside those of `record`: return to the best point
 RETURNS = 30  # largest number of returns in a row from where nothing is finite
 
 
@@ -62,9 +63,7 @@ def tell(run, f, is_fresh):
         code = after_probe(run, is_finite)
     elif phase != Phase.STEP:
         code = after_test(run, f, is_finite)
-    elif not is_finite:
-        code = recover(run, f)
-    else:  # not a function: a call would cost more than all that is done here for few variables
+    elif is_finite:  # not a function: a call would cost more than all that is done here for few variables
         slope, g_sum, x_sum = run.slope, run.g_sum, run.x_sum
         s.f, s.is_fresh, s.skipped_now, s.returned = f, is_fresh, 0, 0
         for i in range(x.size):
@@ -97,7 +96,11 @@ def tell(run, f, is_fresh):
                 code = test_mean(run, code)
         if run.radius.size and code == STEP and is_fresh and s.is_noisy != YES:
             if f - s.f_start > HIGHEST * (s.f_start - s.f_best):
-                code = go_back(run)
+                code = BACK
+    if not is_finite and (phase == Phase.STEP or phase == Phase.START):
+        code = recover(run, f)
+    if code == BACK:
+        code = go_back(run)
     if code == STEP and s.nit >= limits.maxiter:
         code = Stop.MAXITER.value
     if code > EVALUATE and code != Stop.NONFINITE and limits.evaluates_average and s.phase != Phase.AVERAGE:
@@ -137,7 +140,7 @@ def recover(run, f):
         return Stop.NONFINITE.value
     s.skipped += 1
     s.returned += 1
-    return go_back(run)
+    return BACK
 
 
 @register_jitable
@@ -167,7 +170,7 @@ def after_start(run, f, is_finite):
     s.is_fresh = 1
     copy(run.g, slope)
     if not is_finite:
-        return recover(run, f)
+        return STEP  # `recover` decides
     s.f_best, s.skipped_now = f, 0
     copy(run.here, run.x_best)
     copy(slope, run.g_best)
@@ -211,7 +214,7 @@ def after_test(run, f, is_finite):
         s.phase = Phase.STEP
         notice_noise(run, f, s.f_best, run.g_best)
         if s.is_noisy == NO:
-            return go_back(run)
+            return BACK
         return Stop.NONFINITE.value if s.returned else STEP
     if s.phase == Phase.MEAN:
         s.f_at_mean = f
