@@ -13,6 +13,8 @@ from nbadam.methods.auto import FASTEST, SLOWEST, apply_dog, begin, mean_size, s
 from nbadam.methods.record import new_record, new_rule_state
 from nbadam.rules import ADAM
 
+pytestmark = pytest.mark.long
+
 METHODS = {"adam": nbadam.adam, "adamw": nbadam.adamw}
 
 
@@ -71,6 +73,7 @@ def test_each_variable_may_have_its_own_unit():
     assert_allclose(result.x / scale, [1, 2, 3], rtol=1e-4)
 
 
+@pytest.mark.lowest
 @pytest.mark.skipif(config.DISABLE_JIT, reason="nothing is compiled")
 @pytest.mark.parametrize(
     "options",

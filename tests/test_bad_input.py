@@ -43,6 +43,7 @@ READ_ONLY = np.array([1.0, 2.0])
 READ_ONLY.flags.writeable = False
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "x0",
     [

@@ -83,6 +83,7 @@ def test_they_become_functions(name):
     assert Model(given).parameters == ("a", "b")
 
 
+@pytest.mark.lowest
 @pytest.mark.parametrize("name", ["method", "object", "partial"])
 def test_they_are_fitted(name):
     given = CALLABLES[name]
@@ -91,6 +92,7 @@ def test_they_are_fitted(name):
         assert_allclose(curve_fit(model, X, y, P0).popt, [2, 3], rtol=1e-7)
 
 
+@pytest.mark.lowest
 def test_ufuncs():
     function = as_function("f", np.power)
     assert function(2.0, 3.0) == 8
@@ -196,6 +198,7 @@ def test_what_cannot_be_compiled_is_refused_in_one_line(given, message):
         curve_fit(line, X, X, P0, jac=given)
 
 
+@pytest.mark.lowest
 @pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="there are no dispatchers")
 def test_compiled_functions_within():
     doubled = njit(lambda u: 2 * u)

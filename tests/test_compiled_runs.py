@@ -13,6 +13,8 @@ from scipy.optimize import OptimizeWarning
 import nbadam
 from nbadam.methods import evaluator
 
+pytestmark = pytest.mark.long
+
 
 @njit
 def compiled_rosenbrock(x, b):
@@ -27,6 +29,7 @@ def ignore(x):
     """Call back, and so keep the run in Python."""
 
 
+@pytest.mark.lowest
 @pytest.mark.parametrize(
     "options",
     [

@@ -3,6 +3,7 @@
 import gc
 import warnings
 import weakref
+from collections import OrderedDict
 
 import numba
 import numpy as np
@@ -14,6 +15,8 @@ from scipy.optimize import Bounds, OptimizeWarning, least_squares
 from scipy.optimize import curve_fit as scipy_curve_fit
 
 from nbadam import Model, Status, curve_fit
+from nbadam.fitting.kernels import compile as compilation
+from nbadam.fitting.kernels.generate import Layout
 
 SLOW = numba.config.DISABLE_JIT
 FITS = 12 if SLOW else 200
@@ -104,6 +107,8 @@ def test_positional_arguments_are_those_of_scipy():
     assert_allclose(ours.popt, theirs[0], rtol=1e-6)
 
 
+@pytest.mark.lowest
+@pytest.mark.long
 @pytest.mark.parametrize("upper", [2.0, 2.5])
 def test_bounds_that_are_met(upper):
     y = decay(X, 3.0, 1.0, 0.5) + 0.05 * np.sin(7 * X)
@@ -130,6 +135,7 @@ def test_bounds_hold_and_no_better_point_lies_within(i, widths, side):
     assert np.abs(inside).max() < 1e-6
 
 
+@pytest.mark.lowest
 @pytest.mark.parametrize("loss", LOSSES)
 def test_losses_are_those_of_least_squares(loss):
     y = Y[0].copy()
@@ -145,6 +151,7 @@ def test_losses_are_those_of_least_squares(loss):
     assert relative(fit.pcov, covariance) < 1e-5
 
 
+@pytest.mark.lowest
 def test_loss_of_the_user():
     def loss(z):
         return np.log(1 + z), 1 / (1 + z), -1 / (1 + z) ** 2
@@ -155,6 +162,7 @@ def test_loss_of_the_user():
         assert_allclose(mine.popt, cauchy.popt, rtol=1e-7)
 
 
+@pytest.mark.lowest
 def test_poisson_is_the_likelihood_of_counts():
     counts = np.random.default_rng(3).poisson(decay(X, 20, 1, 2))
     fit = curve_fit(DECAY, X, counts, [10, 1, 1], loss="poisson")
@@ -215,6 +223,7 @@ def test_a_fit_has_the_same_bits_alone_and_in_any_batch():
     assert_same_fit(curve_fit(DECAY, X, Y[order], P0), batch, order)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("workers", [1, 2, 3])
 def test_the_number_of_threads_does_not_matter(workers, monkeypatch):
     monkeypatch.setattr("nbadam.fitting.batch.FIRST", 7)
@@ -228,6 +237,7 @@ def REFERENCE():
     return curve_fit(DECAY, X, Y, P0, workers=1)
 
 
+@pytest.mark.lowest
 def test_variants_of_a_kernel_give_the_same_bits():
     """With weights, its own x, in ragged sets: the arithmetic is the same."""
     expected = REFERENCE()
@@ -237,6 +247,26 @@ def test_variants_of_a_kernel_give_the_same_bits():
     y[1, 3] = np.nan
     others = np.delete(np.arange(FITS), 1)
     assert_array_equal(curve_fit(DECAY, X, y, P0).popt[others], expected.popt[others])
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"loss": "cauchy", "f_scale": 0.05, "sigma": np.linspace(0.5, 2, X.size - 1)},
+        {"bounds": ([0, 0, -1], [5, 2, 1]), "dtype": np.float32},
+    ],
+    ids=lambda options: next(iter(options)),
+)
+@pytest.mark.filterwarnings("ignore:.* without success:scipy.optimize.OptimizeWarning")
+def test_the_number_of_points_a_turn_changes_no_bit(options, monkeypatch):
+    """Tests with the marker `one_point` rely on it."""
+    found = []
+    for points in (4, 2, 1):
+        monkeypatch.setattr(Layout, "unroll", points)
+        monkeypatch.setattr(compilation, "_kept", OrderedDict())
+        found.append(curve_fit(DECAY, X[1:], Y[:, 1:], P0, **options))
+    assert_same_fit(found[1], found[0])
+    assert_same_fit(found[2], found[0])
 
 
 def test_shape_of_the_batch():
@@ -259,6 +289,7 @@ def test_starts_bounds_and_sigma_of_each_fit():
     assert (lower <= batch.popt).all() and (batch.popt <= upper).all()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("how", ["nan", "inf", "mask", "masked array", "sigma"])
 def test_points_that_are_left_out_do_not_matter(how):
     left_out = np.random.default_rng(5).random(Y.shape) < 0.2
@@ -328,6 +359,7 @@ def test_squares_out_of_the_range_of_numbers_are_no_success(dtype):
     assert fit.chi2[3] < np.finfo(dtype).tiny and np.isinf(fit.perr[3]).all()
 
 
+@pytest.mark.lowest
 def test_data_sets_of_different_lengths():
     lengths = [20, 7, 2, 13, 20]
     xs, ys = [X[:m] for m in lengths], [Y[i, :m] for i, m in enumerate(lengths)]
@@ -415,6 +447,7 @@ def test_adam_does_not_run_away_where_all_points_are_outliers_at_the_start():
     assert_allclose(fit.popt, best.popt, rtol=1e-3)
 
 
+@pytest.mark.long
 def test_adam_alone_comes_near_and_says_that_it_is_not_there():
     fit = curve_fit(DECAY, X, Y[:5], P0, method="adam", max_nfev=300)
     assert (fit.status == Status.MAXITER).any()
@@ -424,6 +457,7 @@ def test_adam_alone_comes_near_and_says_that_it_is_not_there():
         curve_fit(DECAY, X, Y[0], P0, method="adam", max_nfev=3)
 
 
+@pytest.mark.lowest
 def test_ctrl_c_raises_with_the_fits_that_are_finished(monkeypatch):
     monkeypatch.setattr("nbadam.fitting.batch.FIRST", 3)
     calls = []
@@ -563,6 +597,8 @@ def test_input_is_not_changed():
 # --- Ties -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.lowest
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["function", "formula"])
 def test_tied_parameters_follow_others(kind):
     if kind == "formula":
@@ -580,6 +616,7 @@ def test_tied_parameters_follow_others(kind):
     assert fit.parameters == ("a", "k", "c")
 
 
+@pytest.mark.lowest
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -115,6 +115,7 @@ histories = st.one_of(
 )
 
 
+@pytest.mark.lowest
 @given(
     dtype=st.sampled_from(["float32", "float64"]),
     rule=st.sampled_from([rules.ADAM, rules.AMSGRAD]),
@@ -153,6 +154,7 @@ def test_deferred_equals_dense(
         run.assert_same_as_default()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("gap", [1, 2, 150] if numba.config.DISABLE_JIT else [1, 2, 150, 2000])
 def test_gaps_of_any_length(rule, dtype, gap):
     run = Run((4, 3), dtype, rule)
@@ -327,6 +329,7 @@ def test_other_rules_are_refused(other):
         DeferredRows(other, np.zeros(4), tuple(np.zeros(4) for _ in other.slots), 2)
 
 
+@pytest.mark.lowest
 @pytest.mark.skipif(numba.config.DISABLE_JIT, reason="one kernel for all modes")
 @pytest.mark.parametrize("betas", [(0.9, 0.999), (0.9, 0.9)], ids=["series", "steps"])
 def test_same_bits_in_every_mode(monkeypatch, betas):

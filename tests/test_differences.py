@@ -36,6 +36,7 @@ def test_differences_approximate_the_gradient(scheme, rtol, cost):
     assert (objective.nfev, objective.njev) == (1 + cost * 4, 1)
 
 
+@pytest.mark.lowest
 def test_schemes_are_exact_to_their_order():
     x, h = np.array([1.0]), 0.25
     forward, _ = differenced("2-point", x, absolute=h)
@@ -135,6 +136,7 @@ def test_noise_of_a_smooth_function_is_its_rounding_error():
     assert objective.nfev == first + 1 + 4  # the steps are kept
 
 
+@pytest.mark.lowest
 def test_noise_of_stays_out_of_what_it_cannot_tell():
     assert noise_of(np.ones(8)) is None
     assert noise_of(np.arange(8.0) ** 2) is None
@@ -147,6 +149,7 @@ def test_noise_of_stays_out_of_what_it_cannot_tell():
 WIDTHS = st.just(0.0) | st.floats(1e-12, 1.0)
 
 
+@pytest.mark.lowest
 @given(st.floats(-5, 5), WIDTHS, WIDTHS, st.floats(0, 1))
 def test_noise_differences_stay_within_the_bounds(x, below, above, sigma):
     lower, upper = x - below, x + above
@@ -217,6 +220,7 @@ def test_perturbation_stays_within_the_bounds_and_leaves_fixed_variables():
     assert_allclose(gradients.mean(axis=0), [1, 0, 3], rtol=0.25)
 
 
+@pytest.mark.lowest
 def test_methods_take_both_and_report_what_they_found():
     fun = noisy(0.01)
     start = np.zeros(5)
@@ -239,6 +243,7 @@ def test_methods_take_both_and_report_what_they_found():
     assert_allclose(spsa.x, optimum, atol=0.3)
 
 
+@pytest.mark.lowest
 def test_spsa_is_scaled_and_resumes():
     def fun(x):
         return float((x[0] / 1e-6 - 1) ** 2 + (x[1] / 1e3 - 1) ** 2)

@@ -15,9 +15,10 @@ from nbadam import dual
 from nbadam.fitting.model.inline import inlined
 from nbadam.special import RULES
 
-pytestmark = pytest.mark.skipif(
+needs_dual_numbers = pytest.mark.skipif(
     bool(numba.config.DISABLE_JIT), reason="plain Python has no dual numbers: differences take their place"
 )
+pytestmark = [needs_dual_numbers, pytest.mark.lowest]
 WAYS = {name: getattr(dual, name) for name in dual.__all__}
 
 
@@ -31,20 +32,26 @@ def compiled(function, n):
     return njit(error_model="numpy")(scope["both"])
 
 
-def table(calls, scope, n=3):
-    """Compile values and derivatives of many calls, texts in ``p0``, ``p1`` ..., as rows of an array."""
-    lines = [f"p{i} = seeded(p[{i}], {i})" for i in range(n)]
+def table(calls, scope, n=3, points=None):
+    """Compile values and derivatives of many calls, texts in ``p0``, ``p1`` ..., as rows of an array.
+
+    Where each has some `points`, the texts call its coordinates ``x`` and ``y``; each has a row.
+    """
+    lines = [*(f"p{i} = seeded(p[{i}], {i})" for i in range(n)), "for i in range(out.shape[1]):"]
     for k, call in enumerate(calls):
-        lines += [f"y{k} = {call}", f"out[{k}, 0] = value_of(y{k})"]
-        lines += [f"out[{k}, {1 + i}] = derivative_of(y{k}, {i})" for i in range(n)]
+        if points is not None:
+            lines.append(f"    x, y = points[{k}, i, 0], points[{k}, i, 1]")
+        lines += [f"    y{k} = {call}", f"    out[{k}, i, 0] = value_of(y{k})"]
+        lines += [f"    out[{k}, i, {1 + d}] = derivative_of(y{k}, {d})" for d in range(n)]
     scope = WAYS | scope
-    exec("def rows(p, out):\n    " + "\n    ".join(lines), scope)
+    exec("def rows(p, points, out):\n    " + "\n    ".join(lines), scope)
     kernel = njit(error_model="numpy")(scope["rows"])
 
     def evaluate(p, dtype=float):
-        out = np.full((len(calls), 1 + n), np.nan, dtype)
-        kernel(np.array(p, dtype), out)
-        return out.astype(float)
+        data = np.zeros((len(calls), 1, 2)) if points is None else np.asarray(points)
+        out = np.full((*data.shape[:2], 1 + n), np.nan, dtype)
+        kernel(np.array(p, dtype), data, out)
+        return out[:, 0].astype(float) if points is None else out.astype(float)
 
     return evaluate
 
@@ -144,45 +151,35 @@ def truth(text, *point):
 
 @pytest.mark.parametrize("dtype", [float, np.float32])
 def test_every_elementary_function_of_one_number(dtype):
-    cases = [
-        (name, place, text)
-        for names, (places, text) in ELEMENTARY.items()
-        for name in names
-        for place in (places if dtype is float else places[:1])
-    ]
-    results = table([f"{name}(p0 + {place})" for name, place, _ in cases], SCOPE)(np.zeros(3), dtype)
+    cases = [(name, places, text) for names, (places, text) in ELEMENTARY.items() for name in names]
+    points = [[(place, 0.0) for place in places] for _, places, _ in cases]
+    results = table([f"{name}(p0 + x)" for name, *_ in cases], SCOPE, points=points)(np.zeros(3), dtype)
     eps = float(np.finfo(dtype).eps)
-    for (name, place, text), (value, slope, *others) in zip(cases, results, strict=True):
-        assert others == [0, 0]
-        if text is None:  # a staircase
-            assert (value, slope) == (eval(name, SCOPE)(place), 0), name
-            continue
-        expected = truth(text, dtype(place))
-        assert value == pytest.approx(expected[0], rel=32 * eps), (name, place)
-        assert slope == pytest.approx(expected[1], rel=64 * eps), (name, place)
+    for (name, places, text), rows in zip(cases, results, strict=True):
+        for place, (value, slope, *others) in zip(places, rows, strict=True):
+            assert others == [0, 0]
+            if text is None:  # a staircase
+                assert (value, slope) == (eval(name, SCOPE)(place), 0), name
+                continue
+            expected = truth(text, dtype(place))
+            assert value == pytest.approx(expected[0], rel=32 * eps), (name, place)
+            assert slope == pytest.approx(expected[1], rel=64 * eps), (name, place)
 
 
 @pytest.mark.parametrize("dtype", [float, np.float32])
 def test_every_elementary_function_of_two_numbers(dtype):
-    points = [(0.7, 1.3), (-1.3, 0.6), (3.1, -0.9)] if dtype is float else [(3.1, -0.9)]
-    cases = [
-        (name, point, text, which)
-        for names, text in TWO.items()
-        for name in names
-        for point in points
-        for which in (("both", "first", "second") if point[0] == 3.1 else ("both",))
-    ]
-    calls = []
-    for name, (x, y), _, which in cases:
-        first, second = f"p0 + {x}", f"p1 + {y}"
-        calls.append(f"{name}({first if which != 'second' else x}, {second if which != 'first' else y})")
-    results = table(calls, SCOPE)(np.zeros(3), dtype)
+    points = [(0.7, 1.3), (-1.3, 0.6), (3.1, -0.9)]
+    arguments = {"both": "p0 + x, p1 + y", "first": "p0 + x, y", "second": "x, p1 + y"}
+    cases = [(name, text, which) for names, text in TWO.items() for name in names for which in arguments]
+    calls = [f"{name}({arguments[which]})" for name, _, which in cases]
+    results = table(calls, SCOPE, points=[points] * len(calls))(np.zeros(3), dtype)
     eps = float(np.finfo(dtype).eps)
-    for (name, point, text, which), (value, *slopes) in zip(cases, results, strict=True):
-        expected, by_x, by_y = truth(text, *map(dtype, point))
-        by_x, by_y = by_x * (which != "second"), by_y * (which != "first")
-        assert value == pytest.approx(expected, rel=32 * eps), (name, point)
-        assert slopes == pytest.approx([by_x, by_y, 0], rel=64 * eps, abs=8 * eps), (name, point, which)
+    for (name, text, which), rows in zip(cases, results, strict=True):
+        for point, (value, *slopes) in zip(points, rows, strict=True):
+            expected, by_x, by_y = truth(text, *map(dtype, point))
+            by_x, by_y = by_x * (which != "second"), by_y * (which != "first")
+            assert value == pytest.approx(expected, rel=32 * eps), (name, point)
+            assert slopes == pytest.approx([by_x, by_y, 0], rel=64 * eps, abs=8 * eps), (name, point, which)
 
 
 SPECIAL = {  # mpmath's expressions

@@ -10,10 +10,12 @@ import pytest
 import scipy.special
 from numba import njit
 from numba.extending import get_cython_function_address
-from test_dual import compiled, pytestmark, table  # noqa: F401
+from test_dual import compiled, needs_dual_numbers, table
 
 import nbadam
 from nbadam.fitting.model.differences import differences
+
+pytestmark = needs_dual_numbers
 
 COEFFICIENTS = np.array([0.5, 0.25, 2.0])
 

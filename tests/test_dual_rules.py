@@ -8,6 +8,8 @@ from nbadam.dual import registry
 from nbadam.dual.arithmetic import power
 from nbadam.special import RULES
 
+pytestmark = pytest.mark.lowest
+
 CASES = [(rule, function, arity, ()) for rule, functions, arity in registry.RULES for function in functions]
 CASES += [
     (rule, getattr(scipy.special, name), getattr(scipy.special, name).nin, orders)

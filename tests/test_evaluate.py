@@ -88,6 +88,7 @@ def test_a_model_of_the_whole_array_has_no_values():
             Model(lambda x, a: a * x[0] if x > 3 else a)(X, 2.0)
 
 
+@pytest.mark.lowest
 def test_several_variables_and_shipped_models():
     plane = Model(lambda p, a: a * p[0] if p[1] > 1 else a * p[1], variables=["u", "v"])
     assert_allclose(plane([[1.0, 2.0], [0.5, 3.0]], 2.0), [1.0, 4.0])

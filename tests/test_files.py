@@ -59,6 +59,7 @@ def test_a_read_only_file_is_not_replaced(tmp_path):
     assert path.read_bytes() == b"old"
 
 
+@pytest.mark.lowest
 @posix
 def test_only_regular_files_are_written_and_read(tmp_path):
     os.mkfifo(tmp_path / "pipe")
@@ -204,6 +205,7 @@ HOSTILE = {
 }
 
 
+@pytest.mark.lowest
 @pytest.mark.parametrize("case", HOSTILE)
 def test_hostile_files_are_one_kind_of_error_and_take_no_memory(case, tmp_path):
     path = tmp_path / "state.npz"

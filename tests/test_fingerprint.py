@@ -107,6 +107,7 @@ def values():
     ]  # fmt: skip
 
 
+@pytest.mark.lowest
 @pytest.mark.parametrize("way", ["global", "closure", "default", "helper", "module", "wrapped"])
 def test_digests_see_every_value_however_it_is_reached(way):
     def reaching(value):
@@ -304,6 +305,7 @@ def test_only_so_many_digests_are_remembered():
 # --- What cannot be known ------------------------------------------------------------------------
 
 
+@pytest.mark.lowest
 @pytest.mark.parametrize(
     "value", [SimpleNamespace(k=1), np.array([None]), iter([1]), threading.Lock(), random.Random(0)]
 )

@@ -11,6 +11,8 @@ from numpy.testing import assert_array_equal
 
 from nbadam import curve_fit
 
+pytestmark = pytest.mark.long
+
 PLAIN = numba.config.DISABLE_JIT
 X = np.linspace(0, 4, 40)
 

@@ -11,6 +11,8 @@ from scipy.optimize import curve_fit as scipy_curve_fit
 
 from nbadam import Model, Status, curve_fit
 
+pytestmark = pytest.mark.one_point
+
 M = 16
 X = np.linspace(0, 5, M)
 P0 = np.array([2.0, 1.5, 0.3])
@@ -81,6 +83,7 @@ def test_losses_are_those_of_the_whitened_residuals(loss):
     assert_allclose(fit.pcov, pcov, rtol=1e-4, atol=1e-4 * pcov.max())
 
 
+@pytest.mark.lowest
 @pytest.mark.parametrize("upper", [2.5, 2.9])
 def test_bounds_that_are_met(upper):
     bounds = [0, 0, 0], [upper, 9, 9]
@@ -89,6 +92,7 @@ def test_bounds_that_are_met(upper):
     assert_allclose(fit.popt, of_scipy(X, Y, COVARIANCE, bounds=bounds)[0], rtol=1e-6)
 
 
+@pytest.mark.lowest
 @pytest.mark.parametrize("how", ["nan", "mask", "masked array", "x", "sigma"])
 def test_points_left_out_take_their_rows_and_columns_with_them(how):
     left_out = np.zeros(M, bool)

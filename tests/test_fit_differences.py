@@ -11,6 +11,8 @@ from boxes import MODELS, TRUTHS, T, three
 
 from nbadam import Model, curve_fit
 
+pytestmark = pytest.mark.long
+
 PLAIN = numba.config.DISABLE_JIT
 
 

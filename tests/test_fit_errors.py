@@ -12,6 +12,8 @@ from scipy.optimize import OptimizeWarning
 
 from nbadam import Model, Status, curve_fit, models
 
+pytestmark = [pytest.mark.long, pytest.mark.one_point]
+
 mp = pytest.importorskip("mpmath").mp.clone()
 mp.dps = 60
 QUIET = pytest.mark.filterwarnings("ignore:.*(without success|could not be estimated)")
@@ -25,6 +27,14 @@ def exact(rows, residuals):
     squares = mp.fsum(r * r for r in residuals)
     scale = squares / (len(rows) - len(rows[0]))
     return np.array([float(mp.sqrt(inverse[j, j] * scale)) for j in range(len(rows[0]))]), float(squares)
+
+
+def solved(lower, column):
+    """Solve a lower triangular system."""
+    x = []
+    for i, value in enumerate(column):
+        x.append((value - mp.fsum(lower[i, j] * x[j] for j in range(i))) / lower[i, i])
+    return x
 
 
 def numbers(values):
@@ -130,8 +140,7 @@ def error_beside_exact(family, fit, x, y, weights=None, covariance=None, loss=No
     residuals = [(v - f) * k for (_, f), k, v in zip(points, w, numbers(y), strict=True)]
     if covariance is not None:
         factor = mp.cholesky(mp.matrix(covariance.tolist()))
-        columns = [mp.lu_solve(factor, mp.matrix(column)) for column in [*zip(*rows, strict=True), residuals]]
-        *rows, residuals = [list(column) for column in columns]
+        *rows, residuals = [solved(factor, column) for column in [*zip(*rows, strict=True), residuals]]
         rows = list(zip(*rows, strict=True))
     if loss is not None:
         scale = mp.mpf(f_scale) ** 2

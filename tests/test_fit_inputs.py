@@ -70,6 +70,7 @@ def test_each_data_set_has_its_own_x_with_a_plain_function(batch):
     assert_allclose(result.popt, np.broadcast_to([3.0, 1.0], (*batch, 2)), rtol=1e-9)
 
 
+@pytest.mark.lowest
 def test_variables_of_a_plain_function():
     points = np.stack([X, X**2])
     y = np.stack([plane(points, 2, 1), plane(points, 1, 3)])
@@ -100,6 +101,7 @@ def test_axes_in_another_order(x, y, message):
 # --- Masks ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("where", ["xdata", "ydata", "sigma", "mask"])
 @pytest.mark.parametrize("kind", ["one", "batch", "ragged", "list of arrays"])
 def test_masked_points_are_left_out_whatever_is_masked(where, kind):
@@ -177,6 +179,7 @@ def test_data_that_are_no_real_numbers(name, kind):
         assert len(str(info.value)) < 300 and "\n" not in str(info.value)
 
 
+@pytest.mark.lowest
 @pytest.mark.parametrize("value", NO_NUMBERS, ids=range(len(NO_NUMBERS)))
 @pytest.mark.parametrize("name", ["p0", "bounds", "fixed", "f_scale", "ftol"])
 def test_numbers_that_are_none(name, value):
@@ -217,6 +220,7 @@ def test_overlapping_views_are_read_and_never_written():
 # --- By name --------------------------------------------------------------------------------------
 
 
+@pytest.mark.lowest
 def test_starts_by_name():
     y = np.stack([Y, 2 * Y])
     assert_array_equal(fit(p0={"b": 1.5, "a": 2}).popt, fit(p0=[2, 1.5]).popt)
@@ -245,6 +249,7 @@ def test_bounds_by_name():
             fit(bounds=bounds)
 
 
+@pytest.mark.lowest
 def test_fixed_by_name_and_value():
     """A dict was taken for its keys, and the parameter stayed at `p0`."""
     result = fit(p0=[1, 7], fixed={"b": 0.5})
@@ -346,6 +351,7 @@ ODD = [
 ]  # fmt: skip
 
 
+@pytest.mark.lowest
 @pytest.mark.skipif(not numba.config.DISABLE_JIT, reason="a fit each time that something is taken")
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", ARGUMENTS)

@@ -56,6 +56,7 @@ def test_long_and_short_data_sets_agree_with_scipy(m):
         assert_allclose(fit.pcov[i], pcov, rtol=1e-5)
 
 
+@pytest.mark.lowest
 @pytest.mark.long
 @pytest.mark.parametrize(
     "options",
@@ -87,6 +88,7 @@ def test_what_others_in_the_list_are_as_long_as_does_not_matter():
         assert_same_fit(curve_fit(DECAY, [x[i]], [y[i]], P0), together, [i])
 
 
+@pytest.mark.lowest
 def test_points_that_are_left_out_of_a_long_data_set():
     mask = np.random.default_rng(3).random(POINTS) < 0.4
     mask[-1] = True  # fills up the last block
@@ -109,6 +111,7 @@ def test_a_long_sum_in_single_precision_loses_nothing():
 # --- Many parameters ------------------------------------------------------------------------------
 
 
+@pytest.mark.lowest
 @pytest.mark.parametrize("bounded", [False, True])
 @pytest.mark.parametrize("n", [1, 3])
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
@@ -139,6 +142,7 @@ def peaks(x, *p):
     return total
 
 
+@pytest.mark.lowest
 @pytest.mark.parametrize("options", [{}, {"bounds": (-1, 100)}], ids=["free", "bounded"])
 def test_many_parameters(options):
     count = 3 if JIT else 1  # tapes are for the compiler
@@ -165,6 +169,7 @@ def picky(x, a, b):
     return a * x + b
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("fits", [2, 33, 70])
 def test_a_model_that_raises_for_some_data_sets_fits_the_others(fits):
     x = np.linspace(0.1, 5, 12)
@@ -181,6 +186,7 @@ def test_a_model_that_raises_for_some_data_sets_fits_the_others(fits):
     assert np.isnan(fit.popt[bad]).all() and (fit.n_points == 12).all()
 
 
+@pytest.mark.lowest
 @pytest.mark.parametrize("options", [{}, {"search": "all"}, {"method": "adam"}])
 def test_the_exception_of_a_model_is_raised_for_one_data_set(options):
     x = np.linspace(0.1, 5, 12)

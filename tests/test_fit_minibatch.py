@@ -128,6 +128,7 @@ OPTIONS = [
 ]
 
 
+@pytest.mark.lowest
 @pytest.mark.long
 @pytest.mark.parametrize("options", OPTIONS[: 3 if SLOW else None], ids=lambda o: next(iter(o)))
 def test_it_goes_with(options):
@@ -224,6 +225,7 @@ def test_alone_in_any_batch_and_on_any_number_of_threads(workers, monkeypatch):
     assert_same_fit(sampled(Y[order], workers=workers), together, order)
 
 
+@pytest.mark.lowest
 def test_data_sets_of_different_lengths():
     lengths = [POINTS, POINTS // 2, 2, POINTS // 2, SIZE // 2, 0]
     lists = [X[:m] for m in lengths], [Y[k % FITS, :m] for k, m in enumerate(lengths)]

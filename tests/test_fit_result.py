@@ -61,6 +61,7 @@ def test_structured_array(fit):
     assert_array_equal(table["offset"], fit.popt[..., 1])
 
 
+@pytest.mark.lowest
 def test_parameters_with_the_names_of_statistics():
     """A parameter called chi2 was overwritten."""
     fit = curve_fit("chi2 * x + a + 0.5 * a_err * x * x", X, [line(X, 1, 2)] * 2, [1, 1, 1])
@@ -104,6 +105,7 @@ def test_numbers_with_errors(fit):
     assert_allclose([(offset / slope).nominal_value, (offset / slope).std_dev], [value, error], rtol=digits)
 
 
+@pytest.mark.lowest
 @pytest.mark.filterwarnings("ignore::scipy.optimize.OptimizeWarning")
 def test_numbers_with_errors_of_all_kinds():
     pytest.importorskip("uncertainties")
@@ -278,6 +280,7 @@ def test_a_printed_fit_is_a_table():
     assert "fixed" in repr(curve_fit(line, X, line(X, 2, 1), [1, 1], fixed=["offset"]))
 
 
+@pytest.mark.lowest
 def test_a_printed_batch_is_a_summary(fit):
     text = repr(fit)
     assert text.startswith("12 fits of line, shape (3, 4)\n")
@@ -316,6 +319,7 @@ def test_parts_of_a_result(fit):
         one[0]
 
 
+@pytest.mark.lowest
 def test_results_are_pickled_and_copied(fit):
     formula = curve_fit("a * x + b", X, line(X, 1, 2) + X**2, [1, 1], dtype=np.float32)
     hidden = curve_fit(lambda x, a, b: a * x + b, X, line(X, 1, 2) + X**2, [1, 1], tied={"b": "2 * a"})
@@ -335,6 +339,7 @@ def test_results_are_pickled_and_copied(fit):
         assert pickle.loads(pickle.dumps(getattr(models, name))) is getattr(models, name)
 
 
+@pytest.mark.long
 def test_results_travel_between_processes(fit):
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         assert_array_equal(pool.submit(FitResult.__getitem__, fit, (1, 3)).result().popt, fit[1, 3].popt)
@@ -373,6 +378,7 @@ def test_results_are_saved_and_loaded(fit, tmp_path):
         load_fit(file).model(X, 1, 2)
 
 
+@pytest.mark.lowest
 def test_files_that_hold_no_fit_are_refused(fit, tmp_path):
     file = tmp_path / "fit.npz"
     fit.save(file)

@@ -19,6 +19,8 @@ from nbadam.fitting.search import draws, explore, library
 from nbadam.fitting.search.linear import independent, linear_parameters
 from nbadam.fitting.shared import starts
 
+pytestmark = pytest.mark.one_point
+
 X = np.linspace(0.1, 6, 24)
 RNG = np.random.default_rng(1)
 
@@ -219,6 +221,7 @@ def test_ragged_data_sets():
     assert_allclose(curve_fit(decay, *short).chi2, known.chi2, rtol=1e-6)
 
 
+@pytest.mark.lowest
 def test_a_small_library():
     fits = curve_fit(decay, X[::3], Y[:4, ::3], workers=1)
     assert (fits.n_starts > 0).all()

@@ -19,6 +19,7 @@ def bumpy(x):
     return float(np.sum(x**2 + 0.3 * (1 - np.cos(5 * x))))
 
 
+@pytest.mark.lowest
 @pytest.mark.long
 def test_basinhopping():
     local = {"method": nbadam.adam, "options": FAST}
@@ -30,6 +31,7 @@ def test_dual_annealing():
     assert_allclose(dual_annealing(bumpy, BOX, maxiter=10, minimizer_kwargs=local).x, 0, atol=1e-3)
 
 
+@pytest.mark.lowest
 def test_brute():
     assert_allclose(brute(bumpy, BOX, Ns=6, finish=partial(nbadam.adam, **FAST)), 0, atol=1e-3)
 

@@ -9,6 +9,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import nbadam
 
+pytestmark = pytest.mark.long
+
 
 def bowl(n, seed):
     """Return a quadratic with a random minimum and curvatures over a factor of 100, and that minimum."""

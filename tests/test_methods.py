@@ -35,6 +35,7 @@ def test_signature_is_the_one_that_scipy_calls():
     }  # fmt: skip
 
 
+@pytest.mark.lowest
 @pytest.mark.parametrize("method", [nbadam.Adam, nbadam.Adam(), nbadam.SGD, nbadam.rules.ADAM])
 def test_optimizers_and_rules_are_no_methods(method):
     for options in ({}, {"learning_rate": 0.1}):
@@ -44,6 +45,7 @@ def test_optimizers_and_rules_are_no_methods(method):
         nbadam.multistart(paraboloid, np.zeros((2, 3)), jac=True, method=method, workers=1)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("fun", "jac"),
     [(paraboloid, True), (value, slope), (value, None)],
@@ -156,6 +158,7 @@ def test_one_variable_may_have_a_scalar_gradient():
 BOX = [(None, 0.5), (1.0, None), (-np.inf, np.inf)]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "bounds",
     [
@@ -207,6 +210,7 @@ def test_fixed_variables_stay_exactly_fixed(scheme):
         assert_allclose(result.x[1], 2, atol=1e-4)
 
 
+@pytest.mark.lowest
 def test_all_variables_fixed_or_none_at_all():
     result = fit(bounds=[(0, 0), (1, 1), (2, 2)], x0=[0, 1, 2])
     assert (result.success, result.nit, result.nfev, result.status) == (True, 0, 1, 0)
@@ -391,6 +395,8 @@ def test_hessians_and_unknown_options_warn():
 METHODS = "adam adamw adamax nadam radam lion sgd rmsprop adagrad adadelta ftrl".split()
 
 
+@pytest.mark.lowest
+@pytest.mark.long
 @pytest.mark.parametrize("name", METHODS)
 def test_every_method_descends(name):
     rate = {"sgd": 0.01, "adadelta": 10.0, "adagrad": 0.3, "ftrl": 0.3}.get(name, 0.02)

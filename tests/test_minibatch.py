@@ -98,6 +98,7 @@ def test_every_sample_is_seen_once_an_epoch(n, size, epochs, shuffle, drop_last,
         assert_array_equal(seen, np.tile(np.arange(seen.shape[1]), (epochs, 1)))
 
 
+@pytest.mark.lowest
 @given(n=st.integers(1, 60), sizes=st.lists(st.integers(1, 70), min_size=4, max_size=4), data=st.data())
 def test_batches_at_once_are_those_one_by_one(n, sizes, data):
     objective = nbadam.Minibatch(Recorder(), np.arange(n), batch_size=lambda epoch: sizes[epoch % 4], rng=1)
@@ -142,6 +143,7 @@ def test_orders_are_fair():
 # --- Values --------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["array", "Fortran", "memory map", "CSR matrix", "CSR array", "float32"])
 def test_full_is_the_mean_over_all_samples(kind, tmp_path, monkeypatch):
     a = {
@@ -220,6 +222,7 @@ def test_a_run_that_made_things_worse_returns_the_start():
 needs_compiler = pytest.mark.skipif(bool(config.DISABLE_JIT), reason="nothing is compiled")
 
 
+@pytest.mark.lowest
 @needs_compiler
 @pytest.mark.parametrize(
     "settings",

@@ -80,6 +80,7 @@ def test_every_model_is_tested_and_documented():
         assert f"``{model.expression}``" in model.__doc__
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", CASES)
 def test_formula_and_derivatives(name):
     model, (reference, x, _) = getattr(models, name), CASES[name]
@@ -238,6 +239,7 @@ def test_guesses_know_no_units_and_no_origin(name):
         assert_allclose(other, curve, atol=1e-6 * (np.ptp(y) + abs(shift_y)))
 
 
+@pytest.mark.lowest
 @pytest.mark.long
 @pytest.mark.parametrize("name", GUESSED or CASES if JIT else [*OF_NUMPY[::5], "GAUSSIAN"])
 def test_guesses_do_not_depend_on_the_company(name):
@@ -257,6 +259,7 @@ def test_guesses_do_not_depend_on_the_company(name):
             assert_array_equal(together[f], guess.of_all(own, y[f : f + 1], used[f : f + 1])[0])
 
 
+@pytest.mark.lowest
 @pytest.mark.parametrize("name", GUESSED or CASES if JIT else CASES)
 def test_guesses_do_not_mind_odd_data(name):
     guess, x = getattr(models, name).guess, CASES[name][1]

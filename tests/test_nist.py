@@ -9,6 +9,8 @@ import pytest
 
 import nbadam
 
+pytestmark = [pytest.mark.long, pytest.mark.one_point]
+
 pytest.importorskip("sympy")
 
 PROBLEMS = {
@@ -23,7 +25,7 @@ CASES = [(name, "formula", "never") for name in NAMES]
 if not (numba.config.DISABLE_JIT or numba.config.BOUNDSCHECK):
     CASES += [(name, "formula", "failed") for name in NAMES]
     # Each of these compiles a kernel; `python benchmarks/starts.py --nist` fits all of them.
-    CASES += [(name, "function", "never") for name in NAMES[::3]]
+    CASES += [(name, "function", "never") for name in NAMES[::9]]
 
 
 def digits(values, certified):

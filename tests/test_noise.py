@@ -9,6 +9,8 @@ from scipy.optimize import minimize
 import nbadam
 from nbadam.methods.noise import calibrate, noise_near
 
+pytestmark = pytest.mark.long
+
 LEAST = np.array([1.1, -0.7])
 
 

@@ -15,6 +15,7 @@ from nbadam.optimizers.variables import SMALL
 
 
 # Compiled ones take four kernels each: a few do, all in plain Python.
+@pytest.mark.long
 @pytest.mark.parametrize("cls", CLASSES if numba.config.DISABLE_JIT else CLASSES[::4])
 def test_many_variables_step_as_each_would_alone(cls):
     shapes = [(), (3,), (2, 5), (0,), (1,), (4, 1, 2)] * 4 + [(SMALL,), (SMALL + 1,)]

@@ -76,6 +76,7 @@ def test_order_of_weights_of_ftrl():
     np.testing.assert_array_equal(opt.get_weights()[1], 0.1)
 
 
+@pytest.mark.lowest
 def test_averages_and_accumulators_come_first():
     a, b = np.full(1, 3.0), np.full(2, 4.0)
     opt = SGD(momentum=0.5, use_ema=True, gradient_accumulation_steps=2)
@@ -83,6 +84,7 @@ def test_averages_and_accumulators_come_first():
     assert [weight.tolist() for weight in opt.get_weights()] == [0, [3], [4, 4], [0], [0, 0], [0], [0, 0]]
 
 
+@pytest.mark.lowest
 @every_class
 def test_resumed_run_has_the_bits_of_one_run(cls):
     whole, parts = variables(), variables()
@@ -139,6 +141,7 @@ def test_weights_as_lists():
     assert opt.iterations == 3 and opt.get_slot(x, "momentum").tolist() == [1.0, 2.0]
 
 
+@pytest.mark.lowest
 def test_iterations_can_be_assigned():
     asked = []
 
@@ -201,6 +204,7 @@ def copied(opt, tmp_path):
 every_way = pytest.mark.parametrize("way", [saved, pickled, copied])
 
 
+@pytest.mark.long
 @every_way
 @every_class
 def test_everything_is_kept(cls, way, tmp_path):
@@ -243,6 +247,7 @@ def test_state_waits_for_all_its_variables(way, tmp_path):
     assert again.iterations == 2 and opt.iterations == 1
 
 
+@pytest.mark.lowest
 @every_way
 def test_before_the_first_step(way, tmp_path):
     again = way(Adam(0.25, clipnorm=1.0), tmp_path)
@@ -505,6 +510,7 @@ COUNTING = [
 ]
 
 
+@pytest.mark.lowest
 @pytest.mark.parametrize(("cls", "options"), COUNTING)
 @pytest.mark.parametrize("n", [2, 30])
 def test_with_torchs_convention_each_variable_has_its_own_count(cls, options, n):

@@ -107,6 +107,7 @@ def test_gradients_that_are_not_finite(options, gradient, expected):
 # --- What is not finite --------------------------------------------------------------------------
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("options", [{}, {"clipvalue": 1.0}, {"clipnorm": 1.0}, {"use_ema": True}])
 def test_skip(bad, options):
@@ -359,6 +360,7 @@ def test_minimizes(cls):
 
 
 # Compiled ones take four kernels each: a few do, all in plain Python.  What is prepared knows no rule.
+@pytest.mark.long
 @pytest.mark.parametrize("cls", CLASSES if numba.config.DISABLE_JIT else CLASSES[::4])
 def test_a_prepared_step_is_the_step(cls):
     rng = np.random.default_rng(1)

@@ -31,6 +31,7 @@ def decays():
     return curve_fit(DECAY, X, BATCH, [2, 1, 0.3])
 
 
+@pytest.mark.lowest
 def test_predictions_have_the_batch_shape_first(lines, decays):
     x = np.array([0.5, 10, -3])
     for fits in (lines, decays):
@@ -90,6 +91,7 @@ def test_derived_quantities(lines, decays):
             decays.derive(formula)
 
 
+@pytest.mark.lowest
 def test_failed_fits_are_nan():
     y = BATCH[0].copy()
     y[1] = np.nan
@@ -109,6 +111,7 @@ def test_failed_fits_are_nan():
     assert empty.residuals.shape == (0, 8) and empty.bootstrap(3).popt.shape == (0, 3, 2)
 
 
+@pytest.mark.lowest
 def test_comparison(lines, decays):
     found = compare([lines, decays], nested=True)
     assert found.best.shape == (2, 3) and (found.best == 1).all()

@@ -9,6 +9,8 @@ from scipy.optimize import minimize
 
 import nbadam
 
+pytestmark = pytest.mark.long
+
 
 class Chain:
     """The energy of a chain of springs under a constant force, and the values met."""

@@ -18,6 +18,8 @@ from prose import texts
 
 import nbadam
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 SOURCES = {  # trees of the modules by name

@@ -12,6 +12,8 @@ import nbadam
 from nbadam.methods.objective import Objective
 from nbadam.methods.refine import refine
 
+pytestmark = pytest.mark.long
+
 
 def squares(p, z, y):
     slope = z @ p - y

@@ -77,6 +77,7 @@ def test_two_runs_make_one(name, first, tmp_path):
     assert_same(fit(**PROBLEMS[name](), steps=260, state=half.state), whole)
 
 
+@pytest.mark.lowest
 @pytest.mark.parametrize("name", ["joint", "batches"])
 def test_two_parts_of_a_planned_run_with_automatic_rates_make_one(name):
     options = {"learning_rate": "auto"} | ({"steps": 260} if name == "joint" else {"epochs": 40})
@@ -208,6 +209,7 @@ def test_a_run_that_is_killed_goes_on_from_the_last_whole_file(tmp_path):
     assert_same_state(last, fit(batches(), steps=steps[-1]).state)
 
 
+@pytest.mark.lowest
 def test_a_run_that_failed_leaves_the_last_good_file(tmp_path):
     def broken(x):
         broken.calls += 1
@@ -264,6 +266,7 @@ def test_ctrl_c_raises_with_the_result_so_far_and_the_run_can_go_on(where, defau
     assert_same(fit(joint, steps=100, state=result.state), fit(joint, steps=100))
 
 
+@pytest.mark.lowest
 def test_ctrl_c_in_the_last_evaluation(default_handler):
     class Interrupted(nbadam.Minibatch):
         def full(self, x, *args):
@@ -346,6 +349,7 @@ def test_ctrl_c_among_the_values_that_a_quadratic_is_fitted_to(call, default_han
     assert_array_equal(run(state=result.state).x, whole.x)
 
 
+@pytest.mark.lowest
 def test_ctrl_c_with_a_handler_of_the_programs_own():
     def handler(number, frame):
         raise KeyboardInterrupt("its own")
@@ -362,6 +366,7 @@ def test_ctrl_c_with_a_handler_of_the_programs_own():
 # --- Bad input -----------------------------------------------------------------------------------
 
 
+@pytest.mark.lowest
 def test_states_of_other_runs_are_refused(tmp_path):
     state = fit(joint, steps=3).state
     for arguments, message in (

@@ -16,6 +16,8 @@ from nbadam.kernels import SWEEP
 from nbadam.rules import Rule, descent
 from nbadam.rules.adam import momentum_at, momentum_product
 
+pytestmark = pytest.mark.long
+
 RULES = {name: rule for name, rule in vars(rules).items() if isinstance(rule, Rule)}
 SOME = ["ADAM", "SGD", "RMSPROP_MOMENTUM_CENTERED_INSIDE", "FTRL"]
 SOME = SOME[: 2 if numba.config.BOUNDSCHECK else None]
@@ -196,6 +198,7 @@ def test_momentum_product_ends_where_it_no_longer_matters():
     assert momentum_product(100.0, 0.9, 1.0) == exact
 
 
+@pytest.mark.lowest
 @pytest.mark.parametrize("name", SOME)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_wide_state_is_many_narrow_ones(name, dtype):
@@ -262,7 +265,7 @@ def test_float32_stays_float32(rule):
 
 @compiled_only
 @pytest.mark.skipif(numba.config.NUMBA_NUM_THREADS < 2, reason="needs two threads")
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("dtype", [np.float32, pytest.param(np.float64, marks=pytest.mark.lowest)])
 def test_same_bits_on_any_number_of_threads(dtype):
     rng = np.random.default_rng(0)
     n = PARALLEL_SIZE + 1234
@@ -282,6 +285,7 @@ def test_same_bits_on_any_number_of_threads(dtype):
         np.testing.assert_array_equal(one, two)
 
 
+@pytest.mark.lowest
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_norms_have_the_same_bits_in_every_mode(dtype):
     rng = np.random.default_rng(0)

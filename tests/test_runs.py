@@ -80,6 +80,7 @@ def test_patience_goes_on_while_the_value_falls():
     assert (result.status, result.nit) == (1, 5000)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("rate", [0.01, 0.2])
 def test_without_noise_patience_agrees_with_the_tolerances(rate):
     off = {"gtol": 0, "xtol": 0, "learning_rate": rate}

@@ -47,6 +47,7 @@ EXAMPLES = [
 every_schedule = pytest.mark.parametrize("schedule", EXAMPLES, ids=repr)
 
 
+@pytest.mark.long
 @every_schedule
 @given(steps=st.lists(st.integers(0, 2000), min_size=1))
 def test_array_has_the_bits_of_single_steps(schedule, steps):
@@ -228,11 +229,13 @@ def test_piecewise_changes_after_the_boundary():
     assert PiecewiseConstantDecay([], [0.5])(7) == 0.5
 
 
+@pytest.mark.lowest
 def test_polynomial_cycle_begins_a_step_after_its_end():
     schedule = PolynomialDecay(1.0, 4, end_learning_rate=0.0, cycle=True)
     assert schedule([0, 3, 4, 5, 8, 9]).tolist() == [1.0, 0.25, 0.0, 1 - 5 / 8, 0.0, 1 - 9 / 12]
 
 
+@pytest.mark.lowest
 def test_cosine_warm_up():
     schedule = CosineDecay(0.2, 10, alpha=0.5, warmup_target=1.0, warmup_steps=4)
     np.testing.assert_allclose(schedule([0, 2, 4, 9, 14, 99]), [0.2, 0.6, 1.0, 0.75, 0.5, 0.5], rtol=1e-15)
@@ -240,6 +243,7 @@ def test_cosine_warm_up():
     assert CosineDecay(0.2, 10, warmup_target=1.0)(0) == 1.0
 
 
+@pytest.mark.lowest
 @given(
     first=st.integers(1, 1000),
     t_mul=st.sampled_from([1.0, 1.5, 2.0, 3.0, 10.0]) | st.integers(1, 20).map(float),
@@ -287,6 +291,7 @@ def test_plot_without_matplotlib(monkeypatch):
 # --- Schedules from points and from other schedules ----------------------------------------------
 
 
+@pytest.mark.lowest
 def test_piecewise_linear_goes_through_its_points():
     schedule = PiecewiseLinear([10, 20, 40], [0.1, 0.3, 0.0])
     np.testing.assert_allclose(schedule([0, 10, 15, 20, 30, 40, 99]), [0.1, 0.1, 0.2, 0.3, 0.15, 0, 0])
@@ -345,6 +350,7 @@ def test_one_cycle_has_the_values_of_torchs_formula(total_steps, pct_start, form
     assert schedule(total_steps) == schedule(total_steps - 1)
 
 
+@pytest.mark.lowest
 @pytest.mark.parametrize("pct_start", [0.0, 0.01, 0.1, 1.0])
 def test_one_cycle_at_its_extremes(pct_start):
     rates = OneCycle(1.0, 10, pct_start=pct_start)(np.arange(12))

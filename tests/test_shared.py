@@ -12,6 +12,8 @@ from scipy.optimize import OptimizeWarning, least_squares
 import nbadam
 from nbadam import Model, SharedResult, Status, archives, curve_fit, load_fit
 
+pytestmark = pytest.mark.one_point
+
 M = 24
 X = np.linspace(0, 5, M)
 SLOW = numba.config.DISABLE_JIT or numba.config.BOUNDSCHECK
@@ -89,6 +91,7 @@ def assert_same(fit, expected, absolute_sigma=False, rtol=1e-8):
     assert_allclose(fit.pcov.reshape(whole.shape) / sizes, whole / sizes, atol=1e-6)
 
 
+@pytest.mark.lowest
 @pytest.mark.parametrize("absolute_sigma", [False, True])
 def test_one_value_for_all(absolute_sigma):
     _, y = decays(7)
@@ -135,6 +138,7 @@ def test_groups():
     assert_array_equal(fit["tau"], values[[1, 0, 1, 2, 0, 1, 2]])
 
 
+@pytest.mark.lowest
 def test_groups_that_cross():
     rows, columns = np.divmod(np.arange(12).reshape(3, 4), 4)
     truth, y = decays(12, tau=np.repeat([1.0, 1.7, 2.4], 4))
@@ -174,6 +178,7 @@ def test_bounds(upper):
         assert (fit["tau"] == upper).all()
 
 
+@pytest.mark.long
 def test_fixed_and_tied():
     _, y = decays(5)
     fixed = curve_fit(DECAY, X, y, [1, 1, 0.5], fixed={"c": 0.4}, shared=["tau"])
@@ -191,6 +196,8 @@ def test_fixed_and_tied():
     assert_allclose(tied.perr[:, 2], error, rtol=1e-6)
 
 
+@pytest.mark.long
+@pytest.mark.lowest
 @pytest.mark.parametrize("loss", ["soft_l1", "cauchy"])
 def test_losses(loss):
     _, y = decays(4)
@@ -217,6 +224,7 @@ def test_poisson_counts_have_the_likelihoods_gradient():
     assert fit.success.all() and fit._is_absolute
 
 
+@pytest.mark.lowest
 def test_points_and_data_sets_left_out():
     _, y = decays(6)
     y[0, 3:5] = np.nan
@@ -239,6 +247,7 @@ def test_own_x_for_each_data_set():
     assert_same(fit, stacked(y, np.zeros(3), x=x))
 
 
+@pytest.mark.lowest
 def test_different_models(tmp_path):
     rng = np.random.default_rng(5)
     rise = "b * (1 - exp(-x / tau))"
@@ -291,6 +300,7 @@ def test_any_number_of_threads_and_any_order_of_the_parameters():
     assert_array_equal(one.nfev, two.nfev)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("power", [-60, 40])
 def test_units_are_a_symmetry(power):
     _, y = decays(5)

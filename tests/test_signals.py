@@ -73,6 +73,7 @@ def test_a_deferred_interrupt_takes_effect_at_the_end_once(depth):
     assert signal.getsignal(signal.SIGINT) is handler
 
 
+@pytest.mark.lowest
 def test_an_error_is_the_context_of_the_interrupt():
     with pytest.raises(KeyboardInterrupt) as interrupt, DeferredInterrupts():
         signal.raise_signal(signal.SIGINT)
@@ -142,6 +143,7 @@ def test_ctrl_c_leaves_no_thread_of_multistart_waiting(tmp_path):
     assert run(STRIKES, share_cache(tmp_path)) == {"waiting": []}
 
 
+@pytest.mark.lowest
 @needs_ordinary_kernels
 @pytest.mark.parametrize("function", [entry_point, address_of])
 def test_an_interrupt_is_no_missing_key(function):

@@ -192,6 +192,7 @@ def random_gradient(rng, shape, dtype, by_element):
     return rng.normal(size=(touched, *shape[1:])).astype(dtype), rng.integers(0, shape[0], touched)
 
 
+@pytest.mark.lowest
 @pytest.mark.long
 @pytest.mark.parametrize("by_element", [False, True], ids=["rows", "elements"])
 @pytest.mark.parametrize("decay", [0.0, 0.01])
@@ -231,6 +232,7 @@ def test_step_of_any_shape(shape):
     np.testing.assert_array_equal(x, expected)
 
 
+@pytest.mark.lowest
 @pytest.mark.skipif(numba.config.DISABLE_JIT, reason="one kernel for all modes")
 def test_same_bits_in_every_mode(monkeypatch):
     results = []

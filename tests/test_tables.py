@@ -58,6 +58,7 @@ def by_hand(frame, *keys, sigma=None, **options):
     return fits
 
 
+@pytest.mark.long
 @KINDS
 def test_each_group_is_fitted_as_by_hand(convert, frame):
     found = as_dict(

@@ -12,6 +12,8 @@ from numpy.testing import assert_array_equal
 import nbadam
 from nbadam import Status, curve_fit, models
 
+pytestmark = [pytest.mark.long, pytest.mark.one_point]
+
 rng = np.random.default_rng(0)
 PLAIN = numba.config.DISABLE_JIT
 

@@ -9,7 +9,10 @@ from nbadam import curve_fit, models
 from nbadam.demo import kurtosis, kurtosis_guess, load_voxels
 
 # Fits from poor starts that end without success are counted here.
-pytestmark = pytest.mark.filterwarnings("ignore:.* without success:scipy.optimize.OptimizeWarning")
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.filterwarnings("ignore:.* without success:scipy.optimize.OptimizeWarning"),
+]
 
 SLOW = numba.config.DISABLE_JIT
 FITS = 1000

@@ -75,6 +75,7 @@ def errors(y, exact):
     return np.where(np.isfinite(y) & np.isfinite(rounded), off, np.where(same, 0, np.inf)).astype(float)
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not PRECISE, reason="needs a long double that is longer than double")
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", FUNCTIONS)
@@ -138,6 +139,7 @@ def nearest_to_quarter_turns(dtype):
     return np.array(angles, dtype)
 
 
+@pytest.mark.lowest
 @pytest.mark.long
 @pytest.mark.skipif(not PRECISE, reason="needs a long double that is longer than double")
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -184,6 +186,7 @@ def test_fma_is_rounded_once():
         assert result == fma(x, y, z) == float(Fraction(x) * Fraction(y) + Fraction(z))
 
 
+@pytest.mark.lowest
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_plain_python_and_fastmath_callers(name, dtype):
@@ -199,6 +202,7 @@ def test_plain_python_and_fastmath_callers(name, dtype):
     np.testing.assert_array_equal(applied(name, x[finite], fastmath=True), y[finite])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_the_same_bits_in_every_loop(name, dtype):

@@ -18,7 +18,7 @@ from subprocesses import needs_ordinary_kernels
 import nbadam
 from nbadam.checks import shown
 
-SECONDS = float(os.environ.get("NBADAM_FUZZ", 5))  # of each fuzzer, of the processor
+SECONDS = float(os.environ.get("NBADAM_FUZZ", 3))  # of each fuzzer, of the processor
 
 
 def free_seed() -> int:
