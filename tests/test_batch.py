@@ -190,9 +190,8 @@ def test_a_run_that_diverges_returns_its_best_point():
     assert (result.fun <= [valley(START, c, 10.0)[0] for c in CENTRES]).all()
 
 
-@pytest.mark.lowest
 @pytest.mark.long
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("dtype", [np.float32, pytest.param(np.float64, marks=pytest.mark.lowest)])
 def test_the_same_bits_alone_and_in_any_batch_on_any_number_of_threads(dtype):
     rng = np.random.default_rng(0)
     x0 = rng.normal(size=(400 if JIT else 12, 2)).astype(dtype)

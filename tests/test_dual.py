@@ -18,7 +18,7 @@ from nbadam.special import RULES
 needs_dual_numbers = pytest.mark.skipif(
     bool(numba.config.DISABLE_JIT), reason="plain Python has no dual numbers: differences take their place"
 )
-pytestmark = [needs_dual_numbers, pytest.mark.lowest]
+pytestmark = needs_dual_numbers
 WAYS = {name: getattr(dual, name) for name in dual.__all__}
 
 
@@ -61,6 +61,7 @@ def gaussian(x, a, m, s, c):
     return a * np.exp(-0.5 * z * z) + c
 
 
+@pytest.mark.lowest
 def test_derivatives_in_a_float32_model_stay_float32():
     both = compiled(gaussian, 4)
     p = np.array([2.0, 1.0, 0.7, 0.2], np.float32)
@@ -149,7 +150,7 @@ def truth(text, *point):
         return [float(function(*numbers)), *map(float, reversed(slopes))]
 
 
-@pytest.mark.parametrize("dtype", [float, np.float32])
+@pytest.mark.parametrize("dtype", [pytest.param(float, marks=pytest.mark.lowest), np.float32])
 def test_every_elementary_function_of_one_number(dtype):
     cases = [(name, places, text) for names, (places, text) in ELEMENTARY.items() for name in names]
     points = [[(place, 0.0) for place in places] for _, places, _ in cases]
@@ -166,7 +167,7 @@ def test_every_elementary_function_of_one_number(dtype):
             assert slope == pytest.approx(expected[1], rel=64 * eps), (name, place)
 
 
-@pytest.mark.parametrize("dtype", [float, np.float32])
+@pytest.mark.parametrize("dtype", [pytest.param(float, marks=pytest.mark.lowest), np.float32])
 def test_every_elementary_function_of_two_numbers(dtype):
     points = [(0.7, 1.3), (-1.3, 0.6), (3.1, -0.9)]
     arguments = {"both": "p0 + x, p1 + y", "first": "p0 + x, y", "second": "x, p1 + y"}
@@ -208,6 +209,7 @@ POINTS = {  # where they are tried; the first number of those of two may be an o
 FAR = {"erfcx": 80.0, "dawsn": -70.0, "ellipk": 2e-4, "ellipe": -3e-4, "ellipkm1": 1 - 2e-4, "j0": 30.0}
 
 
+@pytest.mark.lowest
 def test_every_special_function():
     assert set(SPECIAL) == set(RULES)
     inlined_ufuncs = [getattr(scipy.special, name) for name in SPECIAL]

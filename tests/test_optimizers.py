@@ -359,9 +359,8 @@ def test_minimizes(cls):
 # --- Steps with and without the lookups of the step before ---------------------------------------
 
 
-# Compiled ones take four kernels each: a few do, all in plain Python.  What is prepared knows no rule.
-@pytest.mark.long
-@pytest.mark.parametrize("cls", CLASSES if numba.config.DISABLE_JIT else CLASSES[::4])
+# Compiled ones take four kernels each: two do, all in plain Python.  What is prepared knows no rule.
+@pytest.mark.parametrize("cls", CLASSES if numba.config.DISABLE_JIT else CLASSES[::6])
 def test_a_prepared_step_is_the_step(cls):
     rng = np.random.default_rng(1)
     shapes = [(3,), (2, 4), (), (0,), (4097,), (1,), (5,), (2,)]

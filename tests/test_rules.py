@@ -19,8 +19,7 @@ from nbadam.rules.adam import momentum_at, momentum_product
 pytestmark = pytest.mark.long
 
 RULES = {name: rule for name, rule in vars(rules).items() if isinstance(rule, Rule)}
-SOME = ["ADAM", "SGD", "RMSPROP_MOMENTUM_CENTERED_INSIDE", "FTRL"]
-SOME = SOME[: 2 if numba.config.BOUNDSCHECK else None]
+SOME = ["ADAM", "RMSPROP_MOMENTUM_CENTERED_INSIDE"]  # the loop over blocks knows no rule
 
 RANGES = {
     "learning_rate": (1e-4, 1.0),
