@@ -160,9 +160,10 @@ j1_pointer = ctypes.CFUNCTYPE(ctypes.c_double, ctypes.c_double)(
 
 
 def stored(x, a, b):
-    buffer = np.zeros(2)
+    buffer = np.zeros(3)
     buffer[0] = a
-    return buffer[0] * x + b
+    buffer[1:] = np.array([b, 1.0])
+    return buffer[0] * x + buffer[1] * buffer[2]
 
 
 def pointer(x, a, b):
