@@ -24,6 +24,7 @@ from .perturbations import Perturbations
 from .plan import plan_from
 from .quadratic import LARGEST, QuadraticModel
 from .record import NO, YES
+from .stopping import Stop
 
 if TYPE_CHECKING:
     from scipy.optimize import OptimizeResult
@@ -144,7 +145,7 @@ def _notice_noise(
         differences.scheme = "noise"
         differences.restore(resumed.facts["objective"]["differences"])
     if objective.differences is differences:
-        objective.is_noisy = differences.is_random or None
+        objective.is_noisy = differences.is_random or (None if differences.noise is not None else False)
         return differences.noise is not None
     return True
 
@@ -197,8 +198,8 @@ def _remark(objective: Objective, plan, result) -> str:
         )
     if differences is not None and differences.noise is not None:
         return f" Differences have steps for values with a noise of {differences.noise:.2g}."
-    is_exact = result.state.arrays["number is_noisy"][0] == NO
-    if is_exact and plan.is_auto and result.success and result.nit and not plan.is_cut:
+    is_smooth = result.state.arrays["number is_noisy"][0] == NO and Stop.KINK.message not in result.message
+    if is_smooth and plan.is_auto and result.success and result.nit and not plan.is_cut:
         return " The values are free of noise: if they are smooth, L-BFGS-B needs fewer evaluations."
     return ""
 

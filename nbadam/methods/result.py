@@ -9,6 +9,7 @@ import numpy as np
 from .averaging import NOISY_END
 from .differences import Differences
 from .history import History
+from .kinks import is_at_kink
 from .options import warn
 from .perturbations import Perturbations
 from .refine import Refined, refine
@@ -62,6 +63,8 @@ def result_of(run: Run, stop: Stop, snapshot: RunState) -> "OptimizeResult":
         end = _evaluated(run, stop)
     if stop is Stop.GTOL and _is_blind(run, end):
         stop, message = Stop.BLIND, Stop.BLIND.message
+    if stop is Stop.MAXITER and is_at_kink(run, end.x, end.f):
+        stop, message = Stop.KINK, Stop.KINK.message
     kept = _no_worse_than_the_start(run, stop, end)
     is_start = run.nit > 0 and stop is not Stop.GTOL and np.array_equal(end.x, run.x_start)
     if stop.status.success and (kept is not end or is_start or _is_within_noise(run, end)):

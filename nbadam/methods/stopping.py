@@ -69,6 +69,11 @@ class Stop(IntEnum):
         "The run ended no lower than it began, so the best point seen is returned. Try a smaller "
         "`learning_rate` or more steps; check the gradient, and `finite_diff` where there is none.",
     )
+    KINK = (
+        17,
+        Status.SUCCESS,
+        "at a kink: `maxiter` steps are done, and gradients around the point cancel, though none is small.",
+    )
     BLIND = (
         16,
         Status.NO_PROGRESS,
