@@ -56,6 +56,15 @@ def test_maxfun():
     assert fit(maxfev=5).nfev == 5
 
 
+@pytest.mark.parametrize("n", [1, 2, 4, 10])
+@pytest.mark.parametrize("maxfun", [1, 5, 12, 39, 60])
+def test_small_budgets_are_not_spent_on_a_look_at_the_values(n, maxfun):
+    result = minimize(lambda x: float(x @ x), np.ones(n), method=nbadam.adam, options={"maxfun": maxfun})
+    assert result.status == nbadam.Status.MAXFUN
+    assert result.nfev <= max(maxfun - 1, 0) + n + 1  # a gradient is not begun beyond the budget, but ended
+    assert result.nit * (n + 1) >= maxfun / 2 - 2 * (n + 1)
+
+
 def test_tolerances():
     assert "`gtol`" in fit(ftol=0, xtol=0).message
     assert "`ftol`" in fit(gtol=0, ftol=0.5, xtol=0).message

@@ -13,6 +13,7 @@ from .perturbations import Perturbations
 SCHEMES = ("2-point", "3-point", "noise", "spsa")
 
 FACTS = "noise", "level", "is_random", "count"
+SMOOTH_BUDGET = 20  # evaluations, for each variable and two more, with which steps of smooth values are found
 REACH = 10.0  # longest step for noisy values, relative to `size`: noise may hide every difference
 LEAST_LEFT = 0.1  # least part of a noise that may be left when it is estimated again: chance, or a wave
 PERTURBATION = 0.01  # first perturbation relative to x_scale, where the value at x0 is not finite
@@ -77,10 +78,11 @@ class Differences:
         self.count: int | None = None
 
     def notice(
-        self, value: Callable[..., Any], x: np.ndarray, seed: tuple[int, ...]
+        self, value: Callable[..., Any], x: np.ndarray, seed: tuple[int, ...], most: float = inf
     ) -> "Differences | Perturbations":
         """Return the gradient estimate that the values near `x` need: this one, if noise is faint.
 
+        Smooth values whose budget, `most` evaluations, is small have default steps.
         Neither a constant added to the values nor the distance of `x` from 0 makes a difference.
         """
         f = value(x)
@@ -91,7 +93,8 @@ class Differences:
         if not self.is_random and noise <= ROUGH * EPS * abs(f):
             change = abs(value(np.clip(x + FIRST * scale, self.lower, self.upper)) - f)
             if not noise > FAINT_ROUNDING * change:  # or NaN: the step may be too long
-                self._suit(value, x, f, noise)
+                if most >= SMOOTH_BUDGET * (x.size + 2):
+                    self._suit(value, x, f, noise)
                 return self
         perturbations = Perturbations(self.lower, self.upper, scale, seed)
         change = perturbations.calibrate(value, x, f, noise, scale)

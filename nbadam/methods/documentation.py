@@ -54,7 +54,8 @@ TEMPLATE = """Minimize a function with {title} [1]_, as a method of `scipy.optim
     maxiter : int, default 50000
         Largest number of iterations, whose end is a failure (status 1).
     maxfun, maxfev : int, optional
-        Largest number of evaluations of `fun`, looked at after each iteration (status 2).
+        Largest number of evaluations of `fun`, looked at after each iteration (status 2).  With less than 40,
+        no noise is looked for without `jac`.
     max_time : float, optional
         Seconds after which this call ends (status 6).
     gtol : float, default 1e-5, or 0 where `learning_rate` is "auto"

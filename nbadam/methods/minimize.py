@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection
 from dataclasses import replace
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from .driver import run_loop
 from .first_look import first_look
 from .minibatch import Minibatch
 from .objective import Objective
-from .options import PLANS, implied, is_automatic, parameters, state_from, warn
+from .options import PLANS, implied, is_automatic, limit, parameters, state_from, warn
 from .orders import seed_numbers
 from .perturbations import Perturbations
 from .plan import plan_from
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 # Options by which a user says which differences to take.
 SIZES = {"finite_diff_rel_step", "eps"}
 CHOSEN = {"finite_diff", *SIZES}
+LEAST = 40  # evaluations of a budget too small to spend most of it on looking for noise
 
 
 def minimize(
@@ -130,11 +132,12 @@ def _notice_noise(
         differences.notice(objective.value, start, positive("x_scale", settings["x_scale"], start.size))
     if not isinstance(differences, Differences) or differences.scheme == "noise":
         return True
-    if isinstance(jac, str) or CHOSEN & set(given):
+    most = min(limit(name, settings, inf) for name in ("maxfun", "maxfev"))
+    if isinstance(jac, str) or CHOSEN & set(given) or (most < LEAST and resumed is None):
         return False
     seed = seed_numbers(settings["rng"] if "rng" in given else 0)
     if resumed is None:
-        objective.take(_noticed(objective, differences, start, seed, may_model))
+        objective.take(_noticed(objective, differences, start, seed, may_model, most))
     elif resumed.facts["finite_diff"] in ("spsa", "quadratic"):
         kind = QuadraticModel if resumed.facts["finite_diff"] == "quadratic" else Perturbations
         unit = np.array(resumed.arrays["x_scale"], dtype=float)
@@ -145,13 +148,19 @@ def _notice_noise(
         differences.scheme = "noise"
         differences.restore(resumed.facts["objective"]["differences"])
     if objective.differences is differences:
-        objective.is_noisy = differences.is_random or (None if differences.noise is not None else False)
+        is_smooth = differences.noise is None and differences.count is not None
+        objective.is_noisy = False if is_smooth else differences.is_random or None
         return differences.noise is not None
     return True
 
 
 def _noticed(
-    objective: Objective, differences: Differences, start: np.ndarray, seed: tuple[int, ...], may_model: bool
+    objective: Objective,
+    differences: Differences,
+    start: np.ndarray,
+    seed: tuple[int, ...],
+    may_model: bool,
+    most: float,
 ) -> Differences | Perturbations:
     """Return the gradient estimate, or the quadratic model, that suits the values near the start."""
     points, values = [], []
@@ -161,7 +170,7 @@ def _noticed(
         values.append(objective.value(x))
         return values[-1]
 
-    found = differences.notice(value, start, seed)
+    found = differences.notice(value, start, seed, most)
     if not may_model or not isinstance(found, Perturbations) or found.noise is None:
         return found
     if start.size > LARGEST or not (differences.lower < differences.upper).any():
