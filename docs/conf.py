@@ -2,7 +2,6 @@
 
 import re
 import sys
-import warnings
 from importlib.metadata import version as installed_version
 from pathlib import Path
 
@@ -47,8 +46,6 @@ autosummary_filename_map = {
     f"nbadam.{algorithm.optimizer}": f"nbadam.optimizers.{algorithm.optimizer}" for algorithm in ALGORITHMS
 }
 
-# Pages show warnings without the folder in which they were built.
-warnings.formatwarning = lambda message, category, *_: f"{category.__name__}: {message}\n"
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "examples",
@@ -58,7 +55,8 @@ sphinx_gallery_conf = {
     "show_memory": False,
     "write_computation_times": False,
     "min_reported_time": 1,
-    "reset_modules": ("matplotlib",),
+    "reset_modules": ("matplotlib", "pictures.gallery.show_warnings_without_folder"),
+    "parallel": True,  # as many at once as `sphinx-build -j` says
 }
 
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
