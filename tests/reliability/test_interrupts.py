@@ -33,6 +33,9 @@ def slow_bowl(x):
         s += np.sin(x[0] + i) * 1e-12
     return ((x - 1.0) ** 2).sum() + s, 2 * (x - 1.0)
 
+def values(steps):
+    return minimize(value, np.zeros(3), method=nbadam.adam, options={"steps": steps})
+
 long = {"learning_rate": 1e-3, "gtol": 0, "steps": 10**9}
 many = nbadam.curve_fit(decay, X, np.tile(Y[0], (200, 1)), P0)
 calls = {
@@ -40,7 +43,7 @@ calls = {
     "compiled": lambda: method(bowl, **long),
     "compiled short": lambda: method(bowl, **long | {"steps": 50_000}),
     "compiled slow": lambda: method(slow_bowl, **long),
-    "values": lambda: minimize(value, np.zeros(3), method=nbadam.adam, options={"steps": 10**9}),
+    "values": lambda: values(10**9),
     "batch": lambda: batch(10**7),
     "starts": lambda: starts(plain, 1, **long),
     "compiled starts": lambda: starts(bowl, 1, **long),
@@ -52,7 +55,7 @@ short = "minimize", "minimize_batch", "multistart", "bootstrap", "profile", "for
 calls |= {f"short {kind}": CALLS[kind] for kind in short}
 for kind in short:
     CALLS[kind]()  # compiles
-method(bowl, steps=3), method(slow_bowl, steps=3)
+method(bowl, steps=3), method(slow_bowl, steps=3), values(3)
 chosen = os.environ["KINDS"].split(",")
 random.seed(int(os.environ["SEED"]))
 signal.signal(signal.SIGINT, signal.default_int_handler)
