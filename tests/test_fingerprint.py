@@ -18,8 +18,8 @@ from numba import config, njit, types
 from numba.extending import overload, register_jitable
 from subprocesses import run
 
-from nbadam import _fingerprint, rules, vector_math
-from nbadam._fingerprint import Digest, OpaqueError, fingerprint, identify
+from nbadam import rules, vector_math
+from nbadam._fingerprint import Digest, OpaqueError, fingerprint, identify, readings
 from nbadam.kernels import dense
 
 
@@ -260,11 +260,11 @@ def test_a_remembered_digest_is_forgotten_once_anything_differs(change):
     f, changes = _told_from_outside()
     before = identify(f)
     assert identify(f) == before
-    assert _fingerprint._readings[id(f)].is_current()
+    assert readings._readings[id(f)].is_current()
     changes[change]()
     after = identify(f)
     assert after[0] != before[0]
-    _fingerprint._readings.clear()
+    readings._readings.clear()
     assert identify(f) == after
 
 
@@ -280,7 +280,7 @@ def test_what_may_change_in_place_is_read_each_time():
     listed[0] = 2.0
     digests.append(identify(f))
     assert len(set(digests)) == 3
-    assert id(f) not in _fingerprint._readings
+    assert id(f) not in readings._readings
 
 
 def test_implementations_of_calls_are_noticed_later():
@@ -299,7 +299,7 @@ def test_implementations_of_calls_are_noticed_later():
 def test_only_so_many_digests_are_remembered():
     made = [function_in(f"def f(x): return x + {k}.5") for k in range(200)]
     assert len({identify(f) for f in made}) == 200
-    assert len(_fingerprint._readings) <= _fingerprint.READINGS
+    assert len(readings._readings) <= readings.READINGS
 
 
 # --- What cannot be known ------------------------------------------------------------------------

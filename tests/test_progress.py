@@ -171,8 +171,8 @@ def test_smooth_values_are_differenced_with_few_evaluations_more(start):
     noticed = minimize(fun, start, method=nbadam.adam, options=options)
     plain = minimize(fun, start, method=nbadam.adam, options=options | {"finite_diff": "2-point"})
     assert noticed.fun <= plain.fun + 1e-6 * fun(np.array(start))
-    for name in ("nit", "status", "message"):
-        assert noticed[name] == plain[name]
+    assert (noticed.nit, noticed.status) == (plain.nit, plain.status)
+    assert noticed.message.removeprefix(plain.message).startswith(" The values are free of noise")
     assert abs(noticed.njev - plain.njev) < 20  # probes of the size of variables that start at 0
     # To notice that they are smooth, and for the steps at gradients number 0, 4, 16 and 64.
     assert 0 < noticed.nfev - 3 * noticed.njev <= 20 + 4 * 2 * 20

@@ -1,66 +1,42 @@
-"""Digests of functions: equal only if everything that decides about their results is equal.
-
-Neither a file, a time, a line nor a name is evidence.  A digest covers the code with its constants
-and names, defaults and closures.  It covers the globals and attributes that the code mentions, and
-Numba's replacements of calls.  Each of them is digested all the way down.
-"""
+"""Digest of any objects, all the way down."""
 
 import builtins
 import ctypes
-import dis
 import functools
 import hashlib
 import importlib
-import os
 import struct
 import sys
-import weakref
 from collections.abc import Callable
 from enum import Enum
-from types import (
-    BuiltinFunctionType,
-    CellType,
-    CodeType,
-    FunctionType,
-    MemberDescriptorType,
-    MethodType,
-    ModuleType,
-    NoneType,
-)
-from typing import Any, NamedTuple
+from types import CellType, CodeType, FunctionType, MemberDescriptorType, MethodType, ModuleType, NoneType
+from typing import Any
 
-import numba
 import numpy as np
-from llvmlite import binding as llvm
 from numba import types
 from numba.core.ccallback import CFunc
 from numba.core.extending import _Intrinsic
-from numba.core.imputils import builtin_registry as lowerings
-from numba.core.typing.templates import builtin_registry as typings
 from numba.extending import is_jitted
 
-# Settings of Numba that change the machine code.
-SETTINGS = (
-    "BOUNDSCHECK CPU_FEATURES CPU_NAME DEBUGINFO_DEFAULT DISABLE_INTEL_SVML ENABLE_AVX LLVM_REFPRUNE_FLAGS "
-    "LLVM_REFPRUNE_PASS LOOP_VECTORIZE OPT SLP_VECTORIZE"
+from .code import OpaqueError, names_in, once_for_code
+from .libraries import (
+    ACTING,
+    COMPILED,
+    LIBRARIES,
+    SPECIAL,
+    belongs_to_package,
+    implementations_of,
+    is_in,
+    library_name,
 )
-LIBRARIES = "numpy", "numba", "llvmlite", "scipy"  # their objects are known by name and version
-COMPILED = "builtins", "math", "cmath", "_operator"  # so are the functions and types that C defines here
-PACKAGE = __name__.partition(".")[0]
-ACTING = f"{PACKAGE}.dual"  # acts by its registrations for operators and NumPy's functions
-SPECIAL = f"{PACKAGE}.special"  # registers SciPy's ufuncs
+
 MISSING = object()
-READINGS = 64  # functions whose digests are remembered
 FunctionPointer: type = ctypes._CFuncPtr  # type: ignore[attr-defined]
 # Parts of a class that say nothing about its behaviour, or that Python makes.
 SILENT = {
     "__dict__", "__weakref__", "__doc__", "__module__", "__firstlineno__", "__static_attributes__",
     "__annotations__", "__annotate__", "__annotate_func__", "_abc_impl", "__abstractmethods__",
 }  # fmt: skip
-
-
-class OpaqueError(TypeError):
-    """An object that could change without a digest telling so."""
 
 
 class Placeholder:
@@ -76,82 +52,7 @@ class Placeholder:
         self.place = place
 
 
-class Names(NamedTuple):
-    """Names in a function's code, and in the functions inside it."""
-
-    variables: tuple[str, ...]  # globals and builtins
-    attributes: tuple[str, ...]
-
-
-def fingerprint(kernel: Callable, *settings) -> str:
-    """Return a digest of everything the machine code depends on, or '' if another process cannot tell.
-
-    Parameters
-    ----------
-    kernel : function
-        The function to compile.
-    *settings
-        The signature and the options of the compiler; their `repr` counts.
-    """
-    numbas = [getattr(numba.config, setting, None) for setting in SETTINGS.split()]
-    target = llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten(), llvm.get_process_triple()
-    python = sys.implementation.cache_tag, getattr(sys, "abiflags", ""), np.__version__, numba.__version__
-    digest = Digest()
-    try:
-        digest.add(repr((settings, numbas, target, python)))
-        digest.add(kernel)
-    except OpaqueError:
-        return ""
-    return digest.hexdigest() if digest.is_portable else ""
-
-
-def identify(value) -> tuple[str, int]:
-    """Return the digest of an object in this process, and how many bytes of arrays are in it.
-
-    No two digests of objects that may change unseen are equal.  To read a function takes longer than a small
-    fit: if it is all of immutable objects, it is enough to look whether they are still in their places.
-    """
-    known = _readings.get(id(value))
-    if known is not None and known.is_current():
-        return known.digest, 0
-    registered = _registered()
-    digest = Digest()
-    try:
-        digest.add(value)
-    except Exception:  # functions may refer to anything
-        return os.urandom(16).hex(), 0
-    if digest.lookups:
-        if len(_readings) >= READINGS:
-            _readings.clear()
-        _readings[id(value)] = Reading(value, digest.lookups, registered, digest.hexdigest())
-    return digest.hexdigest(), digest.nbytes
-
-
 Lookup = tuple[Callable, tuple[Any, ...], Any]  # function, arguments and the object that it returned
-
-
-class Reading(NamedTuple):
-    """All that the digest of a function was read from, where those are immutable objects only."""
-
-    function: Any  # whose id no other object has as long as it lives
-    lookups: list[Lookup]
-    registered: tuple[int, int]
-    digest: str
-
-    def is_current(self) -> bool:
-        """Whether each of the objects is still in its place: then another digest would be the same."""
-        try:
-            if self.registered != _registered():
-                return False
-            for look_up, arguments, value in self.lookups:
-                if look_up(*arguments) is not value:
-                    return False
-            return True
-        except Exception:  # an empty cell, or a module's own `__getattr__`
-            return False
-
-
-_readings: dict[int, Reading] = {}  # by the id of the function
 
 
 class Digest:
@@ -231,20 +132,20 @@ class Digest:
         self._put("library", f"{name} {version}".encode())
         if name.startswith("scipy.") and isinstance(value, np.ufunc):
             self._put("subpackage", _of_subpackage(SPECIAL))
-        for implementation in _implementations_of(value):
+        for implementation in implementations_of(value):
             if not implementation.is_of_library:
                 self.add((implementation.options, implementation.functions))
         return True
 
     def _function(self, function: FunctionType) -> None:
-        if not self._inside_package and belongs_to_package(function) and _is_in(ACTING, function):
+        if not self._inside_package and belongs_to_package(function) and is_in(ACTING, function):
             self._put("subpackage", _of_subpackage(ACTING))
         if not self._inside_package and function.__closure__ is None and belongs_to_package(function):
             # Functions of nbadam refer to nothing that changes, but some of them to much.
             self._put("package", _of_package(function))
             return
         code = self._look_up(getattr, function, "__code__")
-        names = _names(code)
+        names = names_in(code)
         self._put("function", _of_code(code))
         self.add(self._look_up(getattr, function, "__defaults__"))
         self.add(self._look_up(getattr, function, "__kwdefaults__"))
@@ -265,7 +166,7 @@ class Digest:
                 self.add(value, names.attributes)
             else:
                 self.lookups = None
-        for implementation in _implementations_of(function):
+        for implementation in implementations_of(function):
             self.add((implementation.options, implementation.functions))
 
     def _module(self, module: ModuleType, attributes: tuple[str, ...]) -> None:
@@ -395,84 +296,9 @@ PLAIN: dict[type, Callable[[Any], bytes]] = {
 }
 
 
-class Implementation(NamedTuple):
-    """Functions that Numba calls to compile a call of another function, and the options that it uses."""
-
-    options: str
-    functions: tuple[Callable, ...]
-    is_of_library: bool  # or of this package
-
-
-# By the id of the function, which Numba's registries keep alive, and the place in the registry.
-_implementations: dict[int, dict[tuple[str, int], Implementation]] = {}
-_read = {"typings": 0, "lowerings": 0}  # entries of Numba's registries that are in `_implementations`
-
-
 def _options_of(dispatcher) -> str:
     """Return options of the compiler, equal texts as one object."""
     return sys.intern(repr((sorted(dispatcher.targetoptions.items()), dispatcher.locals)))
-
-
-def _registered() -> tuple[int, int]:
-    """Return the sizes of Numba's registries, to which entries are only added."""
-    return len(typings.globals), len(lowerings.functions)
-
-
-def _implementations_of(function) -> list[Implementation]:
-    """Return the implementations of a function that `overload`, `lower_builtin` and their like registered."""
-    start = _read["typings"]
-    entries = typings.globals[start:]
-    for place, (key, template) in enumerate(entries, start):
-        for number, cls in enumerate(getattr(template, "templates", (template,))):
-            own = getattr(cls, "_overload_func", None)
-            functions = [own] if own else [f for f in vars(cls).values() if isinstance(f, FunctionType)]
-            options = sorted(getattr(cls, "_jit_options", {}).items()), getattr(cls, "_inline", None)
-            _remember(key, (f"typing {number}", place), repr(options), functions)
-    _read["typings"] = start + len(entries)  # two threads may read the same: it comes to the same
-    start = _read["lowerings"]
-    lowered = lowerings.functions[start:]
-    for place, (lower, key, arguments) in enumerate(lowered, start):
-        _remember(key, ("lowering", place), repr(arguments), [lower])
-    _read["lowerings"] = start + len(lowered)
-    return list(_implementations.get(id(function), {}).values())
-
-
-def _remember(key, place: tuple[str, int], options: str, functions: list[Callable]) -> None:
-    roots = {getattr(f, "__globals__", {}).get("__name__", "numba").partition(".")[0] for f in functions}
-    implementation = Implementation(options, tuple(functions), roots <= {*LIBRARIES, PACKAGE})
-    _implementations.setdefault(id(key), {})[place] = implementation
-
-
-def library_name(value) -> str | None:
-    """Return the qualified name of an object of a library that is known by it."""
-    module = getattr(value, "__module__", None)
-    name = getattr(value, "__qualname__", None) or getattr(value, "__name__", None)
-    if isinstance(value, np.ufunc):
-        module = module or ("numpy" if getattr(np, str(name), None) is value else "scipy.special")
-    if not (isinstance(module, str) and isinstance(name, str)):
-        return None
-    if module in COMPILED:
-        # Python can define functions and types in a module of that name, too.
-        is_static = isinstance(value, type) and not value.__flags__ & (1 << 9)  # Py_TPFLAGS_HEAPTYPE
-        if not (is_static or isinstance(value, BuiltinFunctionType)):
-            return None
-    elif module.partition(".")[0] not in LIBRARIES:
-        return f"enum.{name}" if value in ENUMS else None
-    found = sys.modules.get(module)
-    for part in name.split("."):
-        found = getattr(found, part, None)
-    return f"{module}.{name}" if found is value else None
-
-
-def belongs_to_package(function) -> bool:
-    """Whether a function is one of nbadam's own."""
-    name = getattr(function, "__globals__", {}).get("__name__", "")
-    return name.startswith(f"{PACKAGE}.") and vars(sys.modules.get(name, builtins)) is function.__globals__
-
-
-def _is_in(package: str, function) -> bool:
-    name = getattr(function, "__globals__", {}).get("__name__", "")
-    return name == package or name.startswith(f"{package}.")
 
 
 @functools.cache
@@ -494,61 +320,11 @@ def _of_package(function: FunctionType) -> bytes:
     return digest._hash.digest()
 
 
-# --- Code ----------------------------------------------------------------------------------------
-
-_codes: dict[int, tuple[weakref.ref, bytes, Names]] = {}
-
-
+@once_for_code
 def _of_code(code: CodeType) -> bytes:
     """Return the digest of a code object, whose file, lines and name do not count."""
-    return _read_code(code)[1]
-
-
-def _names(code: CodeType) -> Names:
-    return _read_code(code)[2]
-
-
-def _read_code(code: CodeType) -> tuple[weakref.ref, bytes, Names]:
-    known = _codes.get(id(code))
-    if known is None or known[0]() is not code:
-        key = id(code)
-        # No Python function: Ctrl-C during its call would be lost.
-        reference = weakref.ref(code, functools.partial(_codes.pop, key))
-        known = _codes[key] = reference, _digest_of_code(code), _names_in(code)
-    return known
-
-
-def _digest_of_code(code: CodeType) -> bytes:
     digest = Digest()
     digest.add((code.co_code, code.co_consts, code.co_names, code.co_varnames))
     digest.add((code.co_cellvars, code.co_freevars, code.co_flags, code.co_exceptiontable))
     digest.add((code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount))
     return digest._hash.digest()
-
-
-def _names_in(code: CodeType) -> Names:
-    variables: set[str] = set()
-    attributes: set[str] = set()
-    for instruction in dis.get_instructions(code):
-        name = instruction.opname
-        if name == "IMPORT_NAME":
-            raise OpaqueError(f"{code.co_name} imports {instruction.argval}")
-        if instruction.opcode in dis.hasname:
-            (attributes if "ATTR" in name or "METHOD" in name else variables).add(instruction.argval)
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            inner = _names(constant)
-            variables.update(inner.variables)
-            attributes.update(inner.attributes)
-        elif isinstance(constant, str) and constant.isidentifier():  # as in getattr(module, "name")
-            attributes.add(constant)
-    return Names(tuple(sorted(variables)), tuple(sorted(attributes)))
-
-
-def mentioned(code: CodeType) -> frozenset[str]:
-    """Names of globals and attributes in a function's code, and in that of functions inside it."""
-    inner = [mentioned(constant) for constant in code.co_consts if isinstance(constant, CodeType)]
-    return frozenset(code.co_names).union(*inner)
-
-
-ENUMS = {cls for cls in vars(sys.modules["enum"]).values() if isinstance(cls, type) and issubclass(cls, Enum)}
