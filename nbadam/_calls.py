@@ -41,7 +41,7 @@ class Function:
         Types that it takes, to which the arguments are converted.
     """
 
-    def __init__(self, function: Any, kinds: tuple) -> None:
+    def __init__(self, function: Any, kinds: tuple[Any, ...]) -> None:
         self.address, self.result, self.kinds = function, None, kinds
         if numba.config.DISABLE_JIT:
             return
@@ -51,7 +51,7 @@ class Function:
         self.address = _address(self._compiled)
 
 
-def caller(result, kinds: tuple):
+def caller(result, kinds: tuple[Any, ...]):
     """Return ``call(address, arguments)`` for kernels, which calls a `Function` with these types."""
     if numba.config.DISABLE_JIT:
         return lambda address, arguments: address(*arguments)

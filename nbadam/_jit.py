@@ -119,7 +119,7 @@ class _KernelFile(NullCache):
     def __init__(self, name: str) -> None:
         self._name = name
 
-    def load_overload(self, sig, target_context):
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
         """Return the kernel; None if it is not there, or cannot be used."""
         payload = _cache.read(self._name)
         if payload is None:
@@ -130,7 +130,7 @@ class _KernelFile(NullCache):
         except Exception:
             return None
 
-    def save_overload(self, sig, data):
+    def save_overload(self, sig: Any, data: Any) -> None:
         """Keep the kernel if that is possible."""
         # Large arrays are in no file: the machine code has their address.
         if not (data.lifted or data.library.has_dynamic_globals):
@@ -148,7 +148,7 @@ class _KernelCompiler(Compiler):
     those of functions within it by wrappers and by the GIL.
     """
 
-    def define_pipelines(self):
+    def define_pipelines(self) -> Any:
         """Set the options of the kernel as a caller to those that all functions within it have."""
         options = ConfigStack.top_or_none()  # a copy: the kernel itself keeps its own
         options.no_cpython_wrapper, options.no_cfunc_wrapper, options.release_gil = True, True, False
@@ -167,7 +167,7 @@ def type_of(example: Any) -> types.Type:
     return example if isinstance(example, types.Type) else numba.typeof(example)
 
 
-def compile_kernel(function, examples, *, name: str, mode: str):
+def compile_kernel(function: Any, examples: Any, *, name: str, mode: str) -> Any:
     """Compile `function` for one signature, from the disk cache where it holds it.
 
     Parameters
@@ -205,7 +205,7 @@ def compile_kernel(function, examples, *, name: str, mode: str):
     return compiled
 
 
-def entry_point(kernel: Callable) -> Callable:
+def entry_point(kernel: Callable[..., Any]) -> Callable[..., Any]:
     """Return a kernel without Numba's look at the types of the arguments, which takes half of a short call.
 
     Memory is safe only if the caller passes the very types of the signature.
@@ -217,7 +217,7 @@ def entry_point(kernel: Callable) -> Callable:
         return next(iter(overloads.values())).entry_point
 
 
-def takes(kernel: Callable, arguments: tuple) -> bool:
+def takes(kernel: Callable[..., Any], arguments: tuple[Any, ...]) -> bool:
     """Whether a kernel can be called with these arguments; if not, a TypeError is its caller's fault."""
     overloads = getattr(kernel, "overloads", None)
     try:

@@ -75,7 +75,7 @@ class _References:
     Only values that hold some have one: Python ignores a KeyboardInterrupt in `__del__`, so Ctrl-C is lost.
     """
 
-    def __init__(self, release: Callable, value: Any, memory: np.ndarray) -> None:
+    def __init__(self, release: Callable[..., Any], value: Any, memory: np.ndarray) -> None:
         self.release, self.value, self.memory = release, value, memory
 
     def __del__(self) -> None:

@@ -3,6 +3,7 @@
 import signal
 import threading
 from collections.abc import Callable
+from typing import Any
 
 
 class DeferredInterrupts:
@@ -16,20 +17,20 @@ class DeferredInterrupts:
 
     def __enter__(self) -> None:
         """Take note of Ctrl-C only."""
-        self._handler: Callable | None = None
-        self._came: tuple | None = None
+        self._handler: Callable[..., Any] | None = None
+        self._came: tuple[Any, ...] | None = None
         if threading.current_thread() is threading.main_thread():
             handler = signal.getsignal(signal.SIGINT)
             if callable(handler):
                 signal.signal(signal.SIGINT, self._defer)
                 self._handler = handler
 
-    def __exit__(self, *exception) -> None:
+    def __exit__(self, *exception: Any) -> None:
         """Let it take effect."""
         if self._handler is not None:
             signal.signal(signal.SIGINT, self._handler)
             if self._came is not None:
                 self._handler(*self._came)
 
-    def _defer(self, number, frame) -> None:
+    def _defer(self, number: Any, frame: Any) -> None:
         self._came = number, frame

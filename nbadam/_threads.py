@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from pathlib import Path
 from types import CodeType, ModuleType
+from typing import Any
 
 import numba
 from numba.extending import is_jitted
@@ -65,7 +66,7 @@ def parallel_is_safe() -> bool:
     return layer != "workqueue" or threading.active_count() == 1
 
 
-def must_run_alone(function) -> bool:
+def must_run_alone(function: Any) -> bool:
     """Whether calls of a compiled function must not overlap: it, or a callee, has parallel loops.
 
     The layer workqueue aborts the process when two threads start such loops.
@@ -78,12 +79,12 @@ def must_run_alone(function) -> bool:
     return _is_parallel(function, set()) and _threading_layer() == "workqueue"
 
 
-def turn_of(*functions) -> AbstractContextManager:
+def turn_of(*functions: Any) -> AbstractContextManager[Any]:
     """Return the context for calls of functions: one thread at a time, where one of them must run alone."""
     return _turn if any(map(must_run_alone, functions)) else nullcontext()
 
 
-def _is_parallel(function, seen: set[int]) -> bool:
+def _is_parallel(function: Any, seen: set[int]) -> bool:
     if not is_jitted(function) or id(function) in seen:
         return False
     seen.add(id(function))
@@ -103,7 +104,7 @@ def _names(code: CodeType) -> set[str]:
     return set(code.co_names).union(*map(_names, inner))
 
 
-def _is_filled(cell) -> bool:
+def _is_filled(cell: Any) -> bool:
     try:
         return cell.cell_contents is not None
     except ValueError:

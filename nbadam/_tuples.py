@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numba.extending import overload
@@ -12,7 +13,7 @@ from ._jitable import register_jitable
 _overload = partial(overload, jit_options={"no_cfunc_wrapper": True})
 
 
-def _unrolled(function: Callable, entry: str) -> None:
+def _unrolled(function: Callable[..., Any], entry: str) -> None:
     """Compile `function` as the tuple of the expression `entry` for k = 0, 1, ... of its first argument."""
     arguments = ", ".join(inspect.signature(function).parameters)
 
@@ -59,7 +60,7 @@ def flushed(value, like):
     return value if not abs(value) < like.dtype.type(np.finfo(like.dtype).tiny) else like.dtype.type(0)
 
 
-def _unrolled_write(function: Callable, entry: str) -> None:
+def _unrolled_write(function: Callable[..., Any], entry: str) -> None:
     """Compile `function` as one assignment of the expression `entry` for each array of a tuple."""
 
     def implementation(columns, i, values):

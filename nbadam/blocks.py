@@ -170,7 +170,7 @@ def work_through(
         finally:
             _current.reset(token)
 
-    others: list = []
+    others: list[Any] = []
     reported = 0
     bar_of = partial(progress_bar, blocks.total, 0, unit) if progress else nullcontext
     with blocks.interrupts, bar_of() as bar, ExitStack() as threads:

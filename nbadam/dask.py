@@ -121,7 +121,7 @@ class Arguments:
         """
         self.given[name] = self._cut(value, n_axes)
 
-    def _cut(self, value, n_axes: int):
+    def _cut(self, value: Any, n_axes: int) -> Any:
         if isinstance(value, dict):
             return {key: self._cut(entry, 0) for key, entry in value.items()}
         if isinstance(value, tuple):
@@ -136,7 +136,7 @@ class Arguments:
     def of_block(self, parts: Any) -> dict[str, Any]:
         """Return the arguments with the parts of a block."""
 
-        def fill(value):
+        def fill(value: Any) -> Any:
             if isinstance(value, _Cut):
                 return parts[value.number]
             if isinstance(value, dict):

@@ -93,7 +93,7 @@ class State:
         kernel(gs, xs, self.columns, self.starts, t, hyper, clip, scales, decays)
 
     @lazy
-    def serial(self):
+    def serial(self) -> Any:
         """The kernel for arrays of less than `PARALLEL_SIZE` elements."""
         return dense_kernel(self.rule, self._dtype, self.width, "serial")  # looking it up costs 0.4 us
 
@@ -103,7 +103,7 @@ class State:
         sum_squares_kernel(self._dtype, self.width, mode(self.largest))(self._filled(gs), clip, sums)
         return sums
 
-    def _filled(self, gs):
+    def _filled(self, gs: Any) -> Any:
         """Put empty arrays in place of absent gradients, and of the arrays that the kernel has room for."""
         return tuple(self._empty if g is None else g for g in gs) + self.padding
 

@@ -54,7 +54,7 @@ class Interrupts:
         if self.armed:
             _signal.signal(signal.SIGINT, signal.default_int_handler)
 
-    def _handle(self, number, frame) -> None:
+    def _handle(self, number: Any, frame: Any) -> None:
         self.has_come = True
         if self.in_user_code:
             raise KeyboardInterrupt

@@ -153,7 +153,7 @@ class _Given:
         Dimensions along which to fit.
     """
 
-    def __init__(self, model, p0, bounds, of_points, array, dims) -> None:
+    def __init__(self, model: Any, p0: Any, bounds: Any, of_points: Any, array: Any, dims: Any) -> None:
         self.model = model
         self._numbers: dict[tuple[str, ...], Any] = {}
         self._places: list[tuple[str, ...]] = []
@@ -171,7 +171,7 @@ class _Given:
                 self.arrays.append(value.broadcast_like(array))
                 self.core_dims.append(dims)
 
-    def _add(self, value, *place: str) -> None:
+    def _add(self, value: Any, *place: str) -> None:
         if isinstance(value, xarray.DataArray):
             self._places.append(place)
             self.arrays.append(value)
@@ -179,7 +179,7 @@ class _Given:
         else:
             self._numbers[place] = value
 
-    def arguments(self, values, batch: tuple[int, ...]) -> dict[str, Any]:
+    def arguments(self, values: Any, batch: tuple[int, ...]) -> dict[str, Any]:
         """Return the arguments of `curve_fit` for a block, from the values of `arrays` in it."""
         found: dict[str, Any] = {}
         for place, value in [*self._numbers.items(), *zip(self._places, values, strict=True)]:
@@ -197,7 +197,7 @@ def _names(count: int) -> list[str]:
     return ["x"] if count == 1 else [f"x{i}" for i in range(count)]
 
 
-def _variables(data, coords) -> list[Any]:
+def _variables(data: Any, coords: Any) -> list[Any]:
     """Return the variables as DataArrays."""
     several = isinstance(coords, list | tuple)
     found = []
@@ -213,7 +213,7 @@ def _variables(data, coords) -> list[Any]:
     return found
 
 
-def _model(func, param_names, variables: list[Any]) -> Model:
+def _model(func: Any, param_names: Any, variables: list[Any]) -> Model:
     """Return the model of the coordinates."""
     if isinstance(func, Model):
         return func
@@ -222,7 +222,7 @@ def _model(func, param_names, variables: list[Any]) -> Model:
     return model_over(func, [str(variable.name) for variable in variables])
 
 
-def _dims(array, variables: list[Any], reduce_dims) -> list[Hashable]:
+def _dims(array: Any, variables: list[Any], reduce_dims: Any) -> list[Hashable]:
     """Return the dimensions along which to fit."""
     if reduce_dims is ...:
         return list(array.dims)
@@ -236,16 +236,18 @@ def _dims(array, variables: list[Any], reduce_dims) -> list[Hashable]:
     return dims
 
 
-def _points(array, variables: list[Any], dims: list[Any]) -> np.ndarray:
+def _points(array: Any, variables: list[Any], dims: list[Any]) -> np.ndarray:
     """Return the variables at the points of a fit, shape (n_variables, m)."""
     grid = xarray.DataArray(np.zeros([array.sizes[dim] for dim in dims]), dims=dims)
     return np.stack([(grid + variable.drop_vars(variable.coords)).values.ravel() for variable in variables])
 
 
-def _fit(array, x: np.ndarray, dims: list[Any], given: _Given, must_succeed: bool, options) -> dict[str, Any]:
+def _fit(
+    array: Any, x: np.ndarray, dims: list[Any], given: _Given, must_succeed: bool, options: Any
+) -> dict[str, Any]:
     """Return the arrays of results of one DataArray by name."""
 
-    def block(y, *values):
+    def block(y: Any, *values: Any) -> Any:
         batch = y.shape[: y.ndim - len(dims)]
         fit = curve_fit(
             given.model, x, np.reshape(y, (*batch, -1)), **given.arguments(values, batch), **options
@@ -255,7 +257,7 @@ def _fit(array, x: np.ndarray, dims: list[Any], given: _Given, must_succeed: boo
         numbers = (np.asarray(getattr(fit, name)) for name in NUMBERS)
         return fit.popt, fit.perr, fit.pcov, *numbers
 
-    def later(y, *values):
+    def later(y: Any, *values: Any) -> Any:
         return in_turn(name, lambda: block(y, *values))
 
     parameters, name = list(given.model.parameters), repr(given.model)
@@ -287,9 +289,9 @@ def _fit(array, x: np.ndarray, dims: list[Any], given: _Given, must_succeed: boo
 class Accessor:
     """Methods of nbadam on arrays with names: ``data.nbadam``."""
 
-    def __init__(self, data) -> None:
+    def __init__(self, data: Any) -> None:
         self._data = data
 
-    def curvefit(self, coords, func, *args, **options):
+    def curvefit(self, coords: Any, func: Any, *args: Any, **options: Any) -> Any:
         """Fit a model along dimensions: see `nbadam.xarray.curvefit`."""
         return curvefit(self._data, coords, func, *args, **options)

@@ -7,6 +7,7 @@ Numba's replacements of calls.  Each of them is digested all the way down.
 
 import sys
 from collections.abc import Callable
+from typing import Any
 
 import numba
 import numpy as np
@@ -34,7 +35,7 @@ SETTINGS = (
 )
 
 
-def fingerprint(kernel: Callable, *settings) -> str:
+def fingerprint(kernel: Callable[..., Any], *settings: Any) -> str:
     """Return a digest of everything the machine code depends on, or '' if another process cannot tell.
 
     Parameters

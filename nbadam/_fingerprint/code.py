@@ -5,7 +5,7 @@ import functools
 import weakref
 from collections.abc import Callable
 from types import CodeType
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 Result = TypeVar("Result")
 
@@ -23,7 +23,7 @@ class Names(NamedTuple):
 
 def once_for_code(function: Callable[[CodeType], Result]) -> Callable[[CodeType], Result]:
     """Remember the result for each code object as long as that lives."""
-    known: dict[int, tuple[weakref.ref, Result]] = {}
+    known: dict[int, tuple[weakref.ref[Any], Result]] = {}
 
     @functools.wraps(function)
     def remembered(code: CodeType) -> Result:

@@ -52,7 +52,8 @@ class Placeholder:
         self.place = place
 
 
-Lookup = tuple[Callable, tuple[Any, ...], Any]  # function, arguments and the object that it returned
+# Function, arguments and the object that it returned.
+Lookup = tuple[Callable[..., Any], tuple[Any, ...], Any]
 
 
 class Digest:
@@ -80,7 +81,7 @@ class Digest:
         """Return the digest of everything added so far."""
         return self._hash.hexdigest()
 
-    def add(self, value, attributes: tuple[str, ...] = ()) -> None:
+    def add(self, value: Any, attributes: tuple[str, ...] = ()) -> None:
         """Add an object with everything it refers to; of a module only the `attributes` with these names.
 
         Raises
@@ -114,7 +115,7 @@ class Digest:
         else:
             self._object(value, attributes)
 
-    def _look_up(self, look_up: Callable, *arguments: Any) -> Any:
+    def _look_up(self, look_up: Callable[..., Any], *arguments: Any) -> Any:
         value = look_up(*arguments)
         if self.lookups is not None:
             self.lookups.append((look_up, arguments, value))
@@ -123,7 +124,7 @@ class Digest:
     def _put(self, kind: str, data: bytes = b"") -> None:
         self._hash.update(b"%s %d " % (kind.encode(), len(data)) + data)
 
-    def _named(self, value) -> bool:
+    def _named(self, value: Any) -> bool:
         """Add an object of a library by its name, if the name leads to it."""
         name = library_name(value)
         if name is None:
@@ -183,7 +184,7 @@ class Digest:
                 if not is_lenient:
                     raise
 
-    def _container(self, value, attributes: tuple[str, ...]) -> None:
+    def _container(self, value: Any, attributes: tuple[str, ...]) -> None:
         self.lookups = None
         self.add(type(value))
         if isinstance(value, dict):
@@ -194,18 +195,18 @@ class Digest:
             self._items(value, attributes)
         self.add(getattr(value, "__dict__", None))
 
-    def _items(self, values, attributes: tuple[str, ...]) -> None:
+    def _items(self, values: Any, attributes: tuple[str, ...]) -> None:
         self._put("items", b"%d" % len(values))
         for value in values:
             self.add(value, attributes)
 
-    def _alone(self, value) -> bytes:
+    def _alone(self, value: Any) -> bytes:
         digest = Digest(inside_package=self._inside_package)
         digest.add(value)
         self.is_portable &= digest.is_portable
         return digest._hash.digest()
 
-    def _object(self, value, attributes: tuple[str, ...]) -> None:
+    def _object(self, value: Any, attributes: tuple[str, ...]) -> None:
         """Add an object that is neither a function, a module nor a container."""
         if not (isinstance(value, CellType) or is_jitted(value)):
             self.lookups = None
@@ -296,7 +297,7 @@ PLAIN: dict[type, Callable[[Any], bytes]] = {
 }
 
 
-def _options_of(dispatcher) -> str:
+def _options_of(dispatcher: Any) -> str:
     """Return options of the compiler, equal texts as one object."""
     return sys.intern(repr((sorted(dispatcher.targetoptions.items()), dispatcher.locals)))
 

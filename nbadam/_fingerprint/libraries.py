@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable
 from enum import Enum
 from types import BuiltinFunctionType, FunctionType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba.core.imputils import builtin_registry as lowerings
@@ -23,7 +23,7 @@ class Implementation(NamedTuple):
     """Functions that Numba calls to compile a call of another function, and the options that it uses."""
 
     options: str
-    functions: tuple[Callable, ...]
+    functions: tuple[Callable[..., Any], ...]
     is_of_library: bool  # or of this package
 
 
@@ -37,7 +37,7 @@ def sizes_of_registries() -> tuple[int, int]:
     return len(typings.globals), len(lowerings.functions)
 
 
-def implementations_of(function) -> list[Implementation]:
+def implementations_of(function: Any) -> list[Implementation]:
     """Return the implementations of a function that `overload`, `lower_builtin` and their like registered."""
     start = _read["typings"]
     entries = typings.globals[start:]
@@ -56,13 +56,13 @@ def implementations_of(function) -> list[Implementation]:
     return list(_implementations.get(id(function), {}).values())
 
 
-def _remember(key, place: tuple[str, int], options: str, functions: list[Callable]) -> None:
+def _remember(key: Any, place: tuple[str, int], options: str, functions: list[Callable[..., Any]]) -> None:
     roots = {getattr(f, "__globals__", {}).get("__name__", "numba").partition(".")[0] for f in functions}
     implementation = Implementation(options, tuple(functions), roots <= {*LIBRARIES, PACKAGE})
     _implementations.setdefault(id(key), {})[place] = implementation
 
 
-def library_name(value) -> str | None:
+def library_name(value: Any) -> str | None:
     """Return the qualified name of an object of a library that is known by it."""
     module = getattr(value, "__module__", None)
     name = getattr(value, "__qualname__", None) or getattr(value, "__name__", None)
@@ -83,13 +83,13 @@ def library_name(value) -> str | None:
     return f"{module}.{name}" if found is value else None
 
 
-def belongs_to_package(function) -> bool:
+def belongs_to_package(function: Any) -> bool:
     """Whether a function is one of nbadam's own."""
     name = getattr(function, "__globals__", {}).get("__name__", "")
     return name.startswith(f"{PACKAGE}.") and vars(sys.modules.get(name, builtins)) is function.__globals__
 
 
-def is_in(package: str, function) -> bool:
+def is_in(package: str, function: Any) -> bool:
     """Whether a function is defined in a package, or in a module of it."""
     name = getattr(function, "__globals__", {}).get("__name__", "")
     return name == package or name.startswith(f"{package}.")

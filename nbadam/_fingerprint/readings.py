@@ -9,7 +9,7 @@ from .libraries import sizes_of_registries
 READINGS = 64  # functions whose digests are remembered
 
 
-def identify(value) -> tuple[str, int]:
+def identify(value: Any) -> tuple[str, int]:
     """Return the digest of an object in this process, and how many bytes of arrays are in it.
 
     No two digests of objects that may change unseen are equal.  To read a function takes longer than a small

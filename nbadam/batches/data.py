@@ -103,7 +103,7 @@ def _length(column: np.ndarray | Ragged) -> int:
     return len(column[1]) - 1 if isinstance(column, tuple) else len(column)
 
 
-def _plain(name: str, array) -> np.ndarray:
+def _plain(name: str, array: Any) -> np.ndarray:
     """Return an array as an ordinary one, contiguous and native; copied only if it is not."""
     if np.ma.is_masked(array):
         raise ValueError(f"`{name}` must not have masked elements.")
@@ -120,7 +120,7 @@ def _plain(name: str, array) -> np.ndarray:
 # --- Inside kernels ------------------------------------------------------------------------------
 
 
-def row(column: Any, i: Any) -> Any:
+def row(column, i):
     """Return the part of problem `i`: an entry of an array, or the piece between two offsets."""
     if isinstance(column, tuple):
         values, offsets = column
@@ -135,7 +135,7 @@ def _row(column, i):
     return lambda column, i: column[i]
 
 
-def rows(columns: Any, i: Any) -> tuple[Any, ...]:
+def rows(columns, i):
     """Return the part of problem `i` of each argument."""
     return tuple(row(column, i) for column in columns)
 
@@ -152,7 +152,7 @@ def _of_problem(i, given):
     return rows(data, i) + args
 
 
-def _types_of_problem(given) -> tuple[Any, ...]:
+def _types_of_problem(given: Any) -> tuple[Any, ...]:
     if not given:  # with Numba disabled
         return ()
     columns, args = given

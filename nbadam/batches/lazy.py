@@ -29,7 +29,7 @@ def minimize_lazily(minimize_batch: Callable[..., Any], arguments: dict[str, Any
     for name, value in (options | of_both).items():
         own.add(name, value, 1)
 
-    def call(**given):
+    def call(**given: Any) -> Any:
         if of_both:
             given["bounds"] = type(bounds)(given.pop("lb"), given.pop("ub"))
         result = minimize_batch(data=tuple(given.pop(name) for name in columns), **given)

@@ -115,7 +115,7 @@ class Problems:
         self._turn = turn_of(self.fun)
         self.bytes_each: Any = 6 * n * self.dtype.itemsize + 16
 
-    def _schedule(self, learning_rate, maxiter: int, shape: tuple[int, int]) -> None:
+    def _schedule(self, learning_rate: Any, maxiter: int, shape: tuple[int, int]) -> None:
         """Tabulate the scalars of the steps; rates of single problems or variables are left to the kernel."""
         self.rates: np.ndarray | None = None
         self.schedule: np.ndarray = np.zeros(0)
@@ -194,7 +194,7 @@ def _split(rates: np.ndarray, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
     return largest[:, None], fractions.astype(dtype)
 
 
-def _settings(rule: Rule, options: dict[str, Any], learning_rate) -> dict[str, Any]:
+def _settings(rule: Rule, options: dict[str, Any], learning_rate: Any) -> dict[str, Any]:
     """Return the options of runs and the hyperparameters of a rule, with their defaults."""
     known = rule.hyperparameters | {name: OPTIONS[name] for name in SHARED}
     unknown = [name for name in options if name not in known]
@@ -215,7 +215,7 @@ def _compiled(fun: Callable[..., Any]) -> Callable[..., Any]:
     return njit(error_model="numpy")(fun)
 
 
-def _compilable(fun) -> Callable[..., Any]:
+def _compilable(fun: Any) -> Callable[..., Any]:
     if is_jitted(fun):
         return fun
     if not inspect.isfunction(fun):

@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Sequence
 from importlib import import_module
+from typing import Any
 
 from .. import __version__
 
@@ -41,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return import_module(MODULES[options.command or "demo"], __name__).main(options)
 
 
-def _add_fit(commands) -> None:
+def _add_fit(commands: Any) -> None:
     """Add the command to a parser's commands."""
     parser = commands.add_parser(
         "fit",

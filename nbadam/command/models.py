@@ -4,6 +4,7 @@ import argparse
 import operator
 from collections.abc import Sequence
 from functools import reduce
+from typing import Any
 
 from .. import models
 from ..fitting.model.model import Model, model_over
@@ -23,7 +24,7 @@ def main(options: argparse.Namespace) -> int:
     return 0
 
 
-def _shipped(text: str):
+def _shipped(text: str) -> Any:
     """Return the shipped model of a name, also with a prefix as in ``a_GAUSSIAN``, or None."""
     if text.upper() in models.__all__:
         return getattr(models, text.upper())

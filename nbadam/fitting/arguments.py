@@ -29,7 +29,7 @@ def parse_model(f: Any, jac: Any, p0: Any, variables: Any) -> Model:
     return as_now(Model(f, names, variable_names, jacobian=jac))
 
 
-def _generic_names(f, p0) -> list[str] | None:
+def _generic_names(f: Any, p0: Any) -> list[str] | None:
     """Names for the parameters of a function that does not tell them, as many as `p0` has."""
     if parameter_names(f):
         return None

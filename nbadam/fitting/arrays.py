@@ -88,5 +88,5 @@ def mask_of(value: Any) -> np.ndarray | None:
     return np.ma.getmaskarray(_masked(value)) if is_masked(value) else None
 
 
-def _masked(value) -> np.ma.MaskedArray:
+def _masked(value: Any) -> np.ma.MaskedArray:
     return np.ma.array(value) if isinstance(value, list | tuple) else value

@@ -183,7 +183,7 @@ def shaky(jacobians: Jacobians, plan: Plan, p: Any, factor: Any, chi2: Any, inve
     rounded = chi2 <= (jacobians.data_rounding() / jacobians.accuracy) ** 2
     rounded |= is_exact(plan, p, factor, chi2)
 
-    def ratios(change):
+    def ratios(change: Any) -> Any:
         near = np.clip(p + change, jacobians.lower, jacobians.upper)
         again, value = jacobians.of(np.arange(len(p)), near)
         other = inverses(again, ~plan.fixed, jacobians.rounding)[0]

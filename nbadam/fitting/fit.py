@@ -400,7 +400,7 @@ def curve_fit(
     return result
 
 
-def _seed(rng, batch_size: int | None, is_searched: bool) -> tuple[int, ...]:
+def _seed(rng: Any, batch_size: int | None, is_searched: bool) -> tuple[int, ...]:
     """Return the numbers of the seed, which do not matter where nothing is random."""
     if batch_size is None and (rng is None or not is_searched):
         return (0,)

@@ -33,7 +33,7 @@ def parse_fixed(fixed: Any, parameters: tuple[str, ...]) -> tuple[np.ndarray, di
     return is_fixed, values
 
 
-def _listed(value) -> list[Any] | None:
+def _listed(value: Any) -> list[Any] | None:
     """Return the entries of a collection; None for strings and for other objects."""
     try:
         return None if isinstance(value, str) else list(value)
@@ -41,7 +41,7 @@ def _listed(value) -> list[Any] | None:
         return None
 
 
-def _number_of(argument: str, name, parameters: tuple[str, ...]) -> int:
+def _number_of(argument: str, name: Any, parameters: tuple[str, ...]) -> int:
     if isinstance(name, str) and name in parameters:
         return parameters.index(name)
     is_integer = isinstance(name, int | np.integer) and not isinstance(name, bool)
@@ -178,7 +178,17 @@ def _per_set(value: np.ndarray, batch: tuple[int, ...], fits: int) -> np.ndarray
         ) from None
 
 
-def _start_of_all(p0, model: Model, sets, batch, lower, upper, is_fixed, values, tied) -> Callable[..., Any]:
+def _start_of_all(
+    p0: Any,
+    model: Model,
+    sets: Any,
+    batch: Any,
+    lower: Any,
+    upper: Any,
+    is_fixed: Any,
+    values: Any,
+    tied: Any,
+) -> Callable[..., Any]:
     n = len(model.parameters)
     guess = model.guess if p0 is None else p0 if callable(p0) else None
     if guess is not None:
@@ -208,8 +218,8 @@ def _start_of_all(p0, model: Model, sets, batch, lower, upper, is_fixed, values,
     return lambda chosen: starts[as_slice(chosen)] if starts.ndim == 2 else np.full((len(chosen), n), starts)
 
 
-def _start_by_name(p0: dict[str, Any], parameters: tuple[str, ...], values, tied) -> np.ndarray:
-    columns: list = [None] * len(parameters)
+def _start_by_name(p0: dict[str, Any], parameters: tuple[str, ...], values: Any, tied: Any) -> np.ndarray:
+    columns: list[Any] = [None] * len(parameters)
     for name, value in p0.items():
         columns[_number_of("p0", name, parameters)] = unmasked("p0", value)
     for i, name in enumerate(parameters):
@@ -220,7 +230,7 @@ def _start_by_name(p0: dict[str, Any], parameters: tuple[str, ...], values, tied
     return _stacked("p0", columns)
 
 
-def _feasible(lower, upper, n: int) -> np.ndarray:
+def _feasible(lower: Any, upper: Any, n: int) -> np.ndarray:
     """Return SciPy's start where none is given: 1, or within the bounds."""
     if lower is None:
         return np.ones(n)
@@ -230,7 +240,7 @@ def _feasible(lower, upper, n: int) -> np.ndarray:
     return np.where(low & high, centre, np.where(low, lower + 1, np.where(high, upper - 1, 1.0)))
 
 
-def _guesses(guess: Any, sets, chosen: np.ndarray, n: int) -> np.ndarray:
+def _guesses(guess: Any, sets: Any, chosen: np.ndarray, n: int) -> np.ndarray:
     if hasattr(guess, "of_all"):  # compiled, for all data sets at once
         block = sets.block(chosen, np.float64)
         k = 1 + block.weighted

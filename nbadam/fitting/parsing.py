@@ -71,7 +71,7 @@ def parse_data(
     return DataSets(x, y.reshape(fits, m), sigma, mask), batch, n_variables
 
 
-def _check_dimensions(xdata, ydata) -> None:
+def _check_dimensions(xdata: Any, ydata: Any) -> None:
     """Raise if arrays with names of dimensions, as xarray has them, would be fitted along another one."""
     own, others = (getattr(data, "dims", None) for data in (xdata, ydata))
     if own and others and len(own) == 1 and own[0] in others and own[0] != others[-1]:
@@ -81,7 +81,7 @@ def _check_dimensions(xdata, ydata) -> None:
         )
 
 
-def _without_columns(x: np.ndarray, y: np.ndarray, *others):
+def _without_columns(x: np.ndarray, y: np.ndarray, *others: Any) -> Any:
     """Take columns of shape (m, 1) as m points, where they can mean nothing else."""
     if y.ndim == 2 and y.shape[1] == 1 and x.shape in (y.shape[:1], y.shape) and len(y) > 1:
         y = y[:, 0]
@@ -92,7 +92,7 @@ def _without_columns(x: np.ndarray, y: np.ndarray, *others):
     return x, y, others
 
 
-def _guess_variables(f, p0, x: np.ndarray, y: np.ndarray) -> int:
+def _guess_variables(f: Any, p0: Any, x: np.ndarray, y: np.ndarray) -> int:
     """Return how many variables the data have for a function, which does not tell."""
     if x.ndim < 2:
         return 1
@@ -134,14 +134,14 @@ def _is_of_sets(mask: np.ndarray, y: np.ndarray) -> bool:
     return y.ndim > 1 and mask.shape == y.shape[:-1] and not is_of_points
 
 
-def _correlated(x: np.ndarray, y: np.ndarray, covariance: np.ndarray, mask) -> CorrelatedSet:
+def _correlated(x: np.ndarray, y: np.ndarray, covariance: np.ndarray, mask: Any) -> CorrelatedSet:
     used = np.isfinite(x).all(axis=0) & np.isfinite(y) & np.isfinite(np.diagonal(covariance))
     if mask is not None:
         used &= ~_broadcast("mask", mask, y.shape)
     return CorrelatedSet(x[:, used], y[used], covariance[np.ix_(used, used)])
 
 
-def _is_ragged(xdata, ydata) -> bool:
+def _is_ragged(xdata: Any, ydata: Any) -> bool:
     both = isinstance(xdata, list | tuple) and isinstance(ydata, list | tuple)
     if not both or not len(xdata) == len(ydata) > 0:
         return False
@@ -149,7 +149,9 @@ def _is_ragged(xdata, ydata) -> bool:
     return all(np.ndim(part) >= 1 for row in zip(xdata, ydata, strict=True) for part in row)
 
 
-def _parse_ragged(xdata: Sequence[Any], ydata: Sequence[Any], sigma, mask, n_variables: int | None):
+def _parse_ragged(
+    xdata: Sequence[Any], ydata: Sequence[Any], sigma: Any, mask: Any, n_variables: int | None
+) -> Any:
     xs, ys = [], []
     for i, (x, y) in enumerate(zip(xdata, ydata, strict=True)):
         x, y, _ = _without_columns(floats(f"xdata[{i}]", x), floats(f"ydata[{i}]", y))
@@ -163,7 +165,7 @@ def _parse_ragged(xdata: Sequence[Any], ydata: Sequence[Any], sigma, mask, n_var
         xs.append(x)
         ys.append(y)
 
-    def parts(name, value, convert):
+    def parts(name: Any, value: Any, convert: Any) -> Any:
         if value is None:
             return None
         given = 1 if (isinstance(value, np.ndarray) and value.ndim == 0) or np.isscalar(value) else len(value)

@@ -1,6 +1,7 @@
 """Parameters that are tied to others by an expression, as ``{"sigma_2": "2 * sigma_1"}``."""
 
 from functools import lru_cache
+from typing import Any
 
 import numba
 import numpy as np
@@ -104,7 +105,7 @@ def _lines(parameters: tuple[str, ...], tied: Tied) -> tuple[int, list[str], lis
 
 
 @lru_cache(maxsize=64)
-def _slopes(parameters: tuple[str, ...], tied: Tied):
+def _slopes(parameters: tuple[str, ...], tied: Tied) -> Any:
     """Compile the derivatives of all parameters by those that are left; None where Numba cannot."""
     if numba.config.DISABLE_JIT:
         return None
@@ -126,7 +127,7 @@ def _slopes(parameters: tuple[str, ...], tied: Tied):
 
 
 @lru_cache(maxsize=64)
-def _values(parameters: tuple[str, ...], tied: Tied):
+def _values(parameters: tuple[str, ...], tied: Tied) -> Any:
     """Return the function of arrays that gives all parameters."""
     count, lines, values = _lines(parameters, tied)
     scope = array_functions()

@@ -7,6 +7,7 @@ which is at least rounding.
 
 from collections.abc import Callable
 from math import inf, isfinite, nan, sqrt
+from typing import Any
 
 import numpy as np
 
@@ -64,7 +65,7 @@ def suited_steps(
             room = min(low, high) / 2 if is_central else max(low, high) / 4
             sign = 0 if is_central else 1 if high > low else -1
 
-            def differences(h, i=i, sign=sign):
+            def differences(h: Any, i: Any = i, sign: Any = sign) -> Any:
                 return _differences(value, x, f, i, h, sign)
 
             longest = min(max(abs(x[i]), LONGEST * x_scale[i], first[i]), farthest[i], room)
@@ -75,7 +76,7 @@ def suited_steps(
     return steps
 
 
-def _suited(differences, f: float, noise: float, h: float, shortest: float, longest: float) -> float:
+def _suited(differences: Any, f: float, noise: float, h: float, shortest: float, longest: float) -> float:
     """Return the best step by the curvature over one whose second difference is clear, but small."""
     short, long = 0.0, inf  # too short, too long
     for _ in range(TRIALS):
@@ -104,10 +105,12 @@ def _visible(slope: float, noise: float) -> float:
     return noise / (SMALL * slope) if slope > 0 else inf
 
 
-def _differences(value, x: np.ndarray, f: float, i: int, h: float, sign: int) -> tuple[float, float, float]:
+def _differences(
+    value: Any, x: np.ndarray, f: float, i: int, h: float, sign: int
+) -> tuple[float, float, float]:
     """Return the sizes of the first and second difference by variable `i`, and of the largest value."""
 
-    def at(step):
+    def at(step: Any) -> Any:
         point = x.copy()
         point[i] += step
         return float(value(point))

@@ -95,7 +95,7 @@ def _run_elsewhere(task: tuple[Any, ...]) -> "OptimizeResult":
 def _in_threads(tasks: list[tuple[Any, ...]], workers: int, results: list[Any]) -> Iterator["OptimizeResult"]:
     over = threading.Event()
     pool = ThreadPoolExecutor(workers, initializer=called_off.set, initargs=(over,))
-    futures: list[Future] = []
+    futures: list[Future[Any]] = []
     try:
         yield from _submitted(pool, _run, tasks, futures)
     finally:
@@ -107,14 +107,14 @@ def _in_threads(tasks: list[tuple[Any, ...]], workers: int, results: list[Any]) 
 
 
 def _submitted(
-    pool: Executor, function: Callable[..., Any], tasks: list[tuple[Any, ...]], futures: list[Future]
+    pool: Executor, function: Callable[..., Any], tasks: list[tuple[Any, ...]], futures: list[Future[Any]]
 ) -> Iterator["OptimizeResult"]:
     """Submit all tasks, put their futures into a list, and yield the results in order.
 
     Ctrl-C strikes only the wait at a `SimpleQueue`, which is written in C: `Future.result` could leave a
     lock taken, for which the thread that has the result would wait, and the end of the process for it.
     """
-    ended: SimpleQueue[Future] = SimpleQueue()
+    ended: SimpleQueue[Future[Any]] = SimpleQueue()
     with DeferredInterrupts():
         for task in tasks:
             futures.append(pool.submit(function, task))
@@ -126,7 +126,7 @@ def _submitted(
         yield future.result()
 
 
-def _collect(futures: list[Future], results: list[Any]) -> None:
+def _collect(futures: list[Future[Any]], results: list[Any]) -> None:
     """Store the results of those futures that have one."""
     for k, future in enumerate(futures):
         if not future.done() or future.cancelled():
@@ -178,7 +178,7 @@ def _in_spawned_processes(
     others = set(multiprocessing.active_children())
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(workers, context, initializer=_ignore_interrupts)
-    futures: list[Future] = []
+    futures: list[Future[Any]] = []
     try:
         yield from _submitted(pool, _run_elsewhere, tasks, futures)
     finally:

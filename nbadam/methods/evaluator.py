@@ -176,8 +176,8 @@ OF_BATCH = Arguments(_of_batch, _types_of_batch)  # `given` as `Sampler.batches`
 
 MANY = 5  # functions made from one text, from which on it looks like a loop
 
-_seen: WeakSet = WeakSet()  # functions that were compiled
-_made: WeakKeyDictionary = WeakKeyDictionary()  # their number by code
+_seen: WeakSet[Any] = WeakSet()  # functions that were compiled
+_made: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()  # their number by code
 
 
 def _warn_of_many(fun: Callable[..., Any]) -> None:

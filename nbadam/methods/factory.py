@@ -21,17 +21,17 @@ def _method(algorithm: Algorithm) -> Callable[..., Any]:
     )
 
     def method(
-        fun,
-        x0,
-        args=(),
-        jac=None,
-        hess=None,
-        hessp=None,
-        bounds=None,
-        constraints=(),
-        callback=None,
-        **options,
-    ):
+        fun: Any,
+        x0: Any,
+        args: Any = (),
+        jac: Any = None,
+        hess: Any = None,
+        hessp: Any = None,
+        bounds: Any = None,
+        constraints: Any = (),
+        callback: Any = None,
+        **options: Any,
+    ) -> Any:
         if is_automatic(options) and rule is not rules.ADAM:
             raise ValueError(
                 f"`learning_rate='auto'` is for the methods adam and adamw; {name} needs a number, "
@@ -60,7 +60,7 @@ def _method(algorithm: Algorithm) -> Callable[..., Any]:
     return method
 
 
-def _literal(value) -> str:
+def _literal(value: Any) -> str:
     return f'"{value}"' if isinstance(value, str) else str(value)
 
 

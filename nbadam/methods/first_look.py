@@ -70,7 +70,9 @@ def _on_batches(
     return np.array(values), np.array(gradients)
 
 
-def _checked(objective, x0, batches, f, direction, distance: float, box) -> float:
+def _checked(
+    objective: Any, x0: Any, batches: Any, f: Any, direction: Any, distance: float, box: Any
+) -> float:
     """Return the first radius for a distance that is shortened until the first step lowers the value."""
     radius = FIRST_RADIUS * distance
     for k in range(SHORTENINGS):
@@ -89,7 +91,9 @@ def _units(gradients: np.ndarray, size: int) -> np.ndarray:
     return np.where(known, scale, np.median(scale[known]) if known.any() else 1.0)
 
 
-def _nearby(objective, x0, batch, gradient, scale, direction, box) -> np.ndarray:
+def _nearby(
+    objective: Any, x0: Any, batch: Any, gradient: Any, scale: Any, direction: Any, box: Any
+) -> np.ndarray:
     """Return a point down the direction, so far away that more than rounding changes the gradient."""
     step = 1e-12 * max(1.0, float(np.abs(x0).max())) / float(np.abs(direction).max())
     for _ in range(40):

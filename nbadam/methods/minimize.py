@@ -118,8 +118,8 @@ def _notice_noise(
     objective: Objective,
     start: np.ndarray,
     given: Collection[str],
-    jac,
-    resumed,
+    jac: Any,
+    resumed: Any,
     settings: dict[str, Any],
     may_model: bool,
 ) -> bool:
@@ -165,7 +165,7 @@ def _noticed(
     """Return the gradient estimate, or the quadratic model, that suits the values near the start."""
     points, values = [], []
 
-    def value(x):
+    def value(x: Any) -> Any:
         points.append(x.copy())
         values.append(objective.value(x))
         return values[-1]
@@ -181,7 +181,7 @@ def _noticed(
     return model
 
 
-def _values_differ(objective: Objective, start: np.ndarray, resumed) -> bool:
+def _values_differ(objective: Objective, start: np.ndarray, resumed: Any) -> bool:
     """Return whether two evaluations of value and gradient at the start differ; the objective takes note."""
     if resumed is not None:
         return bool(resumed.arrays["number is_noisy"][0] == YES)
@@ -192,7 +192,7 @@ def _values_differ(objective: Objective, start: np.ndarray, resumed) -> bool:
     return bool(objective.is_noisy)
 
 
-def _remark(objective: Objective, plan, result) -> str:
+def _remark(objective: Objective, plan: Any, result: Any) -> str:
     """Return sentences on the values that the run met."""
     differences = objective.differences
     if isinstance(differences, QuadraticModel):
@@ -219,7 +219,7 @@ def _can_be_compiled(objective: Objective) -> bool:
 
 
 def _objective(
-    fun, jac, args: tuple[Any, ...], settings: dict[str, Any], lower: np.ndarray, upper: np.ndarray
+    fun: Any, jac: Any, args: tuple[Any, ...], settings: dict[str, Any], lower: np.ndarray, upper: np.ndarray
 ) -> Objective:
     if not callable(fun):
         raise ValueError(f"`fun` must be callable, not {shown(fun)}.")
@@ -255,14 +255,14 @@ def _objective(
     return Objective(fun, None, args, differences)
 
 
-def _adapted(callback, points: list[Any] | None) -> tuple[Callable[..., Any] | None, bool]:
+def _adapted(callback: Any, points: list[Any] | None) -> tuple[Callable[..., Any] | None, bool]:
     """Return the function to call after each iteration, and whether it needs the value at every point."""
     if callback is not None and not callable(callback):
         raise ValueError(f"`callback` must be callable, not {shown(callback)}.")
     # SciPy's rule: a single parameter of this very name asks for the new form.
     wants_value = callback is not None and set(parameters(callback)) == {"intermediate_result"}
 
-    def look(run):
+    def look(run: Any) -> None:
         from scipy.optimize import OptimizeResult
 
         if points is not None:
@@ -275,7 +275,7 @@ def _adapted(callback, points: list[Any] | None) -> tuple[Callable[..., Any] | N
     return (look if callback is not None or points is not None else None), wants_value
 
 
-def _report(result) -> None:
+def _report(result: Any) -> None:
     if not result.success:
         warn(result.message)
     else:

@@ -103,7 +103,7 @@ def line_from(
     is_up = upper - x >= x - lower
     room = np.where(is_up, upper - x, x - lower)
 
-    def line(spacing, points=POINTS):
+    def line(spacing: Any, points: Any = POINTS) -> Any:
         steps = np.minimum(spacing * unit, room / POINTS)
         grid = np.spacing(np.abs(x) + POINTS * steps)
         steps = np.where(is_up, 1, -1) * grid * np.maximum(np.rint(steps / grid), 1)  # equal, as x is rounded
@@ -207,7 +207,7 @@ def calibrate(
     """
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(2**32 - 1,)))
 
-    def response(size):
+    def response(size: Any) -> Any:
         changes, bends = [], []
         for _ in range(PAIRS):
             move = size * x_scale * rng.choice([-1.0, 1.0], x.size)

@@ -197,7 +197,7 @@ class Objective:
             result = self._call(self.fun, x.copy(), *self.args)
         return as_pair(result, x.size)
 
-    def _call(self, function: Callable[..., Any], *arguments):
+    def _call(self, function: Callable[..., Any], *arguments: Any) -> Any:
         self.interrupts.in_user_code = True
         with self.turn:
             returned = function(*arguments)

@@ -187,7 +187,7 @@ def learning_rate_from(option: Any, rule: Rule, n: int) -> tuple[Callable[..., A
     legal = "> 0" if divides else ">= 0"
     if callable(option):
 
-        def rate(steps):
+        def rate(steps: Any) -> Any:
             rates = _called(option, steps)
             if not (np.isfinite(rates) & (rates > 0 if divides else rates >= 0)).all():
                 raise ValueError(
@@ -207,7 +207,7 @@ def learning_rate_from(option: Any, rule: Rule, n: int) -> tuple[Callable[..., A
     return lambda steps: largest, each / largest if largest > 0 and n > 1 else equal
 
 
-def _called(schedule: Callable[..., Any], steps) -> np.ndarray:
+def _called(schedule: Callable[..., Any], steps: Any) -> np.ndarray:
     """Return the rates of a schedule at one step or several."""
     if type(schedule).__module__.startswith("nbadam.schedules."):  # which take arrays
         return np.asarray(schedule(steps), dtype=float)

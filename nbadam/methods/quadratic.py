@@ -169,7 +169,7 @@ class QuadraticModel(Perturbations):
 
     scheme = "quadratic"
 
-    def __init__(self, lower, upper, unit: np.ndarray, seed, is_random: bool = True) -> None:
+    def __init__(self, lower: Any, upper: Any, unit: np.ndarray, seed: Any, is_random: bool = True) -> None:
         super().__init__(lower, upper, np.ones_like(unit), seed)
         self.free = lower < upper
         self.unit, self.is_random = unit[self.free], is_random
@@ -185,7 +185,7 @@ class QuadraticModel(Perturbations):
         self.best: Best | None = None
         self.proposal: np.ndarray | None = None
 
-    def begin(self, points: list, values: list, size: np.ndarray, noise: float) -> None:
+    def begin(self, points: list[Any], values: list[Any], size: np.ndarray, noise: float) -> None:
         """Take in known values, the size of perturbations that suits them, and their noise."""
         self.take_in(np.array(points)[:, self.free] / self.unit, np.array(values))
         self.size, self.noise = size, noise
@@ -199,7 +199,7 @@ class QuadraticModel(Perturbations):
         self.points = np.concatenate([self.points, points])[-2 * self.most :]
         self.values = np.concatenate([self.values, values])[-2 * self.most :]
 
-    def value_and_gradient(self, value: Callable, x: np.ndarray) -> tuple[float, np.ndarray]:
+    def value_and_gradient(self, value: Callable[..., Any], x: np.ndarray) -> tuple[float, np.ndarray]:
         """Return both as the quadratic has them, after new evaluations around `x`; propose the next point."""
         center = x[self.free] / self.unit
         self._evaluate(value, x, center)
@@ -244,12 +244,12 @@ class QuadraticModel(Perturbations):
         """Return the rise above the best center that may be noise: the best of many seems too good."""
         return max(WORSE * hypot(fit.error, best.error), sqrt(self.variance))
 
-    def _evaluate(self, value: Callable, x: np.ndarray, center: np.ndarray) -> None:
+    def _evaluate(self, value: Callable[..., Any], x: np.ndarray, center: np.ndarray) -> None:
         """Evaluate new points around the center, and the lowest of them again."""
         n = self.unit.size
         points, values = [], []
 
-        def at(point):
+        def at(point: Any) -> Any:
             there = x.copy()
             there[self.free] = np.clip(point * self.unit, self.lower[self.free], self.upper[self.free])
             points.append(point)

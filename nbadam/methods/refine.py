@@ -11,6 +11,7 @@ and Social Measurement 3, 1974.  Neither units nor correlations of the variables
 
 from dataclasses import dataclass
 from math import sqrt
+from typing import Any
 
 import numpy as np
 
@@ -140,7 +141,9 @@ class _Blocks:
 class _Descent:
     """Steps of BFGS in whitened variables, within bounds."""
 
-    def __init__(self, objective: Objective, x, f, g, deviations, lower, upper) -> None:
+    def __init__(
+        self, objective: Objective, x: Any, f: Any, g: Any, deviations: Any, lower: Any, upper: Any
+    ) -> None:
         self.objective, self.lower, self.upper = objective, lower, upper
         assert objective.minibatch is not None
         self.root = sqrt(objective.minibatch.n_samples)

@@ -60,7 +60,7 @@ def as_gradient(gradient: Any, n: int) -> np.ndarray:
     return np.array(array, dtype=float).reshape(n)
 
 
-def _described(value) -> str:
+def _described(value: Any) -> str:
     """Type and, where it is short, value."""
     text = repr(value)
     return f"{type(value).__name__} {text}" if len(text) <= 60 else f"a {type(value).__name__}"

@@ -20,7 +20,7 @@ def as_arrays(data: Any) -> tuple[Any, ...]:
     return checked
 
 
-def _as_array(k: int, array):
+def _as_array(k: int, array: Any) -> Any:
     if is_sparse(array):
         if array.format != "csr":
             raise ValueError(

@@ -132,7 +132,7 @@ def multistart(
     is_random = common.get("finite_diff") == "spsa"
     signs = seed_numbers(common["rng"]) if common.get("rng") is not None else seed
     arguments = _arguments(args if isinstance(args, tuple) else (args,), len(starts))
-    tasks: list[tuple] = []
+    tasks: list[tuple[Any, ...]] = []
     for k, (start, own) in enumerate(zip(starts, arguments, strict=True)):
         more: dict[str, Any] = {"rng": np.random.SeedSequence(signs, spawn_key=(k,))} if is_random else {}
         if common.get("checkpoint") is not None:
@@ -161,7 +161,7 @@ def multistart(
     return _best(results)
 
 
-def _starts(x0s, bounds, n_starts: int | None, seed: tuple[int, ...]) -> np.ndarray:
+def _starts(x0s: Any, bounds: Any, n_starts: int | None, seed: tuple[int, ...]) -> np.ndarray:
     """Return the starts, shape (n_starts, n)."""
     if (x0s is None) == (n_starts is None):
         raise ValueError("Give either `x0s`, or `n_starts` with `bounds`.")
@@ -196,7 +196,7 @@ def _arguments(args: tuple[Any, ...], count: int) -> Iterator[tuple[Any, ...]]:
     return zip(*children, strict=True) if children else iter([()] * count)
 
 
-def _checkpoint(path, k: int) -> Path:
+def _checkpoint(path: Any, k: int) -> Path:
     """Return the file of one run: run.npz becomes run-0.npz, run-1.npz, ..."""
     whole = Path(os.fsdecode(path))
     return whole.with_name(f"{whole.stem}-{k}{whole.suffix}")

@@ -186,14 +186,14 @@ def _generators(args: tuple[Any, ...]) -> list[np.random.Generator]:
     return [argument for argument in args if isinstance(argument, np.random.Generator)]
 
 
-def _plain(value):
+def _plain(value: Any) -> Any:
     """Replace arrays by values that JSON can hold."""
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
     return {"dtype": value.dtype.name, "array": value.tolist()} if isinstance(value, np.ndarray) else value
 
 
-def _arrays(value):
+def _arrays(value: Any) -> Any:
     """Undo `_plain`."""
     if not isinstance(value, dict):
         return value

@@ -9,6 +9,7 @@ Data sets that share their points share the shapes on the grid, too: they are co
 
 from collections.abc import Callable
 from math import inf
+from typing import Any
 
 import numpy as np
 
@@ -47,10 +48,10 @@ class Guess(GuessOfAll):
     variables : int
     """
 
-    def __init__(self, kernel: Callable, n: int, variables: int = 1) -> None:
+    def __init__(self, kernel: Callable[..., Any], n: int, variables: int = 1) -> None:
         self._function, self._n, self.variables = plain(kernel), n, variables
         self._name = f"guess_{kernel.__name__}_{n}"
-        self._kernel: Callable | None = None
+        self._kernel: Callable[..., Any] | None = None
 
     def of_all(self, x: np.ndarray, y: np.ndarray, used: np.ndarray) -> np.ndarray:
         """Guess for each of many data sets: see `GuessOfAll`."""
@@ -66,7 +67,7 @@ class Guess(GuessOfAll):
             self._kernel(*(np.ascontiguousarray(part) for part in (x, y, used)), found)
         return found
 
-    def _compiled(self) -> Callable:
+    def _compiled(self) -> Callable[..., Any]:
         function, variables = self._function, self.variables
         points = first_row if variables == 1 else all_rows
 
@@ -195,7 +196,9 @@ def pair_at(x, i):
     return x[0, i], x[1, i]
 
 
-def searched(shape: Callable, candidates: Callable, *, offset: bool = True, variables: int = 1) -> Callable:
+def searched(
+    shape: Callable[..., Any], candidates: Callable[..., Any], *, offset: bool = True, variables: int = 1
+) -> Callable[..., Any]:
     """Build a search of ``amplitude * shape(x, row) + offset`` over the rows that are candidates.
 
     It returns the amplitude, the best row and, if there is one, the offset.  ``candidates(x, y)`` returns the

@@ -39,7 +39,7 @@ def prepare(optimizer: Stateful, pairs: list[Any]) -> Callable[[Stateful, list[A
     clip = inf if optimizer.clipvalue is None else optimizer.clipvalue
     ndarray = np.ndarray
 
-    def step(optimizer: Stateful, pairs: list) -> int:
+    def step(optimizer: Stateful, pairs: list[Any]) -> int:
         if len(pairs) != count:
             return 0
         gradients = []

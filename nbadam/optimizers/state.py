@@ -29,8 +29,8 @@ class Stateful(Settings):
         self._registry = Registry()
         self._undecayed: dict[int, np.ndarray] = {}  # by identity
         self._unmatched: set[int] = set()  # keys of `_undecayed` that came by pickle and were not seen since
-        self._prepared: Callable | None = None  # see `prepare`
-        self._new_gradients: tuple[int, list] = (
+        self._prepared: Callable[..., Any] | None = None  # see `prepare`
+        self._new_gradients: tuple[int, list[Any]] = (
             0,
             [],
         )  # of the last call with new variables: calls, references

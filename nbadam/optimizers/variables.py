@@ -196,7 +196,7 @@ class Group:
         for variable, buffer in self.buffered:
             variable.array[...] = buffer
 
-    def _step(self, row, t: float, hyper: tuple[float, ...], clip: float, defer: bool) -> None:
+    def _step(self, row: Any, t: float, hyper: tuple[float, ...], clip: float, defer: bool) -> None:
         touched = [(k, g.summed(clip, self.scales[k])) for k, g in enumerate(row) if type(g) is RowGradient]
         if touched:
             row = [None if type(g) is RowGradient else g for g in row]

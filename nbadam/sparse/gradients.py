@@ -171,12 +171,12 @@ def checked_rows(indices: Any, n_rows: int, name: str) -> np.ndarray:
     return rows.astype(np.int64)
 
 
-def _is_scipy_sparse(gradient) -> bool:
+def _is_scipy_sparse(gradient: Any) -> bool:
     scipy_sparse = sys.modules.get("scipy.sparse")  # who has such a gradient has imported it
     return scipy_sparse is not None and scipy_sparse.issparse(gradient)
 
 
-def _from_scipy(matrix, shape: tuple[int, ...], dtype: np.dtype, name: str) -> RowGradient:
+def _from_scipy(matrix: Any, shape: tuple[int, ...], dtype: np.dtype, name: str) -> RowGradient:
     fitting = [shape, (*shape, 1), (1, *shape)] if len(shape) == 1 else [shape]
     if matrix.shape not in fitting:
         raise ValueError(f"{name} has shape {matrix.shape} and its variable {shape}.")
@@ -187,7 +187,7 @@ def _from_scipy(matrix, shape: tuple[int, ...], dtype: np.dtype, name: str) -> R
     return RowGradient(rows, _checked_values(elements.data, dtype, name), 1)
 
 
-def _checked_values(values, dtype: np.dtype, name: str) -> np.ndarray:
+def _checked_values(values: Any, dtype: np.dtype, name: str) -> np.ndarray:
     if isinstance(values, np.ma.MaskedArray):
         raise TypeError(f"{name} holds a masked array: fill it, for example with values.filled(0).")
     array = np.asarray(values)

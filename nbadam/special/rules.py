@@ -6,6 +6,7 @@ there is differentiated by differences.
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 from ..dual.digamma import digamma, trigamma
 from ..dual.elementary import bell, sign
@@ -20,10 +21,10 @@ SMALL = 1e-3  # largest argument at which the power series of the elliptic integ
 ELLIPTIC = 1 / 4, 9 / 64, 25 / 256, 1225 / 16384, 3969 / 65536
 
 # The rule of each function, and the arguments that must be no parameters.
-RULES: dict[str, tuple[Callable, tuple[int, ...]]] = {}
+RULES: dict[str, tuple[Callable[..., Any], tuple[int, ...]]] = {}
 
 
-def add(rule: Callable, *names: str, orders: tuple[int, ...] = ()) -> None:
+def add(rule: Callable[..., Any], *names: str, orders: tuple[int, ...] = ()) -> None:
     """Enter the rule of a function."""
     RULES.update(dict.fromkeys(names, (rule, orders)))
 
@@ -126,7 +127,7 @@ def at_zero(x, limit: float, otherwise):
     return where(x == 0, limit, otherwise)
 
 
-def cylinder(name: str, before: float, after: float) -> Callable:
+def cylinder(name: str, before: float, after: float) -> Callable[..., Any]:
     """Make the rule of a Bessel function of any order from its neighbours (10.6.1, 10.29.1)."""
 
     def rule(f, v, x):

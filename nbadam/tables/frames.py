@@ -157,7 +157,7 @@ def grouped(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return rows[np.count_nonzero(codes < 0) :], np.bincount(codes[codes >= 0])
 
 
-def _number(entry) -> float:
+def _number(entry: Any) -> float:
     try:
         return np.nan if entry is None else float(entry)
     except (TypeError, ValueError):

@@ -279,7 +279,7 @@ def kernels(
     return found.kernels
 
 
-def _keep(key: tuple, entry: Kept) -> None:
+def _keep(key: tuple[Any, ...], entry: Kept) -> None:
     """Remember kernels as those used last, and forget others if there are too many."""
     if key not in _kept:
         while sum(kept.nbytes for kept in list(_kept.values())) + entry.nbytes > KEPT_BYTES and _kept:

@@ -14,6 +14,8 @@ lower, upper : arrays of shape (fits, n), or (0, 0) without bounds
 f_scale : float
 """
 
+from typing import Any
+
 import numpy as np
 
 from ..._jit import array
@@ -61,7 +63,7 @@ def place(i, j):
     return i * (i + 1) // 2 + j if i >= j else j * (j + 1) // 2 + i
 
 
-def common_examples(dtype: str) -> tuple:
+def common_examples(dtype: str) -> tuple[Any, ...]:
     """Return examples of the arguments from `normal` to `f_scale`."""
     given, data = (array(dtype, axes, readonly=True) for axes in (2, 3))
     f_scale = np.dtype(dtype).type(1)

@@ -6,6 +6,7 @@ on the thread that runs them.  A lane that is done takes the next fit at once.
 
 from functools import cache
 from math import sqrt
+from typing import Any
 
 import numpy as np
 
@@ -355,7 +356,7 @@ def new_state(lanes: int, n: int, dtype) -> tuple[np.ndarray, ...]:
     return counts, levels, factor, triangle, position, np.ones(n, bool), np.zeros(3, np.int64)
 
 
-def examples(dtype: str) -> dict[str, tuple]:
+def examples(dtype: str) -> dict[str, tuple[Any, ...]]:
     """Return examples of the arguments of `normal`, `judge`, `solve`, `another_start` and `fit`."""
     common, table = common_examples(dtype), array(dtype, 2)
     _, _, S, _, x, _, lower, _, f_scale = common

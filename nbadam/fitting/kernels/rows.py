@@ -3,6 +3,7 @@
 import contextlib
 from collections import OrderedDict
 from collections.abc import Callable
+from typing import Any
 
 from ..._jit import array, compile_kernel
 from ..model.constants import lifted
@@ -14,7 +15,7 @@ from .losses import Loss
 from .text import load
 
 KEPT = 16  # compiled functions in memory
-_kept: OrderedDict[tuple, Callable] = OrderedDict()  # by age
+_kept: OrderedDict[tuple[Any, ...], Callable[..., Any]] = OrderedDict()  # by age
 
 
 def rows(

@@ -19,7 +19,7 @@ from .inline import inlined
 IMPORT = dis.opmap["IMPORT_NAME"]
 
 
-class Frozen(tuple):
+class Frozen(tuple):  # type: ignore[type-arg]  # digests would meet the argument
     """The attributes of an object that a method uses, as they were when it became a function.
 
     Numba takes it for a named tuple; these, however, allow no names that begin with an underscore.
@@ -76,7 +76,9 @@ def as_function(name: str, given: Callable[..., Any], within: tuple[Any, ...] = 
     )
 
 
-def _of_method(name: str, function: Callable[..., Any], owner, within: tuple[Any, ...]) -> Callable[..., Any]:
+def _of_method(
+    name: str, function: Callable[..., Any], owner: Any, within: tuple[Any, ...]
+) -> Callable[..., Any]:
     if not inspect.isfunction(function) or function in within:
         raise ValueError(f"`{name}` uses {shown(function)} of {shown(owner)}, which Numba cannot read.")
     within = (*within, function)
@@ -98,7 +100,7 @@ def bound(*arguments):
     return bound
 
 
-def _of_partial(name: str, given: functools.partial, within: tuple[Any, ...]) -> Callable[..., Any]:
+def _of_partial(name: str, given: functools.partial[Any], within: tuple[Any, ...]) -> Callable[..., Any]:
     try:
         left, whole = inspect.signature(given).parameters, inspect.signature(given.func).parameters
     except (TypeError, ValueError):
@@ -128,7 +130,7 @@ def _of_partial(name: str, given: functools.partial, within: tuple[Any, ...]) ->
     return _generated(text, function=as_function(name, given.func, within), **constants)
 
 
-def _frozen(name: str, role: str, value, within: tuple[Any, ...]) -> Any:
+def _frozen(name: str, role: str, value: Any, within: tuple[Any, ...]) -> Any:
     if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
         return value.copy()
     if isinstance(value, Number | np.generic | str | None):
@@ -151,5 +153,5 @@ def _check_imports(name: str, function: Callable[..., Any]) -> None:
         )
 
 
-def _generated(text: str, **known) -> Callable[..., Any]:
+def _generated(text: str, **known: Any) -> Callable[..., Any]:
     return load("float64", text, known)["bound"]

@@ -56,7 +56,7 @@ class Lifted(NamedTuple):
         """All numbers."""
         return np.array([*self.numbers[0], *self.numbers[1]])
 
-    def inlined(self, which: int) -> Callable:
+    def inlined(self, which: int) -> Callable[..., Any]:
         """Return one of the functions as kernels take it in."""
         options: dict[str, Any] = {"pipeline_class": Unpacking} if self.numbers[which] else {}
         return inlined(self.functions[which], **options)
@@ -86,7 +86,7 @@ def packed(x: str, constants: list[str]) -> str:
     return f"({x}, {', '.join(constants)})" if constants else x
 
 
-def _lift(function) -> tuple[FunctionType, tuple[float, ...]]:
+def _lift(function: Any) -> tuple[FunctionType, tuple[float, ...]]:
     """Return a function with placeholders, and the numbers that they stand for."""
     function = getattr(function, "py_func", function)
     if numba.config.DISABLE_JIT or belongs_to_package(function) or not function.__code__.co_argcount:
@@ -148,11 +148,11 @@ class _Uses:
         Keys of those that have to stay.
     """
 
-    def __init__(self, blocks: Iterable) -> None:
+    def __init__(self, blocks: Iterable[Any]) -> None:
         self.numbers: dict[tuple[str, Any], Any] = {}
         self.needed: set[tuple[str, Any]] = set()
-        self._values: dict[str, list] = {}  # that are assigned to a variable
-        self._sources: dict[str, set | None] = {}
+        self._values: dict[str, list[Any]] = {}  # that are assigned to a variable
+        self._sources: dict[str, set[Any] | None] = {}
         statements = [statement for block in blocks for statement in block.body]
         for statement in statements:
             if isinstance(statement, ir.Assign):
@@ -163,7 +163,7 @@ class _Uses:
             elif not isinstance(statement, ir.Del):
                 self._need(statement.list_vars())
 
-    def _look_at(self, value) -> None:
+    def _look_at(self, value: Any) -> None:
         key = _key(value)
         if key is not None:
             self.numbers[key] = value.value
@@ -179,11 +179,11 @@ class _Uses:
         if not is_plain:
             self._need(operands)
 
-    def _need(self, variables: Iterable) -> None:
+    def _need(self, variables: Iterable[Any]) -> None:
         for variable in variables:
             self.needed |= self.sources(variable) or set()
 
-    def sources(self, variable) -> set | None:
+    def sources(self, variable: Any) -> set[Any] | None:
         """Return the keys of the numbers that a variable is made of; None if of anything else."""
         name = variable.name
         if name not in self._sources:
@@ -192,7 +192,7 @@ class _Uses:
             self._sources[name] = _union(parts)
         return self._sources[name]
 
-    def _parts(self, value) -> set | None:
+    def _parts(self, value: Any) -> set[Any] | None:
         if isinstance(value, ir.Const | ir.FreeVar | ir.Global):
             key = _key(value)
             return set() if key is None else {key}
@@ -203,10 +203,10 @@ class _Uses:
             return _union(parts)
         return None
 
-    def _is_elementary(self, value) -> bool:
+    def _is_elementary(self, value: Any) -> bool:
         return value.op == "call" and id(self._object(value.func)) in ELEMENTARY
 
-    def _object(self, variable):
+    def _object(self, variable: Any) -> Any:
         """Return the object that a variable stands for, None if that is not known."""
         values = self._values.get(variable.name, [])
         if len(values) != 1:
@@ -220,13 +220,13 @@ class _Uses:
         return self._object(value) if isinstance(value, ir.Var) else None
 
 
-def _union(parts: list[set | None]) -> set | None:
+def _union(parts: list[set[Any] | None]) -> set[Any] | None:
     """Unite sets; None if one of them is."""
     known = [part for part in parts if part is not None]
     return set().union(*known) if len(known) == len(parts) else None
 
 
-def _key(value) -> tuple[str, Any] | None:
+def _key(value: Any) -> tuple[str, Any] | None:
     """Return kind and name of a number in the intermediate code; the text of a constant is its name."""
     if isinstance(value, ir.Const) and type(value.value) is float:
         return "constant", repr(value.value)
@@ -247,7 +247,7 @@ class _Unpack(FunctionPass):
     def __init__(self) -> None:
         FunctionPass.__init__(self)
 
-    def run_pass(self, state) -> bool:
+    def run_pass(self, state: Any) -> bool:
         """Rewrite the intermediate code."""
         blocks = state.func_ir.blocks
         first = blocks[min(blocks)]
@@ -273,7 +273,7 @@ class _Unpack(FunctionPass):
 class Unpacking(CompilerBase):
     """Numba's compiler for lifted functions."""
 
-    def define_pipelines(self) -> list:
+    def define_pipelines(self) -> list[Any]:
         """Return the passes."""
         passes = DefaultPassBuilder.define_nopython_pipeline(self.state)
         passes.add_pass_after(_Unpack, FixupArgs)

@@ -160,7 +160,7 @@ def parameter_names(function: Callable[..., Any]) -> tuple[str, ...]:
     return tuple(argument.name for argument in arguments[1:])
 
 
-def _names(what: str, names) -> tuple[str, ...]:
+def _names(what: str, names: Any) -> tuple[str, ...]:
     if isinstance(names, str):
         raise ValueError(f"`{what}` must be names in a list or tuple, not the string {names!r}.")
     names = tuple(names)

@@ -32,7 +32,7 @@ def differences(function: Callable[..., Any], n: int) -> tuple[Callable[..., Any
     slopes : callable
         ``slopes(x, p, f, low, high)`` returns a tuple, given the value `f` and the bounds.
     """
-    scope: dict = {"function": function, "register_jitable": register_jitable, "np": np}
+    scope: dict[Any, Any] = {"function": function, "register_jitable": register_jitable, "np": np}
     moved = ", ".join(f"t if i == {k} else p[{k}]" for k in range(n))
     text = f"""
 @register_jitable(error_model="numpy")

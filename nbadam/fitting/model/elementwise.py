@@ -156,7 +156,7 @@ def _agree(a: np.ndarray, b: np.ndarray, scale: np.ndarray) -> bool:
     return bool((difference.max(axis=1) <= TOLERANCE * scale).all())
 
 
-def _values(function: Callable[..., Any], x, parameters: np.ndarray, count: int) -> np.ndarray | None:
+def _values(function: Callable[..., Any], x: Any, parameters: np.ndarray, count: int) -> np.ndarray | None:
     """Evaluate plain Python; shape (1, count), or (n_params, count) for a Jacobian; None if it raises."""
     with np.errstate(all="ignore"):
         try:
@@ -167,7 +167,7 @@ def _values(function: Callable[..., Any], x, parameters: np.ndarray, count: int)
             return None
 
 
-def _row(value, count: int) -> np.ndarray:
+def _row(value: Any, count: int) -> np.ndarray:
     value = np.asarray(value, dtype=float)
     if value.size == 1:
         return np.full(count, value.reshape(()))

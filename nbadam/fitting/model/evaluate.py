@@ -55,7 +55,7 @@ def evaluate(model: Definition, x: Any, parameters: Any) -> np.ndarray:
     return values
 
 
-def _kernel(model: Definition):
+def _kernel(model: Definition) -> Any:
     """Return the compiled ``values(x, numbers, out)``: the numbers are parameters and lifted constants."""
     digest = lifted(model).identity
     if digest not in _kernels:
@@ -65,7 +65,7 @@ def _kernel(model: Definition):
     return _kernels[digest]
 
 
-def _compiled(model: Definition):
+def _compiled(model: Definition) -> Any:
     x = ", ".join(f"x[{v}, k]" for v in range(len(model.variables)))
     n, apart = len(model.parameters), lifted(model)
     x = packed(

@@ -2,16 +2,17 @@
 
 import ast
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 
 def renamed(formula: str, names: Mapping[str, str]) -> str:
     """Put other names in place of parameters or variables; functions of the same name stay."""
 
     class Renaming(ast.NodeTransformer):
-        def visit_Name(self, node):
+        def visit_Name(self, node: Any) -> Any:
             return ast.Name(names.get(node.id, node.id))
 
-        def visit_Call(self, node):
+        def visit_Call(self, node: Any) -> Any:
             return ast.Call(node.func, [self.visit(argument) for argument in node.args], node.keywords)
 
     return ast.unparse(Renaming().visit(_parsed(formula)))

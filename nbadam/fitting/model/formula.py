@@ -197,7 +197,7 @@ def _degree(tree: Tree) -> float:
     return degree * max(1.0, abs(tree.operands[1])) if is_constant else degree
 
 
-def _for_sympy(tree: Tree, names: dict[str, Any]):
+def _for_sympy(tree: Tree, names: dict[str, Any]) -> Any:
     """Build SymPy's expression of a formula."""
     import sympy
 
@@ -227,7 +227,7 @@ def _for_sympy(tree: Tree, names: dict[str, Any]):
     raise NotImplementedError(operation)
 
 
-def _text(value, derivatives: list[Any], points: set[Any]) -> Pointwise:
+def _text(value: Any, derivatives: list[Any], points: set[Any]) -> Pointwise:
     import sympy
 
     printer = _printer()
@@ -235,10 +235,10 @@ def _text(value, derivatives: list[Any], points: set[Any]) -> Pointwise:
         [value, *derivatives], symbols=sympy.numbered_symbols("h", real=True), optimizations="basic"
     )
     invariant: list[str] = []
-    known: dict = {}  # expressions without a variable, and the names that stand for them
-    renamed: dict = {}
+    known: dict[Any, Any] = {}  # expressions without a variable, and the names that stand for them
+    renamed: dict[Any, Any] = {}
 
-    def hoisted(expression):
+    def hoisted(expression: Any) -> Any:
         """Put a name in place of every part of an expression that is the same at all points."""
         expression = expression.xreplace(renamed)
         if not expression.args or expression.is_number:
@@ -251,7 +251,7 @@ def _text(value, derivatives: list[Any], points: set[Any]) -> Pointwise:
             return expression.func(named(expression.func(*fixed)), *rest, evaluate=False)
         return expression.func(*(hoisted(arg) for arg in expression.args))
 
-    def named(expression):
+    def named(expression: Any) -> Any:
         if not expression.args or expression.is_number:
             return expression
         if expression not in known:
@@ -273,14 +273,14 @@ def _text(value, derivatives: list[Any], points: set[Any]) -> Pointwise:
 
 
 @cache
-def _printer():
+def _printer() -> Any:
     from sympy import Rational
     from sympy.printing.pycode import PythonCodePrinter
 
     class Printer(PythonCodePrinter):
         """Numbers in the kernel's precision, small powers as products, compiled functions only."""
 
-        def _print_number(self, expression):
+        def _print_number(self, expression: Any) -> Any:
             value = float(expression)
             if not math.isfinite(value):
                 raise NotImplementedError(f"{value} in an expression")
@@ -290,14 +290,14 @@ def _printer():
         _print_One = _print_Zero = _print_NegativeOne = _print_NumberSymbol = _print_number
         _print_Pi = _print_Exp1 = _print_number
 
-        def _print_Mul(self, expression):
+        def _print_Mul(self, expression: Any) -> Any:
             # SymPy's own writes integers without our `T`.
             return " * ".join(f"({self._print(arg)})" for arg in expression.args)
 
-        def _print_Add(self, expression):
+        def _print_Add(self, expression: Any) -> Any:
             return " + ".join(f"({self._print(arg)})" for arg in expression.args)
 
-        def _print_Pow(self, expression, rational=False):
+        def _print_Pow(self, expression: Any, rational: Any = False) -> Any:
             base, exponent = expression.base, expression.exp
             text = f"({self._print(base)})"
             if exponent.is_Rational and exponent.q in (1, 2) and abs(exponent) <= 8:
@@ -307,7 +307,7 @@ def _printer():
                 return f"({product})" if exponent > 0 else f"(T(1.0) / ({product}))"
             return f"({text} ** ({self._print(exponent)}))"
 
-        def _print_Function(self, expression):
+        def _print_Function(self, expression: Any) -> Any:
             name = expression.func.__name__
             if name not in FUNCTIONS:
                 raise NotImplementedError(name)
@@ -318,10 +318,10 @@ def _printer():
         _print_sinh = _print_cosh = _print_tanh = _print_erf = _print_erfc = _print_Function
         _print_Abs = _print_sign = _print_Function
 
-        def emptyPrinter(self, expression):
+        def emptyPrinter(self, expression: Any) -> None:
             raise NotImplementedError(type(expression).__name__)
 
-        def _print_Piecewise(self, expression):
+        def _print_Piecewise(self, expression: Any) -> None:
             raise NotImplementedError("Piecewise")
 
         _print_Max = _print_Min = _print_Heaviside = _print_Derivative = emptyPrinter

@@ -209,7 +209,7 @@ class _Reader:
             raise self.problem(node, f"`{name}` takes {allowed} arguments, not {len(node.args)}")
         return self.node(name, node, tuple(node.args), depth)
 
-    def number(self, node: ast.AST, compute) -> float:
+    def number(self, node: ast.AST, compute: Any) -> float:
         try:
             value = compute()
         except (OverflowError, ZeroDivisionError):

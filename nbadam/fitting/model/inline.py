@@ -50,7 +50,7 @@ def inlined(
     return register_jitable(error_model="numpy", **options)(copy)
 
 
-def _replaced(value, names: frozenset[str], done: dict[Any, Any]):
+def _replaced(value: Any, names: frozenset[str], done: dict[Any, Any]) -> Any:
     if isinstance(value, ModuleType):
         return _module(value, names, done)
     if type(value) is np.ndarray:

@@ -281,7 +281,7 @@ class Sum(Model):
                 )
         return total(formulas)
 
-    def _function(self):
+    def _function(self) -> Any:
         """Return the sum as a function."""
         calls, at = [], 0
         for i, (term, dropped) in enumerate(zip(self.terms, self.dropped, strict=True)):

@@ -96,7 +96,7 @@ class Shapes:
         return np.stack([linear[p] if p in linear else next(nonlinear) for p in model.parameters], axis=1)
 
 
-def _values(model, x: np.ndarray, parameters) -> np.ndarray:
+def _values(model: Any, x: np.ndarray, parameters: Any) -> np.ndarray:
     function = function_of(model.expression, model.variables, model.parameters, arrays=True)
     return function(x, *parameters)
 
@@ -168,7 +168,7 @@ class Projection(GuessOfAll):
             found.append(self._parameters(grids, kept, chosen, coefficients)[: len(own)])
         return np.concatenate(found)
 
-    def _parameters(self, rows, kept, chosen, coefficients) -> np.ndarray:
+    def _parameters(self, rows: Any, kept: Any, chosen: Any, coefficients: Any) -> np.ndarray:
         parts, at = [], 0
         for i, (model, dropped) in enumerate(self.terms):
             own = np.zeros((len(chosen), len(model.shapes.linear)))
@@ -179,7 +179,7 @@ class Projection(GuessOfAll):
         return np.concatenate(parts, axis=1)
 
 
-def _slopes(model, x: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+def _slopes(model: Any, x: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
     """Return derivatives of the regressors by the nonlinear parameters."""
     found = []
     for j in range(rows.shape[1]):

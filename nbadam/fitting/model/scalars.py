@@ -18,7 +18,7 @@ ARRAYS = types.Array, types.BaseTuple, types.List
 def for_numbers(position: int) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Let a function stand for NumPy's of its name; with an array as argument `position` it is NumPy's."""
 
-    def decorate(implementation: Callable) -> Callable:
+    def decorate(implementation: Callable[..., Any]) -> Callable[..., Any]:
         name = implementation.__name__
         signature = inspect.signature(implementation)
         arguments = ", ".join(signature.parameters)

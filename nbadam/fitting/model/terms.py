@@ -65,7 +65,7 @@ class Alternating:
             ]
         )
 
-    def _own(self, k: int, x, y) -> np.ndarray:
+    def _own(self, k: int, x: Any, y: Any) -> np.ndarray:
         model, dropped = self.terms[k]
         guess = np.asarray(model.guess(x, y), float)
         return guess[[name != dropped for name in model.parameters]]

@@ -150,7 +150,7 @@ def bootstrap(fit: Any, n: int = 1000, kind: str = "residuals", rng: Any = None)
     return Bootstrap(popt.reshape(*shape, n_params), status.reshape(shape), fit.parameters, kind)
 
 
-def _check_kind(fit, plan, kind: str) -> None:
+def _check_kind(fit: Any, plan: Any, kind: str) -> None:
     if plan.loss.is_likelihood and kind in ("residuals", "parametric"):
         raise ValueError(
             f"kind={kind!r} does not go with loss={plan.loss.name!r}: counts have no normal errors. "
@@ -169,7 +169,7 @@ class _Source:
     A data set's draws depend on the seed and on its number alone, not on its company.
     """
 
-    def __init__(self, fit, chosen: np.ndarray, kind: str, seed: tuple[int, ...]) -> None:
+    def __init__(self, fit: Any, chosen: np.ndarray, kind: str, seed: tuple[int, ...]) -> None:
         part = fit[np.unravel_index(chosen, fit.chi2.shape)] if fit.chi2.ndim else fit
         self.kind, self.sets = kind, fit._data
         self.x = points_of(fit, None)
@@ -223,7 +223,7 @@ class _Source:
         mask = None if self.used.all() else weights == 0
         return DataSets(x, y, sigma, mask)
 
-    def _errors(self, k: int, used: np.ndarray, rng, shape: tuple[int, int]) -> np.ndarray:
+    def _errors(self, k: int, used: np.ndarray, rng: Any, shape: tuple[int, int]) -> np.ndarray:
         """Draw errors of the points, normal ones or from the residuals."""
         if isinstance(self.sets, CorrelatedSet):
             factor = self.sets.factor

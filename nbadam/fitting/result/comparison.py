@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
@@ -137,7 +138,7 @@ def compare(fits: Sequence[FitResult], *, criterion: str = "aic", nested: bool =
     return Comparison(criteria["aic"], criteria["bic"], best, weights, statistic, pvalue, names, criterion)
 
 
-def _checked(fits) -> list[FitResult]:
+def _checked(fits: Any) -> list[FitResult]:
     if isinstance(fits, FitResult) or not isinstance(fits, Sequence) or len(fits) < 2:
         raise ValueError(f"`fits` must be a list of two or more results, not {shown(fits)}.")
     for fit in fits:

@@ -148,7 +148,7 @@ def own_number(fit: Any, i: int) -> int:
     return i if fit._ties is None else int(np.count_nonzero(fit._ties.free[:i]))
 
 
-def _number_of(fit, parameter: str) -> int:
+def _number_of(fit: Any, parameter: str) -> int:
     names = [name for name, is_free in zip(fit.parameters, fit.free, strict=True) if is_free]
     if not isinstance(parameter, str) or parameter not in names:  # type: ignore[redundant-expr]
         raise ValueError(
@@ -157,17 +157,17 @@ def _number_of(fit, parameter: str) -> int:
     return fit.parameters.index(parameter)
 
 
-def _bounds(fit) -> tuple[np.ndarray, np.ndarray]:
+def _bounds(fit: Any) -> tuple[np.ndarray, np.ndarray]:
     plan = refit_plan_of(fit)
     return bounds_of(plan, fit._numbers.ravel(), plan.fixed.size)
 
 
-def _at_minimum(fit) -> np.ndarray:
+def _at_minimum(fit: Any) -> np.ndarray:
     """Return which fits of the flat batch have a profile: those at a minimum."""
     return np.flatnonzero(fit.success.ravel())
 
 
-def _rise(fit, level: float) -> np.ndarray:
+def _rise(fit: Any, level: float) -> np.ndarray:
     """Return by how much chi-square may rise inside of an interval, for the flat batch."""
     square = factors_of(fit, level) ** 2
     if fit._is_absolute:
@@ -177,7 +177,7 @@ def _rise(fit, level: float) -> np.ndarray:
         return (square * scale).ravel()
 
 
-def _ends(fit, some, i: int, rise: np.ndarray, deeper: np.ndarray):
+def _ends(fit: Any, some: Any, i: int, rise: np.ndarray, deeper: np.ndarray) -> Any:
     """Find both ends of the intervals of one parameter, shape (fits, 2)."""
     base, j = base_of(fit, some), own_number(fit, i)
     lower, upper = bounds_of(base.plan, base.numbers, base.popt.shape[1])
@@ -232,7 +232,7 @@ class _Search:
     grows in proportion to the distance, so that secants find the end in few steps.
     """
 
-    def __init__(self, centre, side, unit, bound, begun) -> None:
+    def __init__(self, centre: Any, side: Any, unit: Any, bound: Any, begun: Any) -> None:
         self.centre, self.side, self.unit, self.bound, self.begun = centre, side, unit, bound, begun
         self.active = begun.copy()
         self.inner, self.inner_height = centre.copy(), np.zeros(centre.size)

@@ -145,7 +145,7 @@ def fit_lazily(curve_fit: Callable[..., Any], arguments: dict[str, Any]) -> Lazy
         else:
             own.given[name] = value
 
-    def call(**given):
+    def call(**given: Any) -> Any:
         fit = curve_fit(**given)
         return tuple(np.asarray(getattr(fit, name)) for name in ARRAYS)
 
@@ -158,7 +158,7 @@ def fit_lazily(curve_fit: Callable[..., Any], arguments: dict[str, Any]) -> Lazy
     return LazyFit(**found, parameters=sample.parameters)
 
 
-def _axes_of_x(f, x, y) -> int:
+def _axes_of_x(f: Any, x: Any, y: Any) -> int:
     """Return how many axes of the variables are those of one data set."""
     if np.ndim(x) < 2:
         return 1
@@ -168,7 +168,7 @@ def _axes_of_x(f, x, y) -> int:
     return 2
 
 
-def _as_tuples(bounds):
+def _as_tuples(bounds: Any) -> Any:
     """Return bounds as a tuple of two, or a dict of such tuples."""
     if hasattr(bounds, "lb") and hasattr(bounds, "ub"):
         return bounds.lb, bounds.ub

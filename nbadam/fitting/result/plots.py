@@ -328,7 +328,7 @@ class Plots:
         return axes
 
 
-def _title(fit) -> str:
+def _title(fit: Any) -> str:
     perr = fit.perr
     values = [
         f"{name} = {value:.4g}" + (f" ± {error:.2g}" if 0 < error < np.inf else "")
@@ -338,7 +338,7 @@ def _title(fit) -> str:
     return "\n".join(rows if fit.success else [*rows, fit.message()])
 
 
-def _axes(ax):
+def _axes(ax: Any) -> Any:
     if ax is not None:
         return ax
     return extra("matplotlib.pyplot", "plot").figure(layout="constrained").add_subplot()

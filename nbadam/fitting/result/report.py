@@ -58,7 +58,7 @@ def summary(fit: Any) -> tuple[str, list[list[str]], list[str]]:
     return f"{fit.chi2.size:,} fits of {fit.model.name}, shape {fit.chi2.shape}", rows, remarks
 
 
-def _whole(fit) -> list[str]:
+def _whole(fit: Any) -> list[str]:
     """Say what data sets share, if they do."""
     if not hasattr(type(fit), "shared"):
         return []
@@ -74,7 +74,7 @@ def _whole(fit) -> list[str]:
             f"reduced {reduced:.4g}"]  # fmt: skip
 
 
-def _counts(fit) -> list[str]:
+def _counts(fit: Any) -> list[str]:
     numbers, counts = np.unique(fit.status, return_counts=True)
     found = sorted(zip(counts, numbers, strict=True), reverse=True)
     return [f"{count:,} {Status(int(number)).name}: {Status(int(number)).message}" for count, number in found]

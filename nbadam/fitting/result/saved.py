@@ -107,7 +107,7 @@ def restored(
     return LostModel(str(name), tuple(variables))
 
 
-def _parts(sets) -> dict[str, np.ndarray | None]:
+def _parts(sets: Any) -> dict[str, np.ndarray | None]:
     """Return the arrays of data sets, as their class takes them."""
     if isinstance(sets, CorrelatedSet):
         return {"x": sets.x, "y": sets.y[0], "covariance": sets.factor @ sets.factor.T}
@@ -115,7 +115,7 @@ def _parts(sets) -> dict[str, np.ndarray | None]:
     return parts | {"lengths": sets.lengths} if isinstance(sets, RaggedSets) else parts
 
 
-def _data(kind: str, arrays: dict[str, np.ndarray]):
+def _data(kind: str, arrays: dict[str, np.ndarray]) -> Any:
     """Return the data sets that a file holds."""
     kinds: dict[str, Any] = {known.__name__: known for known in (DataSets, RaggedSets, CorrelatedSet)}
     optional = {} if kind == "CorrelatedSet" else {"sigma": None, "mask": None}

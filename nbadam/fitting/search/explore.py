@@ -167,7 +167,7 @@ def explore(
     return fits, minima
 
 
-def _searched(sets, plan: Plan, numbers: np.ndarray, linear: np.ndarray, most: int) -> list[Ends]:
+def _searched(sets: Any, plan: Plan, numbers: np.ndarray, linear: np.ndarray, most: int) -> list[Ends]:
     """Start until the best solution of each data set was reached often enough."""
     n = plan.fixed.size
     nonlinear = np.setdiff1d(np.flatnonzero(~plan.fixed), linear)
@@ -189,7 +189,7 @@ def _searched(sets, plan: Plan, numbers: np.ndarray, linear: np.ndarray, most: i
                 _mutate(trials[row], origin[row], ends[i], nonlinear, seed)
         trials = trials.reshape(-1, TRIALS, n)
 
-        def begin(problem: Problem, part: np.ndarray, trials=trials) -> Fits:
+        def begin(problem: Problem, part: np.ndarray, trials: Any = trials) -> Fits:
             starts, _ = problem.screened(trials[part], linear, 1)
             return problem.fitted(np.ascontiguousarray(starts[:, 0]), min(FIRST, plan.max_nfev))
 
@@ -200,7 +200,7 @@ def _searched(sets, plan: Plan, numbers: np.ndarray, linear: np.ndarray, most: i
         start = begun.popt[places]
         start = np.where(np.isnan(start), trials[places, 0], start)
 
-        def go_on(problem: Problem, part: np.ndarray, start=start) -> Fits:
+        def go_on(problem: Problem, part: np.ndarray, start: Any = start) -> Fits:
             return problem.fitted(np.ascontiguousarray(start[part]), min(SECOND, plan.max_nfev))
 
         gone_on = fitted(sets, plan, np.repeat(numbers[at_work], kept.shape[1]), go_on)
@@ -230,7 +230,7 @@ def levels(sets: Any, plan: Plan, numbers: np.ndarray) -> np.ndarray:
     return found
 
 
-def _mutate(trials: np.ndarray, origin: np.ndarray, ends: Ends, nonlinear: np.ndarray, seed) -> None:
+def _mutate(trials: np.ndarray, origin: np.ndarray, ends: Ends, nonlinear: np.ndarray, seed: Any) -> None:
     """Let every second start share some of its parameters with one of the best solutions."""
     parents = ends.chi2[:PARENTS].size
     if not parents:
@@ -245,7 +245,7 @@ def _mutate(trials: np.ndarray, origin: np.ndarray, ends: Ends, nonlinear: np.nd
     origin[::2] = ends.chi2[mine]
 
 
-def _finished(sets, plan: Plan, numbers: np.ndarray, ends: list[Ends]) -> Fits:
+def _finished(sets: Any, plan: Plan, numbers: np.ndarray, ends: list[Ends]) -> Fits:
     """Bring the best solutions to the end, and take the best of them."""
     counts = [min(LAST, end.chi2.size) or 1 for end in ends]
     own = np.repeat(np.arange(numbers.size), counts)

@@ -77,7 +77,7 @@ def spaced(numbers: np.ndarray, count: int) -> np.ndarray:
     return numbers[np.unique(np.linspace(0, numbers.size - 1, min(count, numbers.size)).round().astype(int))]
 
 
-def _usable(sets, plan: Plan, order: np.ndarray) -> np.ndarray:
+def _usable(sets: Any, plan: Plan, order: np.ndarray) -> np.ndarray:
     """Return some data sets, evenly spaced, that have as many points as free parameters."""
     numbers = spaced(order, min(PILOT, max(4 * OWN, order.size // 8)))
     points = np.array([sets.one(i, copy=False)[1].size for i in numbers])

@@ -60,7 +60,7 @@ def _neighbours(batch: tuple[int, ...]) -> list[np.ndarray]:
     return [np.roll(numbers, step, axis)[inner].ravel() for axis in range(len(batch)) for step in (1, -1)]
 
 
-def _started_from(sets, plan: Plan, fits: Fits, which: np.ndarray, start: np.ndarray) -> np.ndarray:
+def _started_from(sets: Any, plan: Plan, fits: Fits, which: np.ndarray, start: np.ndarray) -> np.ndarray:
     """Fit some data sets again from given starts; return which are better, and have replaced the fits."""
     start[:, plan.fixed] = plan.start(which)[:, plan.fixed]
     start = np.ascontiguousarray(np.clip(start, *bounds_of(plan, which, plan.fixed.size)), plan.dtype)

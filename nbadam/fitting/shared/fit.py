@@ -167,7 +167,7 @@ def _kept(start: Callable[..., Any], kept: np.ndarray) -> Callable[[np.ndarray],
     return lambda chosen: start(chosen)[:, kept]
 
 
-def _ties(models: Models, tied) -> Ties | None:
+def _ties(models: Models, tied: Any) -> Ties | None:
     if not isinstance(tied, dict | None):
         raise ValueError(f"`tied` must be a dict such as {{'b': '2 * a'}}, not {shown(tied)}.")
     if not tied:
@@ -178,7 +178,7 @@ def _ties(models: Models, tied) -> Ties | None:
 
 
 def _limits(
-    sharing: Sharing, names: tuple[str, ...], bound, reduce: np.ufunc, unlimited: float
+    sharing: Sharing, names: tuple[str, ...], bound: Any, reduce: np.ufunc, unlimited: float
 ) -> np.ndarray:
     """Return bounds of the shared values, the tightest of their data sets'."""
     limits = np.full(sharing.count, unlimited)
@@ -191,8 +191,8 @@ def _limits(
 
 
 def _result(
-    sets, batch, models: Models, sharing: Sharing, together: Together, ties, is_fixed, keep,
-    absolute_sigma: bool,
+    sets: Any, batch: Any, models: Models, sharing: Sharing, together: Together, ties: Any, is_fixed: Any,
+    keep: Any, absolute_sigma: bool,
 ) -> SharedResult:  # fmt: skip
     whole = together.whole
     n, fits = len(models.parameters), sets.fits

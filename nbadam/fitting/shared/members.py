@@ -183,7 +183,9 @@ class Members:
         plan = replace(part.plan, start=lambda chosen: start)
         self._fit(k, rows, Problem(self.sets, plan, part.numbers[rows]), start, *arguments)
 
-    def _fit(self, k: int, rows, problem: Problem, start, max_nfev: int, loose: float, state: State) -> None:
+    def _fit(
+        self, k: int, rows: Any, problem: Problem, start: Any, max_nfev: int, loose: float, state: State
+    ) -> None:
         """Evaluate the data sets of a problem, rows of `state`, and fit them as far as they are loose."""
         part = self.parts[k]
         try:
@@ -212,7 +214,7 @@ class Members:
             for half in np.array_split(np.arange(len(start)), 2):
                 self.fit_again(k, every[half], start[half], max_nfev, loose, state)
 
-    def _evaluate(self, k: int, rows, problem: Problem, p: np.ndarray, state: State) -> None:
+    def _evaluate(self, k: int, rows: Any, problem: Problem, p: np.ndarray, state: State) -> None:
         """Evaluate at `p`, and eliminate the own parameters."""
         part = self.parts[k]
         values = part.values[rows]

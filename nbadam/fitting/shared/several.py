@@ -67,7 +67,7 @@ class Models:
         return [self.parameters.index(name) for name in self.models[k].parameters]
 
 
-def _is_same_text(one, other) -> bool:
+def _is_same_text(one: Any, other: Any) -> bool:
     return isinstance(one, str) and isinstance(other, str) and one == other
 
 

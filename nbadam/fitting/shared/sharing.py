@@ -97,7 +97,7 @@ def parse_shared(shared: Any, parameters: tuple[str, ...], batch: tuple[int, ...
     return Sharing(names, groups, first, np.stack(columns, axis=1))
 
 
-def _grouped(name: str, given, batch: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+def _grouped(name: str, given: Any, batch: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
     """Return the distinct labels of a parameter, and the number of each data set's label."""
     try:
         labels = np.asarray(given)
