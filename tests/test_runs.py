@@ -93,7 +93,7 @@ def test_without_noise_patience_agrees_with_the_tolerances(rate):
 
 def judged(values, patience):
     """Number of the value at which `patience` ends a run, or None."""
-    numbers = new_numbers(0)[0]
+    numbers = new_numbers()[0]
     part = patience / stopping.PARTS
     for k, f in enumerate(values):
         numbers.part_points += 1
@@ -308,7 +308,7 @@ def test_history_of_a_short_run_has_every_step():
 
 @given(st.integers(0, 5000))
 def test_history_is_bounded_and_keeps_the_mean(steps):
-    table, numbers = np.zeros((ROWS, 4)), new_numbers(0)[0]
+    table, numbers = np.zeros((ROWS, 4)), new_numbers()[0]
     values = np.cos(np.arange(steps))
     for k, value in enumerate(values):
         numbers.trace_sum += value

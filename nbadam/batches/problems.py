@@ -17,28 +17,19 @@ from .._threads import turn_of
 from ..blocks import Pace, is_called_off
 from ..checks import positive, shown
 from ..hyperparameters import choice
-from ..methods.block import Workspace, new_block
+from ..methods.block import Workspace
 from ..methods.bounds import parse_bounds, parse_starts
 from ..methods.evaluator import Evaluator, forms
 from ..methods.loop import loop_kernel, solve
-from ..methods.options import (
-    AUTOMATIC,
-    DIVIDING,
-    OPTIONS,
-    hyper_from,
-    implied,
-    is_automatic,
-    learning_rate_from,
-    limits_from,
-)
-from ..methods.plan import budget_from
-from ..methods.record import NO, TOLERANCES
+from ..methods.options import AUTOMATIC, DIVIDING, OPTIONS, implied, learning_rate_from
+from ..methods.plan import Plan
+from ..methods.record import TOLERANCES
+from ..methods.step import fill_scalars
 from ..methods.stopping import Stop
 from ..rules import Rule
 from ..status import Status
 from .data import OF_PROBLEM, as_args, as_data, pieces
 from .result import BatchResult
-from .scalars import fill_scalars_kernel
 
 # Options that mean the same in runs and in batches.
 SHARED = ["x_scale", "clipvalue", "clipnorm", "weight_decay", "average", "steps", "maxiter", "tol"]
@@ -85,7 +76,6 @@ class Problems:
     ) -> None:
         if not isinstance(rule, Rule):
             raise ValueError(f"`rule` must be a Rule, such as nbadam.rules.ADAM, not {shown(rule)}.")
-        self.rule = rule
         self.x0: np.ndarray = parse_starts("x0", x0, {1: "(n,)", 2: "(n_problems, n)"})
         self.n = n = self.x0.shape[-1]
         if not n:
@@ -99,42 +89,38 @@ class Problems:
         settings = _settings(rule, options, learning_rate)
         self.scale: np.ndarray = positive("x_scale", settings["x_scale"], shape)
         self.lower, self.upper = (np.broadcast_to(b, shape) for b in parse_bounds(bounds, n, self.size))
-        self.is_auto: bool = is_automatic(settings)
-        if self.is_auto and rule not in AUTOMATIC:
+        self.plan: Plan = Plan(rule, settings)
+        if self.plan.is_auto and rule not in AUTOMATIC:
             raise ValueError("`learning_rate='auto'` is for nbadam.rules.ADAM and nbadam.rules.AMSGRAD.")
-        self.hyper: tuple[float, ...] = hyper_from(rule, settings)
-        maxiter, horizon, at_end = budget_from(settings)
-        self.at_end: Status = at_end.status
-        if maxiter > LONGEST:
-            raise ValueError(f"`maxiter` and `steps` must be at most {LONGEST:,}, not {maxiter:g}.")
-        self.limits: dict[str, float] = limits_from(settings)
-        self.limits |= {"maxiter": int(maxiter), "horizon": horizon, "evaluates_average": True}
-        self.limits["keeps_before"] = self.limits["skips"]
-        self._schedule(1.0 if self.is_auto else settings["learning_rate"], int(maxiter), shape)
+        limits = self.plan.limits
+        if limits["maxiter"] > LONGEST:
+            raise ValueError(f"`maxiter` and `steps` must be at most {LONGEST:,}, not {limits['maxiter']:g}.")
+        limits |= {"maxiter": int(limits["maxiter"]), "keeps_before": limits["skips"]}
+        limits["evaluates_average"] = settings["average"] in ("tail", "ema")
+        self._schedule(1.0 if self.plan.is_auto else settings["learning_rate"], shape)
         self._pace = Pace(1)  # in evaluations
         self._turn = turn_of(self.fun)
         self.bytes_each: Any = 6 * n * self.dtype.itemsize + 16
 
-    def _schedule(self, learning_rate: Any, maxiter: int, shape: tuple[int, int]) -> None:
+    def _schedule(self, learning_rate: Any, shape: tuple[int, int]) -> None:
         """Tabulate the scalars of the steps; rates of single problems or variables are left to the kernel."""
         self.rates: np.ndarray | None = None
         self.schedule: np.ndarray = np.zeros(0)
+        rule, hyper = self.plan.rule, self.plan.hyper
         if not callable(learning_rate) and np.ndim(learning_rate):
-            divides = self.rule in DIVIDING
+            divides = rule in DIVIDING
             self.rates = positive("learning_rate", learning_rate, shape, zero=not divides)
             if divides and np.shape(learning_rate)[-1] != 1:
                 raise ValueError("`learning_rate` must be the same for all variables with this rule.")
         else:
-            self.schedule = np.empty(maxiter)
-            schedule, _ = learning_rate_from(learning_rate, self.rule, shape[1])
-            self.schedule[:] = schedule(np.arange(maxiter))
-        self.table: tuple[np.ndarray, ...] = tuple(
-            np.empty(self.schedule.size) for _ in range(self.rule.width)
-        )
-        fill = fill_scalars_kernel(self.rule)
+            self.schedule = np.empty(int(self.plan.limits["maxiter"]))
+            schedule, _ = learning_rate_from(learning_rate, rule, shape[1])
+            self.schedule[:] = schedule(np.arange(self.schedule.size))
         size = self.schedule.size
+        self.table: tuple[np.ndarray, ...] = tuple(np.empty(size) for _ in range(rule.width))
         for first in range(0, size, TABULATED):
-            fill(self.schedule, self.hyper, self.table, first, min(first + TABULATED, size))
+            last = min(first + TABULATED, size)
+            fill_scalars(rule)(self.schedule, hyper, self.table, first, last)
 
     def compile(self, result: BatchResult) -> None:
         """Compile the kernel, by a block without problems."""
@@ -157,13 +143,12 @@ class Problems:
         if self.rates is not None:
             rates, fractions = _split(self.rates[here], dtype)
         first = rates[:, :1] if rates.size else 1.0
-        block = new_block(self.rule, self.hyper, first, NO, x0, lower, upper, scale, fractions)
-        table = () if self.limits["reductions"] or self.rates is not None else self.table
-        work = Workspace(self.rule, self.hyper, block, self.is_auto, self.limits, table, rows=0)
+        table = () if self.plan.limits["reductions"] or self.rates is not None else self.table
+        work = Workspace(self.plan, (x0, lower, upper, scale, fractions), first, table, rows=0)
+        record, block = work.record, work.block
         given = pieces(self.data, start, stop), self.args
         objective = Evaluator(self.fun, self.writes, OF_PROBLEM, given, dtype.name)
         begin, step, tell, end = map(address_of, (work.begin, work.step, work.tell, work.end))
-        record = work.record
         codes, place = np.empty(count, np.int64), np.zeros(2, np.int64)
         arguments = (
             begin, step, tell, objective.address, end, *work.addresses, objective.context,
@@ -180,7 +165,7 @@ class Problems:
         result.x[here], result.fun[here] = block.x_end[:done], block.f_end[:done]
         result.nit[here] = block.nit_end[:done]
         ended, codes = np.abs(codes[:done]), codes[:done]
-        status = np.where(ended == Stop.MAXITER, self.at_end, STATUS[ended])
+        status = np.where(ended == Stop.MAXITER, self.plan.at_end.status, STATUS[ended])
         result.status[here] = np.where((codes < 0) & (status == 0), Status.NO_PROGRESS, status)
         return time.thread_time() - began
 

@@ -9,12 +9,12 @@ import numpy as np
 from .._jit import compile_kernel
 from .._pointers import Stored, pointer_to
 from .._tuples import store
-from ..rules import Rule
 from .averaging import BEST
-from .record import ROWS, new_numbers, new_record, new_rule_state
-from .step import step_kernel
+from .plan import Plan
+from .record import ROWS, RuleState, new_numbers, new_record, new_rule_state
+from .step import step
 from .stopping import Stop
-from .tell import tell_kernel
+from .tell import tell
 
 
 class Block(NamedTuple):
@@ -32,49 +32,17 @@ class Block(NamedTuple):
     nit_end: np.ndarray  # int64
 
 
-def new_block(
-    rule: Rule,
-    hyper: tuple[float, ...],
-    rates: Any,
-    is_noisy: int,
-    x0: Any,
-    lower: Any,
-    upper: Any,
-    x_scale: Any,
-    fractions: Any,
-) -> Block:
-    """Return problems that are to begin; the arrays are those of `Block`.
-
-    Parameters
-    ----------
-    rule, hyper : Rule, tuple of float
-        The rule with its hyperparameters.
-    rates : float or array of shape (problems, 1)
-        Learning rates of the first step, for rules whose slots depend on them.
-    is_noisy : int
-        `UNKNOWN`, `NO` or `YES`.
-    """
-    x = np.clip(x0, lower, upper) / x_scale
-    slots = np.zeros((len(rule.slots), *x.shape), x.dtype)
-    if rule.start is not None:
-        with np.errstate(invalid="ignore"):  # infinite starts fail by themselves
-            for slot, values in zip(slots, rule.start(x, *rule.scalars(1.0, rates, *hyper)), strict=True):
-                slot[...] = values
-    ends = np.empty_like(x), np.empty(len(x), x.dtype), np.empty(len(x), np.int64)
-    return Block(x0, lower, upper, x_scale, fractions, slots, new_numbers(is_noisy), *ends)
-
-
 class Workspace:
     """A record, the rule's own state and a block of problems in memory, with the kernels of their runs.
 
     Parameters
     ----------
-    rule, hyper, block : Rule, tuple of float, Block
-        The rule with its hyperparameters, and the problems.
-    is_auto : bool
-        Whether learning rates are automatic.
-    limits : dict of str to float
-        See `record.LIMITS`.
+    plan : Plan
+        The rule with its hyperparameters and the limits.
+    given : tuple of ndarray
+        The arrays of `Block` up to `fractions`.
+    rates : float or array of shape (problems, 1)
+        Learning rates of the first step, for rules whose slots depend on them.
     scalars : tuple of ndarray
         Scalars of every step, if they are tabulated.
     rows : int
@@ -84,8 +52,8 @@ class Workspace:
 
     Attributes
     ----------
-    record, own : Record, RuleState
-        The record, and the rule's own state.
+    block, record, own : Block, Record, RuleState
+        The problems that are to begin, the record, and the rule's own state.
     addresses : tuple of int
         Addresses of the record, the rule's own state and the block.
     begin, step, tell, end : callable
@@ -93,30 +61,32 @@ class Workspace:
     """
 
     def __init__(
-        self,
-        rule: Rule,
-        hyper: tuple[float, ...],
-        block: Block,
-        is_auto: bool,
-        limits: dict[str, float],
-        scalars: Any = (),
-        rows: int = ROWS,
-        how: str = "uncounted",
+        self, plan: Plan, given: Any, rates: Any, scalars: Any = (), rows: int = ROWS, how: str = "uncounted"
     ) -> None:
-        (_, n), dtype = block.x0.shape, block.x0.dtype
-        has_fractions = block.fractions.shape[1] > 0
-        self.record: Any = new_record(n, dtype, limits, is_auto, has_fractions, rows)
-        self.own = new_rule_state(rule, n, dtype, hyper, scalars)
-        self._stored = Stored(self.record), Stored(self.own), Stored(block)
-        self.addresses = tuple(stored.address for stored in self._stored)
-        self._kinds = record, own, _ = tuple(stored.type for stored in self._stored)
-        self.begin = block_kernel(begin, *self._kinds)
-        self.step, self.tell = step_kernel(rule, is_auto, record, own, how), tell_kernel(record)
+        rule, (x0, lower, upper, x_scale, fractions) = plan.rule, given
+        x = np.clip(x0, lower, upper) / x_scale
+        slots = np.zeros((len(rule.slots), *x.shape), x.dtype)
+        if rule.start is not None:
+            first = rule.scalars(1.0, rates, *plan.hyper)
+            with np.errstate(invalid="ignore"):  # infinite starts fail by themselves
+                for slot, values in zip(slots, rule.start(x, *first), strict=True):
+                    slot[...] = values
+        ends = np.empty_like(x), np.empty(len(x), x.dtype), np.empty(len(x), np.int64)
+        self.block: Block = Block(x0, lower, upper, x_scale, fractions, slots, new_numbers(), *ends)
+        has_fractions, (_, n) = fractions.shape[1] > 0, x.shape
+        self.record: Any = new_record(n, x.dtype, plan.limits, plan.is_auto, has_fractions, rows)
+        self.own: RuleState = new_rule_state(rule, n, x.dtype, plan.hyper, scalars)
+        self._stored = Stored(self.record), Stored(self.own), Stored(self.block)
+        self.addresses: Any = tuple(stored.address for stored in self._stored)
+        self._kinds = tuple(stored.type for stored in self._stored)
+        self.begin: Any = _compiled(begin, self._kinds, 0)
+        self.step: Any = _compiled(step(rule, plan.is_auto), self._kinds[:2], 0.0, mode=how)
+        self.tell: Any = _compiled(tell, self._kinds[:1], 0.0, 1)
 
     @property
     def end(self) -> Any:
         """The kernel that writes the result of a problem."""
-        return block_kernel(end, *self._kinds)
+        return _compiled(end, self._kinds, 0)
 
 
 def begin(run, own, given, p):
@@ -167,7 +137,6 @@ def end(run, own, given, p):
 
 
 @cache
-def block_kernel(kernel: Any, record: Any, own: Any, block: Any) -> Any:
-    """Return `begin` or `end` for records, rule states and blocks of a type, compiled."""
-    examples = *map(pointer_to, (record, own, block)), 0
-    return compile_kernel(kernel, examples, name=kernel.__name__, mode="uncounted")
+def _compiled(kernel: Any, kinds: Any, *examples: float, mode: str = "uncounted") -> Any:
+    """Return a kernel for values of some types at addresses, and for further arguments, compiled."""
+    return compile_kernel(kernel, (*map(pointer_to, kinds), *examples), name=kernel.__name__, mode=mode)

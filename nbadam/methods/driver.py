@@ -11,7 +11,7 @@ import numpy as np
 from ..interrupts import Interrupts
 from ..progress import progress_bar
 from .objective import Objective
-from .plan import Plan
+from .plan import RunPlan
 from .result import result_of
 from .run import Run
 from .state import RunState
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 def run_loop(
     objective: Objective,
-    plan: Plan,
+    plan: RunPlan,
     x0: np.ndarray,
     *,
     resumed: RunState | None = None,
@@ -37,7 +37,7 @@ def run_loop(
 
     Parameters
     ----------
-    objective, plan : Objective, Plan
+    objective, plan : Objective, RunPlan
         Objective, whose steps are made in compiled code if it is compiled, and plan of the run.
     x0 : ndarray of float64, shape (n,)
         Start; moved into the bounds.
@@ -71,7 +71,7 @@ def run_loop(
         error = KeyboardInterrupt()
     note = f"The run was interrupted after {run.nit} steps. The attribute `result` of this exception has the "
     note += "result so far, whose `state` continues the run."
-    if error is None and stop is Stop.NONFINITE and plan.raises:
+    if error is None and stop is Stop.NONFINITE and plan.settings["on_nonfinite"] == "raise":
         error, note = FloatingPointError(result.message), "Its attribute `result` has the result so far."
     if error is None:
         return result
@@ -92,7 +92,8 @@ def _run_to_end(
     begun = time.perf_counter()
     advance = run.advance_compiled if run.objective.is_compiled else run.advance
     stop = run.stop
-    with progress_bar(plan.limits["maxiter"], run.nit, "step") if plan.progress else nullcontext() as bar:
+    is_shown = plan.settings["progress"]
+    with progress_bar(plan.limits["maxiter"], run.nit, "step") if is_shown else nullcontext() as bar:
         while stop is None:
             seen = run.nit
             until_callback = interval - seen % interval if callback else inf

@@ -1,7 +1,6 @@
 """One call of a method: its arguments are checked, and made into an objective, a plan and a run."""
 
 from collections.abc import Callable, Collection
-from dataclasses import replace
 from math import inf
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +21,7 @@ from .objective import Objective
 from .options import PLANS, implied, is_automatic, limit, parameters, state_from, warn
 from .orders import seed_numbers
 from .perturbations import Perturbations
-from .plan import plan_from
+from .plan import RunPlan
 from .quadratic import LARGEST, QuadraticModel
 from .record import NO, YES
 from .stopping import Stop
@@ -94,11 +93,10 @@ def minimize(
         is_faint=isinstance(objective.differences, Differences) and is_automatic(settings),
         is_modelled=isinstance(objective.differences, QuadraticModel), is_resumed=resumed is not None,
     )  # fmt: skip
-    plan = plan_from(rule, settings, x0.size, lower, upper, objective, is_noticed)
+    plan = RunPlan(rule, settings, lower, upper, objective, is_noticed)
     if settings["epochs"] is not None and plan.is_auto and resumed is None:
         known = plan.x_scale if "x_scale" in given else None
-        x_scale, radius = first_look(objective, start, known, (lower, upper))
-        plan = replace(plan, x_scale=x_scale, limits=plan.limits | {"radius": radius})
+        plan.x_scale, plan.limits["radius"] = first_look(objective, start, known, (lower, upper))
     interval = integer(1)("callback_interval", settings["callback_interval"])
 
     points = [start] if settings["return_all"] else None

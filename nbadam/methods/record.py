@@ -65,7 +65,7 @@ NUMBERS = _layout(
     "trace_sum trace_points trace_every trace_rows",
 )
 LIMITS = _layout(
-    # Kind of average, whether to evaluate it at the end, whether every step keeps the point before it,
+    # Kind of average, whether the run ends with its evaluation, whether every step keeps the point before it,
     # evaluations that are not finite to skip in a row, reductions of the learning rate to make.
     "average evaluates_average keeps_before skips reductions",
     # The largest number of steps and the planned one; tolerances, negative if off; steps in a part of
@@ -157,18 +157,19 @@ def new_record(
         name: np.zeros(n if used.get(name, True) else 0, float if name in DOUBLES else dtype)
         for name in Record._fields
     }
-    arrays |= {"history": np.zeros((rows, 4)), "numbers": np.zeros(1, NUMBERS), "limits": np.zeros(1, LIMITS)}
-    record = Record(**arrays)
-    for name, value in limits.items():
-        record.limits[name] = value
+    arrays |= {"history": np.zeros((rows, 4)), "numbers": new_numbers(), "limits": _filled(LIMITS, limits)}
+    return Record(**arrays)
+
+
+def new_numbers() -> np.ndarray:
+    """Return the numbers that a run begins with, which is not noisy as far as is known."""
+    unknown = dict.fromkeys(["f", "f_start", "f_mean", "mean_before"], nan)
+    return _filled(NUMBERS, unknown | {"next": EVALUATE, "f_best": inf, "trace_every": 1.0, "reduction": 1.0})
+
+
+def _filled(layout: np.dtype, values: dict[str, float]) -> np.ndarray:
+    """Return a record of a layout, shape (1,), whose fields are 0 but for some."""
+    record = np.zeros(1, layout)
+    for name, value in values.items():
+        record[name] = value
     return record
-
-
-def new_numbers(is_noisy: int) -> np.ndarray:
-    """Return the numbers that a run begins with."""
-    numbers = np.zeros(1, NUMBERS)
-    beginning = {"next": EVALUATE, "phase": Phase.START, "is_noisy": is_noisy, "f_best": inf}
-    beginning |= {"trace_every": 1.0, "reduction": 1.0}
-    for name, value in {**beginning, "f": nan, "f_start": nan, "f_mean": nan, "mean_before": nan}.items():
-        numbers[name] = value
-    return numbers

@@ -159,12 +159,12 @@ def _evaluated(run: Run, stop: Stop) -> _End:
 
 def _chosen(run: Run) -> tuple[np.ndarray, float | None, np.ndarray | None]:
     """Return the point that `average` asks for, and value and gradient there as far as they are known."""
-    record, s = run.record, run.s
+    record, s, average = run.record, run.s, run.plan.settings["average"]
     if run.is_pending:
         return run.x_before, float(s.f) if s.is_fresh else None, record.slope
-    if record.average.size and run.nit and (run.plan.average != "auto" or _is_noisy_at_the_end(run)):
+    if record.average.size and run.nit and (average != "auto" or _is_noisy_at_the_end(run)):
         return np.clip(record.average, run.plan.lower, run.plan.upper), None, None
-    if run.plan.average == "best" and isfinite(s.f_best):
+    if average == "best" and isfinite(s.f_best):
         if run.is_noisy is not False and run.nit:
             return record.x_best, None, None
         return record.x_best, float(s.f_best), record.g_best

@@ -11,10 +11,10 @@ from .._jit import entry_point
 from ..blocks import Pace
 from ..checks import shown
 from ..engine import PARALLEL_SIZE, mode
-from .block import Workspace, new_block
+from .block import Workspace
 from .loop import loop, loop_kernel
 from .objective import Objective
-from .plan import Plan
+from .plan import RunPlan
 from .record import EVALUATE, NUMBERS, STEP, UNKNOWN, Phase
 from .state import Checkpoints, RunState, generator_states, restore_generators
 from .stopping import STOPS, WINDOW, Stop
@@ -44,18 +44,14 @@ class Run:
         Where the run started.
     """
 
-    objective: Objective
-    plan: Plan
-
-    def __init__(self, objective: Objective, plan: Plan, x0: np.ndarray, resumed: RunState | None) -> None:
-        n = x0.size
-        self.objective, self.plan = objective, plan
+    def __init__(self, objective: Objective, plan: RunPlan, x0: np.ndarray, resumed: RunState | None) -> None:
+        self.objective: Objective = objective
+        self.plan: RunPlan = plan
+        self.checkpoints: Checkpoints = Checkpoints(plan.settings)
         rate = float(plan.learning_rate(0)) if plan.rule.start else 1.0  # a user's schedule has side effects
-        is_noisy = UNKNOWN if objective.is_noisy is None else int(objective.is_noisy)
-        arrays = (array[None] for array in (x0, plan.lower, plan.upper, plan.x_scale, plan.fractions))
-        block = new_block(plan.rule, plan.hyper, rate, is_noisy, *arrays)
-        how = "uncounted" if n < PARALLEL_SIZE else mode(n)
-        work = Workspace(plan.rule, plan.hyper, block, plan.is_auto, plan.limits, how=how)
+        given = [array[None] for array in (x0, plan.lower, plan.upper, plan.x_scale, plan.fractions)]
+        how = "uncounted" if x0.size < PARALLEL_SIZE else mode(x0.size)
+        work = Workspace(plan, given, rate, how=how)
         self._workspace, self.record, self._addresses = work, work.record, work.addresses[:2]
         self.slots: dict[str, np.ndarray] = dict(zip(plan.rule.slots, work.own.slots, strict=True))
         self._step, self._tell = entry_point(work.step), entry_point(work.tell)
@@ -64,8 +60,8 @@ class Run:
             self._calls = address_of(work.step), address_of(work.tell)
         self.s: Any = self.record.numbers[0]
         self._nit, self._next, self._phase = (self.record.numbers[name] for name in ("nit", "next", "phase"))
-        self.checkpoints: Checkpoints = Checkpoints(plan.checkpoint, plan.checkpoint_every)
         entry_point(work.begin)(*work.addresses, 0)
+        self.s.is_noisy = UNKNOWN if objective.is_noisy is None else objective.is_noisy
         self.x_start: np.ndarray = self.record.here.copy()
         if resumed is not None:
             self._restore(resumed)
@@ -154,7 +150,7 @@ class Run:
         scheme = None if differences is None else differences.scheme
         return {
             "rule": plan.rule.name,
-            "average": plan.average,
+            "average": plan.settings["average"],
             "learning_rate": "auto" if plan.is_auto else "given",
             "finite_diff": scheme if scheme in NOISY_SCHEMES else "another one, or a gradient",
             **dict(zip(list(plan.rule.hyperparameters)[1:], plan.hyper, strict=True)),

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 from .. import archives
+from ..files import checked_target
+from ..hyperparameters import integer, optional
 
 SECONDS = 60.0  # default time between two checkpoints
 
@@ -129,17 +131,15 @@ class Checkpoints:
 
     Parameters
     ----------
-    path : str or None
-        The file.
-    every : int or None
-        Steps from one time to the next; None for `SECONDS` instead.
+    settings : dict
+        Options `checkpoint`, a path or None, and `checkpoint_every`, the number of steps from one time to the
+        next; None for `SECONDS` instead.
     """
 
-    path: str | None
-    every: int | None
-
-    def __init__(self, path: str | None, every: int | None) -> None:
-        self.path, self.every = path, every
+    def __init__(self, settings: dict[str, Any]) -> None:
+        file = settings["checkpoint"]
+        self.path: Any = None if file is None else os.fspath(checked_target(file, "checkpoint"))
+        self.every: int | None = optional(integer(1))("checkpoint_every", settings["checkpoint_every"])
         self._saved = time.monotonic()
 
     def until_due(self, nit: int) -> float:

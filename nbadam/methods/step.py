@@ -4,10 +4,9 @@ from functools import cache
 from math import inf
 from typing import Any
 
-from .._jit import compile_kernel
+from .._jit import array, compile_kernel
 from .._jitable import register_jitable
-from .._pointers import pointer_to
-from .._tuples import cast, take
+from .._tuples import cast, store, take
 from ..gradients import clip_scale
 from ..kernels import SWEEP, norm, rule_loop
 from ..rules import Rule
@@ -15,6 +14,7 @@ from .auto import apply_dog
 from .record import EVALUATE, Phase
 
 
+@cache
 def step(rule: Any, is_auto: bool) -> Any:
     """Build the kernel that makes a step, with automatic rates or given ones."""
     scalars, update = rule.scalars, rule_loop(rule)
@@ -58,6 +58,7 @@ def step(rule: Any, is_auto: bool) -> Any:
         s.phase, s.next = Phase.STEP, EVALUATE
         return rate
 
+    kernel.__name__ = f"step_{rule.name}{'_auto' if is_auto else ''}"
     return kernel
 
 
@@ -87,8 +88,13 @@ def copy(source, target):
 
 
 @cache
-def step_kernel(rule: Rule, is_auto: bool, record: Any, own: Any, mode: str) -> Any:
-    """Return `step` for records and rule states of a type, compiled."""
-    name = f"step_{rule.name}{'_auto' if is_auto else ''}"
-    examples = pointer_to(record), pointer_to(own), 0.0
-    return compile_kernel(step(rule, is_auto), examples, name=name, mode=mode)
+def fill_scalars(rule: Rule) -> Any:
+    """Return the loop that tabulates the scalars of the steps from `first` to before `last`, compiled."""
+    scalars = rule.scalars
+
+    def kernel(rates, hyper, table, first, last):
+        for k in range(first, last):
+            store(table, k, scalars(k + 1.0, rates[k], *hyper))
+
+    examples = array(), (0.0,) * (len(rule.hyperparameters) - 1), (array(),) * rule.width, 0, 0
+    return compile_kernel(kernel, examples, name=f"fill_scalars_{rule.name}", mode="nogil")

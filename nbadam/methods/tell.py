@@ -5,16 +5,12 @@ point of the window tells: at the centre of a cycle the gradient differs from th
 is lower.  Where the mean point is the better one, the run ends there.
 """
 
-from functools import cache
 from math import inf
-from typing import Any
 
-from .._jit import compile_kernel
 from .._jitable import register_jitable
-from .._pointers import pointer_to
 from ..kernels import norm
 from .auto import begin as begin_auto
-from .averaging import AUTO, weight
+from .averaging import weight
 from .history import push
 from .probe import after_probe, first_length, to_probe
 from .record import EVALUATE, NO, STEP, UNKNOWN, YES, Phase
@@ -103,8 +99,8 @@ def tell(run, f, is_fresh):
         code = go_back(run)
     if code == STEP and s.nit >= limits.maxiter:
         code = Stop.MAXITER.value
-    if code > EVALUATE and code != Stop.NONFINITE and limits.evaluates_average and s.phase != Phase.AVERAGE:
-        if average.size and limits.average != AUTO and s.nit > 0 and not s.is_at_mean:
+    if limits.evaluates_average and code > EVALUATE and code != Stop.NONFINITE and s.phase != Phase.AVERAGE:
+        if s.nit > 0 and not s.is_at_mean:
             s.found, s.phase = code, Phase.AVERAGE
             for i in range(x.size):  # rounding may have brought it out of the bounds
                 here[i] = run.point[i] = min(max(average[i], run.x_lower[i]), run.x_upper[i])
@@ -265,9 +261,3 @@ def notice_noise(run, f, f_before, slope_before):
     for i in range(run.g.size):
         is_same &= same(run.g[i], slope_before[i])
     run.numbers[0].is_noisy = NO if is_same else YES
-
-
-@cache
-def tell_kernel(record: Any) -> Any:
-    """Return `tell` for records of a type, compiled."""
-    return compile_kernel(tell, (pointer_to(record), 0.0, 1), name="tell", mode="uncounted")
