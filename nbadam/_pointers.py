@@ -168,11 +168,6 @@ def load(pointer):
     return pointer
 
 
-def borrowed(array):
-    """Return the array as one that owns nothing: to pass it on costs no counting of references."""
-    return array
-
-
 def store_at(address, value):
     """Write a value to an address, with references of its own."""
 
@@ -184,16 +179,6 @@ def release_at(address, like):
 @type_callable(load)
 def _type_of_load(context):
     return lambda pointer: pointer.dtype
-
-
-@type_callable(borrowed)
-def _type_of_borrowed(context):
-    return lambda array: array
-
-
-@lower_builtin(borrowed, types.Array)
-def _lower_borrowed(context, builder, signature, arguments):
-    return _borrowed(context, builder, signature.return_type, arguments[0])
 
 
 @type_callable(store_at)

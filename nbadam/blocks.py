@@ -8,9 +8,8 @@ fork nor another thread can do harm.
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from contextvars import ContextVar
-from functools import partial
 from typing import Any
 
 import numba
@@ -172,8 +171,7 @@ def work_through(
 
     others: list[Any] = []
     reported = 0
-    bar_of = partial(progress_bar, blocks.total, 0, unit) if progress else nullcontext
-    with blocks.interrupts, bar_of() as bar, ExitStack() as threads:
+    with blocks.interrupts, progress_bar(blocks.total, 0, unit, progress) as bar, ExitStack() as threads:
 
         def report() -> None:
             nonlocal reported

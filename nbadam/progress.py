@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from math import inf
 from threading import Event, Thread
@@ -13,8 +13,8 @@ from .extras import extra
 TICK = 0.5  # seconds between two updates of the line of a compilation; loading a kernel takes less
 
 
-def progress_bar(total: float, done: int, unit: str) -> Any:
-    """Return a bar of tqdm.
+def progress_bar(total: float, done: int, unit: str, is_shown: bool) -> Any:
+    """Return a context of a bar of tqdm, or of None if no bar is to be shown.
 
     Parameters
     ----------
@@ -24,12 +24,16 @@ def progress_bar(total: float, done: int, unit: str) -> Any:
         First number.
     unit : str
         Name of the things counted.
+    is_shown : bool
+        Whether to show it.
 
     Raises
     ------
     ModuleNotFoundError
         If tqdm is not installed.
     """
+    if not is_shown:
+        return nullcontext()
     return _tqdm()(total=total if total < inf else None, initial=done, unit=unit, unit_scale=True)
 
 

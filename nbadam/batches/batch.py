@@ -149,7 +149,9 @@ def minimize_batch(
     """
     if is_lazy(x0, data):
         return minimize_lazily(minimize_batch, locals())
-    problems = Problems(fun, x0, args, data, rule, bounds, learning_rate, options)
+    if learning_rate is not None:
+        options["learning_rate"] = learning_rate
+    problems = Problems(fun, x0, args, data, rule, bounds, options)
     if callback is not None and not callable(callback):
         raise ValueError(f"`callback` must be callable, not {shown(callback)}.")
     threads = default_workers() if workers is None else integer(1)("workers", workers)

@@ -64,29 +64,22 @@ class Problems:
     upper: np.ndarray
 
     def __init__(
-        self,
-        fun: Any,
-        x0: Any,
-        args: Any,
-        data: Any,
-        rule: Any,
-        bounds: Any,
-        learning_rate: float,
-        options: Any,
+        self, fun: Any, x0: Any, args: Any, data: Any, rule: Any, bounds: Any, options: dict[str, Any]
     ) -> None:
         if not isinstance(rule, Rule):
             raise ValueError(f"`rule` must be a Rule, such as nbadam.rules.ADAM, not {shown(rule)}.")
-        self.x0: np.ndarray = parse_starts("x0", x0, {1: "(n,)", 2: "(n_problems, n)"})
-        self.n = n = self.x0.shape[-1]
+        starts = parse_starts("x0", x0, {1: "(n,)", 2: "(n_problems, n)"})
+        self.n = n = starts.shape[-1]
         if not n:
-            raise ValueError(f"`x0` must have the shape (n,) or (n_problems, n), not {self.x0.shape}.")
-        self.dtype: np.dtype = self.x0.dtype if self.x0.dtype == np.float32 else np.dtype(np.float64)
-        self.data, self.size = as_data(data, self.x0.shape[0] if self.x0.ndim == 2 else None)
+            raise ValueError(f"`x0` must have the shape (n,) or (n_problems, n), not {starts.shape}.")
+        self.dtype: np.dtype = starts.dtype if starts.dtype == np.float32 else np.dtype(np.float64)
+        self.data, self.size = as_data(data, starts.shape[0] if starts.ndim == 2 else None)
         self.args: tuple[Any, ...] = as_args(args)
         self.fun, self.writes = _compilable(fun), _writes(fun, 1 + len(self.data) + len(self.args))
 
         shape = (self.size, n)
-        settings = _settings(rule, options, learning_rate)
+        settings = _settings(rule, options)
+        self.x0: np.ndarray = np.broadcast_to(starts, shape)
         self.scale: np.ndarray = positive("x_scale", settings["x_scale"], shape)
         self.lower, self.upper = (np.broadcast_to(b, shape) for b in parse_bounds(bounds, n, self.size))
         self.plan: Plan = Plan(rule, settings)
@@ -113,9 +106,9 @@ class Problems:
             if divides and np.shape(learning_rate)[-1] != 1:
                 raise ValueError("`learning_rate` must be the same for all variables with this rule.")
         else:
-            self.schedule = np.empty(int(self.plan.limits["maxiter"]))
             schedule, _ = learning_rate_from(learning_rate, rule, shape[1])
-            self.schedule[:] = schedule(np.arange(self.schedule.size))
+            maxiter = int(self.plan.limits["maxiter"])
+            self.schedule = np.full(maxiter, schedule(np.arange(maxiter)), float)
         size = self.schedule.size
         self.table: tuple[np.ndarray, ...] = tuple(np.empty(size) for _ in range(rule.width))
         for first in range(0, size, TABULATED):
@@ -134,36 +127,31 @@ class Problems:
     def run(self, result: BatchResult, start: int, stop: int) -> float:
         """Run the problems from `start` to before `stop`; return the seconds that it took."""
         began = time.thread_time()  # not the time: waiting for other threads tells nothing
-        n, dtype, count = self.n, self.dtype, stop - start
+        dtype, count = self.dtype, stop - start
         here = slice(start, stop)
-        x0, lower, upper, scale = (np.empty((count, n), dtype) for _ in range(4))
-        x0[...] = self.x0 if self.x0.ndim == 1 else self.x0[here]
-        lower[...], upper[...], scale[...] = self.lower[here], self.upper[here], self.scale[here]
+        arrays = self.x0, self.lower, self.upper, self.scale
+        given = [np.array(array[here], dtype, order="C") for array in arrays]
         rates, fractions = self.schedule[None], np.empty((count, 0), dtype)
         if self.rates is not None:
             rates, fractions = _split(self.rates[here], dtype)
         first = rates[:, :1] if rates.size else 1.0
         table = () if self.plan.limits["reductions"] or self.rates is not None else self.table
-        work = Workspace(self.plan, (x0, lower, upper, scale, fractions), first, table, rows=0)
-        record, block = work.record, work.block
-        given = pieces(self.data, start, stop), self.args
-        objective = Evaluator(self.fun, self.writes, OF_PROBLEM, given, dtype.name)
+        work = Workspace(self.plan, (*given, fractions), first, table, rows=0)
+        found = pieces(self.data, start, stop), self.args
+        objective = Evaluator(self.fun, self.writes, OF_PROBLEM, found, dtype.name)
         begin, step, tell, end = map(address_of, (work.begin, work.step, work.tell, work.end))
         codes, place = np.empty(count, np.int64), np.zeros(2, np.int64)
-        arguments = (
-            begin, step, tell, objective.address, end, *work.addresses, objective.context,
-            record.point, record.g, record.numbers, rates, codes, place,
-        )  # fmt: skip
-        go_on = loop_kernel(solve, dtype.name)
+        addresses = begin, step, tell, objective.address, end, *work.addresses, objective.context
+        go_on = loop_kernel(solve, work.kinds[0])
         while place[0] < count and not is_called_off():
             evaluations, started = self._pace.amount, time.perf_counter()
             with self._turn:
-                go_on(*arguments, evaluations)
+                go_on(*addresses, rates, codes, place, evaluations)
             self._pace.learn(evaluations, time.perf_counter() - started, place[0] < count)
         done = int(place[0])
         here = slice(start, start + done)
-        result.x[here], result.fun[here] = block.x_end[:done], block.f_end[:done]
-        result.nit[here] = block.nit_end[:done]
+        result.x[here], result.fun[here] = work.block.x_end[:done], work.block.f_end[:done]
+        result.nit[here] = work.block.nit_end[:done]
         ended, codes = np.abs(codes[:done]), codes[:done]
         status = np.where(ended == Stop.MAXITER, self.plan.at_end.status, STATUS[ended])
         result.status[here] = np.where((codes < 0) & (status == 0), Status.NO_PROGRESS, status)
@@ -179,7 +167,7 @@ def _split(rates: np.ndarray, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
     return largest[:, None], fractions.astype(dtype)
 
 
-def _settings(rule: Rule, options: dict[str, Any], learning_rate: Any) -> dict[str, Any]:
+def _settings(rule: Rule, options: dict[str, Any]) -> dict[str, Any]:
     """Return the options of runs and the hyperparameters of a rule, with their defaults."""
     known = rule.hyperparameters | {name: OPTIONS[name] for name in SHARED}
     unknown = [name for name in options if name not in known]
@@ -190,8 +178,6 @@ def _settings(rule: Rule, options: dict[str, Any], learning_rate: Any) -> dict[s
         )
     choice("stop", "skip")("on_nonfinite", options.get("on_nonfinite", "stop"))
     settings = known | {"epochs": None} | options
-    if learning_rate is not None:
-        settings["learning_rate"] = learning_rate
     return settings | implied(rule, settings, options, 0, may_be_noisy=False)
 
 

@@ -15,7 +15,7 @@ the value or a constant added to it changes nothing but rounding.  So does anoth
 does not start at 0.
 """
 
-from math import sqrt
+from math import inf, sqrt
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from .._jitable import register_jitable
 from ..kernels import clipped
 from ..rules import bias_correction
 from .averaging import TAIL, weight
+from .record import EVALUATE, STEP, Phase
 
 # Chosen on two thirds of the problems of benchmarks/robustness.py, see docs/learning_rates.rst.
 FIRST_RADIUS = 1e-3  # relative to where the variable starts
@@ -35,6 +36,10 @@ NOISY = 0.01  # squared noise, relative to the mean square of the gradient, at w
 SMALLEST, LARGEST = float(np.finfo(float).tiny), float(np.finfo(float).max)  # sizes of a variable
 SMALL_SLOPE = 1e-9  # slope along the way, relative to the sum of the sizes of its parts, that may be rounding
 SHORTEST_FALL = 0.1  # least part of the budget in which the rates fall
+# Factor from one length to the next, a power of 2, which rounds nothing;
+# part of the slope that is left after a short one; limits of the length, in scaled variables.
+PROBE_FACTOR, PROBED = 4.0, 0.5
+SHORTEST_PROBE, LONGEST_PROBE = 1e-30, 1e12
 
 
 @register_jitable
@@ -46,7 +51,7 @@ def begin(run):
     """
     x, first, is_known = run.x, run.limits[0].radius, True
     for i in range(x.size):
-        run.start[i] = x[i]
+        run.start[i], run.noise[i] = x[i], 0.0
         size = float(abs(x[i]))
         run.radius[i] = first if first > 0 or size == 0 else radius_of(size)
         is_known &= run.radius[i] > 0
@@ -74,6 +79,71 @@ def mean_size(g):
 def share(g, mean):
     """Return how far a variable moves, beside others, so that all of them lower the value by as much."""
     return mean / max(float(abs(g)), 0.01 * mean)
+
+
+# --- Size of variables that start at 0: points against the slope are evaluated ----------------------
+
+
+@register_jitable
+def to_probe(run):
+    """Go to the next point that tells the size of variables that start at 0."""
+    run.numbers[0].phase = Phase.PROBE
+    mean = mean_size(run.slope)
+    for i in range(run.x.size):
+        run.point[i] = min(max(probed(run, i, mean) * run.x_scale[i], run.x_lower[i]), run.x_upper[i])
+    return EVALUATE
+
+
+@register_jitable
+def first_length(run):
+    """Return the length by which a probe moves no variable by more than its size; 1 if all are 0."""
+    mean, length = mean_size(run.slope), inf
+    for i in range(run.x.size):
+        if run.x[i] != 0 and run.slope[i] != 0:
+            length = min(length, abs(run.x[i]) / share(run.slope[i], mean))
+    return min(max(length, SHORTEST_PROBE), LONGEST_PROBE) if length < inf else 1.0
+
+
+@register_jitable
+def probed(run, i, mean):
+    """Return a scaled variable at the point of a probe."""
+    length = run.numbers[0].probe * share(run.slope[i], mean)
+    if run.slope[i] == 0:
+        length = 0.0
+    return run.x[i] - length if run.slope[i] > 0 else run.x[i] + length
+
+
+@register_jitable
+def after_probe(run, is_finite):
+    """Find the largest length over which the slope keeps half of its size; begin, or probe again.
+
+    A variable's size is its part of that length.
+    """
+    s, slope = run.numbers[0], run.slope
+    mean = mean_size(slope)
+    slope_there = slope_here = 0.0
+    for i in range(slope.size):
+        moved = min(max(probed(run, i, mean), run.lower[i]), run.upper[i]) - run.x[i]
+        if moved != 0:
+            slope_here += slope[i] * moved
+            slope_there += run.g[i] * moved
+    is_short = is_finite and slope_there <= PROBED * slope_here  # which are negative
+    if s.probe_factor == 0:
+        s.probe_factor = PROBE_FACTOR if is_short else 1 / PROBE_FACTOR
+    is_growing = s.probe_factor > 1
+    if is_growing == is_short and slope_here != 0 and SHORTEST_PROBE < s.probe < LONGEST_PROBE:
+        s.probe *= s.probe_factor
+        return to_probe(run)
+    if is_growing:  # one step back; without any curvature, to where it began
+        s.probe = s.probe / PROBE_FACTOR if s.probe < LONGEST_PROBE else first_length(run)
+    for i in range(slope.size):
+        if run.radius[i] == 0:
+            run.radius[i] = radius_of(s.probe * share(slope[i], mean))
+    s.phase = Phase.STEP
+    return STEP
+
+
+# --- Steps ----------------------------------------------------------------------------------------
 
 
 @register_jitable

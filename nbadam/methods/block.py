@@ -12,7 +12,7 @@ from .._tuples import store
 from .averaging import BEST
 from .plan import Plan
 from .record import ROWS, RuleState, new_numbers, new_record, new_rule_state
-from .step import step
+from .step import copy, step
 from .stopping import Stop
 from .tell import tell
 
@@ -56,6 +56,8 @@ class Workspace:
         The problems that are to begin, the record, and the rule's own state.
     addresses : tuple of int
         Addresses of the record, the rule's own state and the block.
+    kinds : tuple of numba types
+        Types of the three.
     begin, step, tell, end : callable
         The kernels; `end` is compiled when it is asked for.
     """
@@ -78,15 +80,15 @@ class Workspace:
         self.own: RuleState = new_rule_state(rule, n, x.dtype, plan.hyper, scalars)
         self._stored = Stored(self.record), Stored(self.own), Stored(self.block)
         self.addresses: Any = tuple(stored.address for stored in self._stored)
-        self._kinds = tuple(stored.type for stored in self._stored)
-        self.begin: Any = _compiled(begin, self._kinds, 0)
-        self.step: Any = _compiled(step(rule, plan.is_auto), self._kinds[:2], 0.0, mode=how)
-        self.tell: Any = _compiled(tell, self._kinds[:1], 0.0, 1)
+        self.kinds: Any = tuple(stored.type for stored in self._stored)
+        self.begin: Any = _compiled(begin, self.kinds, 0)
+        self.step: Any = _compiled(step(rule, plan.is_auto), self.kinds[:2], 0.0, mode=how)
+        self.tell: Any = _compiled(tell, self.kinds[:1], 0.0, 1)
 
     @property
     def end(self) -> Any:
         """The kernel that writes the result of a problem."""
-        return _compiled(end, self._kinds, 0)
+        return _compiled(end, self.kinds, 0)
 
 
 def begin(run, own, given, p):
@@ -101,14 +103,10 @@ def begin(run, own, given, p):
         run.lower[i], run.upper[i] = lower / scale, upper / scale
         is_free &= scale == 1 and lower == -inf and upper == inf
         run.g_sum[i] = run.x_sum[i] = run.x_mean[i] = 0.0
-    for i in range(run.fractions.size):
-        run.fractions[i] = given.fractions[p, i]
-    for i in range(run.x.size):
         store(own.slots, i, given.slots[:, p, i])
+    copy(given.fractions[p], run.fractions)
     for i in range(run.average.size):
         run.average[i] = 0.0
-    for i in range(run.noise.size):
-        run.noise[i] = 0.0
     run.numbers[0].is_free = is_free
 
 
@@ -131,8 +129,7 @@ def end(run, own, given, p):
     if s.f_best < inf and (abs(s.next) == Stop.NONFINITE or not f <= s.f_start):
         f, x = s.f_best, run.x_best
         s.next = -abs(s.next)
-    for i in range(x.size):
-        given.x_end[p, i] = x[i]
+    copy(x, given.x_end[p])
     given.f_end[p], given.nit_end[p] = f, s.nit
 
 

@@ -2,61 +2,38 @@
 
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
 from math import inf
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from ..interrupts import Interrupts
 from ..progress import progress_bar
-from .objective import Objective
-from .plan import RunPlan
 from .result import result_of
 from .run import Run
-from .state import RunState
 from .stopping import Stop
 
 if TYPE_CHECKING:
     from scipy.optimize import OptimizeResult
 
 
-def run_loop(
-    objective: Objective,
-    plan: RunPlan,
-    x0: np.ndarray,
-    *,
-    resumed: RunState | None = None,
-    callback: Callable[..., Any] | None = None,
-    interval: int = 1,
-    wants_value: bool = False,
-) -> "OptimizeResult":
-    """Make a run, to its end.
+def run_loop(run: Run, callback: Callable[..., Any] | None, wants_value: bool) -> "OptimizeResult":
+    """Make a run, to its end, and return its result.
 
     Ctrl-C raises KeyboardInterrupt, after a checkpoint; its attribute `result` has the result so far.
 
     Parameters
     ----------
-    objective, plan : Objective, RunPlan
-        Objective, whose steps are made in compiled code if it is compiled, and plan of the run.
-    x0 : ndarray of float64, shape (n,)
-        Start; moved into the bounds.
-    resumed : RunState, optional
-        State to go on from, instead of `x0`.
+    run : Run
+        Its steps are made in compiled code if its objective is compiled.
     callback : callable, optional
-        Called with this run after every `interval` iterations; ends it by StopIteration.
-    interval : int
-        See `callback`.
+        Called with this run after every `callback_interval` iterations; ends it by StopIteration.
     wants_value : bool
         Whether the callback needs the value at the point.
     """
-    # Kernels are compiled here, while Ctrl-C still takes effect at once.
-    run = Run(objective, plan, x0, resumed)
     error: BaseException | None = None
     with Interrupts() as interrupts:
-        objective.interrupts = interrupts
+        run.objective.interrupts = interrupts
         try:
-            stop = _run_to_end(run, interrupts, callback, interval, wants_value)
+            stop = _run_to_end(run, interrupts, callback, wants_value)
         except KeyboardInterrupt as interrupt:
             error, stop = interrupt, Stop.INTERRUPTED
         interrupts.in_user_code = False
@@ -71,7 +48,7 @@ def run_loop(
         error = KeyboardInterrupt()
     note = f"The run was interrupted after {run.nit} steps. The attribute `result` of this exception has the "
     note += "result so far, whose `state` continues the run."
-    if error is None and stop is Stop.NONFINITE and plan.settings["on_nonfinite"] == "raise":
+    if error is None and stop is Stop.NONFINITE and run.plan.settings["on_nonfinite"] == "raise":
         error, note = FloatingPointError(result.message), "Its attribute `result` has the result so far."
     if error is None:
         return result
@@ -80,20 +57,13 @@ def run_loop(
     raise error
 
 
-def _run_to_end(
-    run: Run,
-    interrupts: Interrupts,
-    callback: Callable[..., Any] | None,
-    interval: int,
-    wants_value: bool,
-) -> Stop:
+def _run_to_end(run: Run, interrupts: Interrupts, callback: Any, wants_value: bool) -> Stop:
     """Advance, call back and look for reasons to stop, until there is one; return it."""
-    plan, checkpoints = run.plan, run.checkpoints
+    plan, checkpoints, interval = run.plan, run.checkpoints, run.plan.interval
     begun = time.perf_counter()
     advance = run.advance_compiled if run.objective.is_compiled else run.advance
     stop = run.stop
-    is_shown = plan.settings["progress"]
-    with progress_bar(plan.limits["maxiter"], run.nit, "step") if is_shown else nullcontext() as bar:
+    with progress_bar(plan.limits["maxiter"], run.nit, "step", plan.settings["progress"]) as bar:
         while stop is None:
             seen = run.nit
             until_callback = interval - seen % interval if callback else inf

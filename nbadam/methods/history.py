@@ -134,11 +134,8 @@ def plot_history(result: Any, axes: Any = None) -> list[Any]:
         pyplot = extra("matplotlib.pyplot", "plot", "Plotting a history")
         axes = pyplot.subplots(3, 1, sharex=True, figsize=(6.4, 6.4), layout="constrained")[1]
     value, norm, rate = axes
-    for ax, curve, label in (
-        (value, history.fun, "value"),
-        (norm, history.grad_norm, "gradient norm"),
-        (rate, history.learning_rate, "learning rate"),
-    ):
+    curves = history.fun, history.grad_norm, history.learning_rate
+    for ax, curve, label in zip(axes, curves, ("value", "gradient norm", "learning rate"), strict=True):
         ax.plot(history.step, curve)
         ax.set_ylabel(label)
         ax.grid(alpha=0.3)

@@ -10,7 +10,6 @@ from numba.extending import is_jitted
 
 from .._jit import reason
 from ..checks import positive, shown
-from ..hyperparameters import integer
 from ..rules import ADAM, Rule
 from .bounds import parse_bounds, parse_starts
 from .differences import PERTURBATION, SCHEMES, Differences
@@ -24,6 +23,7 @@ from .perturbations import Perturbations
 from .plan import RunPlan
 from .quadratic import LARGEST, QuadraticModel
 from .record import NO, YES
+from .run import Run
 from .stopping import Stop
 
 if TYPE_CHECKING:
@@ -93,17 +93,16 @@ def minimize(
         is_faint=isinstance(objective.differences, Differences) and is_automatic(settings),
         is_modelled=isinstance(objective.differences, QuadraticModel), is_resumed=resumed is not None,
     )  # fmt: skip
-    plan = RunPlan(rule, settings, lower, upper, objective, is_noticed)
+    plan = RunPlan(rule, settings, (lower, upper), objective, is_noticed)
     if settings["epochs"] is not None and plan.is_auto and resumed is None:
         known = plan.x_scale if "x_scale" in given else None
         plan.x_scale, plan.limits["radius"] = first_look(objective, start, known, (lower, upper))
-    interval = integer(1)("callback_interval", settings["callback_interval"])
 
     points = [start] if settings["return_all"] else None
     look, wants_value = _adapted(callback, points)
-    result = run_loop(
-        objective, plan, x0, resumed=resumed, callback=look, interval=interval, wants_value=wants_value
-    )
+    # Kernels are compiled here, while Ctrl-C still takes effect at once.
+    run = Run(objective, plan, x0, resumed)
+    result = run_loop(run, look, wants_value)
     result.message += _remark(objective, plan, result)
     if points is not None:
         result.allvecs = points

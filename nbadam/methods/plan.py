@@ -53,19 +53,19 @@ class Plan:
         self.settings: dict[str, Any] = settings
         self.is_auto: bool = is_automatic(settings)
         self.hyper: tuple[float, ...] = hyper_from(rule, settings)
-        planned: dict[Stop, float] = {}
+        ends: dict[Stop, float] = {}
         if settings["epochs"] is not None:
             if minibatch is None:
                 raise ValueError("`epochs` is for objectives of the class Minibatch; give `steps` instead.")
-            planned[Stop.EPOCHS] = minibatch.steps(integer(0)("epochs", settings["epochs"]))
+            ends[Stop.EPOCHS] = minibatch.steps(integer(0)("epochs", settings["epochs"]))
         if settings["steps"] is not None:
-            planned[Stop.STEPS] = number("steps", settings["steps"], low=0)
-        ends = dict(planned)
+            ends[Stop.STEPS] = number("steps", settings["steps"], low=0)
+        planned = list(ends.values())
         if settings["maxiter"] is not None or not ends:
             ends[Stop.MAXITER] = limit("maxiter", settings, MAXITER)
         self.at_end: Stop = min(ends, key=ends.__getitem__)  # the first of equals, which is a success
         maxiter = ends[self.at_end]
-        horizon = min(planned.values(), default=maxiter)
+        horizon = min(planned, default=maxiter)
         self.is_cut: bool = maxiter < horizon
         self.limits: dict[str, float] = limits_from(settings, is_noisy)
         self.limits |= {"maxiter": maxiter, "horizon": horizon, "radius": 0.0}
@@ -86,28 +86,25 @@ class RunPlan(Plan):
         Each variable's learning rate as a fraction of `learning_rate`; empty if equal.
     maxfun, max_time : float
         Largest numbers of evaluations, and of seconds.
+    interval : int
+        Iterations from one call of the callback to the next.
     """
 
     learning_rate: Any
     fractions: np.ndarray
 
     def __init__(
-        self,
-        rule: Rule,
-        settings: dict[str, Any],
-        lower: np.ndarray,
-        upper: np.ndarray,
-        objective: Objective,
-        is_noticed: bool,
+        self, rule: Rule, settings: dict[str, Any], bounds: Any, objective: Objective, is_noticed: bool
     ) -> None:
         super().__init__(rule, settings, objective.minibatch, is_noticed)
-        self.lower: np.ndarray = lower
-        self.upper: np.ndarray = upper
-        self.x_scale: np.ndarray = np.array(positive("x_scale", settings["x_scale"], lower.size))
+        self.lower: np.ndarray = bounds[0]
+        self.upper: np.ndarray = bounds[1]
+        self.x_scale: np.ndarray = np.array(positive("x_scale", settings["x_scale"], self.lower.size))
         rate = 1.0 if self.is_auto else settings["learning_rate"]
-        self.learning_rate, self.fractions = learning_rate_from(rate, rule, lower.size)
+        self.learning_rate, self.fractions = learning_rate_from(rate, rule, self.lower.size)
         self.maxfun: float = min(limit("maxfun", settings, inf), limit("maxfev", settings, inf))
         self.max_time: float = limit("max_time", settings, inf)
+        self.interval: int = integer(1)("callback_interval", settings["callback_interval"])
         limits, differences = self.limits, objective.differences
         if self.is_auto and min(limits["horizon"], self.maxfun) == inf:
             raise ValueError(
@@ -123,7 +120,7 @@ class RunPlan(Plan):
 
     @property
     def passes(self) -> int | None:
-        """How many passes over all the data may end a run that `epochs` alone plan; None if none."""
+        """Largest number of passes over all the data that end a run planned by `epochs` alone, or None."""
         settings = self.settings
         is_asked = self.is_auto and settings["epochs"] is not None and settings["average"] == "tail"
         return ceil(settings["epochs"] / PASSES) if is_asked and not settings["weight_decay"] else None

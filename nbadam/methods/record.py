@@ -20,14 +20,14 @@ UNKNOWN, NO, YES = -1, 0, 1
 
 
 class Phase(IntEnum):
-    """Purpose of an evaluation."""
+    """Purpose of the last evaluation, or of the next one."""
 
     START = 0
     STEP = 1
     MEAN = 2  # stop test at the mean point of a window
     MEAN_AGAIN = 3  # second evaluation there, which shows noise
     AVERAGE = 4  # result at the average of the points, which takes the place of the last one
-    BEST_AGAIN = 5  # second evaluation of the best point, which shows whether a rise was noise
+    BEST = 5  # second evaluation of the best point, which shows whether a rise was noise, or the return there
     PROBE = 6  # size of variables that start at 0
 
 
@@ -44,11 +44,9 @@ def _layout(integers: str, reals: str) -> np.dtype:
 NUMBERS = _layout(
     # Steps made, `STEP`, `EVALUATE` or why the run ended, purpose of the evaluation, test that is met but
     # for the one at the mean point, whether the run is noisy, whether `f` belongs to the last point,
-    # whether the result is the mean point, whether there are neither bounds nor scales, whether the run is
-    # back at the best point and has momentum to forget, evaluations skipped in all and in a row, returns in a
-    # row from where nothing is finite, reductions of the learning rate.
-    "nit next phase found is_noisy is_fresh is_at_mean is_free is_back skipped skipped_now "
-    "returned reductions",
+    # whether the result is the mean point, whether there are neither bounds nor scales, evaluations that were
+    # not finite and skipped in all and in a row, reductions of the learning rate.
+    "nit next phase found is_noisy is_fresh is_at_mean is_free skipped skipped_now reductions",
     # Values at the last point, or at the average that takes its place, at the start, the best and the mean
     # point; rate of the last step; product of all reductions of the rate.
     "f f_start f_best f_at_mean rate reduction "
@@ -129,12 +127,7 @@ def new_rule_state(rule: Rule, n: int, dtype: Any, hyper: tuple[float, ...], sca
 
 
 def new_record(
-    n: int,
-    dtype: Any,
-    limits: dict[str, float],
-    is_auto: bool,
-    has_fractions: bool,
-    rows: int = ROWS,
+    n: int, dtype: Any, limits: dict[str, float], is_auto: bool, has_fractions: bool, rows: int
 ) -> Record:
     """Return the record of a run that has not begun.
 
@@ -164,7 +157,8 @@ def new_record(
 def new_numbers() -> np.ndarray:
     """Return the numbers that a run begins with, which is not noisy as far as is known."""
     unknown = dict.fromkeys(["f", "f_start", "f_mean", "mean_before"], nan)
-    return _filled(NUMBERS, unknown | {"next": EVALUATE, "f_best": inf, "trace_every": 1.0, "reduction": 1.0})
+    beginning = {"next": EVALUATE, "is_fresh": 1, "f_best": inf, "trace_every": 1.0, "reduction": 1.0}
+    return _filled(NUMBERS, unknown | beginning)
 
 
 def _filled(layout: np.dtype, values: dict[str, float]) -> np.ndarray:

@@ -29,6 +29,10 @@ FAR = (
     "all the data: give more `epochs`. If that does not help, there may be no minimum, as with separable "
     "classes, or more variables than the data determine."
 )
+BLIND = (
+    "Differences of `fun` are exactly zero where the run ended, which says nothing about a minimum. "
+    "Leave out `finite_diff`, or give a larger `finite_diff_rel_step` or `eps`."
+)
 # Ends at which time is short: nothing is evaluated that need not be.
 QUICK = (Stop.INTERRUPTED, Stop.MAX_TIME, Stop.MAXFUN)
 
@@ -62,7 +66,7 @@ def result_of(run: Run, stop: Stop, snapshot: RunState) -> "OptimizeResult":
     else:
         end = _evaluated(run, stop)
     if stop is Stop.GTOL and _is_blind(run, end):
-        stop, message = Stop.BLIND, Stop.BLIND.message
+        stop, message = Stop.NO_PROGRESS, BLIND
     if stop is Stop.MAXITER and is_at_kink(run, end.x, end.f):
         stop, message = Stop.KINK, Stop.KINK.message
     kept = _no_worse_than_the_start(run, stop, end)
@@ -159,11 +163,12 @@ def _evaluated(run: Run, stop: Stop) -> _End:
 
 def _chosen(run: Run) -> tuple[np.ndarray, float | None, np.ndarray | None]:
     """Return the point that `average` asks for, and value and gradient there as far as they are known."""
-    record, s, average = run.record, run.s, run.plan.settings["average"]
+    record, s, plan, average = run.record, run.s, run.plan, run.plan.settings["average"]
     if run.is_pending:
-        return run.x_before, float(s.f) if s.is_fresh else None, record.slope
+        x_before = np.clip(record.before * plan.x_scale, plan.lower, plan.upper)
+        return x_before, float(s.f) if s.is_fresh else None, record.slope
     if record.average.size and run.nit and (average != "auto" or _is_noisy_at_the_end(run)):
-        return np.clip(record.average, run.plan.lower, run.plan.upper), None, None
+        return np.clip(record.average, plan.lower, plan.upper), None, None
     if average == "best" and isfinite(s.f_best):
         if run.is_noisy is not False and run.nit:
             return record.x_best, None, None

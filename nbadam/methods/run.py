@@ -17,7 +17,7 @@ from .objective import Objective
 from .plan import RunPlan
 from .record import EVALUATE, NUMBERS, STEP, UNKNOWN, Phase
 from .state import Checkpoints, RunState, generator_states, restore_generators
-from .stopping import STOPS, WINDOW, Stop
+from .stopping import WINDOW, Stop
 
 # The fields of the record that a checkpoint holds, beside the slots.
 SAVED = (
@@ -56,7 +56,7 @@ class Run:
         self.slots: dict[str, np.ndarray] = dict(zip(plan.rule.slots, work.own.slots, strict=True))
         self._step, self._tell = entry_point(work.step), entry_point(work.tell)
         if objective.is_compiled:
-            self._loop, self._pace = loop_kernel(loop, "float64"), Pace(1)
+            self._loop, self._pace = loop_kernel(loop, work.kinds[0]), Pace(1)
             self._calls = address_of(work.step), address_of(work.tell)
         self.s: Any = self.record.numbers[0]
         self._nit, self._next, self._phase = (self.record.numbers[name] for name in ("nit", "next", "phase"))
@@ -79,12 +79,6 @@ class Run:
         return None if self.s.is_noisy == UNKNOWN else bool(self.s.is_noisy)
 
     @property
-    def x_before(self) -> np.ndarray:
-        """Point before the last step, shape (n,)."""
-        plan = self.plan
-        return np.clip(self.record.before * plan.x_scale, plan.lower, plan.upper)
-
-    @property
     def is_pending(self) -> bool:
         """Whether the last step was made, but not evaluated."""
         return bool(self._next[0] == EVALUATE) and int(self._phase[0]) == Phase.STEP
@@ -93,7 +87,7 @@ class Run:
     def stop(self) -> Stop | None:
         """Reason why the run has ended, or None."""
         if self._next[0] > EVALUATE:
-            stop = STOPS[int(self._next[0])]
+            stop = Stop(self._next[0])
             return self.plan.at_end if stop is Stop.MAXITER else stop
         is_first = self._next[0] == EVALUATE and int(self._phase[0]) == Phase.START and not self.s.skipped
         return None if is_first or self.objective.nfev < self.plan.maxfun else Stop.MAXFUN
@@ -119,19 +113,16 @@ class Run:
 
     def advance_compiled(self, most: float, needs_value: bool) -> None:
         """Go on for up to `most` evaluations in compiled code, which have values in any case."""
-        record, nit, phase = self.record, self.nit, int(self._phase[0])
+        nit, phase = self.nit, int(self._phase[0])
         most = max(1, min(self._pace.amount, most, self.plan.maxfun - self.objective.nfev))
         began = perf_counter()
         most, evaluator = self.objective.compiled_for(ceil(most))
-        rates = np.empty(most)
-        rates[:] = self.plan.learning_rate(np.arange(nit, nit + most))
+        rates = np.full(most, self.plan.learning_rate(np.arange(nit, nit + most)), float)
         with self.objective.turn:
-            made = self._loop(
-                *self._calls, evaluator.address, *self._addresses, evaluator.context,
-                record.point, record.g, record.numbers, rates, most,
-            )  # fmt: skip
+            context = evaluator.context
+            made = self._loop(*self._calls, evaluator.address, *self._addresses, context, rates, most)
         if phase == Phase.START:
-            self.objective.check_gradient(record.here, record.g)
+            self.objective.check_gradient(self.record.here, self.record.g)
         self.objective.count(made)
         self._pace.learn(made, perf_counter() - began)
 
@@ -141,7 +132,9 @@ class Run:
         """All that changes and is an array, by name."""
         named = {f"slot {name}": slot for name, slot in self.slots.items()}
         named |= {name: getattr(self.record, name) for name in SAVED}
-        named |= {f"number {name}": self.record.numbers[name] for name in NUMBERS.names or ()}
+        # Whether there are bounds is known from those of this run.
+        numbers = (name for name in NUMBERS.names or () if name != "is_free")
+        named |= {f"number {name}": self.record.numbers[name] for name in numbers}
         return named | {"x_start": self.x_start}
 
     def _identity(self) -> dict[str, str | float]:
@@ -178,7 +171,6 @@ class Run:
                     f"`state` belongs to a run with `{name}` {facts[name]!r}, not {shown(here)}: "
                     "give the options of that run."
                 )
-        is_free = self.s.is_free
         for name, array in self._arrays().items():
             saved = resumed.arrays[name]
             if saved.shape != array.shape:
@@ -189,7 +181,6 @@ class Run:
         point = self.record.here
         if ((point < self.plan.lower) | (point > self.plan.upper)).any():
             raise ValueError(f"`bounds` must hold the point of the run that `state` continues, {point}.")
-        self.s.is_free = is_free
         if self.s.next > EVALUATE and self.s.next != Stop.NONFINITE and self.nit:
             self.s.is_at_mean, self.s.next = 0, STEP
         self.objective.restore(facts["objective"])

@@ -1,5 +1,6 @@
 """The state of a run, from which another one goes on: in memory or in a file."""
 
+import json
 import os
 import time
 import warnings
@@ -139,20 +140,18 @@ class Checkpoints:
     def __init__(self, settings: dict[str, Any]) -> None:
         file = settings["checkpoint"]
         self.path: Any = None if file is None else os.fspath(checked_target(file, "checkpoint"))
-        self.every: int | None = optional(integer(1))("checkpoint_every", settings["checkpoint_every"])
+        every = optional(integer(1))("checkpoint_every", settings["checkpoint_every"])
+        self.every: float = inf if file is None or every is None else every
+        self.seconds: float = SECONDS if file is not None and every is None else inf
         self._saved = time.monotonic()
 
     def until_due(self, nit: int) -> float:
         """Return the number of steps until the file is to be written."""
-        return inf if self.path is None or self.every is None else self.every - nit % self.every
+        return self.every - nit % self.every
 
     def is_due(self, nit: int) -> bool:
         """Whether the file is to be written now."""
-        if self.path is None:
-            return False
-        if self.every is not None:
-            return nit % self.every == 0
-        return time.monotonic() - self._saved > SECONDS
+        return nit % self.every == 0 or time.monotonic() - self._saved > self.seconds
 
     def save(self, state: RunState) -> None:
         """Write the file; where that fails, warn: the run is worth more, and the old file is whole."""
@@ -166,37 +165,20 @@ class Checkpoints:
 
 
 def generator_states(args: tuple[Any, ...]) -> list[dict[str, Any]]:
-    """Return the states of the random generators among the arguments of an objective."""
-    return [_plain(g.bit_generator.state) for g in _generators(args)]
+    """Return the states of the random generators among the arguments, as JSON can hold them."""
+    states = [generator.bit_generator.state for generator in _generators(args)]
+    return json.loads(json.dumps(states, default=lambda array: array.tolist()))
 
 
 def restore_generators(args: tuple[Any, ...], states: list[dict[str, Any]]) -> None:
     """Bring the random generators among the arguments to the states that `generator_states` returned."""
-    generators = _generators(args)
-    if len(generators) != len(states):
-        raise ValueError(f"`state` has {len(states)} random generators, but `args` has {len(generators)}.")
-    for generator, state in zip(generators, states, strict=True):
-        kind = type(generator.bit_generator).__name__
-        if kind != state["bit_generator"]:
-            raise ValueError(f"`state` has a {state['bit_generator']} generator where `args` has a {kind}.")
-        generator.bit_generator.state = _arrays(state)
+    kinds = [type(generator.bit_generator).__name__ for generator in _generators(args)]
+    saved = [state["bit_generator"] for state in states]
+    if kinds != saved:
+        raise ValueError(f"`state` has the random generators {saved}, but `args` has {kinds}.")
+    for generator, state in zip(_generators(args), states, strict=True):
+        generator.bit_generator.state = state
 
 
 def _generators(args: tuple[Any, ...]) -> list[np.random.Generator]:
     return [argument for argument in args if isinstance(argument, np.random.Generator)]
-
-
-def _plain(value: Any) -> Any:
-    """Replace arrays by values that JSON can hold."""
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    return {"dtype": value.dtype.name, "array": value.tolist()} if isinstance(value, np.ndarray) else value
-
-
-def _arrays(value: Any) -> Any:
-    """Undo `_plain`."""
-    if not isinstance(value, dict):
-        return value
-    if value.keys() == {"dtype", "array"}:
-        return np.array(value["array"], value["dtype"])
-    return {key: _arrays(item) for key, item in value.items()}

@@ -25,24 +25,18 @@ def step(rule: Any, is_auto: bool) -> Any:
         x, before, clipvalue = run.x, run.before, limits.clipvalue
         t = s.nit + 1.0
         rate *= s.reduction
-        scale = 1.0
-        if limits.clipnorm < inf:
-            scale = clip_scale(norm(run.slope, clipvalue), limits.clipnorm)
+        scale = clip_scale(norm(run.slope, clipvalue), limits.clipnorm) if limits.clipnorm < inf else 1.0
         if is_auto or not s.is_free or limits.keeps_before:
             copy(x, before)
         if is_auto:  # the rule makes a step of rate 1 from 0
             for i in range(x.size):
                 x[i] = 0.0
-            if s.is_back:
-                s.is_back = 0
+            if s.phase == Phase.BEST:  # back there: the momentum is that of the way up
                 for i in range(x.size):
                     own.slots[0][i] = 0.0
-        if own.scalars[0].size:
-            now = cast(take(own.scalars, s.nit), x)
-        else:
-            now = cast(scalars(t, rate, *own.hyper), x)
+        now = take(own.scalars, s.nit) if own.scalars[0].size else scalars(t, rate, *own.hyper)
         decay = 0.0 if is_auto else rate * limits.weight_decay
-        update(run.slope, x, own.slots, s.nit % SWEEP == SWEEP - 1, now, clipvalue, scale, decay)
+        update(run.slope, x, own.slots, s.nit % SWEEP == SWEEP - 1, cast(now, x), clipvalue, scale, decay)
         if is_auto:
             rate = apply_dog(run, own, t, scale)
         here, point = run.here, run.point

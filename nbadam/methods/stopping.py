@@ -6,13 +6,12 @@ since the window before.  On a smooth objective the means follow the plain quant
 compares two longer windows of values, as much as their noise allows.
 """
 
-from enum import IntEnum
 from math import log, sqrt
 
 import numpy as np
 
 from .._jitable import register_jitable
-from ..status import Status
+from ..status import CodedEnum, Status
 from .record import STEP, YES
 
 WINDOW = 100  # steps
@@ -21,68 +20,53 @@ ROUNDING = 4 * float(np.finfo(float).eps)  # change of a value, relative to it, 
 GROWING = 0.1  # growth of the mean logarithm of the radii, over `patience` steps, of a run on its way
 PARTS = 10  # means that a window of `patience` steps is cut into, to see how much they vary
 
-MAXITER_MESSAGE = (
-    "Maximum number of iterations has been exceeded (STOP: TOTAL NO. OF ITERATIONS REACHED LIMIT). "
-    "Try a larger `learning_rate` (the step per iteration, in units of `x_scale`), a larger `maxiter`, "
-    "or `steps` for a budget that is meant to be used up."
-)
+SUCCESS = "Optimization terminated successfully: "
 
 
-class Stop(IntEnum):
-    """Reasons to end a run, by the number that compiled code returns, with status and message."""
+class Stop(CodedEnum):
+    """Reasons to end a run, by the number that compiled code returns, with messages."""
 
-    status: Status
-    message: str
-
-    def __new__(cls, value: int, status: Status, message: str) -> "Stop":
-        """Make a member."""
-        member = int.__new__(cls, value)
-        beginning = "Optimization terminated successfully: " if status is Status.SUCCESS else ""
-        member._value_, member.status, member.message = value, status, beginning + message
-        return member
-
-    GTOL = 2, Status.SUCCESS, "the mean gradient is below `gtol`."
-    FTOL = 3, Status.SUCCESS, "the mean value changes by less than `ftol`."
-    XTOL = 4, Status.SUCCESS, "the mean point moves by less than `xtol`."
-    PATIENCE = 5, Status.SUCCESS, "over `patience` steps the mean value fell within its standard error."
-    FIXED = 6, Status.SUCCESS, "no variable is free."
-    NONFINITE = 7, Status.NONFINITE, "A value or a gradient is not finite."
-    MAXITER = 8, Status.MAXITER, MAXITER_MESSAGE
-    STEPS = 9, Status.SUCCESS, "the planned number of `steps` is done."
-    EPOCHS = 10, Status.SUCCESS, "the planned number of `epochs` is done."
+    GTOL = 2, SUCCESS + "the mean gradient is below `gtol`."
+    FTOL = 3, SUCCESS + "the mean value changes by less than `ftol`."
+    XTOL = 4, SUCCESS + "the mean point moves by less than `xtol`."
+    PATIENCE = 5, SUCCESS + "over `patience` steps the mean value fell within its standard error."
+    FIXED = 6, SUCCESS + "no variable is free."
+    NONFINITE = 7, "A value or a gradient is not finite."
+    MAXITER = (
+        8,
+        "Maximum number of iterations has been exceeded (STOP: TOTAL NO. OF ITERATIONS REACHED LIMIT). "
+        "Try a larger `learning_rate` (the step per iteration, in units of `x_scale`), a larger `maxiter`, "
+        "or `steps` for a budget that is meant to be used up.",
+    )
+    STEPS = 9, SUCCESS + "the planned number of `steps` is done."
+    EPOCHS = 10, SUCCESS + "the planned number of `epochs` is done."
     MAXFUN = (
         11,
-        Status.MAXFUN,
         "Maximum number of function evaluations has been exceeded "
         "(STOP: TOTAL NO. OF F,G EVALUATIONS EXCEEDS LIMIT). Try a larger `maxfun`.",
     )
     MAX_TIME = (
         12,
-        Status.MAX_TIME,
         "Maximum time has been exceeded. Try a larger `max_time`, or continue from the result's `state`.",
     )
-    INTERRUPTED = 13, Status.INTERRUPTED, "Interrupted by the user. The result's `state` continues the run."
-    CALLBACK = 14, Status.CALLBACK, "`callback` raised `StopIteration`."
+    INTERRUPTED = 13, "Interrupted by the user. The result's `state` continues the run."
+    CALLBACK = 14, "`callback` raised `StopIteration`."
     NO_PROGRESS = (
         15,
-        Status.NO_PROGRESS,
         "The run ended no lower than it began, so the best point seen is returned. Try a smaller "
         "`learning_rate` or more steps; check the gradient, and `finite_diff` where there is none.",
     )
     KINK = (
-        17,
-        Status.SUCCESS,
-        "at a kink: `maxiter` steps are done, and gradients around the point cancel, though none is small.",
-    )
-    BLIND = (
         16,
-        Status.NO_PROGRESS,
-        "Differences of `fun` are exactly zero where the run ended, which says nothing about a minimum. "
-        "Leave out `finite_diff`, or give a larger `finite_diff_rel_step` or `eps`.",
+        SUCCESS
+        + "at a kink: `maxiter` steps are done, and gradients around the point cancel, though none is "
+        "small.",
     )
 
-
-STOPS = {int(stop): stop for stop in Stop}
+    @property
+    def status(self) -> Status:
+        """Status of the result: the one of the same name, or else success."""
+        return Status.__members__.get(self.name, Status.SUCCESS)
 
 
 @register_jitable

@@ -9,10 +9,9 @@ from math import inf
 
 from .._jitable import register_jitable
 from ..kernels import norm
-from .auto import begin as begin_auto
+from .auto import after_probe, begin, first_length, to_probe
 from .averaging import weight
 from .history import push
-from .probe import after_probe, first_length, to_probe
 from .record import EVALUATE, NO, STEP, UNKNOWN, YES, Phase
 from .step import copy, to_user
 from .stopping import WINDOW, Stop, allowed_change, check_convergence, is_sure, meets_gtol
@@ -53,48 +52,49 @@ def tell(run, f, is_fresh):
     is_finite = abs(f) < inf
     for i in range(x.size):
         is_finite &= (abs(g[i]) < inf) & (abs(here[i]) < inf)
-    if phase == Phase.START:
-        code = after_start(run, f, is_finite)
-    elif phase == Phase.PROBE:
+    if phase == Phase.PROBE:
         code = after_probe(run, is_finite)
-    elif phase != Phase.STEP:
+    elif phase > Phase.STEP:
         code = after_test(run, f, is_finite)
-    elif is_finite:  # not a function: a call would cost more than all that is done here for few variables
+    elif not is_finite:
+        code = recover(run, f)
+    else:  # not a function: a call would cost more than all that is done here for few variables
         slope, g_sum, x_sum = run.slope, run.g_sum, run.x_sum
-        s.f, s.is_fresh, s.skipped_now, s.returned = f, is_fresh, 0, 0
-        for i in range(x.size):
-            slope[i] = g[i]
-            g_sum[i] += g[i]
-        for i in range(x.size):
-            x_sum[i] += x[i]
-        s.points += 1.0
-        s.f_sum += f
-        s.f_squares += (f - s.f_mean) * (f - s.f_mean)  # NaN in the first window
-        if limits.part < inf:
-            s.part_points += 1.0
-            s.part_sum += f
+        s.f, s.is_fresh, s.skipped_now = f, is_fresh, 0
+        copy(g, slope)
         if is_fresh and f < s.f_best:
             s.f_best = f
             copy(here, run.x_best)
             copy(slope, run.g_best)
-        if average.size:
-            share = weight(limits.average, float(s.nit))
+        if phase == Phase.START:
+            code = after_start(run)
+        else:
             for i in range(x.size):
-                average[i] += share * (here[i] - average[i])
-        if run.history.shape[0]:
-            s.trace_sum += f
-            s.trace_points += 1.0
-            if s.trace_points >= s.trace_every:
-                push(s.nit, s.rate, norm(slope, inf), run.history, s)
-        if s.points >= WINDOW or s.part_points >= limits.part:
-            code = check_convergence(run)
-            if code != STEP:
-                code = test_mean(run, code)
-        if run.radius.size and code == STEP and is_fresh and s.is_noisy != YES:
-            if f - s.f_start > HIGHEST * (s.f_start - s.f_best):
-                code = BACK
-    if not is_finite and (phase == Phase.STEP or phase == Phase.START):
-        code = recover(run, f)
+                g_sum[i] += slope[i]
+            for i in range(x.size):
+                x_sum[i] += x[i]
+            s.points += 1.0
+            s.f_sum += f
+            s.f_squares += (f - s.f_mean) * (f - s.f_mean)  # NaN in the first window
+            if limits.part < inf:
+                s.part_points += 1.0
+                s.part_sum += f
+            if average.size:
+                share = weight(limits.average, float(s.nit))
+                for i in range(x.size):
+                    average[i] += share * (here[i] - average[i])
+            if run.history.shape[0]:
+                s.trace_sum += f
+                s.trace_points += 1.0
+                if s.trace_points >= s.trace_every:
+                    push(s.nit, s.rate, norm(slope, inf), run.history, s)
+            if s.points >= WINDOW or s.part_points >= limits.part:
+                code = check_convergence(run)
+                if code != STEP:
+                    code = test_mean(run, code)
+            if run.radius.size and code == STEP and is_fresh and s.is_noisy != YES:
+                if f - s.f_start > HIGHEST * (s.f_start - s.f_best):
+                    code = BACK
     if code == BACK:
         code = go_back(run)
     if code == STEP and s.nit >= limits.maxiter:
@@ -117,34 +117,32 @@ def recover(run, f):
     far from the point before.  One with automatic rates and without noise goes back to the best point.
     """
     s, x, before, skips = run.numbers[0], run.x, run.before, run.limits[0].skips
-    if s.skipped_now < skips:
-        if s.skipped_now > 0:
-            for i in range(x.size):
-                x[i] = 0.5 * before[i] + 0.5 * x[i] if abs(x[i]) < inf else before[i]
-            to_user(x, run.x_scale, run.x_lower, run.x_upper, run.here)
-        copy(run.here, run.point)
-        s.skipped += 1
-        s.skipped_now += 1
-        return EVALUATE
-    s.f = f
-    copy(run.g, run.slope)
-    may_return = run.radius.size > 0 and skips == 0 and s.is_noisy != YES and s.returned < RETURNS
+    may_skip = s.skipped_now < skips
+    if not may_skip or s.phase == Phase.START:
+        s.f = f
+        copy(run.g, run.slope)
+    if may_skip and s.skipped_now > 0:
+        for i in range(x.size):
+            x[i] = 0.5 * before[i] + 0.5 * x[i] if abs(x[i]) < inf else before[i]
+        to_user(x, run.x_scale, run.x_lower, run.x_upper, run.here)
+    may_return = run.radius.size > 0 and skips == 0 and s.is_noisy != YES and s.skipped_now < RETURNS
     may_return &= s.phase == Phase.STEP and not f < s.f_best
     for i in range(x.size):
         may_return &= abs(run.here[i]) < inf
-    if not may_return:
+    if not (may_skip or may_return):
         return Stop.NONFINITE.value
     s.skipped += 1
-    s.returned += 1
-    return BACK
+    s.skipped_now += 1
+    copy(run.here, run.point)
+    return EVALUATE if may_skip else BACK
 
 
 @register_jitable
 def go_back(run):
     """Return to the best point with smaller radii, or evaluate it again first to see if the rise is noise."""
     s = run.numbers[0]
+    s.phase = Phase.BEST
     if s.is_noisy == UNKNOWN:
-        s.phase = Phase.BEST_AGAIN
         copy(run.x_best, run.point)
         return EVALUATE
     copy(run.x_best, run.here)
@@ -154,22 +152,15 @@ def go_back(run):
         run.x[i] = min(max(run.here[i] / run.x_scale[i], run.lower[i]), run.upper[i])
         run.start[i] = run.x[i]
         run.radius[i] *= shrinkage
-    s.f, s.is_fresh, s.is_back = s.f_best, 1, 1
+    s.f, s.is_fresh = s.f_best, 1
     return STEP
 
 
 @register_jitable
-def after_start(run, f, is_finite):
-    """Take in the first point."""
+def after_start(run):
+    """Return the thing to do after the first point, which is finite."""
     s, slope, lower, upper = run.numbers[0], run.slope, run.lower, run.upper
-    s.f = s.f_start = f
-    s.is_fresh = 1
-    copy(run.g, slope)
-    if not is_finite:
-        return STEP  # `recover` decides
-    s.f_best, s.skipped_now = f, 0
-    copy(run.here, run.x_best)
-    copy(slope, run.g_best)
+    s.f_start = s.f
     is_fixed = True
     for i in range(slope.size):
         is_fixed &= lower[i] == upper[i]
@@ -178,7 +169,7 @@ def after_start(run, f, is_finite):
     if meets_gtol(run.x, slope, lower, upper, run.limits[0].gtol):
         return Stop.GTOL.value
     if run.radius.size:
-        is_known = begin_auto(run)
+        is_known = begin(run)
         if not is_known and norm(slope, inf) > 0:
             s.probe, s.probe_factor = first_length(run), 0.0
             return to_probe(run)
@@ -206,12 +197,12 @@ def after_test(run, f, is_finite):
     if s.phase == Phase.AVERAGE:
         s.f = f
         return s.found
-    if s.phase == Phase.BEST_AGAIN:
+    if s.phase == Phase.BEST:
         s.phase = Phase.STEP
         notice_noise(run, f, s.f_best, run.g_best)
         if s.is_noisy == NO:
             return BACK
-        return Stop.NONFINITE.value if s.returned else STEP
+        return Stop.NONFINITE.value if s.skipped_now else STEP
     if s.phase == Phase.MEAN:
         s.f_at_mean = f
         copy(run.g, run.g_at_mean)
