@@ -154,53 +154,16 @@ def parse_start(
     tied : collection of str
         Parameters whose p0 does not matter.
     """
-    begun = _start_of_all(p0, model, sets, batch, lower, upper, is_fixed, values, tied)
-    columns = {i: _per_set(value, batch, sets.fits) for i, value in values.items()}
-
-    def start(chosen: np.ndarray) -> np.ndarray:
-        starts = begun(chosen)
-        if columns:
-            starts = np.array(starts)
-            for i, column in columns.items():
-                starts[:, i] = column[chosen]
-        return starts
-
-    return start
-
-
-def _per_set(value: np.ndarray, batch: tuple[int, ...], fits: int) -> np.ndarray:
-    try:
-        return np.broadcast_to(value, batch).reshape(fits)
-    except ValueError:
-        raise ValueError(
-            f"A value of `fixed` of shape {value.shape} must be one number, or have the shape of the batch, "
-            f"{batch}."
-        ) from None
-
-
-def _start_of_all(
-    p0: Any,
-    model: Model,
-    sets: Any,
-    batch: Any,
-    lower: Any,
-    upper: Any,
-    is_fixed: Any,
-    values: Any,
-    tied: Any,
-) -> Callable[..., Any]:
-    n = len(model.parameters)
+    n, starts = len(model.parameters), np.zeros(0)
     guess = model.guess if p0 is None else p0 if callable(p0) else None
-    if guess is not None:
-        return lambda chosen: _guesses(guess, sets, chosen, n)
-    if p0 is None:
+    if guess is None and p0 is None:
         open_ones = [name for i, name in enumerate(model.parameters) if is_fixed[i] and i not in values]
         if open_ones:
             raise ValueError(
                 f"`fixed` parameters stay at `p0`: pass it, or `fixed={{{open_ones[0]!r}: value}}`."
             )
         starts = _feasible(lower, upper, n)
-    else:
+    elif guess is None:
         if isinstance(p0, dict):
             p0 = _start_by_name(p0, model.parameters, values, tied)
         if isinstance(p0, str):
@@ -215,7 +178,30 @@ def _start_of_all(
         for bound, is_out in ((lower, np.less), (upper, np.greater)):
             if bound is not None and is_out(starts, bound)[..., ~is_fixed].any():
                 raise ValueError("`p0` must lie within the `bounds`.")
-    return lambda chosen: starts[as_slice(chosen)] if starts.ndim == 2 else np.full((len(chosen), n), starts)
+    columns = {i: _per_set(value, batch, sets.fits) for i, value in values.items()}
+
+    def start(chosen: np.ndarray) -> np.ndarray:
+        if guess is not None:
+            begun = _guesses(guess, sets, chosen, n)
+        else:
+            begun = starts[as_slice(chosen)] if starts.ndim == 2 else np.full((len(chosen), n), starts)
+        if columns:
+            begun = np.array(begun)
+        for i, column in columns.items():
+            begun[:, i] = column[chosen]
+        return begun
+
+    return start
+
+
+def _per_set(value: np.ndarray, batch: tuple[int, ...], fits: int) -> np.ndarray:
+    try:
+        return np.broadcast_to(value, batch).reshape(fits)
+    except ValueError:
+        raise ValueError(
+            f"A value of `fixed` of shape {value.shape} must be one number, or have the shape of the batch, "
+            f"{batch}."
+        ) from None
 
 
 def _start_by_name(p0: dict[str, Any], parameters: tuple[str, ...], values: Any, tied: Any) -> np.ndarray:
