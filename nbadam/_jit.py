@@ -116,15 +116,16 @@ if hasattr(os, "register_at_fork"):
 class _KernelFile(NullCache):
     """One kernel's place in the cache, in the form of Numba's caches."""
 
-    def __init__(self, name: str) -> None:
-        self._name = name
+    def __init__(self, name: str, counts: bool) -> None:
+        self._name, self._counts = name, counts
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """Return the kernel; None if it is not there, or cannot be used."""
         payload = _cache.read(self._name)
         if payload is None:
             return None
-        target_context.refresh()
+        if self._counts:  # others need nothing that Numba imports here, in .4 s
+            target_context.refresh()
         try:
             return CompileResult._rebuild(target_context, *pickle.loads(payload))
         except Exception:
@@ -199,7 +200,8 @@ def compile_kernel(function: Any, examples: Any, *, name: str, mode: str) -> Any
         kernel.__module__ = __name__  # which every process has that loads it
         compiled = njit(**options, pipeline_class=_KernelCompiler)(kernel)
         if digest:
-            compiled._cache = _KernelFile(_cache.file_name(f"{name}_{mode}", digest))
+            file_name = _cache.file_name(f"{name}_{mode}", digest)
+            compiled._cache = _KernelFile(file_name, counts=options.get("_nrt", True))
         compiled.compile(signature)
         compiled.disable_compile()
     return compiled
