@@ -36,7 +36,7 @@ NOISY = 0.01  # squared noise, relative to the mean square of the gradient, at w
 SMALLEST, LARGEST = float(np.finfo(float).tiny), float(np.finfo(float).max)  # sizes of a variable
 SMALL_SLOPE = 1e-9  # slope along the way, relative to the sum of the sizes of its parts, that may be rounding
 SHORTEST_FALL = 0.1  # least part of the budget in which the rates fall
-# Factor from one length to the next, a power of 2, which rounds nothing;
+# Factor from the length of one probe to the next, a power of 2, which rounds nothing;
 # part of the slope that is left after a short one; limits of the length, in scaled variables.
 PROBE_FACTOR, PROBED = 4.0, 0.5
 SHORTEST_PROBE, LONGEST_PROBE = 1e-30, 1e12
