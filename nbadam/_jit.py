@@ -201,7 +201,7 @@ def compile_kernel(function: Any, examples: Any, *, name: str, mode: str) -> Any
         compiled = njit(**options, pipeline_class=_KernelCompiler)(kernel)
         if digest:
             file_name = _cache.file_name(f"{name}_{mode}", digest)
-            compiled._cache = _KernelFile(file_name, counts=options.get("_nrt", True))
+            compiled._cache = _KernelFile(file_name, counts="_nrt" not in MODES[mode])
         compiled.compile(signature)
         compiled.disable_compile()
     return compiled
