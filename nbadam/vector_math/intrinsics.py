@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import lower_builtin, type_callable
 
 from .._jitable import Jitable, register_jitable
@@ -22,16 +21,6 @@ inlined: Callable[[Jitable], Jitable] = register_jitable(**OPTIONS)
 def muladd(a: Any, b: Any, c: Any) -> Any:
     """Return ``a * b + c``, rounded once where the processor has an instruction for it."""
     return a * b + c
-
-
-def muladds(total: Any, *factors: Any) -> Any:
-    """Add products to `total` one after the other: of the first two factors, the next two, ...
-
-    One call instead of many halves the time that Numba takes to compile long sums.
-    """
-    for a, b in zip(factors[::2], factors[1::2], strict=True):
-        total = muladd(a, b, total)
-    return total
 
 
 def fma(a: Any, b: Any, c: Any) -> Any:
@@ -50,25 +39,9 @@ def _type_of_sum(context):
 
 
 @lower_builtin(muladd, *[types.Float] * 3)
-def _lower_muladd(context, builder, signature, arguments):
+def lower_muladd(context, builder, signature, arguments):
+    """Emit the instruction of `muladd`."""
     return _call("llvm.fmuladd", builder, arguments)
-
-
-@infer_global(muladds)
-class _TypeOfSums(AbstractTemplate):
-    key = muladds
-
-    def generic(self, args, kws):
-        """Return the type of a call, all of whose arguments have one type."""
-        return signature(args[0], *[args[0]] * len(args))
-
-
-@lower_builtin(muladds, types.Float, types.VarArg(types.Float))
-def _lower_muladds(context, builder, signature, arguments):
-    total, *factors = arguments
-    for a, b in zip(factors[::2], factors[1::2], strict=True):
-        total = _call("llvm.fmuladd", builder, (a, b, total))
-    return total
 
 
 @lower_builtin(fma, *[types.Float] * 3)

@@ -11,7 +11,6 @@ array with offsets that are constants in the text, and data copied to constant r
 (separate arrays: eight times slower).
 """
 
-import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,8 +18,6 @@ import numpy as np
 
 from .losses import Loss
 from .sums import BLOCK
-
-LOCAL = re.compile(r"\b([xhg]\d+|[fryuvwz]|psi|rho\d?)\b")  # names that differ from point to point
 
 
 @dataclass(frozen=True)
@@ -192,7 +189,9 @@ def normal(layout: Layout, model: Pointwise) -> str:
     """
     form = _over_points if layout.over_points else _over_fits
     lines = [*_constants(layout), *form(Text(layout), model)]
-    return "\n".join(["def normal(x, S, m, begin, end, f_scale):", *indented(lines)]) + "\n"
+    kernel = ["def normal(x, S, m, begin, end, f_scale):", *indented(lines)]
+    functions = [kernel] if layout.over_points else [_point(Text(layout), model), kernel]
+    return "\n\n\n".join("\n".join(lines) for lines in functions) + "\n"
 
 
 def _constants(layout: Layout) -> list[str]:
@@ -254,15 +253,18 @@ def _over_points(text: Text, model: Pointwise) -> list[str]:
 def _over_fits(text: Text, model: Pointwise) -> list[str]:
     """Evaluate the points one after the other, each for all lanes."""
     shape = text.shape
-    first = text.load(p="trial")
-    first += [f"q{i} = {expression}" for i, expression in enumerate(model.invariant)]
-    first += [f"{text.at('invariant', i)} = q{i}" for i in range(shape.invariants)]
     start = [
-        *text.lanes(first),
         f"for l in range({shape.sums * shape.lanes}):",
         f"    S[{text.rows['chi2_trial'] * shape.lanes} + l] = T(0.0)",
     ]
-    lines = ["if begin == 0:", *indented(start), "c = T(1.0) / (f_scale * f_scale)"]
+    if shape.invariants:
+        first = text.load(p="trial")
+        first += [f"q{i} = {expression}" for i, expression in enumerate(model.invariant)]
+        first += [f"{text.at('invariant', i)} = q{i}" for i in range(shape.invariants)]
+        start += text.lanes(first)
+    lines = ["if begin == 0:", *indented(start)]
+    if shape.loss.name != "linear":
+        lines += ["c = T(1.0) / (f_scale * f_scale)"]
     if shape.unroll > 1:
         lines += [f"whole = begin + (end - begin) // {shape.unroll} * {shape.unroll}"]
         lines += [f"for k in range(begin, whole, {shape.unroll}):"]
@@ -286,17 +288,47 @@ def _points(text: Text, model: Pointwise, count: int) -> list[str]:
                 # Unsigned: of a copy whose indices may be negative LLVM makes no vector instructions.
                 f"start = np.uint64({text.rows['end'] * width} + ({before + v} * m + k) * {width})",
                 f"for l in range({count * width}):",
-                f"    S[{(text.rows[name] + v * count) * width} + l] = S[start + np.uint64(l)]",
+                f"    S[{(text.rows[name] + v * shape.unroll) * width} + l] = S[start + np.uint64(l)]",
             ]
-    body = text.load(p="trial")
-    body += [f"q{i} = {text.at('invariant', i)}" for i in range(shape.invariants)]
-    body += _limits(shape, model, text.at)
+    calls = []
     for u in range(count):
-        body += [_numbered(line, u) for line in _point(text, model, u, count)]
-    for name, i, a, b in _products(shape):
-        factors = ", ".join(_numbered(f"{a}, {b}", u) for u in range(count))
-        body.append(f"{text.at(name, i)} = muladds({text.at(name, i)}, {factors})")
-    return lines + text.lanes(body)
+        given = ["S", "l", f"l + {u * width}", *_given(shape, "" if shape.own_x else f"_{u}")]
+        calls += [f"    point({', '.join(given)}),"]
+    first = f"    S, {text.rows['chi2_trial'] * width} + l, {width},"
+    return lines + text.lanes(["add_products(", first, *calls, ")"])
+
+
+def _given(shape: Layout, number: str) -> list[str]:
+    """Arguments of `point` besides the state; the names of variables end with `number`."""
+    names = [] if shape.own_x else [f"x{v}{number}" for v in range(shape.variables)]
+    names += [f"constant{i}" for i in range(shape.constants)]
+    names += [] if shape.loss.name == "linear" else ["c"]
+    return [*names, "x", "k", "m"] if shape.correlated else names
+
+
+def _point(text: Text, model: Pointwise) -> list[str]:
+    """Text of `point`, which evaluates a point of a turn in lane l; its data are in entries like `data`.
+
+    A function of its own is compiled once, not for each point of a turn.
+    """
+    shape, width = text.shape, text.shape.lanes
+
+    def at(name: str, i: int = 0) -> str:
+        return f"S[{(text.rows[name] + i * shape.unroll) * width} + data]"
+
+    lines = text.load(p="trial")
+    lines += [f"q{i} = {text.at('invariant', i)}" for i in range(shape.invariants)]
+    lines += _limits(shape, model, text.at)
+    lines += [f"x{v} = {at('x', v)}" for v in range(shape.variables * shape.own_x)]
+    lines += _residual(shape, model, at("y"), at("weight") if shape.weighted else None)
+    psi, *gradient = shape.results
+    factors = [psi, psi, psi, *gradient, *gradient] if shape.loss.name == "linear" else shape.results
+    lines += [f"return {', '.join(factors)}"]
+    return [
+        '@register_jitable(error_model="numpy", forceinline=True)',
+        f"def point({', '.join(['S', 'l', 'data', *_given(shape, '')])}):",
+        *indented(lines),
+    ]
 
 
 def _limits(shape: Shape, model: Pointwise, at) -> list[str]:
@@ -309,18 +341,6 @@ def _limits(shape: Shape, model: Pointwise, at) -> list[str]:
         for end, row, infinity in ends
         for i in range(shape.parameters)
     ]
-
-
-def _numbered(text: str, u: int) -> str:
-    """Tell the names that belong to point u of a turn from those of the other points."""
-    return LOCAL.sub(rf"\1_{u}", text)
-
-
-def _point(text: Text, model: Pointwise, u: int, count: int) -> list[str]:
-    shape = text.shape
-    lines = [f"x{v} = {text.at('x', v * count + u)}" for v in range(shape.variables * shape.own_x)]
-    weight = text.at("weight", u) if shape.weighted else None
-    return lines + _residual(shape, model, text.at("y", u), weight)
 
 
 def _residual(shape: Layout, model: Pointwise, y: str, weight: str | None) -> list[str]:
@@ -355,13 +375,3 @@ def _whitened(shape: Layout, names: list[str]) -> list[str]:
     for name, at in kept.items():
         lines += [f"{name} = {name} / {row}, k]", f"{at}k) * {width}] = {name}"]
     return lines
-
-
-def _products(shape: Layout):
-    """Rows of the sums, and the two factors of the product that a point adds to each."""
-    linear = shape.loss.name == "linear"
-    yield ("chi2_trial", 0, "r", "r") if linear else ("chi2_trial", 0, "rho", "T(1.0)")
-    for i in range(shape.parameters):
-        yield "gradient_trial", i, f"g{i}", "psi"
-    for k, (i, j) in enumerate(shape.pairs):
-        yield "normal_trial", k, f"g{i}" if linear else f"(u * g{i})", f"g{j}"
