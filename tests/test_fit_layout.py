@@ -6,6 +6,7 @@ import numba
 import numpy as np
 import pytest
 import scipy.optimize
+from numba import njit
 from numpy.testing import assert_allclose, assert_array_equal
 from subprocesses import finish, needs_ordinary_kernels, start
 
@@ -13,6 +14,7 @@ from nbadam import Model, Status, curve_fit
 from nbadam.fitting.kernels import lm, tape, trust_region
 from nbadam.fitting.kernels.compile import LONG, load
 from nbadam.fitting.kernels.generate import Shape
+from nbadam.fitting.kernels.instructions import over_lanes
 
 JIT = not numba.config.DISABLE_JIT
 SLOW = not JIT or numba.config.BOUNDSCHECK
@@ -111,6 +113,14 @@ def test_a_long_sum_in_single_precision_loses_nothing():
 # --- Many parameters ------------------------------------------------------------------------------
 
 
+def states(rng, shape, repeat):
+    """Draw states with zeros, infinities and NaN in them."""
+    for _ in range(repeat):
+        state = rng.standard_normal(shape.rows["end"] * shape.lanes).astype(shape.dtype)
+        state[rng.random(state.size) < 0.2] = rng.choice([0, 1, np.inf, np.nan], p=[0.4, 0.4, 0.1, 0.1])
+        yield state
+
+
 @pytest.mark.lowest
 @pytest.mark.parametrize("bounded", [False, True])
 @pytest.mark.parametrize("n", [1, 3])
@@ -121,18 +131,34 @@ def test_a_tape_does_what_its_text_does(n, bounded, dtype):
     text = trust_region.algorithm(shape)
     plain = load(dtype, text, {})
     tapes, memory = tape.translate(text, load(dtype, "", {}), dtype)
-    rng = np.random.default_rng(0)
-    for _ in range(20 if SLOW else 200):
-        state = rng.standard_normal(shape.rows["end"]).astype(dtype)
-        state[rng.random(state.size) < 0.2] = rng.choice([0, 1, np.inf, np.nan], p=[0.4, 0.4, 0.1, 0.1])
-        expected, found = state.copy(), state.copy()
+    xtol = memory.dtype.type(1e-8)
+    for expected in states(np.random.default_rng(0), shape, 20 if SLOW else 200):
+        found = expected.copy()
         with np.errstate(all="ignore"):
-            plain["judge"](expected, tape.EMPTY, memory)
-            tape.judge(found, tapes["judge"], memory.copy())
-            assert_array_equal(found, expected)
-            plain["solve"](expected, tape.EMPTY, memory, expected.dtype.type(1e-8))
-            tape.solve(found, tapes["solve"], memory.copy(), found.dtype.type(1e-8))
-            assert_array_equal(found, expected)
+            for name in tapes:
+                plain[name](expected, 0, xtol)
+                tape.run(found, tapes[name], memory.copy(), xtol)
+                assert_array_equal(found, expected)
+
+
+@pytest.mark.skipif(not JIT, reason="about compiled code")
+@pytest.mark.lowest
+@pytest.mark.parametrize(("n", "bounded", "dtype"), [(1, False, "float64"), (3, True, "float32")])
+def test_instructions_do_what_their_tape_does(n, bounded, dtype):
+    """In each lane, whatever the state, to the last bit."""
+    one, four = Shape(n, dtype, bounded, 1), Shape(n, dtype, bounded, 4)
+    constants = load(dtype, "", {})
+    tapes, memory = tape.translate(trust_region.algorithm(one), constants, dtype)
+    wide, _ = tape.translate(trust_region.algorithm(four), constants, dtype)
+    run, xtol = njit(error_model="numpy")(tape.run), memory.dtype.type(1e-8)
+    functions = {name: njit(error_model="numpy")(over_lanes(wide[name], memory, 4)) for name in tapes}
+    for found in states(np.random.default_rng(0), four, 50):
+        for name, function in functions.items():
+            lanes = found.reshape(-1, 4).T.copy()
+            for lane in lanes:
+                run(lane, tapes[name], memory.copy(), xtol)
+            function(found, tape.EMPTY, memory, xtol)
+            assert_array_equal(found.reshape(-1, 4), lanes.T)
 
 
 def peaks(x, *p):

@@ -5,7 +5,7 @@ import warnings
 from collections import Counter, OrderedDict
 from collections.abc import Callable
 from copy import copy
-from functools import cache, lru_cache
+from functools import lru_cache
 from time import thread_time
 from types import CodeType
 from typing import Any, NamedTuple
@@ -24,6 +24,7 @@ from ..model.inline import inlined
 from ..model.pointwise import candidates
 from . import adam, bordered, generate, lm, minibatch, screen, tape, trust_region
 from .generate import Layout, Pointwise, Shape
+from .instructions import over_lanes
 from .lanes import END, ROWS, SETTLED
 from .losses import Loss
 from .text import header, load
@@ -365,19 +366,20 @@ def kernel_text(
 def _algorithm(shape: Shape) -> tuple[Any, ...]:
     """Return `judge`, `solve`, and their tapes and memory."""
     text = trust_region.algorithm(shape)
-    if shape.parameters >= MANY and not numba.config.DISABLE_JIT:
-        constants = load(shape.dtype, "", {})
-        tapes, memory = tape.translate(text, constants, shape.dtype)
-        return *_of_tapes(shape.dtype), tapes["judge"], tapes["solve"], memory
-    module = load(shape.dtype, text, {})
-    functions = (_compiled(module[name], shape.dtype, shape.parameters) for name in ("judge", "solve"))
-    return *functions, tape.EMPTY, tape.EMPTY, np.empty(0, shape.dtype)
-
-
-@cache
-def _of_tapes(dtype: str) -> tuple[Any, Any]:
-    """Return `tape.judge` and `tape.solve`, compiled."""
-    return _compiled(tape.judge, dtype, "tape"), _compiled(tape.solve, dtype, "tape")
+    constants = load(shape.dtype, text, {})
+    no_tapes = tape.EMPTY, tape.EMPTY, np.empty(0, shape.dtype)
+    if numba.config.DISABLE_JIT:
+        judge, solve = constants["judge"], constants["solve"]
+        return (lambda S, *rest: judge(S, 0, rest[-1])), (lambda S, *rest: solve(S, 0, rest[-1])), *no_tapes
+    tapes, memory = tape.translate(text, constants, shape.dtype)
+    if shape.parameters >= MANY:
+        run = _compiled(tape.run, "run", "tape", shape.dtype)
+        return run, run, tapes["judge"], tapes["solve"], memory
+    functions = (
+        _compiled(over_lanes(each, memory, shape.lanes), "run", f"{name}_{shape.parameters}", shape.dtype)
+        for name, each in tapes.items()
+    )
+    return *functions, *no_tapes
 
 
 def _normal(way: Pointwise, layout: Layout):
@@ -385,9 +387,8 @@ def _normal(way: Pointwise, layout: Layout):
     if layout.loss.function is not None:
         known["loss"] = inlined(layout.loss.function)
     module = load(layout.dtype, generate.normal(layout, way), known)
-    return _compiled(module["normal"], layout.dtype, layout.parameters)
+    return _compiled(module["normal"], "normal", f"normal_{layout.parameters}", layout.dtype)
 
 
-def _compiled(function, dtype: str, size: int | str):
-    name = function.__name__
-    return compile_kernel(function, lm.examples(dtype)[name], name=f"{name}_{size}_{dtype}", mode="nogil")
+def _compiled(function: Callable[..., Any], kind: str, name: str, dtype: str) -> Any:
+    return compile_kernel(function, lm.examples(dtype)[kind], name=f"{name}_{dtype}", mode="nogil")

@@ -80,7 +80,7 @@ def fit(normal, rows, S, state, x, data, lower, upper, f_scale, judge, solve, in
         Addresses of the functions that `trust_region` makes the text of, of `covariance.invert_factor` and,
         between bounds, of `another_start`, compiled.  This kernel itself serves every model.
     judging, solving, memory : arrays
-        Tapes for `judge` and `solve`, and their memory: see `fitting.tape`.  Empty for a few parameters.
+        Tapes for `judge` and `solve`, and their memory: see `tape`.  Empty for a few parameters.
     p0 : array of shape (fits, n)
     poor : array of shape (fits,)
         Chi-squares above which a fit between bounds tries FEW further starts, wherever it ends; or empty.
@@ -126,7 +126,7 @@ def fit(normal, rows, S, state, x, data, lower, upper, f_scale, judge, solve, in
         begin = end if end < m else 0
         if begin > 0:
             break
-        call(judge, None, (S, judging, memory))
+        call(judge, None, (S, judging, memory, xtol))
         for lane in range(lanes):
             state[rows[DAMPING], lane] = 0
         for _ in range(ATTEMPTS):
@@ -357,7 +357,7 @@ def new_state(lanes: int, n: int, dtype) -> tuple[np.ndarray, ...]:
 
 
 def examples(dtype: str) -> dict[str, tuple[Any, ...]]:
-    """Return examples of the arguments of `normal`, `judge`, `solve`, `another_start` and `fit`."""
+    """Return examples of the arguments of `normal`, `tape.run`, `another_start` and `fit`."""
     common, table = common_examples(dtype), array(dtype, 2)
     _, _, S, _, x, _, lower, _, f_scale = common
     point, tape = array(dtype, readonly=True), array(np.uint32, 2, readonly=True)
@@ -365,8 +365,7 @@ def examples(dtype: str) -> dict[str, tuple[Any, ...]]:
     results = table, table, S, array(np.int32), array(np.int8)
     return {
         "normal": (x, S, 0, 0, 0, f_scale),
-        "judge": (S, tape, S),
-        "solve": (S, tape, S, f_scale),
+        "run": (S, tape, S, f_scale),
         "another_start": (0, np.int8(0), point, point, point, S, own, 0),
         "fit": (*common, *(0,) * 4, tape, tape, S, lower, point, point, 0, *results,
                 *new_state(0, 0, dtype), 0),

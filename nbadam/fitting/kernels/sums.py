@@ -67,8 +67,8 @@ def _lower_add_products(context, builder, signature, arguments):
     kind, real = signature.args[0], signature.args[0].dtype
     array = context.make_array(kind)(context, builder, arguments[0])
     points = [
-        [context.cast(builder, builder.extract_value(point, i), given, real) for i, given in enumerate(types)]
-        for point, types in zip(arguments[3:], signature.args[3:], strict=True)
+        [context.cast(builder, builder.extract_value(point, i), given, real) for i, given in enumerate(each)]
+        for point, each in zip(arguments[3:], signature.args[3:], strict=True)
     ]
 
     def add(number, factors):

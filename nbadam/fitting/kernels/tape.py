@@ -1,9 +1,9 @@
-"""The algorithm for many parameters: its text as a tape of single operations, and the kernel that runs tapes.
+"""The text of the algorithm as tapes of single operations, and the kernel that runs them.
 
-`trust_region` writes loops over parameters out, which is fastest for a few of them.  The text grows with
-the cube of their number, and for 26 parameters Numba takes 20 s to compile it.  Beyond `compile.MANY`
-parameters the same text is translated into a tape instead, for a kernel that serves every number of
-parameters.  An operation then takes a few nanoseconds: little beside the evaluation of such models.
+`trust_region` writes loops over parameters out, which is fastest for a few of them: `instructions` compiles
+their tapes.  The text grows with the cube of the number of parameters.  Beyond `compile.MANY` a kernel runs
+the tapes, the same for every number.  An operation then takes a few nanoseconds: little beside the evaluation
+of such models.
 """
 
 import ast
@@ -11,7 +11,6 @@ import operator
 
 import numpy as np
 
-from ..._jitable import register_jitable
 from ...vector_math.intrinsics import muladd
 
 # Operations.  Each has a target and up to three operands, all of them entries of the memory.
@@ -27,8 +26,7 @@ CALLS = {"max": MAX, "min": MIN, "abs": ABS, "sqrt": SQRT, "muladd": MULADD}
 INDICES = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul}
 
 
-@register_jitable(error_model="numpy")
-def run(S, tape, memory):
+def run(S, tape, memory, xtol):
     """Run a tape.
 
     Parameters
@@ -39,8 +37,11 @@ def run(S, tape, memory):
         Operation, target and operands of each.
     memory : array
         Constants and variables; in conditions 1 stands for true.
+    xtol : float
+        Becomes the first entry of the memory.
     """
     V = memory
+    V[0] = xtol
     for k in range(tape.shape[0]):
         operation, target = tape[k, 0], tape[k, 1]
         a, b, c = tape[k, 2], tape[k, 3], tape[k, 4]
@@ -86,17 +87,6 @@ def run(S, tape, memory):
             V[target] = V[b] if V[a] != 0 else V[c]
 
 
-def judge(S, tape, memory):
-    """Run the tape of `judge`."""
-    run(S, tape, memory)
-
-
-def solve(S, tape, memory, xtol):
-    """Run the tape of `solve`."""
-    memory[0] = xtol
-    run(S, tape, memory)
-
-
 def translate(text: str, constants: dict[str, float], dtype) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Translate functions of straight-line code: assignments, conditions, and loops of known length.
 
@@ -120,7 +110,7 @@ def translate(text: str, constants: dict[str, float], dtype) -> tuple[dict[str, 
     for function in ast.parse(text).body:
         assert isinstance(function, ast.FunctionDef)
         writer.tape, writer.names = [], {"xtol": 0}
-        writer.block(function.body, {}, None)
+        writer.block(function.body, {"l": 0}, None)
         tapes[function.name] = np.array(writer.tape, np.uint32).reshape(-1, 5)
     memory = np.zeros(writer.size, dtype)
     memory[list(writer.constants.values())] = list(writer.constants)

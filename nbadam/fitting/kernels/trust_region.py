@@ -20,14 +20,14 @@ NO_EFFECT = {"float64": 2.0**-400, "float32": 2.0**-60}
 
 
 def algorithm(shape: Shape) -> str:
-    """Text of `judge` and `solve`, the parts of the algorithm that work on all lanes.
+    """Text of `judge` and `solve`, the parts of the algorithm that work on each lane for itself.
 
-    Each line is an operation that `fitting.tape` can translate for many parameters.
+    It is straight-line code, which `tape` translates.
     """
     text = Text(shape)
     functions = [
-        ["def judge(S, tape, memory):", *indented(_judge(text))],
-        ["def solve(S, tape, memory, xtol):", *indented(text.lanes(_solve(text)))],
+        ["def judge(S, l, xtol):", *indented(_judge(text))],
+        ["def solve(S, l, xtol):", *indented(_solve(text))],
     ]
     return "\n\n\n".join("\n".join(lines) for lines in functions) + "\n"
 
@@ -76,16 +76,13 @@ def _judge(text: Text) -> list[str]:
             f"{at('scale', i)} = {_kept('grown', f's{i}')}",
             f"{at('point', i)} = {_kept(f't{i}', f'p{i}')}",
         ]
-    # Few points are worse than those before: their sums are put back, so that all can be taken over.
-    width = shape.lanes
-    old, new = (f"S[{text.rows[name] * width} + l" for name in ("chi2", "chi2_trial"))
-    put_back = [
-        f"if {at('better')} == T(0.0):",
-        f"    for row in range(0, {shape.sums * width}, {width}):",
-        f"        {new} + row] = {old} + row]",
+    first, count, width = text.rows["chi2"], shape.sums, shape.lanes
+    further = (text.rows["chi2_trial"] - first) * width
+    lines += [
+        f"for i in range({first * width}, {(first + count) * width}, {width}):",
+        f"    S[i + l] = S[i + {further} + l] if better else S[i + l]",
     ]
-    taken = [f"for l in range({shape.sums * width}):", f"    {old}] = {new}]"]
-    return [*text.lanes(lines), *text.lanes(put_back), *taken]
+    return lines
 
 
 def _limited(text: Text) -> list[str]:
