@@ -325,7 +325,7 @@ def _point(text: Text, model: Pointwise) -> list[str]:
     factors = [psi, psi, psi, *gradient, *gradient] if shape.loss.name == "linear" else shape.results
     lines += [f"return {', '.join(factors)}"]
     return [
-        '@register_jitable(error_model="numpy", forceinline=True)',
+        f'@register_jitable(error_model="numpy", forceinline={model.derivatives != "differences"})',
         f"def point({', '.join(['S', 'l', 'data', *_given(shape, '')])}):",
         *indented(lines),
     ]
