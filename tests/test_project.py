@@ -159,7 +159,7 @@ def test_readme_has_two_commands_and_ci_runs_the_second():
     commands = re.findall(r"^```bash\n(.*?)\n```$", README, re.M | re.S)
     assert commands == [
         "python -m pip install . && python -m nbadam",
-        "python -m pip install tox && python -m tox",
+        "python -m pip install tox-uv && python -m tox",
     ]
     assert commands[1] in (ROOT / ".ci/run").read_text().splitlines()
 

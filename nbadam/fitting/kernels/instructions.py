@@ -9,6 +9,7 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
+from numba.core.typing.templates import signature
 from numba.extending import intrinsic
 
 from ...vector_math.intrinsics import lower_muladd
@@ -44,11 +45,11 @@ def over_lanes(program: np.ndarray, constants: np.ndarray, lanes: int) -> Any:
 
     @intrinsic
     def in_a_lane(typingctx, S, lane, xtol):
-        def generate(context, builder, signature, arguments):
-            _write(context, builder, signature.args[0], arguments, program, constants)
+        def generate(context, builder, kind, arguments):
+            _write(context, builder, kind.args[0], arguments, program, constants)
             return context.get_dummy_value()
 
-        return types.none(S, lane, xtol), generate
+        return signature(types.none, S, lane, xtol), generate
 
     def run(S, tape, memory, xtol):
         for lane in range(lanes):

@@ -27,9 +27,8 @@ def add_products(S, first, width, *points):
         The state.
     first, width : int
     *points : tuple
-        For each point the factors `left` and `right` of its loss, `psi`, minus half the derivative of the
-        loss by the model, the derivatives of the model by each parameter, and these times the curvature of
-        the loss.
+        For each point the factors `left` and `right` of its loss, and `psi`, minus half its derivative by the
+        model.  Then follow the model's derivatives, and the same times the curvature of the loss.
     """
 
     def add(number, factors):
