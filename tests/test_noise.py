@@ -8,6 +8,8 @@ from scipy.optimize import minimize
 
 import nbadam
 from nbadam.methods.noise import calibrate, noise_near
+from nbadam.methods.record import new_numbers
+from nbadam.methods.stopping import close_part
 
 pytestmark = pytest.mark.long
 
@@ -192,3 +194,83 @@ def test_runs_on_noticed_noise_resume():
     assert_array_equal(rest.x, whole.x)
     assert rest.fun_noise == whole.fun_noise
     assert rest.message == whole.message
+
+
+def test_a_lucky_value_at_the_start_is_no_rise():
+    """Noise in proportion to the distance from the minimum: single values at the start tell little."""
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+
+        def fun(x, rng=rng):
+            z = rng.standard_normal(x.size)
+            return float(x @ x + 10 * z @ x), 2 * x + z
+
+        result = run(fun, np.full(3, 2.0), jac=True, steps=600)
+        assert result.success, (seed, result.message)
+        assert result.x @ result.x < 0.5
+
+
+def test_noise_that_hides_all_is_no_success():
+    """Gradients that are noise lead to where values are known a hundred times less well than at the start."""
+    a = np.geomspace(1e-5, 1e-8, 10)
+    for seed in range(2):
+        rng = np.random.default_rng(seed)
+
+        def fun(x, rng=rng):
+            z = rng.standard_normal(x.size)
+            return float(0.5 * a @ x**2 + (1e-3 + x @ x) * z[0]), a * x + z
+
+        result = run(fun, np.full(10, 0.01), jac=True)
+        assert (result.status, result.success) == (5, False)
+        assert_array_equal(result.x, 0.01)
+
+
+def valley(u):
+    return float((100 * (u[1:] - u[:-1] ** 2) ** 2 + (1 - u[:-1]) ** 2).sum())
+
+
+def decay(u):
+    t = np.linspace(0, 4, 25)
+    with np.errstate(over="ignore"):
+        return float(((np.exp(u[0] - np.exp(u[1]) * t) + u[2] - 2 * np.exp(-1.3 * t) - 0.3) ** 2).sum())
+
+
+@pytest.mark.parametrize("size", [1e-6, 1e-2])
+@pytest.mark.parametrize("options", [{}, {"finite_diff": "noise"}], ids=["model", "differences"])
+@pytest.mark.parametrize("exact", [valley, decay])
+def test_rough_values_that_are_not_random_never_end_above_the_start(exact, options, size):
+    """Differences whose steps change in between are no noise: the run goes back from a rise."""
+    for seed in range(2):
+        start = np.array([0.0, -1.0, 1.0]) + 0.01 * np.random.default_rng(seed).standard_normal(3)
+
+        def rough(x):
+            return exact(x) + size * np.sin(1e9 * x.sum())
+
+        result = run(rough, start, maxfun=1000, **options)
+        assert exact(result.x) <= (1.0 if options else 0.2) * exact(start)
+
+
+def patience_is_met(values):
+    """Return the number of parts at which `patience` is met, if it is."""
+    s, met = new_numbers(1)[0], []
+    for k, value in enumerate(values):
+        s.part_sum = value
+        if close_part(s, 1.0, np.zeros(0)):
+            met.append(k + 1)
+    return met
+
+
+@pytest.mark.parametrize("first", [0.0, 1e6, -1e6])
+@pytest.mark.parametrize("fall", ["steady", "slowing"])
+def test_patience_waits_while_values_fall(fall, first):
+    """The first values of a run may be far off, or those of a first model: their scatter hides no fall."""
+    k = np.arange(200.0)
+    values = 100 - k if fall == "steady" else 100 / (1 + 0.1 * k)
+    values[0] += first
+    assert patience_is_met(values + 0.01 * np.random.default_rng(0).standard_normal(k.size)) == []
+
+
+def test_patience_ends_where_values_do_not_fall():
+    met = [patience_is_met(np.random.default_rng(seed).standard_normal(60))[:1] for seed in range(50)]
+    assert sum(bool(first) for first in met) >= 48
+    assert np.median([first[0] for first in met if first]) <= 30

@@ -78,10 +78,16 @@ class Differences:
         self.count: int | None = None
 
     def notice(
-        self, value: Callable[..., Any], x: np.ndarray, seed: tuple[int, ...], most: float = inf
+        self,
+        value: Callable[..., Any],
+        x: np.ndarray,
+        seed: tuple[int, ...],
+        most: float = inf,
+        faint: float | None = None,
     ) -> "Differences | Perturbations":
         """Return the gradient estimate that the values near `x` need: this one, if noise is faint.
 
+        It is, if it is no more than `faint` of the response; by default that depends on the kind of noise.
         Smooth values whose budget, `most` evaluations, is small have default steps.
         Neither a constant added to the values nor the distance of `x` from 0 makes a difference.
         """
@@ -98,7 +104,9 @@ class Differences:
                 return self
         perturbations = Perturbations(self.lower, self.upper, scale, seed)
         change = perturbations.calibrate(value, x, f, noise, scale)
-        if noise > (FAINT if self.is_random else FAINT_ROUNDING) * change:
+        if faint is None:
+            faint = FAINT if self.is_random else FAINT_ROUNDING
+        if noise > faint * change:
             return perturbations
         if self.is_random or noise > UNNOTICED * change:
             self.scheme, self.noise, self.level, self.size = "noise", noise, noise, perturbations.size

@@ -21,7 +21,7 @@ from .options import PLANS, implied, is_automatic, limit, parameters, state_from
 from .orders import seed_numbers
 from .perturbations import Perturbations
 from .plan import RunPlan
-from .quadratic import LARGEST, QuadraticModel
+from .quadratic import FAINT_FOR_MODEL, LARGEST, LARGEST_FULL, QuadraticModel
 from .record import NO, YES
 from .run import Run
 from .stopping import Stop
@@ -167,7 +167,8 @@ def _noticed(
         values.append(objective.value(x))
         return values[-1]
 
-    found = differences.notice(value, start, seed, most)
+    can_be_full = may_model and start.size <= LARGEST_FULL
+    found = differences.notice(value, start, seed, most, FAINT_FOR_MODEL if can_be_full else None)
     if not may_model or not isinstance(found, Perturbations) or found.noise is None:
         return found
     if start.size > LARGEST or not (differences.lower < differences.upper).any():

@@ -8,6 +8,7 @@ import numpy as np
 from ..checks import number, positive
 from ..hyperparameters import integer
 from ..rules import Rule
+from .differences import Differences
 from .minibatch import Minibatch
 from .objective import Objective
 from .options import MAXITER, hyper_from, is_automatic, learning_rate_from, limit, limits_from
@@ -111,6 +112,7 @@ class RunPlan(Plan):
                 "`learning_rate='auto'` needs a finite `maxiter`, `maxfun` or `steps` to count on."
             )
         limits["keeps_before"] = limits["skips"] > 0 or not objective.is_compiled
+        limits["has_differences"] = isinstance(objective.differences, Differences)
         evaluations = 1 if differences is None else differences.evaluations
         # Steps that a schedule can count on.
         limits["horizon"] = min(limits["horizon"], max(1.0, self.maxfun / evaluations))

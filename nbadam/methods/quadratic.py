@@ -29,6 +29,7 @@ from .perturbations import Perturbations
 
 LARGEST = 100  # variables; beyond, two evaluations a step (SPSA) cost less arithmetic
 LARGEST_FULL = 20  # variables up to which the quadratic has mixed terms
+FAINT_FOR_MODEL = 1e-9  # noise, relative to the response, below which a quadratic of all terms is not needed
 # Least number of pairs of points in an iteration, and variables for each pair.
 LEAST_PAIRS, EVERY = 2, 4
 SPREAD = 0.5, 1.5  # squared distances of the points from the center, in radii
@@ -207,6 +208,8 @@ class QuadraticModel(Perturbations):
         gradient = np.zeros_like(x)
         if fit is None:
             return np.nan, gradient
+        if not self.is_random:
+            self._learn_noise(fit)
         here, slope = fit.value, fit.slope / self.radius
         best = self.best
         if best is not None and fit.value - best.value > self._allowed_rise(fit, best):
@@ -239,6 +242,12 @@ class QuadraticModel(Perturbations):
         self.radius = min(max(self.radius, SMALLEST * self.first), self.first / SMALLEST)
         gradient[self.free] = slope / self.unit
         return here, gradient
+
+    def _learn_noise(self, fit: Fit) -> None:
+        """Take the residuals for the noise: values may be less rough than at the start."""
+        steps = step_of_output(self.values) / sqrt(12)
+        found = max(min(fit.deviation, self.noise or 0.0), steps)
+        self.variance += MEMORY * (found**2 - self.variance)
 
     def _allowed_rise(self, fit: Fit, best: Best) -> float:
         """Return the rise above the best center that may be noise: the best of many seems too good."""

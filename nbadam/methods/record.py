@@ -54,8 +54,9 @@ NUMBERS = _layout(
     # deviations from that, and the standard error of the difference of the last two means.
     "points f_sum f_mean f_squares f_error "
     # For `patience`: points and sum of the part so far; number, mean and squared deviations of the parts
-    # so far; mean and squared error of the parts before; mean logarithm of the radii then.
-    "part_points part_sum parts parts_mean parts_squares mean_before error_before log_radius "
+    # so far, and the sum of the products with their numbers; mean and squared error of the parts before;
+    # mean logarithm of the radii then.
+    "part_points part_sum parts parts_mean parts_squares parts_trend mean_before error_before log_radius "
     # For automatic rates: sum over the steps of the mean noise, and its mean over the last part of the run;
     # length of the probe of the size of variables, and the factor by which it changes.
     "noise_sum late_noise probe probe_factor "
@@ -64,8 +65,9 @@ NUMBERS = _layout(
 )
 LIMITS = _layout(
     # Kind of average, whether the run ends with its evaluation, whether every step keeps the point before it,
-    # evaluations that are not finite to skip in a row, reductions of the learning rate to make.
-    "average evaluates_average keeps_before skips reductions",
+    # whether gradients are differences, evaluations that are not finite to skip in a row, reductions of the
+    # learning rate to make.
+    "average evaluates_average keeps_before has_differences skips reductions",
     # The largest number of steps and the planned one; tolerances, negative if off; steps in a part of
     # `patience`, infinite if off; factor of a reduction; clipping and decay; the first radius of automatic
     # rates, 0 if not known.

@@ -1,7 +1,7 @@
 """The result of a run: the point wanted, its value and the error of the value."""
 
 from dataclasses import dataclass
-from math import inf, isfinite, nan, sqrt
+from math import hypot, inf, isfinite, nan, sqrt
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -142,9 +142,18 @@ def _evaluated(run: Run, stop: Stop) -> _End:
             f = objective.value(x)
     if run.nit < WINDOW or stop in QUICK or is_noisy is False:
         return _End(x, f, g)
-    values, gradients = [f], [g]
-    # No more than a tenth of the evaluations of the run.
-    for _ in range(int(min(SAMPLES - 1, run.nit / 10, plan.maxfun - objective.nfev))):
+    return _sampled(run, x, [f], [g], is_noisy)
+
+
+def _sampled(
+    run: Run, x: np.ndarray, values: list[float], gradients: list[np.ndarray], is_noisy: bool | None = True
+) -> _End:
+    """Return a point with the mean of its values, those given and new ones.
+
+    The new ones are no more than a tenth of the evaluations of the run; one, if values are not noisy.
+    """
+    objective, plan = run.objective, run.plan
+    for _ in range(int(min(SAMPLES - len(values), run.nit / 10, plan.maxfun - objective.nfev))):
         if objective.jac is True:
             f, g = objective.value_and_gradient(x)
             gradients.append(g * plan.x_scale)
@@ -154,11 +163,11 @@ def _evaluated(run: Run, stop: Stop) -> _End:
         if is_noisy is None and f == values[0]:
             return _End(x, f, gradients[0])
         is_noisy = True
-    if len(values) == 1:
-        return _End(x, f, g)
+    g = np.mean(gradients, axis=0) if gradients else np.full_like(x, nan)
+    if len(values) < 2:
+        return _End(x, values[0] if values else nan, g)
     deviation = float(np.std(values, ddof=1))
-    mean, error = float(np.mean(values)), deviation / sqrt(len(values))
-    return _End(x, mean, np.mean(gradients, axis=0), error, deviation)
+    return _End(x, float(np.mean(values)), g, deviation / sqrt(len(values)), deviation)
 
 
 def _chosen(run: Run) -> tuple[np.ndarray, float | None, np.ndarray | None]:
@@ -184,7 +193,8 @@ def _is_noisy_at_the_end(run: Run) -> bool:
     if run.is_noisy is None and run.s.is_fresh:  # oscillations without noise look alike
         record, objective = run.record, run.objective
         f, g = objective.value_and_gradient(record.here)
-        if f == run.s.f and np.array_equal(g * run.plan.x_scale, record.slope):
+        is_same = isinstance(objective.differences, Differences)  # whose steps may have changed in between
+        if f == run.s.f and (is_same or np.array_equal(g * run.plan.x_scale, record.slope)):
             average = np.clip(record.average, run.plan.lower, run.plan.upper)
             return objective.value(average) < f
     return True
@@ -203,12 +213,37 @@ def _no_worse_than_the_start(run: Run, stop: Stop, end: _End) -> _End:
         return end
     if stop.status.success and _has_wandered(run, end):
         return _End(run.x_start, run.objective.value(run.x_start), np.full_like(end.g, nan))
-    is_worse = not end.f - run.s.f_start <= SIGNIFICANT * end.deviation
-    if run.is_noisy and end.error is None and isfinite(end.f):
+    if end.error is not None and isfinite(end.f):
+        return _no_worse_by_samples(run, end)
+    is_worse = not end.f <= run.s.f_start
+    if run.is_noisy and isfinite(end.f):
         is_worse = False  # two single values say nothing
     if f_best < inf and (is_worse or stop is Stop.NONFINITE):
         return _End(run.record.x_best, f_best, run.record.g_best)
     return end
+
+
+def _no_worse_by_samples(run: Run, end: _End) -> _End:
+    """Return the end of a noisy run, or a better point where it is worse than the start, or cannot be told.
+
+    Noise may be larger, or much smaller, at the start than at the end.
+    """
+    if run.s.f_start - end.f > SIGNIFICANT * end.deviation:
+        return end
+    start = _sampled(run, run.x_start, [], [])
+    if start.error is None or _is_lower(end, start):
+        return end
+    if not _is_lower(start, end) and (end.error or 0.0) <= SIGNIFICANT * start.deviation:
+        return end
+    best = _sampled(run, run.record.x_best, [], [])
+    return best if _is_lower(best, start) else start
+
+
+def _is_lower(end: _End, other: _End) -> bool:
+    """Whether a value with a standard error is lower than another one by more than noise explains."""
+    if end.error is None or other.error is None:
+        return False
+    return other.f - end.f > SIGNIFICANT * hypot(end.error, other.error)
 
 
 def _has_wandered(run: Run, end: _End) -> bool:

@@ -19,6 +19,7 @@ WINDOW = 100  # steps
 ROUNDING = 4 * float(np.finfo(float).eps)  # change of a value, relative to it, that is nothing
 GROWING = 0.1  # growth of the mean logarithm of the radii, over `patience` steps, of a run on its way
 PARTS = 10  # means that a window of `patience` steps is cut into, to see how much they vary
+TRENDS = PARTS * (PARTS**2 - 1) / 12  # sum of the squares of their numbers, from the mean of these on
 
 SUCCESS = "Optimization terminated successfully: "
 
@@ -146,6 +147,8 @@ def close_part(s, part, radius):
     """Take in a part of `patience`; return whether the mean of the last parts fell by less than its error.
 
     Means of parts vary as much as that of all of them, even if neighbouring values resemble each other.
+    They vary by a fall, too: the smaller error of the two means counts, and a fall among the last parts
+    by more than its error is none to end at.
     While the radii of automatic rates grow, the run is on its way, however little the values tell of it.
     """
     mean = s.part_sum / part
@@ -154,12 +157,15 @@ def close_part(s, part, radius):
     deviation = mean - s.parts_mean
     s.parts_mean += deviation / s.parts
     s.parts_squares += deviation * (mean - s.parts_mean)
+    s.parts_trend += 0.5 * (s.parts - 1.0) * deviation  # covariance with the number of the part
     if s.parts < PARTS:
         return False
     error = s.parts_squares / (PARTS * (PARTS - 1))
-    is_met = s.mean_before - s.parts_mean <= sqrt(error + s.error_before)
+    is_met = s.mean_before - s.parts_mean <= sqrt(2.0 * min(error, s.error_before))
+    explained = s.parts_trend * s.parts_trend / TRENDS  # squares by a straight line
+    is_met &= s.parts_trend >= 0 or explained <= (s.parts_squares - explained) / (PARTS - 2)
     s.mean_before, s.error_before = s.parts_mean, error
-    s.parts = s.parts_mean = s.parts_squares = 0.0
+    s.parts = s.parts_mean = s.parts_squares = s.parts_trend = 0.0
     if radius.size:
         log_radius = 0.0
         for i in range(radius.size):
