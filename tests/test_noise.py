@@ -252,7 +252,7 @@ def test_rough_values_that_are_not_random_never_end_above_the_start(exact, optio
 
 def patience_is_met(values):
     """Return the number of parts at which `patience` is met, if it is."""
-    s, met = new_numbers(1)[0], []
+    s, met = new_numbers()[0], []
     for k, value in enumerate(values):
         s.part_sum = value
         if close_part(s, 1.0, np.zeros(0)):

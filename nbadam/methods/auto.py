@@ -32,6 +32,7 @@ STRIDE = 2.0  # length of a step in radii, without noise
 QUIET_WEIGHT, NOISE_WEIGHT = 8.0, 3.0
 MUCH_NOISE = 0.2  # mean squared noise of a step that is much, relative to the mean square of the gradient
 SLOWEST, FASTEST = 0.02, 0.2  # growth of a radius in a step: if all is noise, and more if none is
+GROWTH = 20.0  # logarithm by which a radius may grow in a short run, even if all is noise
 NOISY = 0.01  # squared noise, relative to the mean square of the gradient, at which that is halved
 SMALLEST, LARGEST = float(np.finfo(float).tiny), float(np.finfo(float).max)  # sizes of a variable
 SMALL_SLOPE = 1e-9  # slope along the way, relative to the sum of the sizes of its parts, that may be rounding
@@ -179,13 +180,14 @@ def apply_dog(run, own, t, scale):
         along += part
         most += abs(part)
     is_ahead = along < -SMALL_SLOPE * most
+    slowest = min(max(SLOWEST, GROWTH / horizon), FASTEST)
     # Several loops without branches, which are vectorized; sums, whose order counts, by themselves.
     for i in range(n):
         error = scale * clipped(g[i], clipvalue) - unbias_1 * m[i]
         surprise[i] = min(error * (error / (unbias_2 * v[i])), 1e3) if v[i] > 0 else 0.0
     for i in range(n):
         moved = abs(before[i] - start[i])
-        fastest = 1 + SLOWEST + FASTEST / (1 + surprise[i] / NOISY)
+        fastest = 1 + slowest + FASTEST / (1 + surprise[i] / NOISY)
         growth = min(moved / radius[i], fastest) if is_ahead and moved > radius[i] else 1.0
         radius[i] *= growth
         noise[i] = noise[i] / (growth * growth) + surprise[i]
