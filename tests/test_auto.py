@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from runs import assert_same
 
 import nbadam
-from nbadam.methods.auto import FASTEST, SLOWEST, apply_dog, begin, mean_size, share
+from nbadam.methods.auto import FASTEST, SLOWEST_OF_SHORT, apply_dog, begin, mean_size, share
 from nbadam.methods.record import new_record, new_rule_state
 from nbadam.rules import ADAM
 
@@ -132,8 +132,8 @@ def test_rates_fall_to_zero_over_the_part_that_noise_asks_for():
 
 @pytest.mark.parametrize("sigma", [0.1, 0.3, 1.0])
 def test_the_point_of_a_noisy_run_is_the_mean_of_its_last_part(sigma):
-    def run(**options):
-        rng = np.random.default_rng(4)
+    def run(seed, **options):
+        rng = np.random.default_rng(seed)
 
         def noisy(x):
             d = x - 1
@@ -142,9 +142,9 @@ def test_the_point_of_a_noisy_run_is_the_mean_of_its_last_part(sigma):
 
         return nbadam.adam(noisy, np.zeros(10), jac=True, steps=600, **options)
 
-    plain = run()
-    assert_array_equal(plain.x, run(average="tail").x)
-    assert np.linalg.norm(plain.x - 1) < np.linalg.norm(run(average="last").x - 1)
+    assert_array_equal(run(0).x, run(0, average="tail").x)
+    off = [[np.linalg.norm(run(k, average=kind).x - 1) for kind in ("tail", "last")] for k in range(5)]
+    assert np.median([tail / last for tail, last in off]) < 0.8
 
 
 def test_the_point_of_a_run_without_noise_is_its_last():
@@ -264,7 +264,9 @@ def test_a_step_is_finite_and_a_radius_grows_no_faster_than_it_may(radius, moved
     own.slots[0][:], own.slots[1][:] = 0.1 * g, 0.001 * g * g
     rate = apply_dog(run, own, float(t), 1.0)
     x, radii, noises = run.x, run.radius, run.noise
-    assert radius <= radii[0] <= max(radius, min(moved, radius * (1 + SLOWEST + FASTEST)) * (1 + 1e-12))
+    assert (
+        radius <= radii[0] <= max(radius, min(moved, radius * (1 + SLOWEST_OF_SHORT + FASTEST)) * (1 + 1e-12))
+    )
     assert 0 <= rate <= 2 * radii[0]
     assert np.isfinite(x).all()
     assert noises[0] >= 0

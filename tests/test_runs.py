@@ -111,7 +111,10 @@ def test_patience_is_the_comparison_that_it_says(seed, windows, offset, scale):
     means, errors = parts.mean(axis=1), parts.std(axis=1, ddof=1) / np.sqrt(stopping.PARTS)
     expected = None
     for k in range(1, windows):
-        if means[k - 1] - means[k] <= np.hypot(errors[k - 1], errors[k]):
+        line, (scatter,) = np.polyfit(np.arange(stopping.PARTS), parts[k], 1, full=True)[:2]
+        explained = np.sum((parts[k] - means[k]) ** 2) - scatter
+        falls = line[0] < 0 and explained > scatter / (stopping.PARTS - 2)
+        if means[k - 1] - means[k] <= np.sqrt(2) * min(errors[k - 1], errors[k]) and not falls:
             expected = (k + 1) * patience
             break
     assert judged(values, patience) == expected
@@ -254,7 +257,7 @@ def test_value_of_a_noisy_objective_has_a_standard_error(average):
         result = fit(Noisy(seed), steps=250, average=average)
         errors.append(result.fun_stderr)
         deviations.append((result.fun - bowl(result.x)[0]) / result.fun_stderr)
-        assert result.nfev <= 1.1 * result.nit + 2
+        assert result.nfev <= 1.2 * result.nit + 2  # a tenth at the end, and one at the start
     assert_allclose(np.mean(errors), 1 / np.sqrt(20), rtol=0.1)
     assert 0.7 < np.std(deviations) < 1.4
     assert abs(np.mean(deviations)) < 0.6

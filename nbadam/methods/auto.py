@@ -32,7 +32,8 @@ STRIDE = 2.0  # length of a step in radii, without noise
 QUIET_WEIGHT, NOISE_WEIGHT = 8.0, 3.0
 MUCH_NOISE = 0.2  # mean squared noise of a step that is much, relative to the mean square of the gradient
 SLOWEST, FASTEST = 0.02, 0.2  # growth of a radius in a step: if all is noise, and more if none is
-GROWTH = 20.0  # logarithm by which a radius may grow in a short run, even if all is noise
+# Growth if all is noise in runs of less than 500 steps, and up to 1,000, where it is this sum over all steps.
+SLOWEST_OF_SHORT, SUM_OF_SHORT = 0.04, 20.0
 NOISY = 0.01  # squared noise, relative to the mean square of the gradient, at which that is halved
 SMALLEST, LARGEST = float(np.finfo(float).tiny), float(np.finfo(float).max)  # sizes of a variable
 SMALL_SLOPE = 1e-9  # slope along the way, relative to the sum of the sizes of its parts, that may be rounding
@@ -180,7 +181,7 @@ def apply_dog(run, own, t, scale):
         along += part
         most += abs(part)
     is_ahead = along < -SMALL_SLOPE * most
-    slowest = min(max(SLOWEST, GROWTH / horizon), FASTEST)
+    slowest = min(max(SLOWEST, SUM_OF_SHORT / horizon), SLOWEST_OF_SHORT)
     # Several loops without branches, which are vectorized; sums, whose order counts, by themselves.
     for i in range(n):
         error = scale * clipped(g[i], clipvalue) - unbias_1 * m[i]

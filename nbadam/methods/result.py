@@ -190,6 +190,8 @@ def _is_noisy_at_the_end(run: Run) -> bool:
     """Whether the average of the points is better than the last one, for all that is known."""
     if run.is_noisy is False or run.s.late_noise <= NOISY_END:
         return False
+    if run.is_noisy is None and run.objective.nfev >= run.plan.maxfun:
+        return False  # no evaluation is left that would tell
     if run.is_noisy is None and run.s.is_fresh:  # oscillations without noise look alike
         record, objective = run.record, run.objective
         f, g = objective.value_and_gradient(record.here)
