@@ -72,7 +72,8 @@ TEMPLATE = """Minimize a function with {title} [1]_, as a method of `scipy.optim
         100 before by more than ``xtol * max(1, abs(x / x_scale))``.
     patience : int, optional
         Succeed when the mean value over so many steps (at least 10) is lower than that over as
-        many steps before by no more than the standard error of the difference, as ten parts of each tell it.
+        many steps before by no more than the standard error of the difference, as ten parts of each tell it
+        (the smaller error of the two counts), and no straight line falls through the last ten.
         Default: 300, and 20 for each variable, if two evaluations at `x0` show that `fun` is noisy, no option
         but a limit tells the end, and `jac` is None or `learning_rate` is "auto".  `average` is then "tail".
     reductions : int, default 0
