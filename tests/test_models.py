@@ -259,7 +259,6 @@ def test_guesses_do_not_depend_on_the_company(name):
             assert_array_equal(together[f], guess.of_all(own, y[f : f + 1], used[f : f + 1])[0])
 
 
-@pytest.mark.long
 @pytest.mark.lowest
 @pytest.mark.parametrize("name", GUESSED or CASES if JIT else CASES)
 def test_guesses_do_not_mind_odd_data(name):
