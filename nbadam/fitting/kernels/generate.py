@@ -19,6 +19,9 @@ import numpy as np
 from .losses import Loss
 from .sums import BLOCK
 
+# Bytes of a model's code: beyond 60 branches, kernels that take it in take a minute to compile.
+LARGE = 6000
+
 
 @dataclass(frozen=True)
 class Pointwise:
@@ -44,6 +47,12 @@ class Pointwise:
     functions: dict[str, object] = field(default_factory=dict)
     derivatives: str = "exact"
     constants: int = 0
+
+    @property
+    def is_short(self) -> bool:
+        """Whether a copy for each point of a turn, which is fastest, costs little to compile."""
+        codes = (getattr(function, "__code__", None) for function in self.functions.values())
+        return self.derivatives != "differences" and sum(len(code.co_code) for code in codes if code) < LARGE
 
 
 @dataclass(frozen=True)
@@ -325,7 +334,7 @@ def _point(text: Text, model: Pointwise) -> list[str]:
     factors = [psi, psi, psi, *gradient, *gradient] if shape.loss.name == "linear" else shape.results
     lines += [f"return {', '.join(factors)}"]
     return [
-        f'@register_jitable(error_model="numpy", forceinline={model.derivatives != "differences"})',
+        f'@register_jitable(error_model="numpy", forceinline={model.is_short})',
         f"def point({', '.join(['S', 'l', 'data', *_given(shape, '')])}):",
         *indented(lines),
     ]
