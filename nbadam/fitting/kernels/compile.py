@@ -387,6 +387,8 @@ def _normal(way: Pointwise, layout: Layout):
     if layout.loss.function is not None:
         known["loss"] = inlined(layout.loss.function)
     module = load(layout.dtype, generate.normal(layout, way), known)
+    if "point" in module:
+        module["point"].__module__ = __name__  # which every process has that finds a kernel in the cache
     return _compiled(module["normal"], "normal", f"normal_{layout.parameters}", layout.dtype)
 
 

@@ -44,7 +44,4 @@ def load(dtype: str, text: str, known: dict[str, Any]) -> dict[str, Any]:
     linecache.cache[file] = len(text), None, text.splitlines(True), file  # for tracebacks
     namespace = {"__name__": name, **known}
     exec(compile(text, file, "exec"), namespace)
-    for value in namespace.values():
-        if getattr(value, "__module__", None) == name:
-            value.__module__ = __name__  # which every process has that finds a kernel in the cache
     return namespace
