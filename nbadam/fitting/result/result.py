@@ -241,10 +241,11 @@ class FitResult(Inference, Exports, Plots):
             is_any_unknown = unknown.any()
             if is_any_unknown:
                 roots[unknown] = 0
+            # Not by BLAS: another thread may have its lock at a fork, and the child would wait for ever.
             if self._ties is not None:
-                roots = self._ties.slopes(popt[some]) @ roots
+                roots = np.einsum("fij,fjk->fik", self._ties.slopes(popt[some]), roots)
             with np.errstate(all="ignore"):
-                covariance[some] = roots @ np.swapaxes(roots, 1, 2)
+                covariance[some] = np.einsum("fik,fjk->fij", roots, roots)
                 if not self._is_absolute:
                     covariance[some] *= (chi2 / np.maximum(dof, 1))[:, None, None]
             if is_any_unknown:
