@@ -59,7 +59,6 @@ def bowl(u):
 LOWEST = minimize(bowl, [1, 2], method="Nelder-Mead", options={"xatol": 1e-12, "fatol": 1e-15})
 
 
-@pytest.mark.long
 @pytest.mark.filterwarnings("ignore:overflow")
 @pytest.mark.parametrize("unit", [1e-17, 1e-6, 1.0, 1e6, 1e17])
 @pytest.mark.parametrize("shift", [0.0, 1e3, 2459000.0])

@@ -225,7 +225,6 @@ def test_alone_in_any_batch_and_on_any_number_of_threads(workers, monkeypatch):
     assert_same_fit(sampled(Y[order], workers=workers), together, order)
 
 
-@pytest.mark.long
 @pytest.mark.lowest
 def test_data_sets_of_different_lengths():
     lengths = [POINTS, POINTS // 2, 2, POINTS // 2, SIZE // 2, 0]

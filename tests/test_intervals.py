@@ -170,7 +170,6 @@ def test_bootstrap_of_a_line_has_its_standard_errors(kind):
     assert_allclose(fit.conf_int(method="bootstrap", n=n, kind=kind, rng=0), sample.conf_int())
 
 
-@pytest.mark.long
 @pytest.mark.lowest
 @pytest.mark.parametrize("kind", ["residuals", "points", "parametric"])
 def test_bootstrap_has_the_same_bits_in_any_company(batch, kind):
