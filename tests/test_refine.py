@@ -122,6 +122,20 @@ def test_separable_classes_have_no_minimum():
     assert ours[0] in result.message
 
 
+def test_separable_classes_are_noticed_however_far_a_run_gets():
+    rng = np.random.default_rng(5)
+    for _ in range(25):
+        n, p = rng.integers(100, 400), rng.integers(2, 6)
+        z = np.column_stack([np.ones(n), rng.standard_normal((n, p - 1))])
+        edge = z @ rng.standard_normal(p)
+        clear = np.abs(edge) > rng.uniform(0, 0.5)
+        z, edge = z[clear], edge[clear]
+        epochs = int(np.exp(rng.uniform(0, np.log(300))))
+        result, messages = fit(logistic, z, (edge > 0) * 1.0, epochs)
+        ours = [message for message in messages if "overflow" not in message]
+        assert len(ours) == 1 and ours[0] in result.message
+
+
 @pytest.mark.parametrize("distance", [1e3, 1e4, 1e6])
 def test_separable_classes_are_noticed_where_all_residuals_vanish(distance):
     z, _ = data(squares)

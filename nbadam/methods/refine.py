@@ -29,7 +29,7 @@ SUFFICIENT = 1e-4  # fraction of the predicted fall of the value that a step mus
 MARGIN = 1.25  # factor of reported distances, so that they cover 95 % of the true ones: docs/minibatches.rst
 # Part of the way back to the start over which the slope of a quadratic grows to that part of the slope there,
 # and the smallest growth that is not taken for none.
-BACK, FLAT = 0.1, 1e-6
+BACK, FLAT = 0.1, 1e-4
 LAST_EPOCH = 2**31  # number of the order of the blocks: no epoch of a run has it
 
 
@@ -92,10 +92,9 @@ def refine(
         if not (np.isfinite(f) and np.isfinite(deviations).all()):
             return None
         descent = _Descent(objective, x, f, g, deviations, lower, upper)
-        if not descent.slope.size:
-            is_open = descent.free.any() and descent.is_flat(x_start)
-            return descent.at_infinity() if is_open else None
-        descent.probe(blocks)
+        is_noisy = descent.slope.size > 0
+        if is_noisy:
+            descent.probe(blocks)
         while passes > 0 and descent.distance > TARGET:
             is_far = descent.distance > STALE and passes > 1
             passes = descent.go_down(passes - is_far)
@@ -103,9 +102,9 @@ def refine(
                 passes = passes if descent.renew(*blocks.evaluate(descent.x)) else 0
         if descent.is_of_blocks:  # whose sum is that of `full` but for rounding
             descent.f, descent.g = objective.full(descent.x)
-        if descent.distance == 0 and descent.is_flat(x_start):
+        if descent.is_open(x_start):
             return descent.at_infinity()
-        return descent.refined(x_start)
+        return descent.refined(x_start) if is_noisy else None
 
 
 class _Blocks:
@@ -226,11 +225,17 @@ class _Descent:
         come = np.linalg.norm(np.linalg.pinv(self.to_x) @ (self.x - x_start))
         return Refined(self.x, self.f, self.g, distance * errors, distance, bool(left <= NEGLIGIBLE * come))
 
-    def is_flat(self, x_start: np.ndarray) -> bool:
-        """Whether no value changes on the way back: all residuals vanish, as far from separable classes."""
+    def is_open(self, x_start: np.ndarray) -> bool:
+        """Whether there is no minimum, as far from separable classes.
+
+        The value grows neither on the way on, for as long as it has been, nor on the last part of the way.
+        """
         way = self.x - x_start
+        beyond = np.clip(self.x + way, self.lower, self.upper)
+        if not (self.free & (way != 0)).any() or not self.objective.full(beyond)[0] <= self.f:
+            return False
         near = self.objective.full(self.x - BACK * way)[1]
-        return bool(way.any() and abs(near @ way) <= FLAT * abs(self.objective.full(x_start)[1] @ way))
+        return bool(abs(near @ way) <= FLAT * abs(self.objective.full(x_start)[1] @ way))
 
     def at_infinity(self) -> Refined:
         """Return the point, from which the minimum may be at any distance."""
