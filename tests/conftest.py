@@ -11,7 +11,7 @@ import pytest
 from hypothesis import settings
 
 from nbadam import _jit
-from nbadam.fitting.kernels.generate import Layout
+from nbadam.fitting.kernels.layout import Layout
 
 # CPU seconds of a test, and of each kernel in a test, that coverage sees: what takes longer repeats its
 # loops, which take five times as long when they are traced.

@@ -16,7 +16,7 @@ from scipy.optimize import curve_fit as scipy_curve_fit
 
 from nbadam import Model, Status, curve_fit
 from nbadam.fitting.kernels import compile as compilation
-from nbadam.fitting.kernels.generate import Layout
+from nbadam.fitting.kernels.layout import Layout
 
 SLOW = numba.config.DISABLE_JIT
 FITS = 12 if SLOW else 200

@@ -13,8 +13,8 @@ from subprocesses import finish, needs_ordinary_kernels, start
 from nbadam import Model, Status, curve_fit
 from nbadam.fitting.kernels import lm, tape, trust_region
 from nbadam.fitting.kernels.compile import LONG, load
-from nbadam.fitting.kernels.generate import Shape
 from nbadam.fitting.kernels.instructions import over_lanes
+from nbadam.fitting.kernels.layout import Shape
 
 JIT = not numba.config.DISABLE_JIT
 SLOW = not JIT or numba.config.BOUNDSCHECK

@@ -10,7 +10,8 @@ from ..blocks import Blocks, work_through
 from ..status import Status
 from .data import DataSets, RaggedSets
 from .finish import finish, spare
-from .kernels.compile import LANES, LONG, ModelError
+from .kernels.compile import LANES, LONG
+from .kernels.kernels import ModelError
 from .problem import Fits, Plan, Problem
 from .search import retry as search
 

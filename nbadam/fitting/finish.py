@@ -11,7 +11,7 @@ import numpy as np
 from ..status import Status
 from .covariance import LANES, unsure_kernel
 from .data import DataSets, RaggedSets
-from .kernels.compile import run
+from .kernels.kernels import run
 from .kernels.lm import DIVERGED
 from .kernels.rows import rows_kernel
 from .model.constants import lifted

@@ -26,15 +26,16 @@ X = "independent variable"
 
 @_shared
 def gaussian(x, amplitude, center, sigma, offset):
-    z = (x - center) / sigma
+    z = (x - center) * (ONE / sigma)
     return amplitude * exp(-HALF * z * z) + offset
 
 
 @_shared
 def gaussian_jacobian(x, amplitude, center, sigma, offset):
-    z = (x - center) / sigma
+    unit = ONE / sigma
+    z = (x - center) * unit
     e = exp(-HALF * z * z)
-    slope = amplitude * e * z / sigma
+    slope = amplitude * e * z * unit
     return e, slope, slope * z, ONE
 
 
@@ -62,15 +63,16 @@ GAUSSIAN = _peak(
 
 @_shared
 def lorentzian(x, amplitude, center, gamma, offset):
-    z = (x - center) / gamma
+    z = (x - center) * (ONE / gamma)
     return amplitude / (ONE + z * z) + offset
 
 
 @_shared
 def lorentzian_jacobian(x, amplitude, center, gamma, offset):
-    z = (x - center) / gamma
+    unit = ONE / gamma
+    z = (x - center) * unit
     e = ONE / (ONE + z * z)
-    slope = TWO * amplitude * e * e * z / gamma
+    slope = TWO * amplitude * e * e * z * unit
     return e, slope, slope * z, ONE
 
 

@@ -133,7 +133,8 @@ def cos(x: Any) -> Any:
 def _applied(general, single, double, x):
     if isinstance(x, complex | np.complexfloating | np.ndarray):
         return general(x)
-    return single(x) if type(x) is np.float32 else double(np.float64(x))
+    with np.errstate(over="ignore"):
+        return single(x) if type(x) is np.float32 else double(np.float64(x))
 
 
 def _compile(function, general, single, double):

@@ -48,9 +48,10 @@ def exp64(x):
     bounded = -746.0 if x < -746.0 else x  # NaN passes
     bounded = 710.0 if bounded > 710.0 else bounded
     n, r = _reduced(bounded)
-    half = muladd(n, 0.5, ROUND) - ROUND  # 2**n itself may be out of range
-    y = (1.0 + _expm1_reduced(r)) * _power_of_2(half)
-    return INF if x > 709.782712893384 else y * _power_of_2(n - half)
+    # 2**n itself may be out of range: it is made up of two factors.
+    is_small = bounded < -700.0
+    y = (1.0 + _expm1_reduced(r)) * _power_of_2(n + (127.0 if is_small else -1.0))
+    return y * (2.0**-127 if is_small else 2.0)
 
 
 @inlined

@@ -8,7 +8,8 @@ from .intrinsics import bits_of, fma, inlined, muladd, real_of
 
 ROUND_32, LOG2_E_32 = map(np.float32, (1.5 * 2.0**23, LOG2_E))
 LN2_32, LN2_REST_32 = map(np.float32, (0.693359375, -2.12194440e-4))  # the first has 9 bits
-LOWEST_32, HIGHEST_32, OVERFLOW_32 = map(np.float32, (-104.0, 89.0, 88.72284))
+LOWEST_32, HIGHEST_32 = map(np.float32, (-104.0, 89.0))
+SMALL_32, UP_32, DOWN_32, LESS_32 = map(np.float32, (-80.0, 31.0, -1.0, 2.0**-31))
 SMALLEST_32, SCALE_32, SCALED_BY_32 = map(np.float32, (2.0**-126, 2.0**24, 24.0))
 TWO_23, OCTAVES_32, NEGATIVE_32 = map(np.float32, (2.0**23, 512.0, 256.0))
 ZERO, HALF, ONE, TWO, INF_32, NAN_32 = map(np.float32, (0.0, 0.5, 1.0, 2.0, np.inf, np.nan))
@@ -57,9 +58,10 @@ def exp32(x):
     bounded = LOWEST_32 if x < LOWEST_32 else x
     bounded = HIGHEST_32 if bounded > HIGHEST_32 else bounded
     n, r = _reduced(bounded)
-    half = muladd(n, HALF, ROUND_32) - ROUND_32
-    y = (ONE + _expm1_reduced(r)) * _power_of_2(half)  # 2**n itself may be out of range
-    return INF_32 if x > OVERFLOW_32 else y * _power_of_2(n - half)
+    # 2**n itself may be out of range: it is made up of two factors.
+    is_small = bounded < SMALL_32
+    y = (ONE + _expm1_reduced(r)) * _power_of_2(n + (UP_32 if is_small else DOWN_32))
+    return y * (LESS_32 if is_small else TWO)
 
 
 @inlined

@@ -4,19 +4,13 @@ It is the only part of a kernel that differs from model to model; `trust_region`
 There are two forms.  For short data sets each vector lane is a fit of its own, and all go on in step
 (`_over_fits`).  For long data sets, and for many parameters, there is one fit at a time, and the loop
 over its points is vectorised (`_over_points`).
-
-The state lies in one flat array `S` of rows, each with one number for every lane.  LLVM turns a loop
-over lanes or points into vector instructions only if it can see that rows do not overlap.  Hence one
-array with offsets that are constants in the text, and data copied to constant rows before use
-(separate arrays: eight times slower).
 """
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
-from .losses import Loss
+from .layout import Layout, Shape, Text, indented
 from .sums import BLOCK
 
 # Bytes of a model's code: beyond 60 branches, kernels that take it in take a minute to compile.
@@ -55,149 +49,16 @@ class Pointwise:
         return self.derivatives != "differences" and sum(len(code.co_code) for code in codes if code) < LARGE
 
 
-@dataclass(frozen=True)
-class Shape:
-    """Constants in the text of the algorithm, which serves all models of this shape."""
-
-    parameters: int
-    dtype: str
-    bounded: bool
-    lanes: int
-
-    @property
-    def unroll(self) -> int:
-        """Points a turn: as many as the registers hold the sums of."""
-        return 4 if self.parameters <= 5 else 2 if self.parameters <= 8 else 1
-
-    @property
-    def pairs(self) -> list[tuple[int, int]]:
-        """Entries of the lower triangle of the normal matrix, in the order of their rows."""
-        return [(i, j) for i in range(self.parameters) for j in range(i + 1)]
-
-    @property
-    def sums(self) -> int:
-        """Rows of chi-square, gradient and normal matrix together."""
-        return 1 + self.parameters + len(self.pairs)
-
-    @property
-    def rows(self) -> dict[str, int]:
-        """First row of each part of the state, and under ``"data"`` that of the data."""
-        n = self.parameters
-        sizes = {
-            "point": n, "trial": n,
-            "chi2": 1, "gradient": n, "normal": len(self.pairs),  # at the point
-            "chi2_trial": 1, "gradient_trial": n, "normal_trial": len(self.pairs),
-            "scale": n, "radius": 1, "damping": 1, "norm": 1, "predicted": 1, "reduction": 1, "doubtful": 1,
-            "better": 1, "settled": 1, "small": 1, "fresh": 1, "failed": 1,
-            "lower": n * self.bounded, "upper": n * self.bounded, "frozen": n * self.bounded,
-            "move": n * self.bounded,
-        }  # fmt: skip
-        return _first_rows(sizes, 0)
-
-
-@dataclass(frozen=True)
-class Layout(Shape):
-    """Further constants in the text of a model's part: the places of its data in the state."""
-
-    variables: int
-    constants: int
-    invariants: int
-    weighted: bool  # a weight for each point, 0 for one that is left out
-    own_x: bool  # each data set has its own x
-    loss: Loss
-    correlated: bool  # the rows of `x` after the variables are the Cholesky factor of the data's covariance
-    over_points: bool  # the vectorised loop is the one over the points of a fit, not that over fits
-
-    @property
-    def unroll(self) -> int:
-        """Points a turn; one where each needs those before it."""
-        return 1 if self.correlated else super().unroll
-
-    @property
-    def columns(self) -> int:
-        """Numbers that a data set has at each point: y, the weight if any, its own x if it has.
-
-        After them correlated data have room for the whitened residual and its derivatives.
-        """
-        return 1 + self.weighted + self.variables * self.own_x
-
-    @property
-    def rows(self) -> dict[str, int]:
-        """First row of each part of the state, and under ``"end"`` that of the data."""
-        rows = super().rows
-        sizes = {}
-        if self.constants:  # in whole rows, from an even place on
-            words = self.constants * (8 // np.dtype(self.dtype).itemsize)
-            sizes = {"space": rows["end"] % 2, "constant": -(-words // self.lanes)}
-        if self.over_points:
-            sizes |= {"lost": self.sums} | dict.fromkeys(self.block_rows, BLOCK)
-        else:
-            u = self.unroll
-            sizes |= {
-                "invariant": self.invariants,
-                "y": u, "weight": u * self.weighted, "x": u * self.variables * self.own_x,
-            }  # fmt: skip
-        return rows | _first_rows(sizes, rows["end"])
-
-    @property
-    def block_rows(self) -> list[str]:
-        """Names of the rows that have a number for each point of a block; see `sums.add`."""
-        inputs = ["y", *["weight"] * self.weighted, *(f"x{v}" for v in range(self.variables))]
-        return inputs + self.results
-
-    @property
-    def results(self) -> list[str]:
-        """Expressions that a block of points keeps the values of."""
-        gradient = [f"g{i}" for i in range(self.parameters)]
-        if self.loss.name == "linear":
-            return ["psi", *gradient]
-        return ["rho", "T(1.0)", "psi", *gradient, *(f"u * {g}" for g in gradient)]
-
-
-def _first_rows(sizes: dict[str, int], first: int) -> dict[str, int]:
-    rows = {}
-    for name, size in sizes.items():
-        rows[name] = first
-        first += size
-    return rows | {"end": first}
-
-
-class Text:
-    """Rows by name, and blocks of text."""
-
-    shape: Any
-
-    rows: Any
-
-    def __init__(self, shape: Any) -> None:
-        self.shape, self.rows = shape, shape.rows
-
-    def at(self, name: str, i: int = 0) -> str:
-        """Entry of a row in lane l."""
-        return f"S[{(self.rows[name] + i) * self.shape.lanes} + l]"
-
-    def lanes(self, lines: list[str]) -> list[str]:
-        """Do the same in every lane."""
-        return [f"for l in range({self.shape.lanes}):", *indented(lines)]
-
-    def load(self, **names: str) -> list[str]:
-        """Assign row `name` to variables such as ``p0, p1`` for each ``p="point"``."""
-        n = self.shape.parameters
-        return [f"{v}{i} = {self.at(row, i)}" for v, row in names.items() for i in range(n)]
-
-
-def indented(lines: list[str]) -> list[str]:
-    """Indent by one level."""
-    return ["    " + line for line in lines]
-
-
 def normal(layout: Layout, model: Pointwise) -> str:
     """Text of `normal`, which adds points `begin` to `end` of `m` to the sums at the trial points.
 
     The sums, chi-square, gradient and normal matrix, start from 0 where `begin` is 0.
     """
     form = _over_points if layout.over_points else _over_fits
-    lines = [*_constants(layout), *form(Text(layout), model)]
+    lines = _constants(layout)
+    if layout.loss.name != "linear":
+        lines += ["c = T(1.0) / (f_scale * f_scale)"]
+    lines += form(Text(layout), model)
     kernel = ["def normal(x, S, m, begin, end, f_scale):", *indented(lines)]
     functions = [kernel] if layout.over_points else [_point(Text(layout), model), kernel]
     return "\n\n\n".join("\n".join(lines) for lines in functions) + "\n"
@@ -242,7 +103,6 @@ def _over_points(text: Text, model: Pointwise) -> list[str]:
         *(f"p{i} = S[{rows['trial'] + i}]" for i in range(shape.parameters)),
         *(f"q{i} = {expression}" for i, expression in enumerate(model.invariant)),
         *_limits(shape, model, lambda name, i: f"S[{rows[name] + i}]"),
-        "c = T(1.0) / (f_scale * f_scale)",
         "if begin == 0:",
         f"    for i in range({shape.sums}):",
         f"        S[{rows['chi2_trial']} + i] = S[{rows['lost']} + i] = T(0.0)",
@@ -272,8 +132,6 @@ def _over_fits(text: Text, model: Pointwise) -> list[str]:
         first += [f"{text.at('invariant', i)} = q{i}" for i in range(shape.invariants)]
         start += text.lanes(first)
     lines = ["if begin == 0:", *indented(start)]
-    if shape.loss.name != "linear":
-        lines += ["c = T(1.0) / (f_scale * f_scale)"]
     if shape.unroll > 1:
         lines += [f"whole = begin + (end - begin) // {shape.unroll} * {shape.unroll}"]
         lines += [f"for k in range(begin, whole, {shape.unroll}):"]

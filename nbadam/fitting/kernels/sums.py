@@ -1,6 +1,6 @@
 """Sums of products over points: chi-square, gradient and normal matrix."""
 
-from collections.abc import Callable
+from collections.abc import Iterable
 from typing import Any
 
 from llvmlite import ir
@@ -30,21 +30,17 @@ def add_products(S, first, width, *points):
         For each point the factors `left` and `right` of its loss, and `psi`, minus half its derivative by the
         model.  Then follow the model's derivatives, and the same times the curvature of the loss.
     """
-
-    def add(number, factors):
+    for number, factors in enumerate(_products(points)):
         for a, b in factors:
             S[first + number * width] = muladd(a, b, S[first + number * width])
 
-    _for_each_sum(add, points)
+
+def _products(points: Any) -> Iterable[tuple[Any, ...]]:
+    """Return for each sum the factors of the product that each point adds to it."""
+    return zip(*map(_products_of_point, points), strict=True)
 
 
-def _for_each_sum(add: Callable[[int, Any], None], points: Any) -> None:
-    """Call `add` with the number of each sum, and the factors of the products that points add to it."""
-    for number, factors in enumerate(zip(*map(_products, points), strict=True)):
-        add(number, factors)
-
-
-def _products(point: Any) -> list[tuple[Any, Any]]:
+def _products_of_point(point: Any) -> list[tuple[Any, Any]]:
     left, right, psi, *derivatives = point
     n = len(derivatives) // 2
     gradient, curved = derivatives[:n], derivatives[n:]
@@ -70,7 +66,7 @@ def _lower_add_products(context, builder, signature, arguments):
         for point, each in zip(arguments[3:], signature.args[3:], strict=True)
     ]
 
-    def add(number, factors):
+    for number, factors in enumerate(_products(points)):
         index = builder.add(arguments[1], builder.mul(arguments[2], arguments[2].type(number)))
         place = cgutils.get_item_pointer(
             context, builder, kind, array, [index], boundscheck=context.enable_boundscheck
@@ -79,8 +75,6 @@ def _lower_add_products(context, builder, signature, arguments):
         for a, b in factors:
             total = lower_muladd(context, builder, None, (a, b, total))
         builder.store(total, place)
-
-    _for_each_sum(add, points)
     return context.get_dummy_value()
 
 

@@ -4,7 +4,7 @@ More (1978), The Levenberg-Marquardt algorithm: implementation and theory.  Boun
 An interior trust region approach for nonlinear minimization subject to bounds.
 """
 
-from .generate import Shape, Text, indented
+from .layout import Shape, Text, indented
 
 FIRST_RADIUS = 0.3  # unit: length of p0; from 1 on, starts far too small run away
 # Unit: length of the residuals.  The gain of a shorter first step may be lost in rounding.  Its value hardly
@@ -41,8 +41,7 @@ def _judge(text: Text) -> list[str]:
     lines = text.load(p="point", t="trial", b="gradient", s="scale")
     lines += [f"a{i} = {at('normal_trial', diagonal[i])}" for i in range(n)]
     lines += [
-        # Zero, or NaN.  All that a condition needs is read before, and `&` takes the place of `and`: where
-        # there are branches, LLVM writes under a mask, which some processors do twenty times slower.
+        # Zero, or NaN.
         "excess = " + " + ".join(f"({entry} - {entry})" for entry in sums),
         f"fresh, radius, norm = {at('fresh')}, {at('radius')}, {at('norm')}",
         f"chi2, chi2_trial, damping = {at('chi2')}, {at('chi2_trial')}, {at('damping')}",
@@ -73,8 +72,8 @@ def _judge(text: Text) -> list[str]:
     for i in range(n):
         lines += [
             f"grown = a{i} if is_fresh else max(a{i}, s{i})",
-            f"{at('scale', i)} = {_kept('grown', f's{i}')}",
-            f"{at('point', i)} = {_kept(f't{i}', f'p{i}')}",
+            f"{at('scale', i)} = grown if better else s{i}",
+            f"{at('point', i)} = t{i} if better else p{i}",
         ]
     first, count, width = text.rows["chi2"], shape.sums, shape.lanes
     further = (text.rows["chi2_trial"] - first) * width
@@ -111,11 +110,6 @@ def _limited(text: Text) -> list[str]:
         f"{at('normal_trial', k)} = {at('normal_trial', k)} * keep{i}" + (f" * keep{j}" if i != j else "")
         for k, (i, j) in enumerate(shape.pairs)
     ]
-
-
-def _kept(new: str, old: str, condition: str = "better") -> str:
-    """Take the new value under a condition; adding 0, LLVM cannot leave out the write of the old one."""
-    return f"({new} if {condition} else {old}) + T(0.0)"
 
 
 def _solve(text: Text) -> list[str]:
@@ -159,8 +153,8 @@ def _solve(text: Text) -> list[str]:
         "over = norm > T(1.1) * radius",
         "more = damping + (norm - radius) / (radius * curvature)",
         "reduction = " + " + ".join(reduction),
-        f"{at('reduction')} = {_kept('reduction', 'before', 'damping == T(0.0)')}",
-        f"{at('doubtful')} = {_kept('doubts', 'doubtful', 'damping == T(0.0)')}",
+        f"{at('reduction')} = reduction if damping == T(0.0) else before",
+        f"{at('doubtful')} = doubts if damping == T(0.0) else doubtful",
         "part = radius / norm if over else T(1.0)",  # for when it is the last attempt
     ]
     if shape.bounded:
@@ -169,7 +163,7 @@ def _solve(text: Text) -> list[str]:
         ("over & (hits == T(0.0))", "over | (hits > T(0.0))") if shape.bounded else ("over", "over")
     )
     lines += [
-        f"{at('damping')} = {_kept('more', 'damping', growing)}",
+        f"{at('damping')} = more if {growing} else damping",
         f"{at('settled')} = T(0.0) if {settled} else T(1.0)",
         "small = T(-1.0)",
     ]

@@ -15,7 +15,8 @@ from ...blocks import is_called_off
 from ...status import Status
 from ..batch import run
 from ..finish import finish, spare
-from ..kernels.compile import LONG, ModelError
+from ..kernels.compile import LONG
+from ..kernels.kernels import ModelError
 from ..problem import ENDED, Fits, Plan, Problem, bounds_of
 from ..result.refits import Selection
 from .draws import spread, uniform_points

@@ -14,7 +14,8 @@ from ...blocks import is_called_off
 from ...status import Status
 from ..batch import fit_all, run
 from ..finish import finish, spare
-from ..kernels.compile import LONG, ModelError
+from ..kernels.compile import LONG
+from ..kernels.kernels import ModelError
 from ..problem import Fits, Plan, Problem
 from .explore import MOST, STARTS, explore, levels
 from .linear import linear_parameters

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from ..finish import POINTS
-from ..kernels.compile import run
+from ..kernels.kernels import run
 from ..kernels.rows import rows_kernel
 from ..model.constants import lifted
 from ..problem import Plan, bounds_of

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..finish import ROUNDING, SINGULAR, Jacobians, triangle_of
-from ..kernels.compile import ModelError
+from ..kernels.kernels import ModelError
 
 STEPS = 10  # limit of last steps
 

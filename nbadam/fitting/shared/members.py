@@ -12,7 +12,8 @@ from ...blocks import Blocks, is_called_off, work_through
 from ...status import Status
 from ..finish import bounds_of_fits
 from ..kernels.bordered import eliminate_kernel, substitute_kernel
-from ..kernels.compile import LONG, ModelError
+from ..kernels.compile import LONG
+from ..kernels.kernels import ModelError
 from ..kernels.trust_region import FIRST_RADIUS
 from ..problem import ENDED, Plan, Problem
 
