@@ -10,6 +10,7 @@ import numpy as np
 from ..._calls import address_of
 from ..._jit import takes
 from ...blocks import Pace, is_called_off
+from ...engine import aligned_zeros
 from ..covariance import invert_kernel
 from . import adam, bordered, lm, minibatch, screen
 from .lanes import END, ROWS, SETTLED
@@ -176,7 +177,8 @@ class Kernels:
 
     def _state(self, columns: int, points: int) -> tuple[Any, ...]:
         """Return what all kernels over lanes begin with: see `lanes`."""
-        state = np.zeros((self._rows[END] + columns * points, self._lanes), self._dtype)
+        rows = self._rows[END] + columns * points
+        state = aligned_zeros(rows * self._lanes, self._dtype, 0).reshape(rows, self._lanes)
         if self._constants.size:
             end = self._first_constant + self._constants.nbytes // state.itemsize
             state.ravel()[self._first_constant : end].view(np.float64)[:] = self._constants

@@ -29,14 +29,14 @@ ROWS = (
  DOUBTFUL, CHI2_TRIAL, GRADIENT_TRIAL, NORMAL_TRIAL, END) = range(len(ROWS))  # fmt: skip
 
 
-@register_jitable(error_model="numpy")
+@register_jitable(error_model="numpy", forceinline=True)
 def load(own, rows, data, p, lower, upper, i):
     """Give data set `i`, its point `p` and its bounds to a lane, whose column of the state is `own`."""
-    row = rows[END]
+    first, points = rows[END], data.shape[2]
     for c in range(data.shape[1]):
-        for k in range(data.shape[2]):
-            own[row] = data[i, c, k]
-            row += 1
+        column = own[first + c * points : first + (c + 1) * points]
+        for k in range(points):
+            column[k] = data[i, c, k]
     for j in range(p.shape[1]):
         own[rows[POINT] + j] = own[rows[TRIAL] + j] = p[i, j]
         if lower.size > 0:

@@ -95,17 +95,19 @@ def fit(normal, rows, S, state, x, data, lower, upper, f_scale, judge, solve, in
         Points of each lane to evaluate before this call returns, rounded up to whole blocks.
     """
     point, trial, normal_row = rows[POINT], rows[TRIAL], rows[NORMAL]
-    settled, fresh = rows[SETTLED], rows[FRESH]
+    fresh = rows[FRESH]
     fits, m, n, lanes = data.shape[0], data.shape[2], p0.shape[1], state.shape[1]
-    xtol = tolerances[1]
+    xtol, least = tolerances[1], max(tolerances[0], tolerances[2])
     which, count, restarts, starts = counts[0], counts[1], counts[2], counts[3]
     begun, before, origin = levels[0], levels[1], levels[2]
+    values, reductions, changes = state[rows[CHI2]], state[rows[REDUCTION]], state[rows[SMALL]]
+    failures, settled, damping = state[rows[FAILED]], state[rows[SETTLED]], state[rows[DAMPING]]
     following, busy, begin = progress[0], progress[1], progress[2]
     is_empty = following == 0
     while True:
         for lane in range(lanes):
-            if state[settled, lane] < 0:
-                state[settled, lane] = 0
+            if settled[lane] < 0:
+                settled[lane] = 0
                 which[lane] = following if following < fits else -1
                 if following < fits or (is_empty and fits > 0):
                     # A lane for which there is no fit repeats one: a model may not end, or fail, elsewhere.
@@ -128,32 +130,36 @@ def fit(normal, rows, S, state, x, data, lower, upper, f_scale, judge, solve, in
             break
         call(judge, None, (S, judging, memory, xtol))
         for lane in range(lanes):
-            state[rows[DAMPING], lane] = 0
+            damping[lane] = 0
         for _ in range(ATTEMPTS):
             call(solve, None, (S, solving, memory, xtol))
             unsettled = 0
             for lane in range(lanes):
-                unsettled += which[lane] >= 0 and state[settled, lane] == 0
+                unsettled += which[lane] >= 0 and settled[lane] == 0
             if unsettled == 0:
                 break
         for lane in range(lanes):
-            i, own = which[lane], state[:, lane]
+            i, value = which[lane], values[lane]
             if i < 0:
-                stay(own, trial, point, n)
+                stay(state[:, lane], trial, point, n)
                 continue
             count[lane] += 1
-            value, left = own[rows[CHI2]], own[rows[REDUCTION]] / own[rows[CHI2]]
+            left, is_small, is_failed = reductions[lane] / value, changes[lane] <= 0, failures[lane] > 0
             if begun[lane] < 0:
                 begun[lane], before[lane], origin[lane], restarts[lane] = value, value, value, 0
-            shrunk = own[rows[SMALL]] <= 0 and own[rows[DAMPING]] > 0
+            is_late = count[lane] % NOTHING == 0 or count[lane] >= max_nfev
+            if left > least and value > tolerances[4] and not (is_small or is_failed or is_late):
+                continue  # as most do: none of the following holds
+            own = state[:, lane]
+            shrunk = is_small and damping[lane] > 0
             code = RUNNING
-            if own[rows[FAILED]] > 0:
+            if is_failed:
                 code = NONFINITE
             elif left <= tolerances[0] or value == 0:
                 code = SUCCESS  # a full step would lower chi2 by less than `ftol` of it
             elif value <= tolerances[4] and count[lane] >= PATIENCE and has_no_zero(data[i, 0]):
                 code = SUCCESS  # squares have lost their digits: `Problem` says so if the data are as small
-            elif own[rows[SMALL]] <= 0 and not shrunk:
+            elif is_small and not shrunk:
                 code = SUCCESS  # a full step would change no parameter by more than `xtol` of itself
             elif count[lane] % NOTHING == 0 and is_rounding(own, point, normal_row, n, value, tolerances[3]):
                 code = SUCCESS  # steps towards 0 may go on for ever
@@ -224,7 +230,7 @@ def fit(normal, rows, S, state, x, data, lower, upper, f_scale, judge, solve, in
             if again:
                 own[fresh], begun[lane] = AGAIN, -1
             else:
-                own[settled] = -1
+                settled[lane] = -1
                 busy -= 1
     progress[0], progress[1], progress[2] = following, busy, begin
     return busy == 0
