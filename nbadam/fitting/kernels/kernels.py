@@ -15,6 +15,7 @@ from ..covariance import invert_kernel
 from . import adam, bordered, lm, minibatch, screen
 from .lanes import END, ROWS, SETTLED
 from .layout import Layout
+from .restarts import restart_kernel
 
 FIRST_POINTS = 1 << 15  # points that the first call of a kernel evaluates
 
@@ -37,7 +38,7 @@ class Kernels:
         self._rows = tuple(layout.rows[name] for name in ROWS)
         self._dtype = np.dtype(layout.dtype)
         self._lanes, self._tapes = layout.lanes, tapes
-        restart = [lm.restart_kernel(layout.dtype)] if layout.bounded else []
+        restart = [restart_kernel(layout.dtype)] if layout.bounded else []
         self._functions = normal, judge, solve, invert_kernel(), *restart  # must live as long as addresses
         self._normal, *addresses = map(address_of, self._functions)
         self._parts = *addresses, *[0] * (not restart)

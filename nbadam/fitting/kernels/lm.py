@@ -30,14 +30,13 @@ from .lanes import (
     common_examples,
     load,
     place,
-    put,
     take,
 )
+from .restarts import BESIDE, STARTS
 from .sums import BLOCK
 
 ATTEMPTS = 8  # solutions for the damping that brings a step to the radius; two do on the average
 RUNNING = -1
-INSIDE = 1e-10  # distance of the second start from a bound, as in scipy.optimize.least_squares
 ROUNDING = 4.0  # changes of chi-square by rounding, in units of eps and of the root of the number of points
 NOTHING = 10  # evaluations after which a fit whose residuals are all rounding ends, and again after as many
 RESTARTS = 3  # new trust regions that lower chi-square by less than WORTHWHILE of it
@@ -49,8 +48,6 @@ PATIENCE = (
     50  # evaluations after which a fit must have lowered chi-square by SLOW of it, or may be running away
 )
 SLOW = 0.01
-STARTS = 24  # further starts of a fit that ends at bounds, or fails between them
-BESIDE = 7  # further starts while a slow fit waits, which leave it evaluations to go on with
 FEW = 6  # further starts of a fit that ends off the bounds but leaves much of the data's variation
 AGAIN = 2  # mark of a lane whose trust region is set up away from p0; at p0 it is 1
 DIVERGED = 1e3  # standard error in units of the parameter
@@ -262,60 +259,6 @@ def has_no_zero(y):
     return True
 
 
-def another_start(number, status, p0, lower, upper, popt, own, first):
-    """Choose a start for a fit that has failed or has parameters at bounds; return whether to fit from it.
-
-    It is written to rows of the fit's lane, from number `first` on.
-
-    Number 1 lies amid the bounds, or farther from a bound that is alone; number 2, for failed fits, nearer to
-    it, but off it: derivatives may vanish there, or be infinite; number 3 is `popt`, with the parameters at
-    bounds back at `p0`.  Then follow points of a low-discrepancy sequence, Roberts' R: between the bounds,
-    or at 0.1 to 10 times the distance of `p0` from a bound that is alone, or from 0.  A `p0` at such a bound
-    tells no scale, and goes ever farther from it.  The last, which may come earlier, goes on where a slow fit
-    was left.
-    """
-    if number == STARTS:
-        put(own, first, popt)
-        return status == MAXITER
-    at_bound, other = False, False
-    least, n = 4 * np.finfo(popt.dtype).eps, p0.size
-    root = 1.0  # of x**(n + 1) = x + 1
-    for _ in range(30 if number > 3 else 0):
-        root = (1 + root) ** (1 / (n + 1))
-    for j in range(n):
-        low, high, p = lower[j], upper[j], p0[j]
-        is_at = (popt[j] == low or popt[j] == high) and low < high
-        at_bound |= is_at
-        u = (0.5 + (number - 3) / root ** (j + 1)) % 1
-        share = 3 if number == 1 else 0.3 if number == 2 else 100 ** (u - 0.5)
-        is_open = low == -np.inf or high == np.inf
-        if number == 3:
-            p = p if is_at else popt[j]
-        elif (p == low or p == high) and low < high and (number == 2 or (number > 3 and is_open)):
-            unit = abs(p) if is_open else high - low
-            unit = unit if unit > 0 else abs(popt[j] - p)
-            unit = unit if unit > 0 else 1.0
-            distance = INSIDE * unit * 1e3 ** (number - 2 - (number > 3))
-            step = min(max(distance, least * abs(p)), (high - low) / 2)
-            p += step if p == low else -step
-        elif number > 3 and number % 2 > 0 and not is_open:
-            # By factors where both bounds have one sign: most of a range of decades lies in the last one.
-            p = low * (high / low) ** u if low > 0 or high < 0 else low + u * (high - low)
-        elif number != 2 and not is_open:
-            u = 0.5 if number == 1 else u
-            p = 0.25 * p + 0.75 * (low + u * (high - low))
-        elif low > -np.inf:
-            p = low + share * (p - low)
-        elif high < np.inf:
-            p = high - share * (high - p)
-        elif number > 3:
-            own[first + j] = share * p
-            continue
-        own[first + j] = min(max(p, low), high)
-        other |= own[first + j] != p0[j] and own[first + j] != popt[j]
-    return other and (status != SUCCESS or (at_bound and number != 2))
-
-
 @register_jitable(error_model="numpy")
 def runs_away(factor, point, p0, free, variance):
     """Whether parameters have standard errors far beyond their size.
@@ -363,16 +306,14 @@ def new_state(lanes: int, n: int, dtype) -> tuple[np.ndarray, ...]:
 
 
 def examples(dtype: str) -> dict[str, tuple[Any, ...]]:
-    """Return examples of the arguments of `normal`, `tape.run`, `another_start` and `fit`."""
+    """Return examples of the arguments of `normal`, `tape.run` and `fit`."""
     common, table = common_examples(dtype), array(dtype, 2)
     _, _, S, _, x, _, lower, _, f_scale = common
     point, tape = array(dtype, readonly=True), array(np.uint32, 2, readonly=True)
-    own = np.empty((2, 2), dtype)[:, 0]  # a column
     results = table, table, S, array(np.int32), array(np.int8)
     return {
         "normal": (x, S, 0, 0, 0, f_scale),
         "run": (S, tape, S, f_scale),
-        "another_start": (0, np.int8(0), point, point, point, S, own, 0),
         "fit": (*common, *(0,) * 4, tape, tape, S, lower, point, point, 0, *results,
                 *new_state(0, 0, dtype), 0),
     }  # fmt: skip
@@ -382,10 +323,3 @@ def examples(dtype: str) -> dict[str, tuple[Any, ...]]:
 def fit_kernel(dtype: str):
     """Return `fit`, compiled."""
     return compile_kernel(fit, examples(dtype)["fit"], name=f"fit_{dtype}", mode="uncounted")
-
-
-@cache
-def restart_kernel(dtype: str):
-    """Return `another_start`, compiled."""
-    name = f"another_start_{dtype}"
-    return compile_kernel(another_start, examples(dtype)["another_start"], name=name, mode="uncounted")

@@ -1,0 +1,77 @@
+"""Further starts of fits between bounds, where Levenberg-Marquardt may end at a false minimum."""
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from ..._jit import array, compile_kernel
+from ...status import Status
+from .lanes import put
+
+STARTS = 24  # further starts of a fit that ends at bounds, or fails between them
+BESIDE = 7  # further starts while a slow fit waits, which leave it evaluations to go on with
+INSIDE = 1e-10  # distance of the second start from a bound, as in scipy.optimize.least_squares
+SUCCESS, MAXITER = int(Status.SUCCESS), int(Status.MAXITER)
+
+
+def another_start(number, status, p0, lower, upper, popt, own, first):
+    """Choose a start for a fit that has failed or has parameters at bounds; return whether to fit from it.
+
+    It is written to rows of the fit's lane, from number `first` on.
+
+    Number 1 lies amid the bounds, or farther from a bound that is alone; number 2, for failed fits, nearer to
+    it, but off it: derivatives may vanish there, or be infinite; number 3 is `popt`, with the parameters at
+    bounds back at `p0`.  Then follow points of a low-discrepancy sequence, Roberts' R: between the bounds,
+    or at 0.1 to 10 times the distance of `p0` from a bound that is alone, or from 0.  A `p0` at such a bound
+    tells no scale, and goes ever farther from it.  The last, which may come earlier, goes on where a slow fit
+    was left.
+    """
+    if number == STARTS:
+        put(own, first, popt)
+        return status == MAXITER
+    at_bound, other = False, False
+    least, n = 4 * np.finfo(popt.dtype).eps, p0.size
+    root = 1.0  # of x**(n + 1) = x + 1
+    for _ in range(30 if number > 3 else 0):
+        root = (1 + root) ** (1 / (n + 1))
+    for j in range(n):
+        low, high, p = lower[j], upper[j], p0[j]
+        is_at = (popt[j] == low or popt[j] == high) and low < high
+        at_bound |= is_at
+        u = (0.5 + (number - 3) / root ** (j + 1)) % 1
+        share = 3 if number == 1 else 0.3 if number == 2 else 100 ** (u - 0.5)
+        is_open = low == -np.inf or high == np.inf
+        if number == 3:
+            p = p if is_at else popt[j]
+        elif (p == low or p == high) and low < high and (number == 2 or (number > 3 and is_open)):
+            unit = abs(p) if is_open else high - low
+            unit = unit if unit > 0 else abs(popt[j] - p)
+            unit = unit if unit > 0 else 1.0
+            distance = INSIDE * unit * 1e3 ** (number - 2 - (number > 3))
+            step = min(max(distance, least * abs(p)), (high - low) / 2)
+            p += step if p == low else -step
+        elif number > 3 and number % 2 > 0 and not is_open:
+            # By factors where both bounds have one sign: most of a range of decades lies in the last one.
+            p = low * (high / low) ** u if low > 0 or high < 0 else low + u * (high - low)
+        elif number != 2 and not is_open:
+            u = 0.5 if number == 1 else u
+            p = 0.25 * p + 0.75 * (low + u * (high - low))
+        elif low > -np.inf:
+            p = low + share * (p - low)
+        elif high < np.inf:
+            p = high - share * (high - p)
+        elif number > 3:
+            own[first + j] = share * p
+            continue
+        own[first + j] = min(max(p, low), high)
+        other |= own[first + j] != p0[j] and own[first + j] != popt[j]
+    return other and (status != SUCCESS or (at_bound and number != 2))
+
+
+@cache
+def restart_kernel(dtype: str) -> Any:
+    """Return `another_start`, compiled."""
+    point, own = array(dtype, readonly=True), np.empty((2, 2), dtype)[:, 0]  # a column of the state
+    examples = 0, np.int8(0), point, point, point, array(dtype), own, 0
+    return compile_kernel(another_start, examples, name=f"another_start_{dtype}", mode="uncounted")
