@@ -8,6 +8,7 @@ from .intrinsics import bits_of, inlined, muladd, real_of
 INF, NAN = np.inf, np.nan
 # Adding this and taking it away rounds to an integer, which the low bits of the sum hold in between.
 ROUND = 1.5 * 2.0**52
+BIASED = ROUND + 1023.0  # 1023 is the bias of exponents
 LOG2_E = 1.4426950408889634
 # ln 2 in two parts: the first has 32 bits, so that its product with an exponent is exact.
 LN2, LN2_REST = 6.93147180369123816490e-01, 1.90821492927058770002e-10
@@ -16,9 +17,9 @@ SMALLEST = 2.0**-1022  # smallest normal number
 
 
 @inlined
-def _power_of_2(n):
-    """2**n for an integer n from -1022 to 1023, given as a float."""
-    return real_of((bits_of(n + ROUND) + 1023) << 52)
+def _power_of_2(n, biased=BIASED):
+    """2**n for an integer n from -1022 to 1023, given as a float; times 2**k with ``BIASED + k``."""
+    return real_of(bits_of(n + biased) << 52)
 
 
 @inlined
@@ -50,7 +51,7 @@ def exp64(x):
     n, r = _reduced(bounded)
     # 2**n itself may be out of range: it is made up of two factors.
     is_small = bounded < -700.0
-    y = (1.0 + _expm1_reduced(r)) * _power_of_2(n + (127.0 if is_small else -1.0))
+    y = (1.0 + _expm1_reduced(r)) * _power_of_2(n, BIASED + 127.0 if is_small else BIASED - 1.0)
     return y * (2.0**-127 if is_small else 2.0)
 
 

@@ -7,9 +7,10 @@ from .double import LOG2_E
 from .intrinsics import bits_of, fma, inlined, muladd, real_of
 
 ROUND_32, LOG2_E_32 = map(np.float32, (1.5 * 2.0**23, LOG2_E))
+BIASED_32, RAISED_32, LOWERED_32 = (np.float32(1.5 * 2.0**23 + 127 + k) for k in (0, 31, -1))
 LN2_32, LN2_REST_32 = map(np.float32, (0.693359375, -2.12194440e-4))  # the first has 9 bits
 LOWEST_32, HIGHEST_32 = map(np.float32, (-104.0, 89.0))
-SMALL_32, UP_32, DOWN_32, LESS_32 = map(np.float32, (-80.0, 31.0, -1.0, 2.0**-31))
+SMALL_32, LESS_32 = map(np.float32, (-80.0, 2.0**-31))
 SMALLEST_32, SCALE_32, SCALED_BY_32 = map(np.float32, (2.0**-126, 2.0**24, 24.0))
 TWO_23, OCTAVES_32, NEGATIVE_32 = map(np.float32, (2.0**23, 512.0, 256.0))
 ZERO, HALF, ONE, TWO, INF_32, NAN_32 = map(np.float32, (0.0, 0.5, 1.0, 2.0, np.inf, np.nan))
@@ -34,8 +35,8 @@ T_0, T_1, T_2, T_3, T_4 = map(
 
 
 @inlined
-def _power_of_2(n):
-    return real_of(np.int32((bits_of(n + ROUND_32) + np.int32(127)) << np.int32(23)))
+def _power_of_2(n, biased=BIASED_32):
+    return real_of(np.int32(bits_of(n + biased) << np.int32(23)))
 
 
 @inlined
@@ -60,7 +61,7 @@ def exp32(x):
     n, r = _reduced(bounded)
     # 2**n itself may be out of range: it is made up of two factors.
     is_small = bounded < SMALL_32
-    y = (ONE + _expm1_reduced(r)) * _power_of_2(n + (UP_32 if is_small else DOWN_32))
+    y = (ONE + _expm1_reduced(r)) * _power_of_2(n, RAISED_32 if is_small else LOWERED_32)
     return y * (LESS_32 if is_small else TWO)
 
 
