@@ -96,7 +96,7 @@ class Problems:
         self.bytes_each: Any = 6 * n * self.dtype.itemsize + 16
 
     def _schedule(self, learning_rate: Any, shape: tuple[int, int]) -> None:
-        """Tabulate the scalars of the steps; rates of single problems or variables are left to the kernel."""
+        """Tabulate the scalars of the steps, unless rates differ between problems, or may be reduced."""
         self.rates: np.ndarray | None = None
         self.schedule: np.ndarray = np.zeros(0)
         rule, hyper = self.plan.rule, self.plan.hyper
@@ -109,7 +109,7 @@ class Problems:
             schedule, _ = learning_rate_from(learning_rate, rule, shape[1])
             maxiter = int(self.plan.limits["maxiter"])
             self.schedule = np.full(maxiter, schedule(np.arange(maxiter)), float)
-        size = self.schedule.size
+        size = 0 if self.plan.limits["reductions"] else self.schedule.size
         self.table: tuple[np.ndarray, ...] = tuple(np.empty(size) for _ in range(rule.width))
         for first in range(0, size, TABULATED):
             last = min(first + TABULATED, size)
@@ -135,8 +135,7 @@ class Problems:
         if self.rates is not None:
             rates, fractions = _split(self.rates[here], dtype)
         first = rates[:, :1] if rates.size else 1.0
-        table = () if self.plan.limits["reductions"] or self.rates is not None else self.table
-        work = Workspace(self.plan, (*given, fractions), first, table, rows=0)
+        work = Workspace(self.plan, (*given, fractions), first, self.table, rows=0)
         found = pieces(self.data, start, stop), self.args
         objective = Evaluator(self.fun, self.writes, OF_PROBLEM, found, dtype.name)
         begin, step, tell, end = map(address_of, (work.begin, work.step, work.tell, work.end))

@@ -141,7 +141,6 @@ def after_probe(run, is_finite):
     for i in range(slope.size):
         if run.radius[i] == 0:
             run.radius[i] = radius_of(s.probe * share(slope[i], mean))
-    s.phase = Phase.STEP
     return STEP
 
 

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from .record import YES
+
 MOST = 50  # variables
 SAMPLES, SAMPLES_EACH = 10, 10  # points, and more for each variable
 # Distances of the points, one tried after the other, relative to that of the point from the mean of the last.
@@ -45,7 +47,7 @@ def is_at_kink(run: Any, x: np.ndarray, f: float) -> bool:
     is_cheap = cost <= LARGEST_SHARE * objective.nfev and objective.nfev + cost <= plan.maxfun
     if not (plan.is_auto and s.late_noise >= RESTLESS and fall > 0 and n <= MOST and is_cheap):
         return False
-    if run.is_noisy or objective.value_is_estimate or plan.limits["ftol"] < 0:
+    if s.is_noisy == YES or objective.value_is_estimate or plan.limits["ftol"] < 0:
         return False
     moved = float((np.abs(record.x - record.x_mean) / record.radius).max())
     rng = np.random.default_rng(0)

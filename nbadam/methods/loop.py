@@ -37,9 +37,9 @@ def go_on(step, tell, evaluate, run, own, context, rates, first, k, stride, most
     point, g, s, done = run.point, run.g, run.numbers[0], 0
     while done < most and s.next <= EVALUATE:
         if s.next == STEP:
-            call(step, 0.0, (run, own, rates[min(s.nit - first, rates.size - 1)]))
+            call(step, None, (run, own, rates[min(s.nit - first, rates.size - 1)]))
         f = call(evaluate, 0.0, (k + stride * done, point, g, context))
-        call(tell, 0, (run, f, 1))
+        call(tell, None, (run, f, 1))
         done += 1
     return done
 

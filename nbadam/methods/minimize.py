@@ -80,7 +80,7 @@ def minimize(
         inherited = {"average": resumed.facts["average"], "x_scale": resumed.arrays["x_scale"]}
         settings |= {name: value for name, value in inherited.items() if name not in given}
     start = np.clip(x0, lower, upper)
-    if _can_be_compiled(objective):
+    if objective.jac is True and is_jitted(objective.fun):
         try:
             objective.compile()
         except NumbaError as error:
@@ -206,14 +206,9 @@ def _remark(objective: Objective, plan: Any, result: Any) -> str:
     if differences is not None and differences.noise is not None:
         return f" Differences have steps for values with a noise of {differences.noise:.2g}."
     is_smooth = result.state.arrays["number is_noisy"][0] == NO and Stop.KINK.message not in result.message
-    if is_smooth and plan.is_auto and result.success and result.nit and not plan.is_cut:
+    if is_smooth and plan.is_auto and result.success and result.nit:
         return " The values are free of noise: if they are smooth, L-BFGS-B needs fewer evaluations."
     return ""
-
-
-def _can_be_compiled(objective: Objective) -> bool:
-    """Whether Numba compiled the function that returns value and gradient."""
-    return objective.jac is True and is_jitted(objective.fun)
 
 
 def _objective(

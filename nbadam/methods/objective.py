@@ -145,7 +145,6 @@ class Objective:
             return both
         if callable(self.jac):
             return self.value(x), self.gradient(x)
-        assert self.differences is not None
         f, g = self.differences.value_and_gradient(self.value, x)
         self.njev += 1
         return f, g

@@ -142,7 +142,7 @@ def limit(name: str, settings: dict[str, Any], default: float) -> float:
     value = settings[name]
     if name in UNLIMITED and isinstance(value, float) and value == inf:
         return inf
-    return default if settings[name] is None else number(name, settings[name], low=0)
+    return default if value is None else number(name, value, low=0)
 
 
 def limits_from(settings: dict[str, Any], is_noisy: bool = False) -> dict[str, float]:

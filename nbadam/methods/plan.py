@@ -43,8 +43,6 @@ class Plan:
         See `record.LIMITS`.
     at_end : Stop
         Reason to end after the largest number of steps.
-    is_cut : bool
-        Whether `maxiter` cuts the planned number of steps short.
     """
 
     def __init__(
@@ -66,10 +64,8 @@ class Plan:
             ends[Stop.MAXITER] = limit("maxiter", settings, MAXITER)
         self.at_end: Stop = min(ends, key=ends.__getitem__)  # the first of equals, which is a success
         maxiter = ends[self.at_end]
-        horizon = min(planned, default=maxiter)
-        self.is_cut: bool = maxiter < horizon
         self.limits: dict[str, float] = limits_from(settings, is_noisy)
-        self.limits |= {"maxiter": maxiter, "horizon": horizon, "radius": 0.0}
+        self.limits |= {"maxiter": maxiter, "horizon": min(planned, default=maxiter), "radius": 0.0}
 
 
 class RunPlan(Plan):

@@ -110,7 +110,6 @@ class Record(NamedTuple):
     limits: np.ndarray  # LIMITS, shape (1,)
 
 
-AUTOMATIC = "start", "radius", "noise"  # arrays of automatic rates
 DOUBLES = "g_sum x_sum x_mean average start radius noise".split()  # arrays that are float64 in any case
 
 
@@ -147,11 +146,9 @@ def new_record(
         Most records of the history.
     """
     has_average = limits["average"] in (TAIL, EMA) or (limits["average"] == AUTO and is_auto)
-    used = {"fractions": has_fractions, "average": has_average} | dict.fromkeys(AUTOMATIC, is_auto)
-    arrays = {
-        name: np.zeros(n if used.get(name, True) else 0, float if name in DOUBLES else dtype)
-        for name in Record._fields
-    }
+    sizes = dict.fromkeys(Record._fields, n) | dict.fromkeys(("start", "radius", "noise"), n * is_auto)
+    sizes |= {"fractions": n * has_fractions, "average": n * has_average}
+    arrays = {name: np.zeros(size, float if name in DOUBLES else dtype) for name, size in sizes.items()}
     arrays |= {"history": np.zeros((rows, 4)), "numbers": new_numbers(), "limits": _filled(LIMITS, limits)}
     return Record(**arrays)
 

@@ -12,6 +12,7 @@ from .history import History
 from .kinks import is_at_kink
 from .options import warn
 from .perturbations import Perturbations
+from .record import NO, UNKNOWN, YES
 from .refine import Refined, refine
 from .run import Run
 from .state import RunState
@@ -123,7 +124,7 @@ def _evaluated(run: Run, stop: Stop) -> _End:
     """Return the point that `average` asks for, with a value that is not the luckiest of many."""
     objective, plan = run.objective, run.plan
     x, f, g = _chosen(run)
-    is_noisy = run.is_noisy
+    is_noisy = run.s.is_noisy
     if stop is Stop.INTERRUPTED:  # nothing is evaluated any more
         return _End(x, nan if f is None else f, np.full(x.size, nan) if g is None else g)
     if objective.sampler is not None and objective.sampler.is_past_an_epoch and stop not in QUICK:
@@ -140,13 +141,13 @@ def _evaluated(run: Run, stop: Stop) -> _End:
         g *= plan.x_scale
         if objective.value_is_estimate:
             f = objective.value(x)
-    if run.nit < WINDOW or stop in QUICK or is_noisy is False:
+    if run.nit < WINDOW or stop in QUICK or is_noisy == NO:
         return _End(x, f, g)
     return _sampled(run, x, [f], [g], is_noisy)
 
 
 def _sampled(
-    run: Run, x: np.ndarray, values: list[float], gradients: list[np.ndarray], is_noisy: bool | None = True
+    run: Run, x: np.ndarray, values: list[float], gradients: list[np.ndarray], is_noisy: int = YES
 ) -> _End:
     """Return a point with the mean of its values, those given and new ones.
 
@@ -160,9 +161,9 @@ def _sampled(
         else:
             f = objective.value(x)
         values.append(f)
-        if is_noisy is None and f == values[0]:
+        if is_noisy == UNKNOWN and f == values[0]:
             return _End(x, f, gradients[0])
-        is_noisy = True
+        is_noisy = YES
     g = np.mean(gradients, axis=0) if gradients else np.full_like(x, nan)
     if len(values) < 2:
         return _End(x, values[0] if values else nan, g)
@@ -179,7 +180,7 @@ def _chosen(run: Run) -> tuple[np.ndarray, float | None, np.ndarray | None]:
     if record.average.size and run.nit and (average != "auto" or _is_noisy_at_the_end(run)):
         return np.clip(record.average, plan.lower, plan.upper), None, None
     if average == "best" and isfinite(s.f_best):
-        if run.is_noisy is not False and run.nit:
+        if s.is_noisy != NO and run.nit:
             return record.x_best, None, None
         return record.x_best, float(s.f_best), record.g_best
     is_known = s.is_fresh and not run.objective.value_is_estimate
@@ -188,15 +189,16 @@ def _chosen(run: Run) -> tuple[np.ndarray, float | None, np.ndarray | None]:
 
 def _is_noisy_at_the_end(run: Run) -> bool:
     """Whether the average of the points is better than the last one, for all that is known."""
-    if run.is_noisy is False or run.s.late_noise <= NOISY_END:
+    s = run.s
+    if s.is_noisy == NO or s.late_noise <= NOISY_END:
         return False
-    if run.is_noisy is None and run.objective.nfev >= run.plan.maxfun:
+    if s.is_noisy == UNKNOWN and run.objective.nfev >= run.plan.maxfun:
         return False  # no evaluation is left that would tell
-    if run.is_noisy is None and run.s.is_fresh:  # oscillations without noise look alike
+    if s.is_noisy == UNKNOWN and s.is_fresh:  # oscillations without noise look alike
         record, objective = run.record, run.objective
         f, g = objective.value_and_gradient(record.here)
         is_same = isinstance(objective.differences, Differences)  # whose steps may have changed in between
-        if f == run.s.f and (is_same or np.array_equal(g * run.plan.x_scale, record.slope)):
+        if f == s.f and (is_same or np.array_equal(g * run.plan.x_scale, record.slope)):
             average = np.clip(record.average, run.plan.lower, run.plan.upper)
             return objective.value(average) < f
     return True
@@ -218,7 +220,7 @@ def _no_worse_than_the_start(run: Run, stop: Stop, end: _End) -> _End:
     if end.error is not None and isfinite(end.f):
         return _no_worse_by_samples(run, end)
     is_worse = not end.f <= run.s.f_start
-    if run.is_noisy and isfinite(end.f):
+    if run.s.is_noisy == YES and isfinite(end.f):
         is_worse = False  # two single values say nothing
     if f_best < inf and (is_worse or stop is Stop.NONFINITE):
         return _End(run.record.x_best, f_best, run.record.g_best)

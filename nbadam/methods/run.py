@@ -15,15 +15,13 @@ from .block import Workspace
 from .loop import loop, loop_kernel
 from .objective import Objective
 from .plan import RunPlan
-from .record import EVALUATE, NUMBERS, STEP, UNKNOWN, Phase
+from .record import EVALUATE, NUMBERS, STEP, UNKNOWN, Phase, Record
 from .state import Checkpoints, RunState, generator_states, restore_generators
 from .stopping import WINDOW, Stop
 
-# The fields of the record that a checkpoint holds, beside the slots.
-SAVED = (
-    "x here point before slope x_best g_best g_sum x_sum x_mean x_at_mean g_at_mean average start radius "
-    "noise history x_scale"
-).split()
+# Fields of the record that a checkpoint leaves out: the last gradient, and those that the options give again.
+# It has the numbers by their own names.
+GIVEN = "g lower upper x_lower x_upper fractions numbers limits".split()
 NOISY_SCHEMES = "noise", "spsa", "quadratic"  # kinds of differences for noisy values: a run keeps its own
 
 
@@ -36,8 +34,6 @@ class Run:
         All that steps and evaluations change.
     s : record
         Its numbers.
-    slots : dict of str to ndarray
-        Slots of the rule.
     checkpoints : Checkpoints
         File that holds the state of the run, if one was asked for.
     x_start : ndarray, shape (n,)
@@ -53,7 +49,6 @@ class Run:
         how = "uncounted" if x0.size < PARALLEL_SIZE else mode(x0.size)
         work = Workspace(plan, given, rate, how=how)
         self._workspace, self.record, self._addresses = work, work.record, work.addresses[:2]
-        self.slots: dict[str, np.ndarray] = dict(zip(plan.rule.slots, work.own.slots, strict=True))
         self._step, self._tell = entry_point(work.step), entry_point(work.tell)
         if objective.is_compiled:
             self._loop, self._pace = loop_kernel(loop, work.kinds[0]), Pace(1)
@@ -72,11 +67,6 @@ class Run:
     def nit(self) -> int:
         """Steps made."""
         return int(self._nit[0])
-
-    @property
-    def is_noisy(self) -> bool | None:
-        """Whether two evaluations at one point differ; None if that is not known."""
-        return None if self.s.is_noisy == UNKNOWN else bool(self.s.is_noisy)
 
     @property
     def is_pending(self) -> bool:
@@ -130,8 +120,9 @@ class Run:
 
     def _arrays(self) -> dict[str, np.ndarray]:
         """All that changes and is an array, by name."""
-        named = {f"slot {name}": slot for name, slot in self.slots.items()}
-        named |= {name: getattr(self.record, name) for name in SAVED}
+        slots = zip(self.plan.rule.slots, self._workspace.own.slots, strict=True)
+        named = {f"slot {name}": slot for name, slot in slots}
+        named |= {name: getattr(self.record, name) for name in Record._fields if name not in GIVEN}
         # Whether there are bounds is known from those of this run.
         numbers = (name for name in NUMBERS.names or () if name != "is_free")
         named |= {f"number {name}": self.record.numbers[name] for name in numbers}

@@ -122,9 +122,8 @@ class RunState:
 
     def __repr__(self) -> str:
         """Name the rule, the number of steps and that of variables."""
-        return (
-            f"<RunState: {self.facts['rule']}, {self.facts['nit']} steps, {self.arrays['x'].size} variables>"
-        )
+        rule, nit = self.facts["rule"], self.facts["nit"]
+        return f"<RunState: {rule}, {nit} steps, {self.arrays['x'].size} variables>"
 
 
 class Checkpoints:

@@ -39,18 +39,15 @@ def step(rule: Any, is_auto: bool) -> Any:
         update(run.slope, x, own.slots, s.nit % SWEEP == SWEEP - 1, cast(now, x), clipvalue, scale, decay)
         if is_auto:
             rate = apply_dog(run, own, t, scale)
-        here, point = run.here, run.point
         if s.is_free:
-            for i in range(x.size):
-                here[i] = point[i] = x[i]
+            copy(x, run.here)
         else:
             project(before, x, run.fractions, run.lower, run.upper)
-            to_user(x, run.x_scale, run.x_lower, run.x_upper, here)
-            copy(here, point)
+            to_user(x, run.x_scale, run.x_lower, run.x_upper, run.here)
+        copy(run.here, run.point)
         s.rate = rate
         s.nit += 1
         s.phase, s.next = Phase.STEP, EVALUATE
-        return rate
 
     kernel.__name__ = f"step_{rule.name}{'_auto' if is_auto else ''}"
     return kernel
@@ -60,9 +57,8 @@ def step(rule: Any, is_auto: bool) -> Any:
 def project(before: Any, x: Any, fractions: Any, lower: Any, upper: Any) -> None:
     """Apply each variable's own rate and the bounds to a step of the scaled variables."""
     # Several loops: the compiler vectorizes those of few arrays only, which it can tell to be apart.
-    if fractions.size:
-        for i in range(x.size):
-            x[i] = before[i] + fractions[i] * (x[i] - before[i])
+    for i in range(fractions.size):
+        x[i] = before[i] + fractions[i] * (x[i] - before[i])
     for i in range(x.size):
         x[i] = min(max(x[i], lower[i]), upper[i])
 

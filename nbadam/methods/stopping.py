@@ -46,10 +46,7 @@ class Stop(CodedEnum):
         "Maximum number of function evaluations has been exceeded "
         "(STOP: TOTAL NO. OF F,G EVALUATIONS EXCEEDS LIMIT). Try a larger `maxfun`.",
     )
-    MAX_TIME = (
-        12,
-        "Maximum time has been exceeded. Try a larger `max_time`, or continue from the result's `state`.",
-    )
+    MAX_TIME = 12, "Maximum time has been exceeded. Try a larger `max_time`, or continue from the `state`."
     INTERRUPTED = 13, "Interrupted by the user. The result's `state` continues the run."
     CALLBACK = 14, "`callback` raised `StopIteration`."
     NO_PROGRESS = (
@@ -57,12 +54,7 @@ class Stop(CodedEnum):
         "The run ended no lower than it began, so the best point seen is returned. Try a smaller "
         "`learning_rate` or more steps; check the gradient, and `finite_diff` where there is none.",
     )
-    KINK = (
-        16,
-        SUCCESS
-        + "at a kink: `maxiter` steps are done, and gradients around the point cancel, though none is "
-        "small.",
-    )
+    KINK = 16, SUCCESS + "at a kink after `maxiter` steps: gradients around cancel, though none is small."
 
     @property
     def status(self) -> Status:
@@ -132,8 +124,7 @@ def close_window(run):
     g_sum, x_sum, x_mean = run.g_sum, run.x_sum, run.x_mean
     steepest = furthest = 0.0
     for i in range(x.size):
-        slope = g_sum[i] / WINDOW
-        slope = min(slope, x[i] - lower[i]) if slope > 0.0 else max(slope, x[i] - upper[i])
+        slope = min(max(g_sum[i] / WINDOW, x[i] - upper[i]), x[i] - lower[i])
         steepest = max(steepest, abs(slope))
         mean = x_sum[i] / WINDOW
         furthest = max(furthest, abs(mean - x_mean[i]) / max(1.0, abs(mean)))
@@ -166,21 +157,19 @@ def close_part(s, part, radius):
     is_met &= s.parts_trend >= 0 or explained <= (s.parts_squares - explained) / (PARTS - 2)
     s.mean_before, s.error_before = s.parts_mean, error
     s.parts = s.parts_mean = s.parts_squares = s.parts_trend = 0.0
-    if radius.size:
-        log_radius = 0.0
-        for i in range(radius.size):
-            log_radius += log(radius[i]) / radius.size
-        is_met &= log_radius - s.log_radius < GROWING
-        s.log_radius = log_radius
+    log_radius = 0.0
+    for i in range(radius.size):
+        log_radius += log(radius[i]) / radius.size
+    is_met &= log_radius - s.log_radius < GROWING
+    s.log_radius = log_radius
     return is_met
 
 
 @register_jitable
-def meets_gtol(x, g, lower, upper, gtol):
-    """Whether no component of a gradient is larger, as far as the bounds leave room to follow it."""
-    is_met = True
+def meets_gtol(run, x, g):
+    """Whether no component of the gradient at a point is larger, as far as bounds leave room to follow it."""
+    lower, upper, is_met = run.lower, run.upper, True
     for i in range(x.size):
-        slope = x[i] - upper[i] if g[i] < x[i] - upper[i] else g[i]
-        slope = x[i] - lower[i] if slope > x[i] - lower[i] else slope
-        is_met &= abs(slope) <= gtol
+        slope = min(max(g[i], x[i] - upper[i]), x[i] - lower[i])
+        is_met &= abs(slope) <= run.limits[0].gtol
     return is_met

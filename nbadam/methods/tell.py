@@ -21,12 +21,13 @@ from .stopping import WINDOW, Stop, allowed_change, check_convergence, is_sure, 
 HIGHEST = 1.0
 SHRINKAGE = 0.5  # factor of the radii then
 FIRST_SHRINKAGE = 0.1  # the same before any point was better than the start
-BACK = -1  # the next thing to do, beside those of `record`: return to the best point
 RETURNS = 30  # largest number of returns in a row from where nothing is finite
 
 
 def tell(run, f, is_fresh):
-    """Take in an evaluation at the `point` of a run, whose gradient is in `g`; return the next thing to do.
+    """Take in an evaluation at the `point` of a run, whose gradient is in `g`, and decide how to go on.
+
+    The number `next` is then `STEP`, `EVALUATE` at `point`, or the reason to end, a `stopping.Stop`.
 
     Parameters
     ----------
@@ -36,11 +37,6 @@ def tell(run, f, is_fresh):
         Value, or the last one known.
     is_fresh : int
         Whether it is that at the point.
-
-    Returns
-    -------
-    int
-        `STEP`, `EVALUATE` at `point`, or why the run has ended, a `stopping.Stop`.
     """
     s, limits = run.numbers[0], run.limits[0]
     code, phase = STEP, int(s.phase)  # in plain Python members compare slowly with integers of NumPy
@@ -90,13 +86,11 @@ def tell(run, f, is_fresh):
                     push(s.nit, s.rate, norm(slope, inf), run.history, s)
             if s.points >= WINDOW or s.part_points >= limits.part:
                 code = check_convergence(run)
-                if code != STEP:
+                if code != STEP and s.is_noisy != YES:
                     code = test_mean(run, code)
             if run.radius.size and code == STEP and is_fresh and s.is_noisy != YES:
                 if f - s.f_start > HIGHEST * (s.f_start - s.f_best):
-                    code = BACK
-    if code == BACK:
-        code = go_back(run)
+                    code = go_back(run)
     if code == STEP and s.nit >= limits.maxiter:
         code = Stop.MAXITER.value
     if limits.evaluates_average and code > EVALUATE and code != Stop.NONFINITE and s.phase != Phase.AVERAGE:
@@ -106,7 +100,6 @@ def tell(run, f, is_fresh):
                 here[i] = run.point[i] = min(max(average[i], run.x_lower[i]), run.x_upper[i])
             code = EVALUATE
     s.next = code
-    return code
 
 
 @register_jitable
@@ -134,7 +127,7 @@ def recover(run, f):
     s.skipped += 1
     s.skipped_now += 1
     copy(run.here, run.point)
-    return EVALUATE if may_skip else BACK
+    return EVALUATE if may_skip else go_back(run)
 
 
 @register_jitable
@@ -149,8 +142,7 @@ def go_back(run):
     copy(run.g_best, run.slope)
     shrinkage = SHRINKAGE if s.f_best < s.f_start else FIRST_SHRINKAGE
     for i in range(run.x.size):
-        run.x[i] = min(max(run.here[i] / run.x_scale[i], run.lower[i]), run.upper[i])
-        run.start[i] = run.x[i]
+        run.x[i] = run.start[i] = min(max(run.here[i] / run.x_scale[i], run.lower[i]), run.upper[i])
         run.radius[i] *= shrinkage
     s.f, s.is_fresh = s.f_best, 1
     return STEP
@@ -159,29 +151,25 @@ def go_back(run):
 @register_jitable
 def after_start(run):
     """Return the thing to do after the first point, which is finite."""
-    s, slope, lower, upper = run.numbers[0], run.slope, run.lower, run.upper
+    s = run.numbers[0]
     s.f_start = s.f
     is_fixed = True
-    for i in range(slope.size):
-        is_fixed &= lower[i] == upper[i]
+    for i in range(run.x.size):
+        is_fixed &= run.lower[i] == run.upper[i]
     if is_fixed:
         return Stop.FIXED.value
-    if meets_gtol(run.x, slope, lower, upper, run.limits[0].gtol):
+    if meets_gtol(run, run.x, run.slope):
         return Stop.GTOL.value
-    if run.radius.size:
-        is_known = begin(run)
-        if not is_known and norm(slope, inf) > 0:
-            s.probe, s.probe_factor = first_length(run), 0.0
-            return to_probe(run)
+    if run.radius.size and not begin(run) and norm(run.slope, inf) > 0:
+        s.probe = first_length(run)
+        return to_probe(run)
     return STEP
 
 
 @register_jitable
 def test_mean(run, code):
-    """Begin the test at the mean point, or return `code` where none is to be made."""
+    """Begin the test at the mean point of a run that has met the test `code`."""
     s = run.numbers[0]
-    if s.is_noisy == YES:
-        return code
     if code == Stop.PATIENCE and s.nit < WINDOW:
         return STEP  # no window is full yet that a mean point would come from
     s.found, s.phase = code, Phase.MEAN
@@ -201,7 +189,7 @@ def after_test(run, f, is_finite):
         s.phase = Phase.STEP
         notice_noise(run, f, s.f_best, run.g_best)
         if s.is_noisy == NO:
-            return BACK
+            return go_back(run)
         return Stop.NONFINITE.value if s.skipped_now else STEP
     if s.phase == Phase.MEAN:
         s.f_at_mean = f
@@ -212,7 +200,6 @@ def after_test(run, f, is_finite):
             return EVALUATE
     else:
         notice_noise(run, f, s.f_at_mean, run.g_at_mean)
-    s.phase = Phase.STEP
     if s.is_noisy == YES:
         return s.found if s.found != Stop.FTOL or is_sure(s, run.limits[0].ftol) else STEP
     return s.found if converged_at_mean(run, is_finite) else STEP
@@ -224,16 +211,16 @@ def converged_at_mean(run, is_finite):
 
     The value and the gradient at the mean point may not be finite.
     """
-    s, limits, lower, upper = run.numbers[0], run.limits[0], run.lower, run.upper
+    s = run.numbers[0]
     for i in range(run.x_at_mean.size):
         is_finite &= abs(run.x_at_mean[i]) < inf
     is_lower = is_finite and s.f_at_mean < s.f
     if s.found == Stop.GTOL:
-        is_flat = meets_gtol(run.x, run.slope, lower, upper, limits.gtol)
-        mean_is_flat = is_finite and meets_gtol(run.x_mean, run.g_at_mean, lower, upper, limits.gtol)
+        is_flat = meets_gtol(run, run.x, run.slope)
+        mean_is_flat = is_finite and meets_gtol(run, run.x_mean, run.g_at_mean)
         s.is_at_mean = mean_is_flat and (is_lower or not is_flat)
         return is_flat or mean_is_flat
-    allowed = allowed_change(max(limits.ftol, 0.0), s, s.f_at_mean, s.f)
+    allowed = allowed_change(max(run.limits[0].ftol, 0.0), s, s.f_at_mean, s.f)
     has_converged = is_finite and s.f - s.f_at_mean <= allowed
     s.is_at_mean = has_converged and is_lower
     return has_converged
