@@ -14,6 +14,8 @@ from probes import dense, kernel_steps
 from subprocesses import cache_files
 
 from nbadam import _fingerprint, _jit, kernels
+from nbadam._pointers import Stored
+from nbadam.methods.record import new_record, new_rule_state
 from nbadam.rules import ADAM, Rule
 
 pytestmark = pytest.mark.lowest
@@ -117,3 +119,15 @@ def test_a_disabled_compiler_leaves_the_kernel_as_it_is(monkeypatch):
     kernel = kernels.dense(ADAM)
     same = _jit.compile_kernel(kernel, None, name="any", mode="parallel")
     assert inspect.unwrap(same) is kernel  # which conftest may wrap
+
+
+@needs_compiler
+def test_types_of_stored_values_are_those_of_numba():
+    limits = {"average": 0}
+    record = new_record(2, np.float32, limits, is_auto=True, has_fractions=False, rows=3)
+    own = new_rule_state(ADAM, 2, np.float32, (0.9, 0.999, 1e-7))
+    matrix = np.zeros((2, 3))
+    fixed = np.broadcast_to(matrix[0], 3)
+    plain = matrix, matrix.T, matrix[:, ::2], fixed, np.zeros(1, complex), np.zeros(2, bool)
+    for value in (record, own, (1, (plain, 2.0, None), ())):
+        assert Stored(value).type == numba.typeof(value)
