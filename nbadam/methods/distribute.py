@@ -7,16 +7,11 @@ import sys
 import threading
 import traceback
 import warnings
-from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import (
-    BrokenExecutor,
-    Executor,
-    Future,
-    ProcessPoolExecutor,
-    ThreadPoolExecutor,
-    wait,
-)
-from queue import SimpleQueue
+from collections import deque
+from collections.abc import Generator, Iterator
+from concurrent.futures import BrokenExecutor, Future, ThreadPoolExecutor, wait
+from contextlib import suppress
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,9 +24,12 @@ from ..status import Status
 from .minibatch import Minibatch
 
 if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+
     from scipy.optimize import OptimizeResult
 
 PATIENCE = 0.3  # seconds to wait for the results of interrupted runs
+LONGEST_WAIT = 0.1  # seconds; a signal that comes just before a wait begins takes effect only after it
 
 
 def outcomes(tasks: list[tuple[Any, ...]], workers: int, results: list[Any]) -> Generator["OptimizeResult"]:
@@ -93,37 +91,32 @@ def _run_elsewhere(task: tuple[Any, ...]) -> "OptimizeResult":
 
 
 def _in_threads(tasks: list[tuple[Any, ...]], workers: int, results: list[Any]) -> Iterator["OptimizeResult"]:
+    """Yield the results of threads.
+
+    Ctrl-C strikes only the wait at a `SimpleQueue`, which is written in C: `Future.result` could leave a
+    lock taken, for which the thread that has the result would wait, and the end of the process for it.
+    """
     over = threading.Event()
     pool = ThreadPoolExecutor(workers, initializer=called_off.set, initargs=(over,))
     futures: list[Future[Any]] = []
+    ended: SimpleQueue[Future[Any]] = SimpleQueue()
     try:
-        yield from _submitted(pool, _run, tasks, futures)
+        with DeferredInterrupts():
+            for task in tasks:
+                futures.append(pool.submit(_run, task))
+                futures[-1].add_done_callback(ended.put)
+        seen = set()
+        for future in futures:
+            while future not in seen:
+                with suppress(Empty):
+                    seen.add(ended.get(timeout=LONGEST_WAIT))
+            yield future.result()
     finally:
         with DeferredInterrupts():
             over.set()
             pool.shutdown(wait=False, cancel_futures=True)
             wait(futures, PATIENCE)
             _collect(futures, results)
-
-
-def _submitted(
-    pool: Executor, function: Callable[..., Any], tasks: list[tuple[Any, ...]], futures: list[Future[Any]]
-) -> Iterator["OptimizeResult"]:
-    """Submit all tasks, put their futures into a list, and yield the results in order.
-
-    Ctrl-C strikes only the wait at a `SimpleQueue`, which is written in C: `Future.result` could leave a
-    lock taken, for which the thread that has the result would wait, and the end of the process for it.
-    """
-    ended: SimpleQueue[Future[Any]] = SimpleQueue()
-    with DeferredInterrupts():
-        for task in tasks:
-            futures.append(pool.submit(function, task))
-            futures[-1].add_done_callback(ended.put)
-    seen = set()
-    for future in futures:
-        while future not in seen:
-            seen.add(ended.get())
-        yield future.result()
 
 
 def _collect(futures: list[Future[Any]], results: list[Any]) -> None:
@@ -153,7 +146,7 @@ def _in_processes(
             stacklevel=3,
         )
         yield from map(_run, tasks[done:])
-    except BrokenExecutor as error:  # a worker was killed: by the system for its memory, for example
+    except BrokenExecutor as error:  # a worker of joblib was killed
         message = f"Failed: a worker process ended: {type(error).__name__}"
         for task in tasks[done:]:
             yield no_result(task[2], Status.MODEL_ERROR, message, error=error)
@@ -174,25 +167,113 @@ def _sent(tasks: list[tuple[Any, ...]], workers: int, results: list[Any]) -> Ite
 def _in_spawned_processes(
     tasks: list[tuple[Any, ...]], workers: int, results: list[Any]
 ) -> Iterator["OptimizeResult"]:
-    # Not forked: a child would inherit the locks and threads of this process as they are.
-    others = set(multiprocessing.active_children())
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, context, initializer=_ignore_interrupts)
-    futures: list[Future[Any]] = []
+    pool = _Workers(tasks, results)
     try:
-        yield from _submitted(pool, _run_elsewhere, tasks, futures)
+        pool.start(workers)
+        for number in range(len(tasks)):
+            while number not in pool.ended:
+                pool.collect()
+            yield results[number]
+        pool.finish()
     finally:
         with DeferredInterrupts():
-            _collect(futures, results)
-            if not all(future.done() for future in futures):
-                for process in set(multiprocessing.active_children()) - others:
-                    process.terminate()  # they would go on to the ends of their runs
-            pool.shutdown(cancel_futures=True)
+            pool.kill()
 
 
-def _ignore_interrupts() -> None:
-    """Leave Ctrl-C, which a terminal sends to all processes, to the parent."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+class _Workers:
+    """Processes that make runs, each with a pipe of its own.
+
+    They share no lock and no queue, as those of `ProcessPoolExecutor` do: one that is killed holds nothing
+    that another process waits for, and half a message ends with its pipe.
+
+    Parameters
+    ----------
+    tasks : list of (method, fun, x0, args, options)
+    results : list
+        Where the results go.
+    """
+
+    def __init__(self, tasks: list[tuple[Any, ...]], results: list[Any]) -> None:
+        self.tasks = tasks
+        self.results = results
+        self.todo = deque(range(len(tasks)))  # numbers of tasks
+        self.ended: set[int] = set()
+        self.processes: dict[Any, Any] = {}  # by their connections
+        self.running: dict[Any, int] = {}  # the task of each process that has one
+
+    def start(self, count: int) -> None:
+        """Start the processes, and send each a task."""
+        # Not forked: a child would inherit the locks and threads of this process as they are.
+        context = multiprocessing.get_context("spawn")
+        with DeferredInterrupts():
+            for _ in range(count):
+                here, there = context.Pipe()
+                with there:  # closed on this side: the pipe ends when the worker does
+                    process = context.Process(target=_serve, args=(there,))
+                    process.start()
+                self.processes[here] = process
+        for connection in list(self.processes):
+            self._send_next(connection)
+
+    def collect(self) -> None:
+        """Wait for results, but not for long, and send their workers new tasks."""
+        from multiprocessing.connection import wait  # not needed by other runs
+
+        ready: list[Any] = wait(list(self.running), LONGEST_WAIT)
+        for connection in ready:
+            number = self.running.pop(connection)
+            try:
+                self.results[number] = connection.recv()
+            except (EOFError, OSError):  # killed: by the system for its memory, for example
+                process = self.processes[connection]
+                process.join(PATIENCE)
+                self._fail(number, f"a worker process ended with exit code {process.exitcode}")
+                process.kill()  # if it has only closed its pipe
+            else:
+                self._send_next(connection)
+            self.ended.add(number)
+        while self.todo and not self.running:
+            number = self.todo.popleft()
+            self._fail(number, "all worker processes ended")
+            self.ended.add(number)
+
+    def _send_next(self, connection: Any) -> None:
+        if self.todo:
+            self.running[connection] = number = self.todo.popleft()
+            with suppress(OSError):  # the worker has ended: the next `collect` finds the end of its pipe
+                connection.send(self.tasks[number])
+
+    def _fail(self, number: int, reason: str) -> None:
+        error, start = BrokenExecutor(reason), self.tasks[number][2]
+        self.results[number] = no_result(start, Status.MODEL_ERROR, f"Failed: {reason}", error=error)
+
+    def finish(self) -> None:
+        """Wait until the processes, which have made all runs, have ended."""
+        for connection in self.processes:
+            # A closed pipe would not end while a child that another thread forked had a copy of it.
+            with suppress(OSError):
+                connection.send(None)
+        for process in self.processes.values():
+            process.join()
+
+    def kill(self) -> None:
+        """Kill the processes that are left, and take in the results that they had sent."""
+        for process in self.processes.values():
+            process.kill()  # a signal that no setting of the process holds up
+        for process in self.processes.values():
+            process.join()
+        for connection, number in self.running.items():
+            with suppress(EOFError, OSError):
+                if connection.poll():
+                    self.results[number] = connection.recv()
+
+
+def _serve(connection: "Connection") -> None:
+    """Make the runs that come until a None does, or the parent has ended."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C, which a terminal sends to all, is for the parent
+    with suppress(EOFError, ConnectionError):
+        while (task := connection.recv()) is not None:
+            connection.send(_run_elsewhere(task))
 
 
 def _check_importable(task: tuple[Any, ...]) -> None:
