@@ -161,7 +161,9 @@ def _sent(tasks: list[tuple[Any, ...]], workers: int, results: list[Any]) -> Ite
         yield from _in_spawned_processes(tasks, workers, results)
     else:
         jobs = (delayed(_run_elsewhere)(task) for task in tasks)
-        yield from Parallel(n_jobs=workers, return_as="generator")(jobs)
+        with DeferredInterrupts():  # struck while it starts workers, joblib raises RuntimeError instead
+            ended = Parallel(n_jobs=workers, return_as="generator")(jobs)
+        yield from ended
 
 
 def _in_spawned_processes(

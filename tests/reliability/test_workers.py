@@ -75,6 +75,27 @@ def test_an_interrupt_just_before_a_wait_begins(workers, tmp_path):
     assert facts["late"] < 10, facts  # normally 0.1; other processes may keep this one waiting
 
 
+def test_an_interrupt_while_joblib_starts_its_workers(tmp_path):
+    """It was a RuntimeError, about a thread that has not started."""
+    pytest.importorskip("joblib")
+    program = """
+        from joblib.externals.loky.process_executor import _ExecutorManagerThread
+
+        if __name__ == "__main__":
+            begin = _ExecutorManagerThread.start
+
+            def struck(thread):
+                sent.append(time.monotonic())
+                signal.raise_signal(signal.SIGINT)
+                begin(thread)
+
+            _ExecutorManagerThread.start = struck
+            interrupted()
+    """
+    facts = told(textwrap.dedent(program), tmp_path, "loky")
+    assert facts["late"] < 10, facts
+
+
 def test_workers_that_ignore_sigterm(tmp_path):
     """They inherit it from a parent that ignores it."""
     program = """
