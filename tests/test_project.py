@@ -181,6 +181,13 @@ def test_no_file_names_a_place_that_other_machines_lack():
     assert found == []
 
 
+def test_linear_algebra_is_the_one_that_forks_wait_for():
+    own = ROOT / "nbadam/_linalg.py"
+    others = {path: path.read_text() for path in (ROOT / "nbadam").rglob("*.py") if path != own}
+    direct = re.compile(r"np\.linalg\.(?!norm\b|LinAlgError\b)|np\.(matmul|dot|tensordot)\(")
+    assert [(path.name, match[0]) for path, text in others.items() for match in direct.finditer(text)] == []
+
+
 # --- Prose ---------------------------------------------------------------------------------------
 
 PROSE = list(texts(ROOT / "nbadam"))

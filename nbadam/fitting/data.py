@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from .. import _linalg as linalg
+
 # Units of rounding of y; searches take fits with smaller residuals for equal.  Of 3,720 fits of exact data
 # the largest were 5.5 units; the rest is for terms that cancel in the model.
 DIGITS = 1000
@@ -38,7 +40,7 @@ class Block:
         y = self.data[:, 0].astype(float)
         if self.correlated:
             factor = self.x[-y.shape[1] :].astype(float)
-            y = np.linalg.norm(np.linalg.solve(factor, y[..., None] * np.eye(y.shape[1])), axis=1)
+            y = np.linalg.norm(linalg.solve(factor, y[..., None] * np.eye(y.shape[1])), axis=1)
         elif self.weighted:
             y = y * self.data[:, 1]
         return float(np.finfo(self.data.dtype).eps) * np.linalg.norm(y, axis=1)
@@ -182,11 +184,11 @@ def _cholesky(covariance: np.ndarray) -> np.ndarray:
             f"entries [{i}, {j}] and [{j}, {i}] are {covariance[i, j]:g} and {covariance[j, i]:g}."
         )
     try:
-        return np.linalg.cholesky(covariance)
+        return linalg.cholesky(covariance)
     except np.linalg.LinAlgError:
         raise ValueError(
             f"`sigma` of shape {covariance.shape} must be a covariance matrix, symmetric and positive "
-            f"definite; its least eigenvalue is {np.linalg.eigvalsh(covariance)[0]:g}."
+            f"definite; its least eigenvalue is {linalg.eigvalsh(covariance)[0]:g}."
         ) from None
 
 

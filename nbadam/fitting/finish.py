@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import _linalg as linalg
 from ..status import Status
 from .covariance import LANES, unsure_kernel
 from .data import DataSets, RaggedSets
@@ -96,7 +97,7 @@ def by_exact_derivatives(plan: Plan) -> bool:
 
 def triangle_of(matrices: np.ndarray) -> np.ndarray:
     """Return the factors R of matrices."""
-    factor = np.linalg.qr(matrices, mode="r")
+    factor = linalg.qr(matrices, mode="r")
     assert isinstance(factor, np.ndarray)
     return factor
 
@@ -116,7 +117,7 @@ def steps(factor: np.ndarray, p: Any, lower: Any, upper: Any) -> tuple[np.ndarra
     active = lower < upper
     while True:
         triangle = only(factor, active)
-        step = np.where(active, np.linalg.solve(triangle[..., :-1], triangle[..., -1:])[..., 0], 0)
+        step = np.where(active, linalg.solve(triangle[..., :-1], triangle[..., -1:])[..., 0], 0)
         outward = ((step < 0) & (p <= lower)) | ((step > 0) & (p >= upper))
         if not outward.any():
             return step, (np.where(active, triangle[..., -1], 0) ** 2).sum(axis=1)
@@ -140,7 +141,7 @@ def inverses(factor: np.ndarray, free: np.ndarray, rounding: np.ndarray) -> tupl
     square = only(factor, np.broadcast_to(free, factor.shape[:2]))[..., :-1].copy()
     diagonal = np.einsum("fii->fi", square)
     diagonal[diagonal == 0] = np.finfo(float).tiny  # not singular, and far from determined
-    inverse = np.linalg.inv(square)
+    inverse = linalg.inv(square)
     # The condition number of each column: its length by that of its part that no other column has.
     condition = np.linalg.norm(square, axis=1) * np.linalg.norm(inverse, axis=2)
     error = rounding * condition.max(axis=1)

@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .. import _linalg as linalg
 from .noise import step_of_output
 from .perturbations import Perturbations
 
@@ -73,6 +74,7 @@ class Best(NamedTuple):
     radius: float  # when it was found
 
 
+@linalg.apart_from_forks
 def fit_quadratic(s: np.ndarray, values: np.ndarray) -> Fit:
     """Fit a quadratic to noisy values.
 
@@ -99,7 +101,7 @@ def fit_quadratic(s: np.ndarray, values: np.ndarray) -> Fit:
         prior[0], prior[1 : n + 1], prior[n + 1] = CONSTANT, 1.0, MEAN_CURVATURE
         a = weights[:, None] * features * prior
         # The smaller of the two matrices of inner products, with the evidence for all variances at once.
-        eigenvalues, vectors = np.linalg.eigh(a.T @ a if m > size else a @ a.T)
+        eigenvalues, vectors = linalg.eigh(a.T @ a if m > size else a @ a.T)
         damped = np.maximum(eigenvalues, 0.0) + VARIANCES[:, None]
         if m > size:
             b = vectors.T @ (a.T @ y)
@@ -129,9 +131,10 @@ def fit_quadratic(s: np.ndarray, values: np.ndarray) -> Fit:
     return Fit(least + mean + float(coefficients[0]), coefficients[1 : n + 1], hessian, deviation, error)
 
 
+@linalg.apart_from_forks
 def step_within(fit: Fit) -> tuple[np.ndarray, bool]:
     """Return the step to the minimum of a quadratic within a length of 1, and whether that cuts it short."""
-    eigenvalues, vectors = np.linalg.eigh(fit.curvature)
+    eigenvalues, vectors = linalg.eigh(fit.curvature)
     b = vectors.T @ fit.slope
     length = float(np.linalg.norm(b))
     if length == 0:
@@ -270,7 +273,7 @@ class QuadraticModel(Perturbations):
             if k // n != block:
                 block = k // n
                 rng = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(block,)))
-                directions = np.linalg.qr(rng.standard_normal((n, n)))[0].T
+                directions = linalg.qr(rng.standard_normal((n, n)))[0].T
                 directions *= np.sqrt(rng.uniform(*SPREAD, n))[:, None]
             move = self.radius * directions[k % n]
             for point in (center + move, center - move):

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import _linalg as linalg
 from .objective import Objective
 from .orders import order_of
 
@@ -205,6 +206,7 @@ class _Descent:
             self._whiten()
         return self.slope.size > 0
 
+    @linalg.apart_from_forks
     def renew(self, f: float, g: np.ndarray, deviations: np.ndarray) -> bool:
         """Take in value, gradient and covariance where the descent is; return whether it may go on."""
         if not np.isfinite(deviations).all():
@@ -213,16 +215,17 @@ class _Descent:
         self.deviations, self.is_of_blocks = deviations, True
         self._arrive(self.x, f, g)
         self._whiten()
-        to_u = np.linalg.pinv(self.to_x)
+        to_u = linalg.pinv(self.to_x)
         self.inverse = to_u @ inverse @ to_u.T
         return self.slope.size > 0
 
+    @linalg.apart_from_forks
     def refined(self, x_start: np.ndarray) -> Refined:
         """Return the point, and how far it is from the minimum."""
         errors = np.sqrt(((self.to_x @ self.inverse) ** 2).sum(axis=1)) / self.root
         distance = MARGIN * self.distance
         left = np.linalg.norm(self.inverse @ self.slope)
-        come = np.linalg.norm(np.linalg.pinv(self.to_x) @ (self.x - x_start))
+        come = np.linalg.norm(linalg.pinv(self.to_x) @ (self.x - x_start))
         return Refined(self.x, self.f, self.g, distance * errors, distance, bool(left <= NEGLIGIBLE * come))
 
     def is_open(self, x_start: np.ndarray) -> bool:
@@ -253,13 +256,14 @@ class _Descent:
         known = self.free & (scale > 0)
         self.to_x = np.zeros((scale.size, 0))
         if known.any():
-            _, values, vectors = np.linalg.svd(self.deviations[:, known] / scale[known], full_matrices=False)
+            _, values, vectors = linalg.svd(self.deviations[:, known] / scale[known], full_matrices=False)
             kept = values > RANK * values[0]
             self.to_x = np.zeros((scale.size, int(kept.sum())))
             self.to_x[known] = vectors[kept].T / values[kept] / scale[known, None]
         self.slope = self.to_x.T @ self.g
         self.inverse = np.eye(self.slope.size) / self.curvature
 
+    @linalg.apart_from_forks
     def _update(self, step: np.ndarray, change: np.ndarray) -> None:
         """Update the inverse of the curvature (Broyden, Fletcher, Goldfarb and Shanno)."""
         bent = float(step @ change)

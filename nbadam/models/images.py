@@ -4,6 +4,7 @@ from functools import partial
 
 import numpy as np
 
+from .. import _linalg as linalg
 from .._jitable import register_jitable
 from ..fitting.model.projection import Shapes, nothing
 from ..vector_math import exp
@@ -95,7 +96,7 @@ def rotated_guess(x: np.ndarray, y: np.ndarray) -> np.ndarray:
                 a, b = factor * size * np.sqrt(ratio), factor * size / np.sqrt(ratio)
                 shape = np.exp(-((along / a) ** 2 + (across / b) ** 2) / 2)
                 design = np.stack([shape, np.ones_like(shape)], axis=1)
-                (height, rest), squares, *_ = np.linalg.lstsq(design, y, rcond=None)
+                (height, rest), squares, *_ = linalg.lstsq(design, y, rcond=None)
                 if squares.size and squares[0] < least:
                     least = squares[0]
                     found[:] = height, center_x, center_y, a, b, theta, rest

@@ -1,9 +1,15 @@
 """Children that are forked while other threads work: none waits for a lock that nobody will release."""
 
 import os
+import signal
+import threading
+import time
 
+import numpy as np
 import pytest
 from subprocesses import needs_ordinary_kernels, run, share_cache
+
+from nbadam import _linalg
 
 pytestmark = [
     needs_ordinary_kernels,
@@ -17,8 +23,10 @@ def test_forks_while_a_thread_works(tmp_path):
         import os, random, signal, threading, time
         import numpy as np
         import nbadam
+        from nbadam.fitting.finish import inverses
         from probes import say
 
+        factors = np.tile(np.eye(3, 4), (500, 1, 1))
         x = np.linspace(0, 3, 20)
         y = np.tile(2 * np.exp(-x), (500, 1))
         y += 0.01 * np.random.default_rng(0).standard_normal(y.shape)
@@ -30,6 +38,9 @@ def test_forks_while_a_thread_works(tmp_path):
 
         def first_step():
             nbadam.Adam().apply_gradients([(np.ones(3), np.zeros(3))])
+
+        def inverse():  # at the ends of fits
+            inverses(factors, np.ones(3, bool), np.ones(len(factors)))
 
         def new_function():
             k = random.random()
@@ -61,9 +72,33 @@ def test_forks_while_a_thread_works(tmp_path):
 
         forks(covariance, 20, 0.01)
         forks(first_step, 20, 0.001)
+        forks(inverse, 200, 0.001)
         forks(new_function, 2, 0.3)
     """
-    assert run(program, share_cache(tmp_path)) == {"covariance": [0], "first_step": [0], "new_function": [0]}
+    names = "covariance", "first_step", "inverse", "new_function"
+    assert run(program, share_cache(tmp_path)) == {name: [0] for name in names}
+
+
+def test_forks_wait_for_the_linear_algebra_of_other_threads():
+    entered, ended = threading.Event(), []
+
+    @_linalg.apart_from_forks
+    def decompose():
+        entered.set()
+        time.sleep(0.3)
+        ended.append(True)
+
+    thread = threading.Thread(target=decompose)
+    thread.start()
+    entered.wait()
+    child = os.fork()
+    if child == 0:
+        signal.alarm(30)
+        _linalg.inv(np.eye(2))
+        os._exit(0 if ended else 1)
+    thread.join()
+    assert os.waitpid(child, 0)[1] == 0
+    _linalg.inv(np.eye(2))
 
 
 def test_a_fork_during_the_first_import(tmp_path):

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from ... import _linalg as linalg
+
 ROUNDS = 3  # times that each term of a sum is chosen
 ALIKE = 0.5  # squared cosine from which on two regressors begin the same solution
 RIDGE = 1e-10  # relative to the squared length of a regressor
@@ -111,13 +113,13 @@ class Choice:
             crossed = np.einsum("fsm,lkm->fskl", others, own)
             known = np.einsum("fsm,fm->fs", others, y)[:, :, None]
             wide = crossed.reshape(*crossed.shape[:2], -1)
-            solved = np.linalg.solve(gram, np.concatenate([known, wide], axis=2))
+            solved = linalg.solve(gram, np.concatenate([known, wide], axis=2))
             along = along - np.einsum("fskl,fs->fkl", crossed, solved[:, :, 0])
             squares = squares - np.einsum("fskl,fskn->fkln", crossed, solved[:, :, 1:].reshape(crossed.shape))
         if len(own) == 1:
             size = squares[..., 0, 0]
             return np.where(size > 1e-6, along[..., 0] ** 2 / np.where(size > 1e-6, size, 1), 0)
-        solved = np.linalg.solve(squares + RIDGE * np.eye(len(own)), along[..., None])[..., 0]
+        solved = linalg.solve(squares + RIDGE * np.eye(len(own)), along[..., None])[..., 0]
         return np.einsum("fkl,fkl->fk", along, solved)
 
     def _misfit(self, y: np.ndarray, chosen: np.ndarray) -> np.ndarray:
@@ -129,7 +131,7 @@ class Choice:
         )
         gram = np.einsum("fsm,ftm->fst", tangents, tangents) + RIDGE * np.eye(tangents.shape[1])
         along = np.einsum("fsm,fm->fs", tangents, y)
-        rest = y - np.einsum("fsm,fs->fm", tangents, np.linalg.solve(gram, along[:, :, None])[:, :, 0])
+        rest = y - np.einsum("fsm,fs->fm", tangents, linalg.solve(gram, along[:, :, None])[:, :, 0])
         return (rest * rest).sum(axis=1)
 
     def _regression(self, y: np.ndarray, chosen: np.ndarray) -> np.ndarray:
@@ -137,15 +139,15 @@ class Choice:
         design = np.concatenate([own[:, chosen[:, i]] for i, own in enumerate(self.raw)]).transpose(1, 2, 0)
         length = np.sqrt((design * design).sum(axis=1, keepdims=True))
         length = np.where(length > 0, length, 1)
-        q, r = np.linalg.qr(design / length)
+        q, r = linalg.qr(design / length)
         diagonal = np.abs(np.diagonal(r, axis1=1, axis2=2))
         usable = diagonal > 1e-9 * diagonal.max(axis=1, keepdims=True)
         r = r * usable[:, :, None] + np.eye(r.shape[-1])[: r.shape[1]] * ~usable[:, :, None]
         along = np.einsum("fmc,fm->fc", q, y) * usable
         if r.shape[1] < r.shape[2]:  # less points than regressors
-            solved = np.einsum("fcr,fr->fc", np.linalg.pinv(r), along)
+            solved = np.einsum("fcr,fr->fc", linalg.pinv(r), along)
         else:
-            solved = np.linalg.solve(r, along[:, :, None])[:, :, 0]
+            solved = linalg.solve(r, along[:, :, None])[:, :, 0]
         return solved / length[:, 0]
 
 
@@ -154,6 +156,6 @@ def _orthonormal(rows: np.ndarray) -> np.ndarray:
     if not rows.size:
         return rows
     length = np.sqrt((rows * rows).sum(axis=1, keepdims=True))
-    q, r = np.linalg.qr((rows / np.where(length > 0, length, 1)).T)
+    q, r = linalg.qr((rows / np.where(length > 0, length, 1)).T)
     # Gram and Schmidt in order: a row that depends on those before adds nothing.
     return q.T[np.abs(np.diagonal(r)) > 1e-9]

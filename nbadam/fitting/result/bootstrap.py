@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ... import _linalg as linalg
 from ...hyperparameters import choice, integer
 from ...methods.orders import seed_numbers
 from ...status import Status
@@ -227,7 +228,7 @@ class _Source:
         """Draw errors of the points, normal ones or from the residuals."""
         if isinstance(self.sets, CorrelatedSet):
             factor = self.sets.factor
-            whitened = np.linalg.solve(factor, self.y[k] - self.values[k])
+            whitened = linalg.solve(factor, self.y[k] - self.values[k])
         else:
             factor = None
             whitened = ((self.y[k] - self.values[k]) * self.weights[k])[used]

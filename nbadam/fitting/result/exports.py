@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from ... import _linalg as linalg
 from ...extras import extra
 from ...status import Status
 
@@ -181,5 +182,5 @@ def root(covariance: np.ndarray) -> np.ndarray:
     """Return a matrix whose product with its transpose is a covariance matrix, singular ones included."""
     scale = np.sqrt(np.diagonal(covariance))
     divisor = np.where(scale > 0, scale, 1)
-    values, vectors = np.linalg.eigh(covariance / divisor / divisor[:, None])
+    values, vectors = linalg.eigh(covariance / divisor / divisor[:, None])
     return scale[:, None] * vectors * np.sqrt(np.maximum(values, 0))

@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ... import _linalg as linalg
 from ...checks import shown
 from ...hyperparameters import choice
 from ..arrays import floats
@@ -161,7 +162,7 @@ def variances(fit: Any, slopes: np.ndarray, some: np.ndarray) -> np.ndarray:
     unknown = np.isinf(roots).any(axis=(1, 2)) | np.isinf(scale)
     roots, scale = np.where(unknown[:, None, None], 0, roots), np.where(unknown, 1, scale)
     # The squares of products with a root: products with a covariance matrix may cancel.
-    found = (np.matmul(slopes, roots) ** 2).sum(axis=-1) * scale[:, None]
+    found = (linalg.matmul(slopes, roots) ** 2).sum(axis=-1) * scale[:, None]
     depends = (np.abs(slopes[..., ~plan_of(fit).fixed]) > 0).any(axis=-1)
     return np.where(unknown[:, None] & depends, np.inf, found)
 

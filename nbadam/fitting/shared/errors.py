@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from ... import _linalg as linalg
 from ...status import Status
 from ..covariance import factored
 from ..finish import LEAST_PIVOT, finish, triangle_of
@@ -190,7 +191,7 @@ def roots_of(at: Equations, used: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     n = used.shape[1]
     unit = np.where(at.diagonal > 0, 1 / np.sqrt(at.diagonal), 0)
     scaled = unit[:, :, None] * at.matrix * unit[:, None, :]
-    values, vectors = np.linalg.eigh(np.where(used[:, :, None] & used[:, None, :], scaled, np.eye(n)))
+    values, vectors = linalg.eigh(np.where(used[:, :, None] & used[:, None, :], scaled, np.eye(n)))
     roots = unit[:, :, None] * vectors / np.sqrt(values)[:, None, :]
     least = np.where(((unit > 0) | ~used).all(axis=1), values[:, 0], 0)
     roots[~(least > n * float(np.finfo(float).eps))] = np.inf

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ... import _linalg as linalg
 from ..finish import ROUNDING, SINGULAR, Jacobians, triangle_of
 from ..kernels.kernels import ModelError
 
@@ -92,13 +93,13 @@ class Factors:
         diagonal[~self.used] = 1
         diagonal[diagonal == 0] = np.finfo(float).tiny
         with np.errstate(all="ignore"):
-            inverse = np.linalg.inv(square)
+            inverse = linalg.inv(square)
             error = self.rounding * float((self.lengths * np.linalg.norm(inverse, axis=1)).max())
         return inverse, error if error == error else np.inf
 
     def step(self, inverse: np.ndarray) -> tuple[np.ndarray, list[np.ndarray], float]:
         """Return full steps of the shared values and of each part's own parameters, and what they promise."""
-        shared = inverse @ self.common[:, -1]
+        shared = linalg.matmul(inverse, self.common[:, -1])
         promise = float((self.common[:, -1] ** 2).sum())
         steps = []
         for k, rows in enumerate(self.rows):
@@ -112,8 +113,8 @@ class Factors:
             known = (condition > ROUNDING / SINGULAR).all(axis=1)
             own = np.zeros((rows.size, count))
             if count and known.any():
-                right = force[known] - border[known] @ moves[known, :, None]
-                own[known] = np.linalg.solve(square[known], right)[..., 0]
+                right = force[known] - linalg.matmul(border[known], moves[known, :, None])
+                own[known] = linalg.solve(square[known], right)[..., 0]
                 promise += float((force[known] ** 2).sum())
             steps.append(own)
         return shared, steps, promise

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ... import _linalg as linalg
 from ...status import Status
 from ..kernels.trust_region import CHEAP, CLOSE, FIRST_RADIUS, LEAST_RADIUS, NEAR
 
@@ -169,7 +170,7 @@ class Regions:
         for attempt in range(n + 1):
             pairs = free[:, :, None] & free[:, None, :]
             left = at.force - np.einsum("pij,pj->pi", at.matrix, move)
-            values, vectors = np.linalg.eigh(np.where(pairs, matrix, np.eye(n)))
+            values, vectors = linalg.eigh(np.where(pairs, matrix, np.eye(n)))
             parts = np.einsum("pji,pj->pi", vectors, np.where(free, left * unit, 0))
             # Directions that the data do not determine to within rounding are left alone.
             determined = values > n * self.epsilon * values[:, -1:]
