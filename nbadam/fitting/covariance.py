@@ -8,6 +8,7 @@ import numpy as np
 
 from .._calls import address_of, call
 from .._jit import array, compile_kernel
+from .._jitable import register_jitable
 from ..status import Status
 
 SUCCESS, MAXITER, NOT_MOVED, RUNAWAY, UNDETERMINED = map(
@@ -97,6 +98,31 @@ def factors(
                     roots[f, j, i] = lower[i, j] * lower[n, j] if determined else inf
 
 
+# Functions of whole rows: the compiler then sees that these do not overlap, and takes vector instructions.
+
+
+@register_jitable(error_model="numpy")
+def keep_less(least: Any, x: Any, y: Any) -> None:
+    """Replace numbers by quotients that are less, or NaN."""
+    for lane in range(least.size):
+        value = x[lane] / y[lane]
+        least[lane] = least[lane] if value >= least[lane] else value
+
+
+@register_jitable(error_model="numpy")
+def divide(x: Any, y: Any, out: Any) -> None:
+    """Write quotients."""
+    for lane in range(out.size):
+        out[lane] = x[lane] / y[lane]
+
+
+@register_jitable(error_model="numpy")
+def subtract_product(out: Any, x: Any, y: Any) -> None:
+    """Subtract products."""
+    for lane in range(out.size):
+        out[lane] -= x[lane] * y[lane]
+
+
 def unsure(
     information: np.ndarray,
     popt: np.ndarray,
@@ -145,18 +171,15 @@ def unsure(
                 work[diagonal + j, lane] = square
                 work[terms, lane] += p * square * p
         for j in range(n):
-            pivot = j * (j + 3) // 2
-            for lane in range(LANES if free[j] else 0):
-                value = work[pivot, lane] / work[diagonal + j, lane]
-                work[least, lane] = work[least, lane] if value >= work[least, lane] else value
-            for i in range(j + 1, n if free[j] else 0):
+            pivot = work[j * (j + 3) // 2]
+            if not free[j]:
+                continue
+            keep_less(work[least], pivot, work[diagonal + j])
+            for i in range(j + 1, n):
                 row = i * (i + 1) // 2
-                for lane in range(LANES):
-                    work[share, lane] = work[row + j, lane] / work[pivot, lane]
+                divide(work[row + j], pivot, work[share])
                 for k in range(j + 1, i + 1):
-                    column = k * (k + 1) // 2 + j
-                    for lane in range(LANES):
-                        work[row + k, lane] -= work[share, lane] * work[column, lane]
+                    subtract_product(work[row + k], work[share], work[k * (k + 1) // 2 + j])
         for lane in range(busy):
             f = start + lane
             converged = status[f] == SUCCESS or status[f] == UNDETERMINED
