@@ -115,7 +115,7 @@ def test_models_that_differ_in_numbers(text):
 
 def test_a_function_that_is_compiled_again_and_again_is_told(monkeypatch):
     """Functions with different exponents have different kernels, whose memory Numba never frees."""
-    monkeypatch.setattr(compilation, "MANY_MODELS", 3)
+    monkeypatch.setattr(compilation, "MANY_BYTES", 3 * compilation.CODE_BYTES)
     x = np.linspace(1, 2, 9)
     told = []
     for k in (2.0, 3.0, 4.0, 3.0):
@@ -129,3 +129,19 @@ def test_a_function_that_is_compiled_again_and_again_is_told(monkeypatch):
         told.append([str(warning.message) for warning in caught if "was compiled" in str(warning.message)])
     assert [len(messages) for messages in told] == [0, 0, 1, 0]
     assert "`fixed={name: value}`" in told[2][0]
+
+
+def test_arrays_in_a_function_count_by_their_size(monkeypatch):
+    """The compiled code has the address of a copy, which lives as long: 8 MB for each change of the array."""
+    monkeypatch.setattr(compilation, "MANY_BYTES", 1 << 25)
+    x, table = np.linspace(1, 2, 9), np.zeros(1 << 20)
+    told = []
+    for k in range(4):
+        table[3] = k
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            fit = nbadam.curve_fit(lambda x, a: (a + table[3]) * x, x, (3 + k) * x, [1])
+        assert fit.popt[0] == pytest.approx(3)
+        told.append([str(warning.message) for warning in caught if "was compiled" in str(warning.message)])
+    assert [len(messages) for messages in told] == [0, 0, 1, 0]
+    assert "36 MB" in told[2][0] and "arrays as further variables" in told[2][0]

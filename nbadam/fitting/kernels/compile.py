@@ -2,7 +2,7 @@
 
 import contextlib
 import warnings
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Callable
 from functools import lru_cache
 from types import CodeType
@@ -28,7 +28,8 @@ from .text import header, load
 KEPT_BYTES = 1 << 28  # kernels in memory, at most
 KERNEL_BYTES = 1 << 21  # size of the kernels of a model, beside the arrays in it
 CONSTANTS_BYTES = 1 << 18  # bound of the number of entries that differ from others in constants only
-MANY_MODELS = 100  # kernels of one function, each with other numbers in it, after which a warning follows
+CODE_BYTES = 1 << 22  # of the compiled code of a model, which LLVM never frees
+MANY_BYTES = 100 * CODE_BYTES  # for one function, each time with other objects, after which a warning follows
 LANES = 32  # fits in step: so many keep the vector units busy while divisions are under way
 LONG = 500  # points of a data set from which on the loop over them is vectorised, not that over fits
 MANY = 10  # parameters from which on it is so for all data sets
@@ -44,7 +45,7 @@ class Kept(NamedTuple):
 
 
 _kept: OrderedDict[tuple[Any, ...], Kept] = OrderedDict()  # the last used at the end
-_models_of: Counter[CodeType] = Counter()  # kernels compiled for a function's code
+_sizes_of: dict[CodeType, list[int]] = {}  # bytes in use for each kernel that was compiled of a function
 _refused: dict[str, int] = {}  # first ways that Numba could not compile, by the digest of the model
 
 
@@ -72,7 +73,7 @@ def kernels(
         found = _kept.get(key_of_code)
         if found is None:
             found = Kept(*_compiled_for(model, *key_of_code), lifted(model), KERNEL_BYTES + nbytes)
-            _count(model)
+            _count(model, nbytes)
         own = found
         if key != key_of_code:
             apart = lifted(model)._replace(functions=found.lifted.functions)  # not a closure for each
@@ -123,17 +124,19 @@ def _compiled_for(
     raise AssertionError("a model has at least one way to be computed")
 
 
-def _count(model: Definition) -> None:
-    """Warn where a function is compiled again and again, as a closure over another number each time is."""
+def _count(model: Definition, nbytes: int) -> None:
+    """Warn where a function is compiled again and again, as one that refers to other objects each time is."""
     if model.formula is not None or numba.config.DISABLE_JIT:
         return
     code = getattr(model.function, "py_func", model.function).__code__
-    _models_of[code] += 1
-    if _models_of[code] == MANY_MODELS:
+    sizes = _sizes_of.setdefault(code, [])
+    before = sum(sizes)
+    sizes.append(CODE_BYTES + nbytes)
+    if before < MANY_BYTES <= sum(sizes):
         warnings.warn(
-            f"The model `{model.name}` was compiled {MANY_MODELS} times, each time with other values of the "
-            "objects it refers to. Each takes a second and 4 MB that stay in use: pass numbers that change "
-            "as parameters, with `fixed={name: value}`.",
+            f"The model `{model.name}` was compiled {len(sizes)} times, each time with other values of the "
+            f"objects it refers to. Each takes a second, and {sum(sizes) >> 20} MB stay in use for all: pass "
+            "numbers that change as parameters, with `fixed={name: value}`, and arrays as further variables.",
             RuntimeWarning,
             stacklevel=2,
         )
