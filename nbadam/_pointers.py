@@ -84,18 +84,19 @@ class _References:
         self.release(self.value, self.memory.ctypes.data)
 
 
+_types: dict[tuple[Any, ...], Any] = {}  # of arrays, for which Numba looks at their dtype each time
+
+
 def _type_of(value):
-    """Return `numba.typeof` of a value, in a third of the time: it looks at each dtype only once."""
-    if type(value) is np.ndarray:
-        return _array_type(value.dtype, value.ndim, map_layout(value), not value.flags.writeable)
+    """Return `numba.typeof` of a value, in a third of the time."""
     if isinstance(value, tuple):
         return types.BaseTuple.from_types([_type_of(entry) for entry in value], type(value))
-    return numba.typeof(value)
-
-
-@lru_cache(maxsize=1024)
-def _array_type(dtype, axes: int, layout: str, readonly: bool):
-    return types.Array(numba.from_dtype(dtype), axes, layout, readonly=readonly)
+    if type(value) is not np.ndarray:
+        return numba.typeof(value)
+    key = value.dtype, value.ndim, map_layout(value), value.flags.writeable, value.flags.aligned
+    if key not in _types:
+        _types[key] = numba.typeof(value)
+    return _types[key]
 
 
 def _words(kind, value) -> list[int] | None:

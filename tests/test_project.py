@@ -261,7 +261,7 @@ def test_functions_import_other_packages_only():
 
 
 # Calls of `numba.types` that make no signature: of functions for typing, and the result of one operation.
-OTHER_TYPES = {"Dispatcher", "Function", "VarArg", "unliteral"}
+OTHER_TYPES = {"Dispatcher", "Function", "VarArg", "from_types", "unliteral"}
 RESULTS = {"nbadam.dual.tuples": {"UniTuple"}}
 
 

@@ -28,8 +28,8 @@ from .text import header, load
 KEPT_BYTES = 1 << 28  # kernels in memory, at most
 KERNEL_BYTES = 1 << 21  # size of the kernels of a model, beside the arrays in it
 CONSTANTS_BYTES = 1 << 18  # bound of the number of entries that differ from others in constants only
-CODE_BYTES = 1 << 22  # of the compiled code of a model, which LLVM never frees
-MANY_BYTES = 100 * CODE_BYTES  # for one function, each time with other objects, after which a warning follows
+CODE_BYTES = 1 << 22  # compiled code of a model, which LLVM never frees
+MANY_BYTES = 100 * CODE_BYTES  # code of one function, compiled again and again, after which a warning follows
 LANES = 32  # fits in step: so many keep the vector units busy while divisions are under way
 LONG = 500  # points of a data set from which on the loop over them is vectorised, not that over fits
 MANY = 10  # parameters from which on it is so for all data sets
