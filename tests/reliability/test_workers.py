@@ -29,15 +29,21 @@ ENDLESS = {"steps": 10**9, "learning_rate": 1e-3, "gtol": 0}
 def plain(x):
     return float((x - 1) @ (x - 1)), 2 * (x - 1)
 
-def slope(x):  # without a minimum
+def steep(x):  # without a minimum
     return x.sum(), np.ones(x.size)
+
+def slope(x):
+    open("begun", "w").close()
+    return steep(x)
 
 def starts(options, fun, x0s=((0.0, 0.0), (0.5, 0.5))):
     return nbadam.multistart(fun, np.array(x0s), jac=True, options=options, workers=2)
 
-def strike_after(seconds):
+def strike_once_begun():
     def strike():
-        time.sleep(seconds)
+        while not os.path.exists("begun"):
+            time.sleep(0.1)
+        time.sleep(2)
         sent.append(time.monotonic())
         os.kill(os.getpid(), signal.SIGINT)
     threading.Thread(target=strike).start()
@@ -65,9 +71,10 @@ def test_an_interrupt_just_before_a_wait_begins(workers, tmp_path):
         pytest.importorskip("joblib")
     program = """
         if __name__ == "__main__":
-            fun = njit(slope) if os.environ["WORKERS"] == "threads" else slope
+            fun = njit(steep) if os.environ["WORKERS"] == "threads" else slope
             starts({"steps": 2}, fun)  # compiles
-            strike_after(2)
+            open("begun", "w").close()
+            strike_once_begun()
             signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # of the main thread
             interrupted(fun)
     """
@@ -101,7 +108,7 @@ def test_workers_that_ignore_sigterm(tmp_path):
     program = """
         if __name__ == "__main__":
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
-            strike_after(2)
+            strike_once_begun()
             interrupted()
     """
     facts = told(textwrap.dedent(program), tmp_path)
@@ -123,7 +130,7 @@ def test_a_worker_that_is_killed_while_others_start(tmp_path):
 
             started = []
             BaseProcess.start = killed_at_once
-            strike_after(3)
+            strike_once_begun()
             interrupted()
     """
     facts = told(textwrap.dedent(program), tmp_path)
