@@ -147,6 +147,40 @@ def test_a_resumed_run_equals_one_that_is_not():
     assert rest.message == whole.message
 
 
+def error_counts(seed):
+    """Return the share of errors of a linear classifier, and a list that takes all its values."""
+    rng = np.random.default_rng(seed)
+    z, values = rng.standard_normal((300, 3)), []
+    y = np.sign(z @ [1.0, -1.0, 0.5] + 0.5 * rng.standard_normal(300))
+
+    def errors(x):
+        values.append(float((np.sign(z @ x) != y).mean()))
+        return values[-1]
+
+    return errors, values
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_values_that_are_not_random_end_at_the_lowest_point_met(seed):
+    errors, values = error_counts(seed)
+    result = nbadam.adam(errors, [1.0, 0.0, 0.0], maxfun=200)
+    assert "quadratic" in result.message
+    assert result.fun == min(values) == errors(result.x)
+
+
+def test_an_average_that_is_asked_for_is_returned():
+    errors, values = error_counts(0)
+    result = nbadam.adam(errors, [1.0, 0.0, 0.0], maxfun=200, average="tail")
+    assert result.fun == errors(result.x) > min(values)
+
+
+def test_a_resumed_run_remembers_the_lowest_point_met():
+    errors, values = error_counts(0)
+    first = nbadam.adam(errors, [1.0, 0.0, 0.0], maxfun=200)
+    result = nbadam.adam(errors, first.x, state=first.state, maxfun=20)
+    assert result.fun == min(values)
+
+
 @pytest.mark.parametrize("options", [{"learning_rate": 0.01}, {"weight_decay": 0.1}, {"finite_diff": "spsa"}])
 def test_other_steps_where_they_are_asked_for(options):
     result = nbadam.adam(noisy(bowl), [2.0, 2.0], steps=5, rng=0, **options)

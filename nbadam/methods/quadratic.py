@@ -9,7 +9,7 @@ less over a longer way.  The noise is known from second evaluations of single po
 
 Far out, a flat or a wavy function misleads the fit.  So the best center is remembered.  Where a later one is
 worse, by more than the noise of one value, the run goes back with half of the radius.  Values that are not
-random, such as rounded ones, have no standard error.
+random, such as rounded ones, have no standard error; the lowest one is no luck, so it is remembered itself.
 
 The fit is a regression with normal priors, whose widths maximize the evidence, as does the variance of the
 noise (D. J. C. MacKay, "Bayesian interpolation", Neural Computation 4, 1992).  So it needs fewer values than
@@ -63,6 +63,13 @@ class Fit(NamedTuple):
     def change(self, step: np.ndarray) -> float:
         """Return the change of the value over a step from the center."""
         return float(self.slope @ step + 0.5 * step @ self.curvature @ step)
+
+
+class Lowest(NamedTuple):
+    """The point evaluated that has the lowest value."""
+
+    x: np.ndarray  # shape (n,), the user's variables
+    value: float
 
 
 class Best(NamedTuple):
@@ -169,6 +176,8 @@ class QuadraticModel(Perturbations):
     ----------
     proposal : ndarray of shape (n,), or None
         The next center, after an evaluation at this one.
+    lowest : Lowest or None
+        The point evaluated that has the lowest value, of values that are not random.
     """
 
     scheme = "quadratic"
@@ -187,10 +196,13 @@ class QuadraticModel(Perturbations):
         self.is_short = False  # whether the radius cut the last step
         self.before: np.ndarray | None = None  # center
         self.best: Best | None = None
+        self.lowest: Lowest | None = None
         self.proposal: np.ndarray | None = None
 
     def begin(self, points: list[Any], values: list[Any], size: np.ndarray, noise: float) -> None:
         """Take in known values, the size of perturbations that suits them, and their noise."""
+        for point, known in zip(points, values, strict=True):
+            self._note(point, known)
         self.take_in(np.array(points)[:, self.free] / self.unit, np.array(values))
         self.size, self.noise = size, noise
         if not self.is_random:
@@ -202,6 +214,19 @@ class QuadraticModel(Perturbations):
         """Remember values; the oldest ones are forgotten."""
         self.points = np.concatenate([self.points, points])[-2 * self.most :]
         self.values = np.concatenate([self.values, values])[-2 * self.most :]
+
+    def _note(self, x: np.ndarray, value: float) -> None:
+        """Remember a point if its value is the lowest one, and is not random."""
+        if not self.is_random and np.isfinite(value) and (self.lowest is None or value < self.lowest.value):
+            self.lowest = Lowest(x.copy(), float(value))
+
+    def gradient_at(self, x: np.ndarray) -> np.ndarray:
+        """Return the gradient at a point of a quadratic that is fitted to the values known around it."""
+        gradient = np.zeros_like(x)
+        fit = self._fit(x[self.free] / self.unit)
+        if fit is not None:
+            gradient[self.free] = fit.slope / self.radius / self.unit
+        return gradient
 
     def value_and_gradient(self, value: Callable[..., Any], x: np.ndarray) -> tuple[float, np.ndarray]:
         """Return both as the quadratic has them, after new evaluations around `x`; propose the next point."""
@@ -266,6 +291,7 @@ class QuadraticModel(Perturbations):
             there[self.free] = np.clip(point * self.unit, self.lower[self.free], self.upper[self.free])
             points.append(point)
             values.append(value(there))
+            self._note(there, values[-1])
             return values[-1]
 
         block, directions = -1, np.zeros((0, n))
@@ -304,7 +330,9 @@ class QuadraticModel(Perturbations):
         arrays = {name: getattr(self, name) for name in ("points", "values", "before", "proposal")}
         listed = {name: None if array is None else array.tolist() for name, array in arrays.items()}
         best = None if self.best is None else [self.best.center.tolist(), *self.best[1:]]
-        return super().facts() | numbers | listed | {"is_random": self.is_random, "best": best}
+        lowest = None if self.lowest is None else [self.lowest.x.tolist(), self.lowest.value]
+        known = {"is_random": self.is_random, "best": best, "lowest": lowest}
+        return super().facts() | numbers | listed | known
 
     def restore(self, facts: dict[str, Any]) -> None:
         """Bring it to where it was when `facts` was called."""
@@ -317,3 +345,5 @@ class QuadraticModel(Perturbations):
         self.points = self.points.reshape(-1, self.unit.size)
         best = facts["best"]
         self.best = None if best is None else Best(np.array(best[0], dtype=float), *best[1:])
+        lowest = facts["lowest"]
+        self.lowest = None if lowest is None else Lowest(np.array(lowest[0], dtype=float), lowest[1])
