@@ -138,11 +138,12 @@ TEMPLATE = """Minimize a function with {title} [1]_, as a method of `scipy.optim
         `x`, `fun` and `jac` (at `x`), `nit`, `nfev`, `njev`, `status`, `success`, `message`, `history`
         (nbadam.History) and `state` (nbadam.RunState).  The point is the one that `average` asks for; the
         mean of the last 100 where a tolerance is met and it is better; the best one seen where that is
-        worse than the start, by more than noise explains, or not finite; with steps by a quadratic and values
-        that are not random, the lowest one seen in place of the last.  `fun` and `jac` of a Minibatch are
-        those over all data, once it has seen an epoch.  Other noisy objectives are evaluated up to 20 times
-        there, but no more than a tenth of the run's evaluations; `fun` is the mean, and `fun_stderr` its
-        standard error (19 degrees of freedom: the quantile of 95 % is 2.09, not 1.96).  With `epochs` alone,
+        worse than the start, by more than noise explains, or not finite.  With steps by a quadratic, and
+        values that are not random, the lowest one seen takes the place of the last.  `fun` and `jac` of a
+        Minibatch are those over all data, once it has seen an epoch.  Other noisy objectives are evaluated
+        up to 20 times there, but no more than a tenth of the run's evaluations; `fun` is the mean, and
+        `fun_stderr` its standard error (19 degrees of freedom: the quantile of 95 % is 2.09, not 1.96).
+        With `epochs` alone,
         `x_stderr` estimates the distance of each variable from the minimum over all the data.
         `status` is a number of nbadam.Status: 0 for success, 1 for `maxiter`, 2 for `maxfun`,
         3 for a value, gradient or point that is not finite, 5 for a run that ended at its start or higher,

@@ -55,8 +55,8 @@ def result_of(run: Run, stop: Stop, snapshot: RunState) -> "OptimizeResult":
     """Describe the end of a run.
 
     The point is the one that `average` asks for, or the mean point of the last window where that made the
-    run end.  Where it is not finite, or worse than the start, the best point seen takes its place; so it
-    does where values are not random, and a quadratic model has met a lower one.
+    run end.  Where it is not finite, or worse than the start, the best point seen takes its place.  So
+    does the lowest point of a quadratic model, if values are not random.
     """
     from scipy.optimize import OptimizeResult  # costs 0.2 s: not before somebody minimizes
 
