@@ -8,7 +8,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import nbadam
 from nbadam.methods.noise import step_of_output
-from nbadam.methods.quadratic import LARGEST, Fit, QuadraticModel, fit_quadratic, step_within
+from nbadam.methods.quadratic import LARGEST, QuadraticModel
+from nbadam.methods.regression import Fit, fit_quadratic, step_within
 
 INF = np.inf
 

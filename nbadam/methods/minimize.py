@@ -21,8 +21,9 @@ from .options import PLANS, implied, is_automatic, limit, parameters, state_from
 from .orders import seed_numbers
 from .perturbations import Perturbations
 from .plan import RunPlan
-from .quadratic import FAINT_FOR_MODEL, LARGEST, LARGEST_FULL, QuadraticModel
+from .quadratic import FAINT_FOR_MODEL, LARGEST, QuadraticModel
 from .record import NO, YES
+from .regression import LARGEST_FULL
 from .run import Run
 from .stopping import Stop
 
