@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import scipy.special
 from numba import njit, types, version_info
-from numpy.testing import assert_array_equal
 
 import nbadam
 from nbadam import dual
@@ -72,35 +71,6 @@ def test_derivatives_in_a_float32_model_stay_float32():
     slope = 2 * e * 0.3 / 0.7**2
     assert value == pytest.approx(2 * e + 0.2, rel=1e-6)
     assert derivatives == pytest.approx([e, slope, slope * 0.3 / 0.7, 1], rel=2e-6)
-
-
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_quotients_round_as_divisions_do(dtype):
-    both = compiled(quotient, 1)
-
-    @njit(error_model="numpy")
-    def quotients(x, y, out):
-        for i in range(x.size):
-            out[i] = both(x[i], y[i : i + 1])[0]
-
-    rng = np.random.default_rng(3)
-    x, y = rng.standard_normal((2, 100_000)) * np.exp(rng.uniform(-20, 20, (2, 100_000)))
-    whole = np.arange(1.0, 300)
-    ends = [0.0, -0.0, 1.0, -3.0, np.inf, np.finfo(dtype).max, np.finfo(dtype).tiny]
-    some, others = np.meshgrid(ends, ends)
-    x = np.concatenate([x, np.outer(whole, whole).ravel(), some.ravel()]).astype(dtype)
-    y = np.concatenate([y, np.tile(whole, whole.size), others.ravel()]).astype(dtype)
-    out = np.empty_like(x)
-    quotients(x, y, out)
-    with np.errstate(all="ignore"):
-        expected = x / y
-    assert_array_equal(out, expected)
-    number = ~np.isnan(expected)
-    assert_array_equal(np.signbit(out[number]), np.signbit(expected[number]))
-
-
-def quotient(x, y):
-    return x / y
 
 
 # --- Every function -------------------------------------------------------------------------------

@@ -7,20 +7,14 @@ import numpy as np
 from numba import types
 
 from .registry import chained, derivatives_of, register, register_plain, register_rule
-from .trace import Traced, absolute, call, either, log, muladd, square_root, where
+from .trace import Traced, absolute, call, either, log, square_root, where
 from .type import joined, plain, unpacked
 
 MOST_FACTORS = 64  # largest number of factors that a power with a constant exponent becomes
 
 
 def divide(f, x, y):
-    inverse = 1.0 / y
-    guess = x * inverse
-    # A step of Newton's method rounds as a division does (P. Markstein, 1990), which takes ten times as long.
-    # It is not right for subnormal divisors; their derivatives are infinite, anyway.
-    refined = muladd(muladd(-guess, y, x), inverse, guess)
-    size = absolute(refined)
-    quotient = where((size > 0.0) & (size < math.inf), refined, guess)
+    quotient, inverse = x / y, 1.0 / y
     return quotient, inverse, lambda: -quotient * inverse
 
 
