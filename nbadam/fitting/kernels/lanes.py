@@ -29,7 +29,7 @@ ROWS = (
  DOUBTFUL, CHI2_TRIAL, GRADIENT_TRIAL, NORMAL_TRIAL, END) = range(len(ROWS))  # fmt: skip
 
 
-@register_jitable(error_model="numpy", forceinline=True)
+@register_jitable(error_model="numpy")
 def load(own, rows, data, p, lower, upper, i):
     """Give data set `i`, its point `p` and its bounds to a lane, whose column of the state is `own`."""
     first, points = rows[END], data.shape[2]
