@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from subprocesses import finish, needs_ordinary_kernels, start
 
 from nbadam import Model, Status, curve_fit
-from nbadam.fitting.kernels import lm, tape, trust_region
+from nbadam.fitting.kernels import bordered, lm, tape, trust_region
 from nbadam.fitting.kernels.compile import LONG, load
 from nbadam.fitting.kernels.instructions import over_lanes
 from nbadam.fitting.kernels.layout import Shape
@@ -310,3 +310,10 @@ def test_ctrl_c_is_never_lost_and_never_late(tmp_path):
     told = finish(start(program, tmp_path, NUMBA_CACHE_DIR=os.environ.get("NUMBA_CACHE_DIR")))
     assert max(told["slowest"].values()) < 0.5, told
     assert all(told["carried"][kind] for kind in told["carried"] if kind != "small"), told
+
+
+@pytest.mark.skipif(not JIT, reason="plain Python has no kernels")
+@pytest.mark.parametrize("kernel", [lm.fit_kernel, bordered.evaluate_kernel])
+def test_kernels_of_fits_release_the_gil(kernel):
+    """Two threads otherwise take turns, and a fit on two of them takes as long as on one."""
+    assert kernel("float64").targetoptions["nogil"]

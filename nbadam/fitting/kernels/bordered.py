@@ -166,7 +166,7 @@ def evaluate_kernel(dtype: str):
     """Return `evaluate`, compiled."""
     given, table = array(dtype, 2, readonly=True), array(axes=2)
     examples = *common_examples(dtype), given, array(), table, table
-    return compile_kernel(evaluate, examples, name=f"evaluate_{dtype}", mode="uncounted")
+    return compile_kernel(evaluate, examples, name=f"evaluate_{dtype}", mode="uncounted_nogil")
 
 
 @cache

@@ -322,4 +322,4 @@ def examples(dtype: str) -> dict[str, tuple[Any, ...]]:
 @cache
 def fit_kernel(dtype: str):
     """Return `fit`, compiled."""
-    return compile_kernel(fit, examples(dtype)["fit"], name=f"fit_{dtype}", mode="uncounted")
+    return compile_kernel(fit, examples(dtype)["fit"], name=f"fit_{dtype}", mode="uncounted_nogil")
