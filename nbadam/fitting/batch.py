@@ -8,7 +8,7 @@ import numpy as np
 
 from ..blocks import Blocks, work_through
 from ..status import Status
-from .data import DataSets, RaggedSets
+from .data import DataSets, RaggedSets, as_slice
 from .finish import finish, spare
 from .kernels.compile import LANES, LONG
 from .kernels.kernels import ModelError
@@ -72,7 +72,8 @@ def fit_block(
                 found = problem.descended(plan)
                 finish(sets, plan, part, found, 0)
             else:
-                found = problem.fitted(problem.p0, plan.max_nfev - spare(plan.max_nfev))
+                room = fits[as_slice(part)]  # if it is a slice, results are in their places at once
+                found = problem.fitted(problem.p0, plan.max_nfev - spare(plan.max_nfev), room=room)
                 finish(sets, plan, part, found, plan.max_nfev)
         except ModelError as error:
             if part.size > 1:  # Find out which data set it was.

@@ -13,8 +13,8 @@ from ..status import Status
 from .covariance import LANES, unsure_kernel
 from .data import DataSets, RaggedSets
 from .kernels.kernels import run
-from .kernels.lm import DIVERGED
 from .kernels.rows import rows_kernel
+from .kernels.trust_region import DIVERGED, EXACT, LEAST_PIVOT
 from .model.constants import lifted
 from .model.pointwise import pointwise
 from .problem import Fits, Plan, bounds_of, box
@@ -24,15 +24,9 @@ POINTS = 1 << 14  # factored at a time: their Jacobian takes a few MB
 ACCURACY = 1e-6  # relative error of a standard error; above it the parameters count as undetermined
 SINGULAR = 1e-2  # the same, above which a step is not worth trying
 SMALLEST_PART = 1e-6  # a fit ends where so small a part of a step raises chi-square
-# Least pivots of the normal matrix above which its inverse is accurate enough.  In single precision they
-# only tell which fits may be undetermined.
-LEAST_PIVOT = {"float64": 1e-5, "float32": 1e-4}
 ROUNDING = 4 * EPSILON  # relative error of a derivative
 OF_DIFFERENCES = 1e-3, 1e-10  # accuracy and rounding for derivatives by differences
 NEARBY = 1e-2  # standard errors; at points so near, differences must agree about the errors
-# Residuals of so many units of rounding of the model's terms count as none.  Of 3,720 fits of exact data, of
-# 31 models in both precisions, the largest were 1.4 units; the rest is for less accurate functions.
-EXACT = 100
 LIMITS = {name: np.array([least, (EXACT * np.finfo(name).eps) ** 2]) for name, least in LEAST_PIVOT.items()}
 NONE = 10  # parameters of so few standard errors may be 0
 SPARE = 20  # evaluations that the kernel leaves for last steps, at most
@@ -279,18 +273,13 @@ def finish(sets: DataSets | RaggedSets, plan: Plan, chosen: np.ndarray, fits: Fi
 
 
 def _finish(sets: DataSets | RaggedSets, plan: Plan, chosen: np.ndarray, fits: Fits, max_nfev: int) -> None:
-    found = np.empty(len(chosen), bool)
-    n, pairs = fits.popt.shape[1], fits.information.shape[1]
-    dtype = plan.dtype.type.__name__  # NumPy takes long for the name of a dtype
-    unsure_kernel(dtype)(
-        fits.information, fits.popt, fits.chi2, fits.status, fits.nfev, ~plan.fixed, LIMITS[dtype], max_nfev,
-        np.empty((pairs + n + 3, LANES)), found,
-    )  # fmt: skip
+    which = np.flatnonzero(fits.unsure)
+    if which.size:
+        which = which[_unsure(plan, fits if which.size == len(chosen) else fits[which], max_nfev)]
     if not by_exact_derivatives(plan):
-        found |= fits.status == Status.SUCCESS.value
-    if not found.any():
+        which = np.union1d(which, np.flatnonzero(fits.status == Status.SUCCESS.value))
+    if not which.size:
         return
-    which = np.flatnonzero(found)
     p = fits.popt[which].astype(float)
     lower, upper = bounds_of_fits(plan, chosen[which], fits.popt[which])
     jacobians = Jacobians(sets, plan, chosen[which])
@@ -314,6 +303,18 @@ def _finish(sets: DataSets | RaggedSets, plan: Plan, chosen: np.ndarray, fits: F
     fits.popt[which], fits.nfev[which], fits.chi2[which], fits.status[which] = p, nfev, chi2, status
     rows, columns = np.triu_indices(p.shape[1])
     fits.information[which], fits.is_inverse[which] = inverse[:, rows, columns], True
+
+
+def _unsure(plan: Plan, fits: Fits, max_nfev: int) -> np.ndarray:
+    """Tell which fits to look at again: see `covariance.unsure`."""
+    found = np.empty(len(fits.status), bool)
+    n, pairs = fits.popt.shape[1], fits.information.shape[1]
+    dtype = plan.dtype.type.__name__  # NumPy takes long for the name of a dtype
+    unsure_kernel(dtype)(
+        fits.information, fits.popt, fits.chi2, fits.status, fits.nfev, ~plan.fixed, LIMITS[dtype], max_nfev,
+        np.empty((pairs + n + 3, LANES)), found,
+    )  # fmt: skip
+    return found
 
 
 def bounds_of_fits(plan: Plan, chosen: np.ndarray, popt: np.ndarray) -> list[np.ndarray]:

@@ -61,6 +61,7 @@ class Fits:
     chi2: np.ndarray
     nfev: np.ndarray
     status: np.ndarray
+    unsure: np.ndarray  # whether `finish` has to look at the fit
     n_points: np.ndarray
     n_starts: np.ndarray  # of a search; 0 where the start was given
     n_reached: np.ndarray  # starts that led to the minimum
@@ -75,6 +76,7 @@ class Fits:
             chi2=np.empty(fits, dtype),
             nfev=np.zeros(fits, np.int32),
             status=np.full(fits, Status.NOT_RUN.value, np.int8),
+            unsure=np.ones(fits, bool),
             n_points=np.zeros(fits, np.int64),
             n_starts=np.zeros(fits, np.int32),
             n_reached=np.zeros(fits, np.int32),
@@ -85,8 +87,8 @@ class Fits:
         for array in (self.popt, self.information, self.chi2):
             array[where] = np.nan
 
-    def __getitem__(self, which: np.ndarray) -> "Fits":
-        """Take some of the fits."""
+    def __getitem__(self, which: np.ndarray | slice) -> "Fits":
+        """Take some of the fits; those of a slice share their memory with these."""
         return Fits(**{name: array[which] for name, array in vars(self).items()})
 
     def __setitem__(self, which: np.ndarray, fits: "Fits") -> None:
@@ -131,13 +133,16 @@ class Problem:
         self.chi2_of_rounding: Any = block.chi2_of_rounding
         self._too_few = block.points < plan.fixed.size - np.count_nonzero(plan.fixed)
 
-    def fitted(self, start: np.ndarray, max_nfev: int, loss: Loss | None = None) -> Fits:
-        """Run Levenberg-Marquardt from `start`, with another loss if one is given."""
-        part = Fits.empty(start.shape[0], start.shape[1], start.dtype)
+    def fitted(
+        self, start: np.ndarray, max_nfev: int, loss: Loss | None = None, room: Fits | None = None
+    ) -> Fits:
+        """Run Levenberg-Marquardt from `start`, with another loss if one is given; write to `room`."""
+        part = Fits.empty(start.shape[0], start.shape[1], start.dtype) if room is None else room
         compiled = self._kernels if loss is None else self._kernels_of(loss)
         compiled.fit(
             *self._data, *self._box, self._f_scale, start, self._poor, self.plan.ftol, self.plan.xtol,
             max_nfev, part.popt, part.information, part.chi2, part.nfev, part.status,
+            part.unsure,
         )  # fmt: skip
         if is_called_off():
             part.clear(part.status == Status.NOT_RUN)

@@ -13,7 +13,7 @@ from ...blocks import Pace, is_called_off
 from ...engine import aligned_zeros
 from ..covariance import invert_kernel
 from . import adam, bordered, lm, minibatch, screen
-from .lanes import END, ROWS, SETTLED
+from .lanes import END, ROWS
 from .layout import Layout
 from .restarts import restart_kernel
 
@@ -67,7 +67,6 @@ class Kernels:
         """Fit a block of data sets: see `lm.fit`."""
         m = data.shape[2]
         state = self._state(data.shape[1], m)
-        state[-1][self._rows[SETTLED]] = -1  # each lane wants a fit
         own = lm.new_state(self._lanes, p0.shape[1], self._dtype)
         judging, solving, memory = self._tapes
         rest = *self._parts, judging, solving, memory.copy(), p0, poor

@@ -23,13 +23,13 @@ from ..._jitable import register_jitable
 
 ROWS = (
     "point", "trial", "chi2", "normal", "lower", "upper", "damping", "settled", "reduction", "small",
-    "fresh", "failed", "better", "doubtful", "chi2_trial", "gradient_trial", "normal_trial", "end",
+    "fresh", "failed", "better", "doubtful", "unsure", "chi2_trial", "gradient_trial", "normal_trial", "end",
 )  # fmt: skip
 (POINT, TRIAL, CHI2, NORMAL, LOWER, UPPER, DAMPING, SETTLED, REDUCTION, SMALL, FRESH, FAILED, BETTER,
- DOUBTFUL, CHI2_TRIAL, GRADIENT_TRIAL, NORMAL_TRIAL, END) = range(len(ROWS))  # fmt: skip
+ DOUBTFUL, UNSURE, CHI2_TRIAL, GRADIENT_TRIAL, NORMAL_TRIAL, END) = range(len(ROWS))  # fmt: skip
 
 
-@register_jitable(error_model="numpy")
+@register_jitable(error_model="numpy", forceinline=True)  # a call passes 55 numbers
 def load(own, rows, data, p, lower, upper, i):
     """Give data set `i`, its point `p` and its bounds to a lane, whose column of the state is `own`."""
     first, points = rows[END], data.shape[2]
@@ -50,7 +50,7 @@ def put(own, first, values):
         own[first + j] = values[j]
 
 
-@register_jitable(error_model="numpy")
+@register_jitable(error_model="numpy", forceinline=True)
 def take(own, first, values):
     """Copy rows of a lane to `values`."""
     for j in range(values.size):

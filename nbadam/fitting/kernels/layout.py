@@ -47,8 +47,8 @@ class Shape:
             "point": n, "trial": n,
             "chi2": 1, "gradient": n, "normal": len(self.pairs),  # at the point
             "chi2_trial": 1, "gradient_trial": n, "normal_trial": len(self.pairs),
-            "scale": n, "radius": 1, "damping": 1, "norm": 1, "predicted": 1, "reduction": 1, "doubtful": 1,
-            "better": 1, "settled": 1, "small": 1, "fresh": 1, "failed": 1,
+            "scale": n, "radius": 1, "damping": 1, "norm": 1, "predicted": 1, "reduction": 1,
+            "doubtful": 1, "unsure": 1, "better": 1, "settled": 1, "small": 1, "fresh": 1, "failed": 1,
             "lower": n * self.bounded, "upper": n * self.bounded, "frozen": n * self.bounded,
             "move": n * self.bounded,
         }  # fmt: skip

@@ -27,6 +27,7 @@ from .lanes import (
     SETTLED,
     SMALL,
     TRIAL,
+    UNSURE,
     common_examples,
     load,
     place,
@@ -34,6 +35,7 @@ from .lanes import (
 )
 from .restarts import BESIDE, STARTS
 from .sums import BLOCK
+from .trust_region import DIVERGED
 
 ATTEMPTS = 8  # solutions for the damping that brings a step to the radius; two do on the average
 RUNNING = -1
@@ -50,7 +52,6 @@ PATIENCE = (
 SLOW = 0.01
 FEW = 6  # further starts of a fit that ends off the bounds but leaves much of the data's variation
 AGAIN = 2  # mark of a lane whose trust region is set up away from p0; at p0 it is 1
-DIVERGED = 1e3  # standard error in units of the parameter
 SUCCESS, MAXITER, NONFINITE, NOT_MOVED, RUNAWAY, UNDETERMINED = map(
     int,
     (
@@ -65,7 +66,7 @@ SUCCESS, MAXITER, NONFINITE, NOT_MOVED, RUNAWAY, UNDETERMINED = map(
 
 
 def fit(normal, rows, S, state, x, data, lower, upper, f_scale, judge, solve, invert, restart, judging,
-        solving, memory, p0, poor, tolerances, max_nfev, popt, information, chi2, nfev, status,
+        solving, memory, p0, poor, tolerances, max_nfev, popt, information, chi2, nfev, status, unsure,
         counts, levels, factor, triangle, position, free, progress, points):  # fmt: skip
     """Fit a block of data sets, or go on with it; return whether all are done.
 
@@ -84,8 +85,9 @@ def fit(normal, rows, S, state, x, data, lower, upper, f_scale, judge, solve, in
     tolerances : array
         `ftol`, `xtol`, the share of chi-square that is rounding, the unit of rounding, and a chi-square whose
         terms may have lost digits.
-    popt, information, chi2, nfev, status : arrays of shape (fits, ...)
-        Written; `information` is the lower triangle of the normal matrix.
+    popt, information, chi2, nfev, status, unsure : arrays of shape (fits, ...)
+        Written; `information` is the lower triangle of the normal matrix.  `unsure` becomes False for fits
+        in which `covariance.unsure` would find nothing.
     counts, levels, factor, triangle, position, free, progress : arrays
         What the next call goes on with, and scratch: see `new_state`.
     points : int
@@ -95,28 +97,26 @@ def fit(normal, rows, S, state, x, data, lower, upper, f_scale, judge, solve, in
     fresh = rows[FRESH]
     fits, m, n, lanes = data.shape[0], data.shape[2], p0.shape[1], state.shape[1]
     xtol, least = tolerances[1], max(tolerances[0], tolerances[2])
-    which, count, restarts, starts = counts[0], counts[1], counts[2], counts[3]
+    which, count, due, restarts, starts, _, chosen = counts
     begun, before, origin = levels[0], levels[1], levels[2]
     values, reductions, changes = state[rows[CHI2]], state[rows[REDUCTION]], state[rows[SMALL]]
     failures, settled, damping = state[rows[FAILED]], state[rows[SETTLED]], state[rows[DAMPING]]
-    following, busy, begin = progress[0], progress[1], progress[2]
+    following, busy, begin, idle, new = progress
     is_empty = following == 0
     while True:
-        for lane in range(lanes):
-            if settled[lane] < 0:
-                settled[lane] = 0
-                which[lane] = following if following < fits else -1
-                if following < fits or (is_empty and fits > 0):
-                    # A lane for which there is no fit repeats one: a model may not end, or fail, elsewhere.
-                    i = following if following < fits else 0
-                    own = state[:, lane]
-                    load(own, rows, data, p0, lower, upper, i)
-                    own[fresh] = 1
-                    count[lane], starts[lane], begun[lane] = 0, 0, -1
-                if following < fits:
-                    following += 1
-                    busy += 1
-        is_empty = False
+        for k in range(idle):
+            lane = chosen[k]
+            which[lane] = following if following < fits else -1
+            if following < fits or (is_empty and fits > 0):
+                # A lane for which there is no fit repeats one: a model may not end, or fail, elsewhere.
+                own = state[:, lane]
+                load(own, rows, data, p0, lower, upper, following if following < fits else 0)
+                own[fresh] = 1
+                count[lane], due[lane], restarts[lane], starts[lane] = 0, min(NOTHING, max_nfev), 0, 0
+            if following < fits:
+                following += 1
+                busy += 1
+        is_empty, new, idle = False, new + idle, 0
         if busy == 0 or points <= 0:
             break
         end = min(m, begin + -(-points // BLOCK) * BLOCK)
@@ -135,19 +135,18 @@ def fit(normal, rows, S, state, x, data, lower, upper, f_scale, judge, solve, in
                 unsettled += which[lane] >= 0 and settled[lane] == 0
             if unsettled == 0:
                 break
-        for lane in range(lanes):
-            i, value = which[lane], values[lane]
+        number = choose(values, reductions, changes, failures, least, tolerances[4], new, counts, levels)
+        new = 0
+        for k in range(number):
+            lane = chosen[k]
+            i, value, own = which[lane], values[lane], state[:, lane]
             if i < 0:
-                stay(state[:, lane], trial, point, n)
+                stay(own, trial, point, n)
                 continue
-            count[lane] += 1
+            if begun[lane] < 0:  # a further start
+                begun[lane] = before[lane] = origin[lane] = value
+            due[lane] = min(NOTHING - count[lane] % NOTHING, max_nfev - count[lane])
             left, is_small, is_failed = reductions[lane] / value, changes[lane] <= 0, failures[lane] > 0
-            if begun[lane] < 0:
-                begun[lane], before[lane], origin[lane], restarts[lane] = value, value, value, 0
-            is_late = count[lane] % NOTHING == 0 or count[lane] >= max_nfev
-            if left > least and value > tolerances[4] and not (is_small or is_failed or is_late):
-                continue  # as most do: none of the following holds
-            own = state[:, lane]
             shrunk = is_small and damping[lane] > 0
             code = RUNNING
             if is_failed:
@@ -176,11 +175,8 @@ def fit(normal, rows, S, state, x, data, lower, upper, f_scale, judge, solve, in
             if count[lane] % PATIENCE == 0:
                 before[lane] = value
             if is_settled or (slow and code == RUNNING):
-                doubts = own[rows[DOUBTFUL]]
                 for j in range(n):
-                    p, square = own[point + j], own[normal_row + place(j, j)]
-                    effect = abs(p) * square * abs(p)
-                    doubts += value > DIVERGED * effect * DIVERGED
+                    p = own[point + j]
                     if lower.size > 0:
                         # The next step, which changes nothing else, reaches the bounds.
                         end, start = own[trial + j], p0[i, j]
@@ -188,7 +184,7 @@ def fit(normal, rows, S, state, x, data, lower, upper, f_scale, judge, solve, in
                             p = end if abs(p - end) <= WORTHWHILE * abs(start - end) else p
                         free[j] = lower[i, j] < p < upper[i, j]
                     position[j] = p
-                if doubts > 0:
+                if own[rows[DOUBTFUL]] > 0:
                     take(own, normal_row, triangle)
                     determined = call(invert, True, (triangle, free, n * tolerances[3], factor))
                     if not determined:
@@ -210,6 +206,7 @@ def fit(normal, rows, S, state, x, data, lower, upper, f_scale, judge, solve, in
                 chi2[i], status[i] = value, code
                 for j in range(n):
                     popt[i, j] = position[j] if is_settled else own[point + j]
+                unsure[i] = code != SUCCESS or own[rows[UNSURE]] > 0 or lower.size > 0
                 take(own, normal_row, information[i])
             again = False
             moved = code != SUCCESS or origin[lane] - value > WORTHWHILE * value
@@ -225,12 +222,39 @@ def fit(normal, rows, S, state, x, data, lower, upper, f_scale, judge, solve, in
                         (starts[lane], ended, p0[i], lower[i], upper[i], popt[i], own, trial),
                     )
             if again:
-                own[fresh], begun[lane] = AGAIN, -1
+                own[fresh], begun[lane], due[lane], restarts[lane] = AGAIN, -1, 1, 0
             else:
-                settled[lane] = -1
+                chosen[idle] = lane
+                idle += 1
                 busy -= 1
-    progress[0], progress[1], progress[2] = following, busy, begin
+    progress[0], progress[1], progress[2], progress[3], progress[4] = following, busy, begin, idle, new
     return busy == 0
+
+
+@register_jitable(error_model="numpy")
+def choose(values, reductions, changes, failures, least, smallest, new, counts, levels):
+    """Count an evaluation in every lane, and list those lanes that may have come to an end.
+
+    There are no branches: they would be guessed wrong for each fit that begins or ends.
+    """
+    which, count, due, ends, chosen = counts[0], counts[1], counts[2], counts[5], counts[6]
+    for k in range(new):
+        lane = chosen[k]
+        levels[0, lane] = levels[1, lane] = levels[2, lane] = values[lane]
+    for lane in range(values.size):
+        count[lane] += 1
+        due[lane] -= 1
+    for lane in range(values.size):
+        falls = (reductions[lane] / values[lane] > least) & (values[lane] > smallest)
+        is_small, is_failed = changes[lane] <= 0, failures[lane] > 0
+        ends[lane] = (
+            0 if falls & (not is_small) & (not is_failed) & (due[lane] > 0) & (which[lane] >= 0) else 1
+        )
+    number = 0
+    for lane in range(values.size):
+        chosen[number] = lane
+        number += ends[lane]
+    return number
 
 
 @register_jitable(error_model="numpy")
@@ -293,16 +317,17 @@ def tolerances(ftol: float, xtol: float, m: int, dtype) -> np.ndarray:
 def new_state(lanes: int, n: int, dtype) -> tuple[np.ndarray, ...]:
     """Return the arguments of `fit` from `counts` to `progress` for a block that it has not begun.
 
-    The rows of `counts` are the fit in each lane, -1 when there are no more, and its evaluations.  Then
-    follow how often its trust region was set up anew, and its starts.  `levels` are chi-squares: where the
+    The rows of `counts` are the fit in each lane, -1 when there are no more, its evaluations, and those after
+    which it is looked at in any case.  Then follow how often its trust region was set up anew, its starts,
+    whether it may end, and a list of lanes: first those that want a fit.  `levels` are chi-squares: where the
     region was set up, some evaluations ago, at the start.  `factor`, `triangle`, `position` and `free` are
-    scratch.  `progress` holds the number of fits begun, of those in the lanes, and the point at which the
-    evaluation goes on.
+    scratch.  `progress` holds the number of fits begun, of those in the lanes, the point at which the
+    evaluation goes on, the number of lanes that want a fit, and of those that have begun one since.
     """
-    counts, levels = np.zeros((4, lanes), np.int64), np.zeros((3, lanes), dtype)
-    counts[0] = -1
+    counts, levels = np.zeros((7, lanes), np.int64), np.zeros((3, lanes), dtype)
+    counts[0], counts[6] = -1, np.arange(lanes)
     factor, triangle, position = np.zeros((n + 1, n)), np.zeros(n * (n + 1) // 2), np.zeros(n, dtype)
-    return counts, levels, factor, triangle, position, np.ones(n, bool), np.zeros(3, np.int64)
+    return counts, levels, factor, triangle, position, np.ones(n, bool), np.array([0, 0, 0, lanes, 0])
 
 
 def examples(dtype: str) -> dict[str, tuple[Any, ...]]:
@@ -310,7 +335,7 @@ def examples(dtype: str) -> dict[str, tuple[Any, ...]]:
     common, table = common_examples(dtype), array(dtype, 2)
     _, _, S, _, x, _, lower, _, f_scale = common
     point, tape = array(dtype, readonly=True), array(np.uint32, 2, readonly=True)
-    results = table, table, S, array(np.int32), array(np.int8)
+    results = table, table, S, array(np.int32), array(np.int8), array(bool)
     return {
         "normal": (x, S, 0, 0, 0, f_scale),
         "run": (S, tape, S, f_scale),

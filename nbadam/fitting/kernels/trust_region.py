@@ -4,6 +4,8 @@ More (1978), The Levenberg-Marquardt algorithm: implementation and theory.  Boun
 An interior trust region approach for nonlinear minimization subject to bounds.
 """
 
+import numpy as np
+
 from .layout import Shape, Text, indented
 
 FIRST_RADIUS = 0.3  # unit: length of p0; from 1 on, starts far too small run away
@@ -17,6 +19,13 @@ CHEAP = 1e-3  # share of chi-square that the rest of the way may change
 # inverse as not finite.  Without these limits, it depends on units where squares of derivatives underflow.
 # Both are far below rounding, 2**-104 and 2**-46; the smallest numbers are 2**-1022 and 2**-126.
 NO_EFFECT = {"float64": 2.0**-400, "float32": 2.0**-60}
+# Least pivots of the normal matrix above which its inverse is accurate enough.  In single precision they
+# only tell which fits may be undetermined.
+LEAST_PIVOT = {"float64": 1e-5, "float32": 1e-4}
+# Residuals of so many units of rounding of the model's terms count as none.  Of 3,720 fits of exact data, of
+# 31 models in both precisions, the largest were 1.4 units; the rest is for less accurate functions.
+EXACT = 100
+DIVERGED = 1e3  # standard error in units of the parameter
 
 
 def algorithm(shape: Shape) -> str:
@@ -127,7 +136,9 @@ def _solve(text: Text) -> list[str]:
     lines = text.load(p="point", b="gradient", s="scale")
     lines += [f"a{i}_{j} = {at('normal', k)}" for (i, j), k in number.items()]
     lines += [f"damping = {at('damping')}", f"radius = {at('radius')}", f"before = {at('reduction')}"]
-    lines += [f"doubts, doubtful = T(0.0), {at('doubtful')}"]
+    lines += [f"doubts, doubtful, chi2, terms = T(0.0), {at('doubtful')}, {at('chi2')}, T(0.0)"]
+    lines += [f"small, unsure = T(0.0), {at('unsure')}"]
+    least, exact = 1.1 * LEAST_PIVOT[shape.dtype], EXACT * float(np.finfo(shape.dtype).eps)
     if shape.bounded:
         lines += _bounds(text)
     force = "e" if shape.bounded else "b"
@@ -141,8 +152,16 @@ def _solve(text: Text) -> list[str]:
         entry = _less("whole", [(f"u{i}_{k}", f"l{i}_{k}") for k in range(i)])
         # Below that share of the entry there is only rounding.  Without derivative there is no step.
         lines += [f"entry = {entry}", "pivot = max(entry, PIVOT * whole)"]
-        lines += ["doubts = doubts + (T(0.0) if entry > DOUBT * whole else T(1.0))"]
+        lines += [
+            f"effect = abs(p{i}) * a{i}_{i} * abs(p{i})",
+            "terms = terms + effect",
+            "doubts = doubts + (T(0.0) if entry > DOUBT * whole else T(1.0))",
+            f"is_lost = chi2 > T({DIVERGED}) * effect * T({DIVERGED})",
+            "doubts = doubts + (T(1.0) if is_lost else T(0.0))",
+            f"small = small + (T(0.0) if entry > T({least}) * whole else T(1.0))",
+        ]
         lines += [f"r{i} = T(1.0) / pivot if pivot > T(0.0) else T(0.0)"]
+    lines += [f"small = small + (T(1.0) if chi2 <= T({exact}) * terms * T({exact}) else T(0.0))"]
     for i in range(n):
         lines += [f"z{i} = " + _less(f"{force}{i}", [(f"l{i}_{k}", f"z{k}") for k in range(i)])]
     for i in reversed(range(n)):
@@ -163,6 +182,7 @@ def _solve(text: Text) -> list[str]:
         "reduction = " + " + ".join(reduction),
         f"{at('reduction')} = {_kept('reduction', 'before', 'damping == T(0.0)')}",
         f"{at('doubtful')} = {_kept('doubts', 'doubtful', 'damping == T(0.0)')}",
+        f"{at('unsure')} = {_kept('small', 'unsure', 'damping == T(0.0)')}",
         "part = radius / norm if over else T(1.0)",  # for when it is the last attempt
     ]
     if shape.bounded:
@@ -207,7 +227,7 @@ def _bounds(text: Text) -> list[str]:
     gradient leads back.
     """
     at, n = text.at, text.shape.parameters
-    lines = [f"chi2 = {at('chi2')}"]
+    lines = []
     for i in range(n):
         lines += [
             f"lower, upper = {at('lower', i)}, {at('upper', i)}",

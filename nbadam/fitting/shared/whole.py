@@ -12,7 +12,7 @@ import numpy as np
 
 from ...status import Status
 from ..data import DIGITS
-from ..finish import EXACT
+from ..kernels.trust_region import EXACT
 from ..problem import ENDED
 from ..search.explore import levels
 from .members import Members, Part, State
