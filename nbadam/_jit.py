@@ -15,6 +15,7 @@ import pickle
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from functools import cache
 from types import FunctionType
 from typing import Any
 
@@ -47,6 +48,13 @@ MODES: dict[str, dict[str, bool]] = {
 
 _llvm_lock = getattr(llvm.ffi.lib, "_lock", nullcontext())
 _is_held = False
+
+
+@cache
+def has_wide_registers() -> bool:
+    """Whether compiled code has AVX-512: 32 registers of 64 bytes, in place of 16 of 32 or less."""
+    _, _, features = cpu_target.target_context.codegen().magic_tuple()
+    return "+avx512f" in features.split(",")
 
 
 def _hold_the_compiler() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ..._jit import has_wide_registers
 from .losses import Loss
 from .sums import BLOCK
 
@@ -26,8 +27,9 @@ class Shape:
 
     @property
     def unroll(self) -> int:
-        """Points a turn: as many as the registers hold the sums of."""
-        return 4 if self.parameters <= 5 else 2 if self.parameters <= 8 else 1
+        """Points a turn: as many as the registers hold."""
+        few = 4 if self.parameters <= 5 else 2 if self.parameters <= 8 else 1
+        return 2 * few if has_wide_registers() else few
 
     @property
     def pairs(self) -> list[tuple[int, int]]:
