@@ -45,3 +45,35 @@ def test_the_next_process_compiles_nothing_and_an_edited_model_is_seen(tmp_path)
         assert {"normal"} <= set(edited["compiled"])
         assert not {"fit", "judge", "solve"} & set(edited["compiled"])
         assert edited["popt"] == pytest.approx(expected)
+
+
+TABLE = """
+import os
+import numpy as np
+import nbadam
+from probes import compilations, say
+
+table = np.full((100_000, 2), float(os.environ["VALUE"]))[: int(os.environ["ROWS"])]
+
+def look_up(k):
+    return table[int(k), 1] * NUMBER
+
+def model(x, a):
+    return a * x + look_up(10 * x) * table[3, 0]
+
+x = np.linspace(0, 0.9, 6)
+with compilations() as names:
+    fit = nbadam.curve_fit(model, x, 2 * x + NUMBER * table[0, 0] ** 2, [1])
+say(compiled=sorted(name.split("_")[0] for name in names), popt=fit.popt.tolist())
+"""
+
+
+def test_large_arrays_are_data_of_kernels_on_disk(tmp_path):
+    share_cache(tmp_path)
+    program = TABLE.replace("NUMBER", str(1 + random.random()))  # not in the cache
+    compiled = []
+    for value, rows in (("1.5", "100000"), ("1.5", "100000"), ("-3.25", "100000"), ("1.5", "99999")):
+        found = run(program, tmp_path, VALUE=value, ROWS=rows)
+        assert found["popt"] == pytest.approx([2])
+        compiled.append("normal" in found["compiled"])
+    assert compiled == [True, False, False, True]  # the shape is part of the code

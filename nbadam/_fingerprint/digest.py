@@ -8,6 +8,7 @@ import importlib
 import struct
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from enum import Enum
 from types import CellType, CodeType, FunctionType, MemberDescriptorType, MethodType, ModuleType, NoneType
 from typing import Any
@@ -39,17 +40,26 @@ SILENT = {
 }  # fmt: skip
 
 
+@dataclass(frozen=True)
 class Placeholder:
-    """A number in a function that its machine code takes as data.
+    """A number or an array in a function that its machine code takes as data, or a callee with such data.
 
     Attributes
     ----------
     place : int
-        Number of those before it in the function.
+        Number of the data before it in the function.
+    like : tuple
+        Type, shape and strides of an array.
+    function : function or None
+        The callee.
+    size : int
+        Number of the data.
     """
 
-    def __init__(self, place: int) -> None:
-        self.place = place
+    place: int
+    like: tuple[Any, ...] = ()
+    function: Any = None
+    size: int = 1
 
 
 # Function, arguments and the object that it returned.
@@ -217,7 +227,7 @@ class Digest:
             self.add(type(value))
             self.add(value.name)
         elif isinstance(value, Placeholder):
-            self.add(value.place)
+            self.add((value.place, value.like, value.function, value.size))
         elif isinstance(value, CellType):
             try:
                 contents = self._look_up(getattr, value, "cell_contents")

@@ -15,7 +15,7 @@ from .data import DataSets, RaggedSets
 from .kernels.kernels import run
 from .kernels.rows import rows_kernel
 from .kernels.trust_region import DIVERGED, EXACT, LEAST_PIVOT
-from .model.constants import lifted
+from .model.constants import Lifted, lifted
 from .model.pointwise import pointwise
 from .problem import Fits, Plan, bounds_of, box
 
@@ -53,7 +53,7 @@ class Jacobians:
     def __init__(self, sets: DataSets | RaggedSets, plan: Plan, chosen: np.ndarray) -> None:
         block = sets.block(chosen, np.float64)
         self.rows: Any = rows_kernel(plan.model, block.weighted, block.own_x, block.correlated, plan.loss)
-        self.constants = lifted(plan.model).constants
+        self.lifted: Lifted = lifted(plan.model)
         self.x, self.data, self.f_scale = block.x, block.data, plan.f_scale
         n = len(plan.model.parameters)
         bounds = (np.ascontiguousarray(bound, float) for bound in bounds_of(plan, chosen, n))
@@ -72,13 +72,11 @@ class Jacobians:
         data, p, lower, upper = (np.ascontiguousarray(a if a is p else a[which]) for a in arrays)
         m, n = data.shape[2], p.shape[1]
         factor: np.ndarray = np.empty((len(p), 0, n + 1))
-        chi2 = np.zeros(len(p))
+        chi2, constants = np.zeros(len(p)), self.lifted.constants
         for first in range(0, m, self.points):
             last = min(first + self.points, m)
             out = np.empty((len(p), last - first, n + 1))
-            run(
-                self.rows, self.x, self.constants, data, p, lower, upper, self.f_scale, first, last, out, chi2
-            )
+            run(self.rows, self.x, constants, data, p, lower, upper, self.f_scale, first, last, out, chi2)
             factor = triangle_of(np.concatenate([factor, out], axis=1))
         square = np.concatenate([factor, np.zeros((len(p), n, n + 1))], axis=1)[:, :n]  # also of few points
         return square, chi2

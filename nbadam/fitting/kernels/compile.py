@@ -27,7 +27,7 @@ from .text import header, load
 
 KEPT_BYTES = 1 << 28  # kernels in memory, at most
 KERNEL_BYTES = 1 << 21  # size of the kernels of a model, beside the arrays in it
-CONSTANTS_BYTES = 1 << 18  # bound of the number of entries that differ from others in constants only
+CONSTANTS_BYTES = 1 << 18  # bound of the number of entries that differ from others in data only
 CODE_BYTES = 1 << 22  # compiled code of a model, which LLVM never frees
 MANY_BYTES = 100 * CODE_BYTES  # code of one function, compiled again and again, after which a warning follows
 LANES = 32  # fits in step: so many keep the vector units busy while divisions are under way
@@ -72,12 +72,14 @@ def kernels(
         key_of_code = lifted(model).identity, *options
         found = _kept.get(key_of_code)
         if found is None:
-            found = Kept(*_compiled_for(model, *key_of_code), lifted(model), KERNEL_BYTES + nbytes)
-            _count(model, nbytes)
+            inside = nbytes - lifted(model).nbytes
+            without_data = lifted(model)._replace(data=((), ()))
+            found = Kept(*_compiled_for(model, *key_of_code), without_data, KERNEL_BYTES + inside)
+            _count(model, inside)
         own = found
         if key != key_of_code:
             apart = lifted(model)._replace(functions=found.lifted.functions)  # not a closure for each
-            own = Kept(found.kernels.with_constants(apart.constants), found.way, apart, CONSTANTS_BYTES)
+            own = Kept(found.kernels.with_data(apart), found.way, apart, CONSTANTS_BYTES + apart.nbytes)
         if digest != current_identity(model)[0]:  # another thread has changed an object that the model uses
             return own.kernels
         _keep(key_of_code, found)

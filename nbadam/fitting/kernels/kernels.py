@@ -12,6 +12,7 @@ from ..._jit import takes
 from ...blocks import Pace, is_called_off
 from ...engine import aligned_zeros
 from ..covariance import invert_kernel
+from ..model.constants import Lifted
 from . import adam, bordered, lm, minibatch, screen
 from .lanes import END, ROWS
 from .layout import Layout
@@ -33,7 +34,7 @@ class Kernels:
     """
 
     def __init__(self, layout: Layout, normal: Any, judge: Any, solve: Any, *tapes: np.ndarray) -> None:
-        self._constants: np.ndarray = np.empty(0)
+        self._data: Lifted | None = None
         self._first_constant = layout.rows.get("constant", 0) * layout.lanes
         self._rows = tuple(layout.rows[name] for name in ROWS)
         self._dtype = np.dtype(layout.dtype)
@@ -45,10 +46,10 @@ class Kernels:
         self._fit = lm.fit_kernel(layout.dtype)
         self._pace = Pace(FIRST_POINTS // layout.lanes)  # in points of each lane
 
-    def with_constants(self, constants: np.ndarray) -> "Kernels":
-        """Return the kernels for a model with other numbers in its function, which are data."""
+    def with_data(self, data: Lifted) -> "Kernels":
+        """Return the kernels for a model with other numbers and arrays in its function, which are data."""
         other = copy(self)
-        other._constants = constants
+        other._data = data  # whose arrays live as long as addresses may be in use
         return other
 
     def fit(
@@ -179,9 +180,10 @@ class Kernels:
         """Return what all kernels over lanes begin with: see `lanes`."""
         rows = self._rows[END] + columns * points
         state = aligned_zeros(rows * self._lanes, self._dtype, 0).reshape(rows, self._lanes)
-        if self._constants.size:
-            end = self._first_constant + self._constants.nbytes // state.itemsize
-            state.ravel()[self._first_constant : end].view(np.float64)[:] = self._constants
+        if self._data is not None:
+            constants = self._data.constants
+            end = self._first_constant + constants.nbytes // state.itemsize
+            state.ravel()[self._first_constant : end].view(np.float64)[:] = constants
         return self._normal, self._rows, state.ravel(), state
 
 

@@ -85,6 +85,10 @@ def _of_method(
     used = sorted(n for n in mentioned(function.__code__) if n.isidentifier() and hasattr(owner, n))
     role = f"of {shown(owner)} the attribute"
     values = [_frozen(name, f"{role} `{n}`", getattr(owner, n), within) for n in used]
+    code = function.__code__
+    names = ", ".join(f"a{i}" for i in range(1, code.co_argcount))
+    # Numbers and arrays can be lifted only out of functions with a first argument.
+    arguments = "*arguments" if code.co_flags & inspect.CO_VARARGS else names
     text = f"""from nbadam.fitting.model.callables import Frozen
 
 
@@ -92,10 +96,11 @@ class Owner(Frozen):
     _fields = {tuple(used)!r}
 
 
-def bound(*arguments):
-    return function(owner, *arguments)
+def bound({arguments}):
+    return function(owner, {arguments})
 """
     bound = _generated(text, function=as_function(name, function, within), owner=None)
+    bound.__defaults__ = function.__defaults__
     bound.__globals__["owner"] = bound.__globals__["Owner"](values)
     return bound
 

@@ -50,13 +50,14 @@ def evaluate(model: Definition, x: Any, parameters: Any) -> np.ndarray:
         if values is None:
             values = np.empty(points.shape[1])
             current = as_now(model)
-            numbers = np.concatenate([numbers, lifted(current).constants])
+            apart = lifted(current)
+            numbers = np.concatenate([numbers, apart.constants])
             _kernel(current)(np.ascontiguousarray(points), numbers, values)
     return values
 
 
 def _kernel(model: Definition) -> Any:
-    """Return the compiled ``values(x, numbers, out)``: the numbers are parameters and lifted constants."""
+    """Return the compiled ``values(x, numbers, out)``: the numbers are parameters and lifted data."""
     digest = lifted(model).identity
     if digest not in _kernels:
         if len(_kernels) == REMEMBERED:
@@ -69,7 +70,7 @@ def _compiled(model: Definition) -> Any:
     x = ", ".join(f"x[{v}, k]" for v in range(len(model.variables)))
     n, apart = len(model.parameters), lifted(model)
     x = packed(
-        f"({x})" if len(model.variables) > 1 else x, [f"p[{n + i}]" for i in range(len(apart.numbers[0]))]
+        f"({x})" if len(model.variables) > 1 else x, [f"p[{n + i}]" for i in range(len(apart.data[0]))]
     )
     parameters = ", ".join(f"p[{i}]" for i in range(n))
     text = f"""def values(x, p, out):

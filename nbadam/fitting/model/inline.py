@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 from numba.extending import is_jitted
 
-from ..._fingerprint import mentioned
+from ..._fingerprint import Placeholder, mentioned
 from ..._jitable import register_jitable
 from ...special import learn
 from ..kernels import functions
 from . import scalars
+from .unpacking import Unpacking
 
 # Functions for numbers in place of those that a user's function calls: forms that LLVM vectorises, and those
 # of NumPy that Numba has for arrays only.  By identity, not by hash: pointers to C functions have none.
@@ -50,18 +51,26 @@ def inlined(
     return register_jitable(error_model="numpy", **options)(copy)
 
 
+def is_of_user(value: Any) -> bool:
+    """Whether an object is a function, compiled or not, that the user wrote."""
+    is_function = is_jitted(value) or isinstance(value, FunctionType)
+    libraries = __package__.split(".")[0], "numba", "numpy"
+    return is_function and (value.__module__ or "").split(".")[0] not in libraries
+
+
 def _replaced(value: Any, names: frozenset[str], done: dict[Any, Any]) -> Any:
     if isinstance(value, ModuleType):
         return _module(value, names, done)
+    if isinstance(value, Placeholder) and value.function is not None:
+        callee = inlined(value.function, done, pipeline_class=Unpacking)
+        return Placeholder(value.place, function=callee, size=value.size)
     if type(value) is np.ndarray:
-        return value.copy(order="K")  # kernels have the address of large ones, whose entries may change
+        return value.copy(order="K")  # kernels have the address of those that are not lifted
     if isinstance(value, tuple):
         items = [_replaced(item, names, done) for item in value]
         is_same = all(item is old for item, old in zip(items, value, strict=True))
         return value if is_same else getattr(type(value), "_make", type(value))(items)
-    if is_jitted(value) or isinstance(value, FunctionType):
-        if (value.__module__ or "").split(".")[0] in (__package__.split(".")[0], "numba", "numpy"):
-            return value
+    if is_of_user(value):
         return inlined(value, done)
     if isinstance(value, np.ufunc) and getattr(np, value.__name__, None) is not value:
         learn(value)

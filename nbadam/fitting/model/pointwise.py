@@ -33,7 +33,7 @@ def _candidates(model: Definition) -> list[Pointwise]:
     x = "x0" if len(model.variables) == 1 else f"({', '.join(f'x{i}' for i in range(len(model.variables)))})"
     n, apart = len(model.parameters), lifted(model)
     constants = [f"constant{i}" for i in range(apart.constants.size)]
-    own, further = constants[: len(apart.numbers[0])], constants[len(apart.numbers[0]) :]
+    own, further = constants[: len(apart.data[0])], constants[len(apart.data[0]) :]
     known: dict[str, Any] = {"function": apart.inlined(0)}
     if model.jacobian is not None:
         known["jacobian"] = apart.inlined(1)

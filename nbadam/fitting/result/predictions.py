@@ -83,8 +83,9 @@ def linearized(fit: Any, x: np.ndarray, some: np.ndarray) -> tuple[np.ndarray, n
     numbers = fit._numbers.ravel()[some]
     bounds = (np.ascontiguousarray(bound, float) for bound in bounds_of(plan, numbers, p.shape[1]))
     shared = np.empty((x.shape[-2], 0)) if own_x else np.ascontiguousarray(x)
+    apart = lifted(plan.model)
     with np.errstate(all="ignore"):
-        rows(shared, lifted(plan.model).constants, data, p, *bounds, 1.0, 0, m, out, cost)
+        rows(shared, apart.constants, data, p, *bounds, 1.0, 0, m, out, cost)
     return -out[..., -1], out[..., :-1]
 
 

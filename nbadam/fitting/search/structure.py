@@ -28,7 +28,7 @@ def is_structured(sets: Any, plan: Plan, chosen: np.ndarray, popt: np.ndarray) -
     """
     block = sets.block(chosen, np.float64)
     kernel = rows_kernel(plan.model, block.weighted, block.own_x, block.correlated, plan.loss)
-    constants = lifted(plan.model).constants
+    given = lifted(plan.model)
     p, m = np.ascontiguousarray(popt, float), block.data.shape[2]
     bounds = [np.ascontiguousarray(bound, float) for bound in bounds_of(plan, chosen, p.shape[1])]
     residuals = np.empty((len(p), m))
@@ -38,7 +38,9 @@ def is_structured(sets: Any, plan: Plan, chosen: np.ndarray, popt: np.ndarray) -
         for first in range(0, m, points):
             last = min(first + points, m)
             out = np.empty((len(p), last - first, p.shape[1] + 1))
-            run(kernel, block.x, constants, block.data, p, *bounds, plan.f_scale, first, last, out, chi2)
+            run(
+                kernel, block.x, given.constants, block.data, p, *bounds, plan.f_scale, first, last, out, chi2
+            )
             residuals[:, first:last] = out[..., -1]
         used = block.data[:, 1] > 0 if block.weighted else np.ones_like(residuals, bool)
         if len(plan.model.variables) == 1:
