@@ -284,3 +284,17 @@ def test_a_start_at_the_solution_of_exact_data_is_a_success(dtype):
     y = (p[:, :1] * x + p[:, 1:]).astype(dtype)
     fit = curve_fit(lambda x, a, b: a * x + b, x, y, p, dtype=dtype)
     assert fit.success.all()
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_residuals_of_exact_data_may_vanish(dtype):
+    """Each power of ten of the points has its own residuals; chi-square falls by all of them."""
+    fits = 20 if PLAIN else 500
+    w = np.rint(10 ** rng.uniform(0, 4, (fits, 6)))
+    x, p = np.arange(6) + 0.25, rng.integers(1, 20, (fits, 2)) / 4
+    y = p[:, :1] * w + p[:, 1:] * x
+    points = np.stack([w, np.broadcast_to(x, w.shape)], axis=1)
+    model = nbadam.Model("a * w + b * x", variables=["w", "x"])
+    fit = curve_fit(model, points, y, 0.9 * p, dtype=dtype)
+    assert fit.success.all()
+    np.testing.assert_allclose(fit.popt, p, rtol=1e-3)

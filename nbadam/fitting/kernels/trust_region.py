@@ -102,11 +102,13 @@ def _limited(text: Text) -> list[str]:
     limit = NO_EFFECT[shape.dtype]
     lines = [
         f"least, later, again = T({limit}) * chi2_trial, fresh == T(0.0), fresh > T(1.0)",
-        f"most = T({1 / limit}) * (max(chi2, chi2_trial) if later else chi2_trial)",
+        "largest = max(chi2, chi2_trial) if later else chi2_trial",
     ]
     for i in range(shape.parameters):
         lines += [
-            f"effect = t{i} * a{i} * t{i}",
+            # Of exact data chi-square may fall as far as that: there the effect at the last point counts.
+            f"effect, before = t{i} * a{i} * t{i}, p{i} * s{i} * p{i}",
+            f"most = T({1 / limit}) * max(largest, before)",
             "finite = finite & ((effect <= most) | (fresh == T(1.0)))",
             # Of `s` such a share may be less than the smallest number; 0 tells that there was none so far.
             f"fallen, is_new = a{i} * T({1 / limit}) <= s{i}, (s{i} == T(0.0)) & (t{i} != T(0.0))",
