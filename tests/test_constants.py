@@ -286,6 +286,17 @@ def test_tables_have_the_bits_of_those_inside(monkeypatch):
     assert constants._lift(function, {})[1] == ()
 
 
+def test_tables_larger_than_all_that_is_kept(compiled, monkeypatch):
+    monkeypatch.setattr(compilation, "_kept", type(compilation._kept)())
+    monkeypatch.setattr(compilation, "KEPT_BYTES", 1 << 22)
+    x = np.arange(0.0, 30)
+    for k in range(3):
+        table = np.full(1 << 19, float(k))
+        found = nbadam.curve_fit(function_with(table, "global"), x, 2.5 * x + k, [1.0])
+        assert found.popt == pytest.approx([2.5])
+    assert len(compiled) == 1
+
+
 def test_small_tables_are_inside():
     """LLVM computes with their entries, such as exponents, while it compiles."""
     function = function_in("lambda x, a: a * x ** T[1]", T=np.arange(4.0))

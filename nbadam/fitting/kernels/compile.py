@@ -82,8 +82,8 @@ def kernels(
             own = Kept(found.kernels.with_data(apart), found.way, apart, CONSTANTS_BYTES + apart.nbytes)
         if digest != current_identity(model)[0]:  # another thread has changed an object that the model uses
             return own.kernels
-        _keep(key_of_code, found)
         _keep(key, own)
+        _keep(key_of_code, found)  # the last to go: arrays may be larger than all that is kept
         found = own
     else:
         with contextlib.suppress(KeyError):  # another thread forgot it
