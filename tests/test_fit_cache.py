@@ -1,9 +1,12 @@
 """What is compiled for a fit is found on disk by the next process, and only what belongs to it."""
 
 import random
+from collections import OrderedDict
 
 import pytest
 from subprocesses import needs_ordinary_kernels, run, share_cache
+
+from nbadam.fitting.kernels import compile
 
 pytestmark = needs_ordinary_kernels
 
@@ -77,3 +80,21 @@ def test_large_arrays_are_data_of_kernels_on_disk(tmp_path):
         assert found["popt"] == pytest.approx([2])
         compiled.append("normal" in found["compiled"])
     assert compiled == [True, False, False, True]  # the shape is part of the code
+
+
+def test_kernels_are_counted_while_other_threads_add_some(monkeypatch):
+    class Key:
+        is_interrupted = False
+
+        def __hash__(self):
+            if self.is_interrupted:
+                Key.is_interrupted = False
+                kept["other"] = entry  # as another thread may do wherever Python code runs
+            return 1
+
+    entry, kept, key = compile.Kept(None, None, None, 1), OrderedDict(), Key()
+    kept[key] = entry
+    monkeypatch.setattr(compile, "_kept", kept)
+    Key.is_interrupted = True
+    compile._keep(("new",), entry)
+    assert set(kept) == {key, "other", ("new",)}

@@ -95,12 +95,18 @@ def kernels(
 def _keep(key: tuple[Any, ...], entry: Kept) -> None:
     """Remember kernels as those used last, and forget others if there are too many."""
     if key not in _kept:
-        while sum(kept.nbytes for kept in list(_kept.values())) + entry.nbytes > KEPT_BYTES and _kept:
+        while _kept and _bytes_kept() + entry.nbytes > KEPT_BYTES:
             with contextlib.suppress(KeyError):  # another thread was faster
                 _kept.popitem(last=False)
     _kept[key] = entry
     with contextlib.suppress(KeyError):
         _kept.move_to_end(key)
+
+
+def _bytes_kept() -> int:
+    while True:
+        with contextlib.suppress(RuntimeError):  # another thread has changed them meanwhile
+            return sum(kept.nbytes for kept in _kept.values())
 
 
 def _compiled_for(
