@@ -270,3 +270,19 @@ def test_a_step_is_finite_and_a_radius_grows_no_faster_than_it_may(radius, moved
     assert 0 <= rate <= 2 * radii[0]
     assert np.isfinite(x).all()
     assert noises[0] >= 0
+
+
+@pytest.mark.parametrize("sigma", [0.3, 1.0, 3.0])
+def test_noise_does_not_hide_the_sizes_of_variables_that_start_at_0(sigma):
+    def excess(seed):
+        rng = np.random.default_rng(seed)
+
+        def noisy(x):
+            d = x - 1
+            noise = sigma * rng.standard_normal(x.size)
+            return float(d @ d / 2 + noise @ d), d + noise
+
+        result = nbadam.adam(noisy, np.zeros(5), jac=True, steps=500)
+        return np.sum((result.x - 1) ** 2) / 5
+
+    assert max(excess(seed) for seed in range(20)) < 0.5

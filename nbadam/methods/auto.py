@@ -42,6 +42,7 @@ SHORTEST_FALL = 0.1  # least part of the budget in which the rates fall
 # part of the slope that is left after a short one; limits of the length, in scaled variables.
 PROBE_FACTOR, PROBED = 4.0, 0.5
 SHORTEST_PROBE, LONGEST_PROBE = 1e-30, 1e12
+PROBED_NOISE = 2.0  # differences of slopes that may be noise, in standard deviations
 
 
 @register_jitable
@@ -119,20 +120,25 @@ def probed(run, i, mean):
 def after_probe(run, is_finite):
     """Find the largest length over which the slope keeps half of its size; begin, or probe again.
 
-    A variable's size is its part of that length.
+    A variable's size is its part of that length.  A second gradient at the start, `g_at_mean`, tells the
+    noise: lengths neither grow nor shrink by a difference of slopes that may be noise.
     """
-    s, slope = run.numbers[0], run.slope
+    s, slope, again = run.numbers[0], run.slope, run.g_at_mean
     mean = mean_size(slope)
-    slope_there = slope_here = 0.0
+    slope_there = slope_here = noise = common = 0.0
     for i in range(slope.size):
         moved = min(max(probed(run, i, mean), run.lower[i]), run.upper[i]) - run.x[i]
         if moved != 0:
-            slope_here += slope[i] * moved
+            slope_here += again[i] * moved
             slope_there += run.g[i] * moved
-    is_short = is_finite and slope_there <= PROBED * slope_here  # which are negative
+            noise += ((again[i] - slope[i]) * moved) ** 2
+            common += (again[i] - slope[i]) * moved
+    noise = PROBED_NOISE * max(sqrt(noise), abs(common))
+    lost = slope_there - slope_here - (1 - PROBED) * abs(slope_here) if is_finite else inf
     if s.probe_factor == 0:
-        s.probe_factor = PROBE_FACTOR if is_short else 1 / PROBE_FACTOR
+        s.probe_factor = PROBE_FACTOR if lost <= 0 else 1 / PROBE_FACTOR
     is_growing = s.probe_factor > 1
+    is_short = lost <= (-noise if is_growing else noise)
     if is_growing == is_short and slope_here != 0 and SHORTEST_PROBE < s.probe < LONGEST_PROBE:
         s.probe *= s.probe_factor
         return to_probe(run)

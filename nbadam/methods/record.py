@@ -91,7 +91,7 @@ class Record(NamedTuple):
     x_best: np.ndarray  # the user's variables at the lowest value seen
     g_best: np.ndarray  # slope there
     x_at_mean: np.ndarray  # the user's variables at the mean point of a window
-    g_at_mean: np.ndarray  # slope there
+    g_at_mean: np.ndarray  # slope there; during probes, a second one at the start
     lower: np.ndarray  # bounds of the scaled variables
     upper: np.ndarray
     x_scale: np.ndarray

@@ -49,7 +49,7 @@ def tell(run, f, is_fresh):
     for i in range(x.size):
         is_finite &= (abs(g[i]) < inf) & (abs(here[i]) < inf)
     if phase == Phase.PROBE:
-        code = after_probe(run, is_finite)
+        code = after_probe(run, is_finite) if s.probe > 0 else to_first_probe(run, f, is_finite)
     elif phase > Phase.STEP:
         code = after_test(run, f, is_finite)
     elif not is_finite:
@@ -161,9 +161,25 @@ def after_start(run):
     if meets_gtol(run, run.x, run.slope):
         return Stop.GTOL.value
     if run.radius.size and not begin(run) and norm(run.slope, inf) > 0:
-        s.probe = first_length(run)
-        return to_probe(run)
+        s.phase = Phase.PROBE
+        copy(run.slope, run.g)
+        if s.is_noisy == NO:
+            return to_first_probe(run, s.f, True)
+        copy(run.here, run.point)
+        return EVALUATE
     return STEP
+
+
+@register_jitable
+def to_first_probe(run, f, is_finite):
+    """Take in a second evaluation of the start, and go to the first point that tells sizes of variables."""
+    s = run.numbers[0]
+    copy(run.g if is_finite else run.slope, run.g_at_mean)
+    if is_finite and s.is_noisy == UNKNOWN:
+        notice_noise(run, f, s.f_start, run.slope)
+        s.is_noisy = YES if s.is_noisy == YES else UNKNOWN  # there may be noise elsewhere
+    s.probe = first_length(run)
+    return to_probe(run)
 
 
 @register_jitable
