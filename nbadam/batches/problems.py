@@ -89,7 +89,9 @@ class Problems:
         if limits["maxiter"] > LONGEST:
             raise ValueError(f"`maxiter` and `steps` must be at most {LONGEST:,}, not {limits['maxiter']:g}.")
         limits |= {"maxiter": int(limits["maxiter"]), "keeps_before": limits["skips"]}
-        limits["evaluates_average"] = settings["average"] in ("tail", "ema")
+        limits["evaluates_average"] = settings["average"] in ("tail", "ema") or (
+            settings["average"] == "auto" and self.plan.is_auto
+        )
         self._schedule(1.0 if self.plan.is_auto else settings["learning_rate"], shape)
         self._pace = Pace(1)  # in evaluations
         self._turn = turn_of(self.fun)
@@ -177,7 +179,7 @@ def _settings(rule: Rule, options: dict[str, Any]) -> dict[str, Any]:
         )
     choice("stop", "skip")("on_nonfinite", options.get("on_nonfinite", "stop"))
     settings = known | {"epochs": None} | options
-    return settings | implied(rule, settings, options, 0, may_be_noisy=False)
+    return settings | implied(rule, settings, options, 0)
 
 
 @lru_cache(maxsize=64)

@@ -114,8 +114,10 @@ TEMPLATE = """Minimize a function with {title} [1]_, as a method of `scipy.optim
     average : {{"last", "best", "tail", "ema", "auto"}}
         Which point to return: the last one; that of the lowest value seen; the mean of all points weighted by
         about the cube of the step, three quarters of it on the last 30 % [4]_; or an exponential mean over
-        some 100 steps.  "auto", the default with automatic rates, is "tail" if the gradients turned out to be
-        noisy, and "last" otherwise.  Without automatic rates "last" is the default, and "auto" the same.
+        some 100 steps.  "auto", the default with automatic rates, is "best" if the values turned out to be
+        free of noise (but for an end by `gtol`).  Otherwise it is "tail" if gradients are noisy in the end,
+        and "last" if they are not, unless the other one of these is lower by more than noise explains.
+        Without automatic rates "last" is the default, and "auto" the same.
     callback_interval : int, default 1
         Iterations from one call of `callback` to the next.
     state : nbadam.RunState or path-like, optional
@@ -141,7 +143,8 @@ TEMPLATE = """Minimize a function with {title} [1]_, as a method of `scipy.optim
         worse than the start, by more than noise explains, or not finite.  With steps by a quadratic, and
         values that are not random, the lowest one seen takes the place of the last.  `fun` and `jac` of a
         Minibatch are those over all data, once it has seen an epoch.  Other noisy objectives are evaluated
-        up to 20 times there, but no more than a tenth of the run's evaluations; `fun` is the mean, and
+        up to 20 times there (as often again at another point, if that may be lower), but no more than a tenth
+        of the run's evaluations; `fun` is the mean, and
         `fun_stderr` its standard error (19 degrees of freedom: the quantile of 95 % is 2.09, not 1.96).
         With `epochs` alone,
         `x_stderr` estimates the distance of each variable from the minimum over all the data.

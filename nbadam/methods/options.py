@@ -93,7 +93,6 @@ def implied(
     is_perturbed: bool = False,
     is_modelled: bool = False,
     is_resumed: bool = False,
-    may_be_noisy: bool = True,
 ) -> dict[str, Any]:
     """Return the options that others, and noise of the values, imply where they are not given.
 
@@ -113,8 +112,7 @@ def implied(
         more |= BETAS if is_perturbed else {}
         if has_epochs:
             more["average"] = "tail"
-        elif may_be_noisy:
-            more.setdefault("average", "auto")
+        more.setdefault("average", "auto")
     if is_modelled:
         more["average"] = "last"  # which many values decide about already
     return {name: value for name, value in more.items() if name not in kept}

@@ -26,7 +26,7 @@ class Phase(IntEnum):
     STEP = 1
     MEAN = 2  # stop test at the mean point of a window
     MEAN_AGAIN = 3  # second evaluation there, which shows noise
-    AVERAGE = 4  # result at the average of the points, which takes the place of the last one
+    AVERAGE = 4  # result at the average of the points, or at the best one, which takes the place of the last
     BEST = 5  # second evaluation of the best point, which shows whether a rise was noise, or the return there
     PROBE = 6  # size of variables that start at 0
 
@@ -143,9 +143,9 @@ def new_record(
     is_auto, has_fractions : bool
         Whether learning rates are automatic, or differ between variables.
     rows : int
-        Most records of the history.
+        Most records of the history; 0 in batches, whose problems count as free of noise.
     """
-    has_average = limits["average"] in (TAIL, EMA) or (limits["average"] == AUTO and is_auto)
+    has_average = limits["average"] in (TAIL, EMA) or (limits["average"] == AUTO and is_auto and rows > 0)
     sizes = dict.fromkeys(Record._fields, n) | dict.fromkeys(("start", "radius", "noise"), n * is_auto)
     sizes |= {"fractions": n * has_fractions, "average": n * has_average}
     arrays = {name: np.zeros(size, float if name in DOUBLES else dtype) for name, size in sizes.items()}
@@ -154,9 +154,10 @@ def new_record(
 
 
 def new_numbers() -> np.ndarray:
-    """Return the numbers that a run begins with, which is not noisy as far as is known."""
+    """Return the numbers that a run begins with."""
     unknown = dict.fromkeys(["f", "f_start", "f_mean", "mean_before"], nan)
-    beginning = {"next": EVALUATE, "is_fresh": 1, "f_best": inf, "trace_every": 1.0, "reduction": 1.0}
+    beginning = {"next": EVALUATE, "is_noisy": UNKNOWN, "is_fresh": 1, "f_best": inf}
+    beginning |= {"trace_every": 1.0, "reduction": 1.0}
     return _filled(NUMBERS, unknown | beginning)
 
 

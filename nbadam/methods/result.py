@@ -55,8 +55,9 @@ def result_of(run: Run, stop: Stop, snapshot: RunState) -> "OptimizeResult":
     """Describe the end of a run.
 
     The point is the one that `average` asks for, or the mean point of the last window where that made the
-    run end.  Where it is not finite, or worse than the start, the best point seen takes its place.  So
-    does the lowest point of a quadratic model, if values are not random.
+    run end; with automatic rates, a lower one that is known.  Where it is not finite, or worse than the
+    start, the best point seen takes its place.  So does the lowest point of a quadratic model, if values are
+    not random.
     """
     from scipy.optimize import OptimizeResult  # costs 0.2 s: not before somebody minimizes
 
@@ -143,9 +144,37 @@ def _evaluated(run: Run, stop: Stop) -> _End:
         g *= plan.x_scale
         if objective.value_is_estimate:
             f = objective.value(x)
-    if run.nit < WINDOW or stop in QUICK or is_noisy == NO:
+    if is_noisy == NO:
+        end = _End(x, f, g)
+    elif run.nit < WINDOW or stop in QUICK:
         return _End(x, f, g)
-    return _sampled(run, x, [f], [g], is_noisy)
+    else:
+        end = _sampled(run, x, [f], [g], is_noisy)
+    is_open = plan.settings["average"] == "auto" and plan.is_auto and stop is not Stop.GTOL
+    return _or_lower(run, end) if is_open and not run.is_pending else end
+
+
+def _or_lower(run: Run, end: _End) -> _End:
+    """Return the end, or another point of the run that is lower by more than noise explains.
+
+    Where values are free of noise, that is the best one.  Else the last point may be lower than the average
+    where noise vanishes at the minimum, and higher where noise is small beside the first gradients.
+    """
+    record, s, plan, objective = run.record, run.s, run.plan, run.objective
+    is_last = end.x is record.here
+    if end.deviation == 0:
+        if objective.value_is_estimate or not s.f_best < end.f:
+            return end
+        f, g = float(s.f_best), record.g_best
+        if s.is_noisy != NO:
+            f, g = objective.value_and_gradient(record.x_best)
+            g *= plan.x_scale
+        return _End(record.x_best, f, g, end.error) if f == s.f_best else end
+    if not is_last and not s.f < end.f:
+        return end
+    x = np.clip(record.average, plan.lower, plan.upper) if is_last else record.here
+    other = _sampled(run, x, [], [])
+    return other if _is_lower(other, end) else end
 
 
 def _no_worse_than_seen(run: Run, end: _End) -> _End:

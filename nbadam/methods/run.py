@@ -15,7 +15,7 @@ from .block import Workspace
 from .loop import loop, loop_kernel
 from .objective import Objective
 from .plan import RunPlan
-from .record import EVALUATE, NUMBERS, STEP, UNKNOWN, Phase, Record
+from .record import EVALUATE, NUMBERS, STEP, Phase, Record
 from .state import Checkpoints, RunState, generator_states, restore_generators
 from .stopping import WINDOW, Stop
 
@@ -56,7 +56,8 @@ class Run:
         self.s: Any = self.record.numbers[0]
         self._nit, self._next, self._phase = (self.record.numbers[name] for name in ("nit", "next", "phase"))
         entry_point(work.begin)(*work.addresses, 0)
-        self.s.is_noisy = UNKNOWN if objective.is_noisy is None else objective.is_noisy
+        if objective.is_noisy is not None:
+            self.s.is_noisy = objective.is_noisy
         self.x_start: np.ndarray = self.record.here.copy()
         if resumed is not None:
             self._restore(resumed)

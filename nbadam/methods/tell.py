@@ -95,11 +95,23 @@ def tell(run, f, is_fresh):
         code = Stop.MAXITER.value
     if limits.evaluates_average and code > EVALUATE and code != Stop.NONFINITE and s.phase != Phase.AVERAGE:
         if s.nit > 0 and not s.is_at_mean:
-            s.found, s.phase = code, Phase.AVERAGE
-            for i in range(x.size):  # rounding may have brought it out of the bounds
-                here[i] = run.point[i] = min(max(average[i], run.x_lower[i]), run.x_upper[i])
-            code = EVALUATE
+            code = to_average(run, code)
     s.next = code
+
+
+@register_jitable
+def to_average(run, code):
+    """Go to the average, or, without one, to the best point again if that seems lower than the last."""
+    s, average, point = run.numbers[0], run.average, run.point
+    if average.size:
+        for i in range(point.size):  # rounding may have brought it out of the bounds
+            run.here[i] = point[i] = min(max(average[i], run.x_lower[i]), run.x_upper[i])
+    elif code != Stop.GTOL and s.f_best < s.f:
+        copy(run.x_best, point)
+    else:
+        return code
+    s.found, s.phase = code, Phase.AVERAGE
+    return EVALUATE
 
 
 @register_jitable
@@ -199,7 +211,11 @@ def after_test(run, f, is_finite):
     """Take in an evaluation of a test, or of the average; return the next thing to do."""
     s = run.numbers[0]
     if s.phase == Phase.AVERAGE:
-        s.f = f
+        if run.average.size:
+            s.f = f
+        elif f == s.f_best:  # one that differs the second time was luck
+            s.f = f
+            copy(run.x_best, run.here)
         return s.found
     if s.phase == Phase.BEST:
         s.phase = Phase.STEP
