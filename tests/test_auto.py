@@ -327,3 +327,22 @@ def test_noise_does_not_hide_the_sizes_of_variables_that_start_at_0(sigma):
         return np.sum((result.x - 1) ** 2) / 5
 
     assert max(excess(seed) for seed in range(20)) < 0.5
+
+
+def test_radii_do_not_grow_by_chance_along_flat_directions():
+    mirror = np.random.default_rng(1).standard_normal(20)
+    mirror /= np.linalg.norm(mirror)
+    rotation = np.eye(20) - 2 * np.outer(mirror, mirror)
+    curvature = rotation @ np.diag(np.geomspace(1, 1e-5, 20)) @ rotation
+
+    def share_left(seed):
+        rng = np.random.default_rng(seed)
+
+        def noisy(x):
+            g, noise = curvature @ x, 0.1 * rng.standard_normal(20)
+            return float(x @ g / 2 + noise @ x), g + noise
+
+        x = nbadam.adam(noisy, np.ones(20), jac=True, steps=2000).x
+        return (x @ curvature @ x) / curvature.sum()
+
+    assert max(share_left(seed) for seed in range(10)) < 0.02

@@ -35,6 +35,9 @@ SLOWEST, FASTEST = 0.02, 0.2  # growth of a radius in a step: if all is noise, a
 # Growth if all is noise in runs of less than 500 steps, and up to 1,000, where it is this sum over all steps.
 SLOWEST_OF_SHORT, SUM_OF_SHORT = 0.04, 20.0
 NOISY = 0.01  # squared noise, relative to the mean square of the gradient, at which that is halved
+# Power by which noise that was met at a smaller radius counts less: in general, and in runs of 1,000 steps or
+# more with much noise.  There steps would stay long and radii of flat directions grow by chance.
+POWER, POWER_OF_LONG = 2.0, 0.5
 SMALLEST, LARGEST = float(np.finfo(float).tiny), float(np.finfo(float).max)  # sizes of a variable
 SMALL_SLOPE = 1e-9  # slope along the way, relative to the sum of the sizes of its parts, that may be rounding
 SHORTEST_FALL = 0.1  # least part of the budget in which the rates fall
@@ -176,7 +179,8 @@ def apply_dog(run, own, t, scale):
     unbias_1, unbias_2 = 1 / bias_correction(own.hyper[0], t), 1 / bias_correction(own.hyper[1], t)
     n = x.size
     mean_noise = s.noise_sum / max(t - 1, 1.0)
-    noise_weight = QUIET_WEIGHT + (NOISE_WEIGHT - QUIET_WEIGHT) * min(mean_noise / MUCH_NOISE, 1.0)
+    noisiness = min(mean_noise / MUCH_NOISE, 1.0)
+    noise_weight = QUIET_WEIGHT + (NOISE_WEIGHT - QUIET_WEIGHT) * noisiness
     fall = min(max(SHORTEST_FALL, mean_noise), 1.0)
     height = min(1.0, (horizon - t + 1) / (fall * horizon))
     # Radii grow while the slope still points away from the start, along the line from there to the point.
@@ -187,6 +191,8 @@ def apply_dog(run, own, t, scale):
         most += abs(part)
     is_ahead = along < -SMALL_SLOPE * most
     slowest = min(max(SLOWEST, SUM_OF_SHORT / horizon), SLOWEST_OF_SHORT)
+    long = (SLOWEST_OF_SHORT - slowest) / (SLOWEST_OF_SHORT - SLOWEST)  # from 0 in short runs to 1
+    power = POWER + (POWER_OF_LONG - POWER) * long * max(2 * noisiness - 1, 0.0)
     # Several loops without branches, which are vectorized; sums, whose order counts, by themselves.
     for i in range(n):
         error = scale * clipped(g[i], clipvalue) - unbias_1 * m[i]
@@ -196,7 +202,8 @@ def apply_dog(run, own, t, scale):
         fastest = 1 + slowest + FASTEST / (1 + surprise[i] / NOISY)
         growth = min(moved / radius[i], fastest) if is_ahead and moved > radius[i] else 1.0
         radius[i] *= growth
-        noise[i] = noise[i] / (growth * growth) + surprise[i]
+        forgotten = growth * (1 + (power - 1) * (growth - 1))  # next to growth**power, which takes longer
+        noise[i] = noise[i] / forgotten + surprise[i]
     for i in range(n):
         rate[i] = height * STRIDE * radius[i] / sqrt(1 + noise_weight * noise[i])
         x[i] = before[i] + rate[i] * (x[i] - weight_decay * before[i])
