@@ -11,6 +11,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.optimize import OptimizeWarning
 
 from nbadam import Model, Status, curve_fit, models
+from nbadam.fitting import batch, finish
 
 pytestmark = [pytest.mark.long, pytest.mark.one_point]
 
@@ -305,3 +306,34 @@ def test_a_guess_that_is_not_finite_says_so(model):
     x = 1.7e9 + 60 * np.arange(30) if model is models.EXPONENTIAL else np.linspace(-1, 5, 30)
     with pytest.raises(RuntimeError, match=r"not finite at its own guess, as no `p0` is given\. .*x"):
         curve_fit(model, x, np.linspace(5, 1, 30) ** 2)
+
+
+@QUIET
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_kernels_pass_over_no_fit_that_has_to_be_looked_at_again(monkeypatch, dtype):
+    """They tell by the factors of their last step, `covariance.unsure` by the normal matrix itself."""
+    looked_at = []
+
+    def watched(sets, plan, chosen, fits, max_nfev):
+        looked_at.append((fits.unsure.copy(), finish._unsure(plan, fits, max_nfev)))
+        finish.finish(sets, plan, chosen, fits, max_nfev)
+
+    monkeypatch.setattr(batch, "finish", watched)
+    rng = np.random.default_rng(4)
+    fits = 200 if SLOW else 4000
+    x = 10 ** rng.uniform(-1, 5, (fits, 1)) + np.linspace(0, 3, 20)  # far from 0, parameters are correlated
+    p = rng.uniform(0.5, 2, (fits, 3))
+    y = p[:, :1] + p[:, 1:2] * x + p[:, 2:] * np.exp(-((x - x[:, :1]) ** 2))
+    y += (
+        np.ptp(y, axis=1, keepdims=True)
+        * rng.choice([0, 1e-6, 0.01], (fits, 1))
+        * rng.standard_normal(y.shape)
+    )
+
+    def line_and_peak(x, x0, a, b, h):
+        return a + b * x + h * np.exp(-((x - x0) ** 2))
+
+    curve_fit(line_and_peak, x, y, np.column_stack([x[:, 0], p]), dtype=dtype, ftol=1e-6, workers=1)
+    unsure, wanted = map(np.concatenate, zip(*looked_at, strict=True))
+    assert len(unsure) == fits and not (wanted & ~unsure).any()
+    assert 0.1 < unsure.mean() < 0.9 and (unsure & ~wanted).sum() < 0.05 * fits
