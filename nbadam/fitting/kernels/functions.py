@@ -5,11 +5,11 @@ from math import acos, asin, atan, atan2, cosh, erf, erfc, sinh, tan
 from ..._jitable import register_jitable
 from ...vector_math import cos, exp, log, sin, tanh
 from ...vector_math.intrinsics import muladd
-from .sums import add, add_products
+from .sums import add, add_products, datum
 
 __all__ = [
-    "acos", "add", "add_products", "asin", "atan", "atan2", "cos", "cosh", "erf", "erfc", "exp", "log",
-    "log_of_base", "muladd", "sign", "sin", "sinh", "tan", "tanh", "where",
+    "acos", "add", "add_products", "asin", "atan", "atan2", "cos", "cosh", "datum", "erf", "erfc", "exp",
+    "log", "log_of_base", "muladd", "sign", "sin", "sinh", "tan", "tanh", "where",
 ]  # fmt: skip
 
 

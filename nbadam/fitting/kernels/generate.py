@@ -146,20 +146,16 @@ def _points(text: Text, model: Pointwise, count: int) -> list[str]:
     lines = []
     if not shape.own_x:
         lines += [f"x{v}_{u} = x[{v}, k + {u}]" for u in range(count) for v in range(shape.variables)]
-    parts = [("y", 0, 1)]
-    parts += [("weight", 1, 1)] if shape.weighted else []
-    parts += [("x", 1 + shape.weighted, shape.variables)] if shape.own_x else []
-    for name, before, repeat in parts:
-        for v in range(repeat):
-            lines += [
-                # Unsigned: of a copy whose indices may be negative LLVM makes no vector instructions.
-                f"start = np.uint64({text.rows['end'] * width} + ({before + v} * m + k) * {width})",
-                f"for l in range({count * width}):",
-                f"    S[{(text.rows[name] + v * shape.unroll) * width} + l] = S[start + np.uint64(l)]",
-            ]
+    lines += [f"data, stride = {text.rows['end'] * width} + k * {width}, m * {width}"]
     calls = []
     for u in range(count):
-        given = ["S", "l", f"l + {u * width}", *_given(shape, "" if shape.own_x else f"_{u}")]
+        given = [
+            "S",
+            "l",
+            f"data + {u * width} + l",
+            "stride",
+            *_given(shape, "" if shape.own_x else f"_{u}"),
+        ]
         calls += [f"    point({', '.join(given)}),"]
     first = f"    S, {text.rows['chi2_trial'] * width} + l, {width},"
     return lines + text.lanes(["add_products(", first, *calls, ")"])
@@ -174,26 +170,31 @@ def _given(shape: Layout, number: str) -> list[str]:
 
 
 def _point(text: Text, model: Pointwise) -> list[str]:
-    """Text of `point`, which evaluates a point of a turn in lane l; its data are in entries like `data`.
+    """Text of `point`, which evaluates a point of a turn in lane l.
 
-    A function of its own is compiled once, not for each point of a turn.
+    Its data are in entry `data`, and in others that follow at distances of `stride`.  A function of its own
+    is compiled once, not for each point of a turn.
     """
-    shape, width = text.shape, text.shape.lanes
+    shape = text.shape
 
-    def at(name: str, i: int = 0) -> str:
-        return f"S[{(text.rows[name] + i * shape.unroll) * width} + data]"
+    def column(number: int) -> str:
+        return f"datum(S, data + {number} * stride)"
 
-    lines = text.load(p="trial")
-    lines += [f"q{i} = {text.at('invariant', i)}" for i in range(shape.invariants)]
-    lines += _limits(shape, model, text.at)
-    lines += [f"x{v} = {at('x', v)}" for v in range(shape.variables * shape.own_x)]
-    lines += _residual(shape, model, at("y"), at("weight") if shape.weighted else None)
+    def at(name: str, i: int) -> str:
+        return f"datum(S, {(text.rows[name] + i) * shape.lanes} + l)"
+
+    lines = [f"p{i} = {at('trial', i)}" for i in range(shape.parameters)]
+    lines += [f"q{i} = {at('invariant', i)}" for i in range(shape.invariants)]
+    lines += _limits(shape, model, at)
+    first_x = 1 + shape.weighted
+    lines += [f"x{v} = {column(first_x + v)}" for v in range(shape.variables * shape.own_x)]
+    lines += _residual(shape, model, column(0), column(1) if shape.weighted else None)
     psi, *gradient = shape.results
     factors = [psi, psi, psi, *gradient, *gradient] if shape.loss.name == "linear" else shape.results
     lines += [f"return {', '.join(factors)}"]
     return [
         f'@register_jitable(error_model="numpy", forceinline={model.is_short})',
-        f"def point({', '.join(['S', 'l', 'data', *_given(shape, '')])}):",
+        f"def point({', '.join(['S', 'l', 'data', 'stride', *_given(shape, '')])}):",
         *indented(lines),
     ]
 

@@ -2,8 +2,8 @@
 
 The state lies in one flat array `S` of rows, each with one number for every lane.  LLVM turns a loop
 over lanes or points into vector instructions only if it can see that rows do not overlap.  Hence one
-array with offsets that are constants in the text, and data copied to constant rows before use
-(separate arrays: eight times slower).
+array with offsets that are constants in the text (separate arrays: eight times slower).  Data are read by
+`sums.datum`, or copied to such rows before use.
 """
 
 from dataclasses import dataclass
@@ -99,11 +99,7 @@ class Layout(Shape):
         if self.over_points:
             sizes |= {"lost": self.sums} | dict.fromkeys(self.block_rows, BLOCK)
         else:
-            u = self.unroll
-            sizes |= {
-                "invariant": self.invariants,
-                "y": u, "weight": u * self.weighted, "x": u * self.variables * self.own_x,
-            }  # fmt: skip
+            sizes["invariant"] = self.invariants
         return rows | _first_rows(sizes, rows["end"])
 
     @property

@@ -71,11 +71,44 @@ def _lower_add_products(context, builder, signature, arguments):
         place = cgutils.get_item_pointer(
             context, builder, kind, array, [index], boundscheck=context.enable_boundscheck
         )
-        total = builder.load(place)
+        total = before = builder.load(place)
         for a, b in factors:
             total = lower_muladd(context, builder, None, (a, b, total))
-        builder.store(total, place)
+        for access in (before, builder.store(total, place)):
+            access.set_metadata("noalias", _data(builder.module))
     return context.get_dummy_value()
+
+
+def datum(S, i):
+    """Return entry `i` of the state, which is none of the sums that `add_products` changes.
+
+    LLVM is told so.  Data are at places that are not constants: without that knowledge it makes no vector
+    instructions of a loop that reads them and writes sums.
+    """
+    return S[i]
+
+
+@type_callable(datum)
+def _type_of_datum(context):
+    return lambda S, i: S.dtype
+
+
+@lower_builtin(datum, types.Array, types.Integer)
+def _lower_datum(context, builder, signature, arguments):
+    kind = signature.args[0]
+    array = context.make_array(kind)(context, builder, arguments[0])
+    place = cgutils.get_item_pointer(
+        context, builder, kind, array, [arguments[1]], boundscheck=context.enable_boundscheck
+    )
+    value = builder.load(place)
+    value.set_metadata("alias.scope", _data(builder.module))
+    return value
+
+
+def _data(module: ir.Module) -> Any:
+    """Return the scope of the data, for LLVM's analysis of aliases."""
+    domain = module.add_metadata(["nbadam"])
+    return module.add_metadata([module.add_metadata(["data", domain])])
 
 
 def dot(S, a, b):
