@@ -55,9 +55,9 @@ def result_of(run: Run, stop: Stop, snapshot: RunState) -> "OptimizeResult":
     """Describe the end of a run.
 
     The point is the one that `average` asks for, or the mean point of the last window where that made the
-    run end; with automatic rates, a lower one that is known.  Where it is not finite, or worse than the
-    start, the best point seen takes its place.  So does the lowest point of a quadratic model, if values are
-    not random.
+    run end.  With automatic rates a lower one that is known takes its place.  Where it is not finite, or
+    worse than the start, the best point seen does.  So does the lowest point of a quadratic model, if values
+    are not random.
     """
     from scipy.optimize import OptimizeResult  # costs 0.2 s: not before somebody minimizes
 
@@ -158,7 +158,7 @@ def _or_lower(run: Run, end: _End) -> _End:
     """Return the end, or another point of the run that is lower by more than noise explains.
 
     Where values are free of noise, that is the best one.  Else the last point may be lower than the average
-    where noise vanishes at the minimum, and higher where noise is small beside the first gradients.
+    where noise vanishes at the minimum.  It may be higher where noise is small beside the first gradients.
     """
     record, s, plan, objective = run.record, run.s, run.plan, run.objective
     is_last = end.x is record.here
