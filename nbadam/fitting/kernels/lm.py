@@ -318,12 +318,12 @@ def new_state(lanes: int, n: int, dtype) -> tuple[np.ndarray, ...]:
     """Return the arguments of `fit` from `counts` to `progress` for a block that it has not begun.
 
     The first rows of `counts` are the fit in each lane, -1 when there are no more, and its evaluations.  The
-    third tells how many more there are before it is looked at in any case.  Then follow how often its trust region was set up anew, its
-    starts, and whether it may end.  The last row lists lanes: first those that want a fit.  `levels` are
-    chi-squares: where the region was set up, some evaluations ago, at the start.  `factor`, `triangle`,
-    `position` and `free` are scratch.  `progress` holds the number of fits begun, of those in the lanes, and
-    the point at which the evaluation goes on.  Last come the numbers of lanes that want a fit, and of those
-    that have got one since the last evaluation.
+    third tells how many more there are before it is looked at in any case.  Then follow how often its trust
+    region was set up anew, its starts, and whether it may end.  The last row lists lanes: first those that
+    want a fit.  `levels` are chi-squares: where the region was set up, some evaluations ago, at the start.
+    `factor`, `triangle`, `position` and `free` are scratch.  `progress` holds the number of fits begun, of
+    those in the lanes, and the point at which the evaluation goes on.  Last come the numbers of lanes that
+    want a fit, and of those that have got one since the last evaluation.
     """
     counts, levels = np.zeros((7, lanes), np.int64), np.zeros((3, lanes), dtype)
     counts[0], counts[6] = -1, np.arange(lanes)
