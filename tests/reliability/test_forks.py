@@ -123,3 +123,17 @@ def test_a_fork_during_the_first_import(tmp_path):
         print(json.dumps({"ended": grandchildren}))
     """
     assert run(program, share_cache(tmp_path)) == {"ended": [0] * 6}
+
+
+def test_an_import_leaves_those_parts_of_numba_out_that_take_the_lock_of_llvm(tmp_path):
+    """A fork holds the lock and waits for imports."""
+    program = """
+        import json, sys
+        import nbadam
+        for name in nbadam.__all__:
+            getattr(nbadam, name)
+        parts = "numba.np.arrayobj", "numba.cpython.hashing"
+        print(json.dumps({name: name in sys.modules for name in parts}))
+    """
+    imported = run(program, share_cache(tmp_path))
+    assert imported == {"numba.np.arrayobj": False, "numba.cpython.hashing": False}

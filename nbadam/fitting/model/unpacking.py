@@ -10,7 +10,6 @@ from numba.core.compiler_machinery import FunctionPass, register_pass
 from numba.core.ir_utils import build_definitions
 from numba.core.untyped_passes import FixupArgs
 from numba.extending import intrinsic
-from numba.np.arrayobj import populate_array
 from numba.np.numpy_support import as_dtype
 
 from ..._fingerprint import Placeholder
@@ -26,6 +25,9 @@ def array_like(kind: types.Array, shape: tuple[int, ...], strides: tuple[int, ..
     @intrinsic
     def array_at(typingctx: Any, number: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+            # Not before: its import takes LLVM's lock, which a fork holds while it waits for imports.
+            from numba.np.arrayobj import populate_array
+
             array = context.make_array(kind)(context, builder)
             address = builder.bitcast(values[0], context.get_value_type(types.uint64))
             sizes, steps = (
