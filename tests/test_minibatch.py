@@ -13,7 +13,7 @@ from scipy import sparse
 from scipy.optimize import minimize
 
 import nbadam
-from nbadam.methods.orders import order_of
+from nbadam.orders import order_of
 from nbadam.methods.sampler import Sampler
 
 RNG = np.random.default_rng(0)

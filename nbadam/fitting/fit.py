@@ -13,7 +13,7 @@ from ..blocks import default_workers
 from ..checks import number, shown
 from ..dask import is_lazy
 from ..hyperparameters import choice, flag, integer
-from ..methods.orders import seed_numbers
+from ..orders import seed_numbers
 from ..progress import compilations_shown
 from ..status import Status
 from .arguments import check_all_finite, parse_dtype, parse_model, parse_options, positive

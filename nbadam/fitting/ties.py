@@ -118,7 +118,7 @@ def _slopes(parameters: tuple[str, ...], tied: Tied) -> Any:
     ]
     text = "".join(f"        {line}\n" for line in body)
     text = f"def slopes(p, slopes):\n    for f in range(p.shape[0]):\n{text}"
-    known = scalar_functions() | {name: getattr(dual, name) for name in dual.__all__}
+    known = scalar_functions(text) | {name: getattr(dual, name) for name in dual.__all__}
     try:
         function = load("float64", text, known)["slopes"]
         return compile_kernel(function, (array(axes=2), array(axes=3)), name="slopes", mode="nogil")
@@ -130,9 +130,10 @@ def _slopes(parameters: tuple[str, ...], tied: Tied) -> Any:
 def _values(parameters: tuple[str, ...], tied: Tied) -> Any:
     """Return the function of arrays that gives all parameters."""
     count, lines, values = _lines(parameters, tied)
-    scope = array_functions()
     text = "".join(f"    {line}\n" for line in [*lines, f"return {', '.join(values)},"])
-    exec(f"def tied({', '.join(f'p{i}' for i in range(count))}):\n{text}", scope)
+    text = f"def tied({', '.join(f'p{i}' for i in range(count))}):\n{text}"
+    scope = array_functions(text)
+    exec(text, scope)
     return scope["tied"]
 
 
@@ -141,6 +142,6 @@ def _reduced(model: Model, tied: Tied) -> Model:
     arguments = ", ".join(f"p{i}" for i in range(count))
     text = "".join(f"    {line}\n" for line in [*lines, f"return function(x, {', '.join(values)})"])
     text = f"def tied(x, {arguments}):\n{text}"
-    known = scalar_functions() | {"function": model.function}
+    known = scalar_functions(text) | {"function": model.function}
     names = [name for name in model.parameters if name not in dict(tied)]
     return Model(load("float64", text, known)["tied"], names, model.variables)

@@ -18,7 +18,7 @@ from .first_look import first_look
 from .minibatch import Minibatch
 from .objective import Objective
 from .options import PLANS, implied, is_automatic, limit, parameters, state_from, warn
-from .orders import seed_numbers
+from ..orders import seed_numbers
 from .perturbations import Perturbations
 from .plan import RunPlan
 from .quadratic import FAINT_FOR_MODEL, LARGEST, QuadraticModel

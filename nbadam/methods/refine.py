@@ -17,7 +17,7 @@ import numpy as np
 
 from .. import _linalg as linalg
 from .objective import Objective
-from .orders import order_of
+from ..orders import order_of
 
 LARGEST = 300  # variables: the arithmetic grows with the cube of their number
 BLOCKS = 16  # blocks of the data for each variable

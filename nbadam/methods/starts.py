@@ -17,7 +17,7 @@ from ..status import Status
 from .bounds import parse_bounds, parse_starts
 from .distribute import no_result, outcomes
 from .factory import METHODS
-from .orders import seed_numbers
+from ..orders import seed_numbers
 
 if TYPE_CHECKING:
     from scipy.optimize import OptimizeResult

@@ -1,6 +1,7 @@
 """Formulas as functions, and their derivatives by SymPy where it can derive them."""
 
 import math
+import re
 from collections.abc import Callable
 from functools import cache, lru_cache
 from typing import Any
@@ -122,21 +123,25 @@ class Lines:
         return self._known[expression]
 
 
-def scalar_functions() -> dict[str, object]:
-    """Return the functions that formulas call, for numbers in kernels."""
-    from scipy import special
-
+def scalar_functions(text: str) -> dict[str, object]:
+    """Return the functions of formulas that a text may call, for numbers in kernels."""
     known: dict[str, object] = {name: getattr(np, numpy) for name, numpy in NUMPY.items()}
-    known |= {name: getattr(math, name) for name in MATH} | {name: getattr(special, name) for name in SPECIAL}
+    known |= {name: getattr(math, name) for name in MATH} | _special(text, {name: name for name in SPECIAL})
     return known | {"abs": abs, "where": where, "T": np.float64}
 
 
-def array_functions() -> dict[str, object]:
-    """Return the functions that formulas call, for arrays."""
-    from scipy import special
+def array_functions(text: str) -> dict[str, object]:
+    """Return the functions of formulas that a text may call, for arrays."""
+    return scalar_functions(text) | _special(text, MATH) | {"where": np.where}
 
-    known = scalar_functions() | {name: getattr(special, scipy) for name, scipy in MATH.items()}
-    return known | {"where": np.where}
+
+def _special(text: str, names: dict[str, str]) -> dict[str, object]:
+    called = set(re.findall(r"\w+", text)).intersection(names)
+    if not called:
+        return {}
+    from scipy import special  # which takes 0.1 s to import
+
+    return {name: getattr(special, names[name]) for name in called}
 
 
 @lru_cache(maxsize=256)
@@ -154,10 +159,10 @@ def function_of(
     body = "".join(f"    {line}\n" for line in [taken, *lines.lines, f"return {result}"])
     text = f"def formula(x, {arguments}):\n{body}"
     if arrays:
-        scope = array_functions()
+        scope = array_functions(text)
         exec(text, scope)
         return scope["formula"]  # type: ignore[return-value]
-    return load("float64", text, scalar_functions())["formula"]
+    return load("float64", text, scalar_functions(text))["formula"]
 
 
 @cache

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from .._jit import array, compile_kernel
-from ..checks import shown
+from ._jit import array, compile_kernel
+from .checks import shown
 
 
 def seed_numbers(rng: Any) -> tuple[int, ...]:
