@@ -13,8 +13,8 @@ from scipy import sparse
 from scipy.optimize import minimize
 
 import nbadam
-from nbadam.orders import order_of
 from nbadam.methods.sampler import Sampler
+from nbadam.orders import order_of
 
 RNG = np.random.default_rng(0)
 A = RNG.standard_normal((203, 3))

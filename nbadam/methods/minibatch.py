@@ -8,8 +8,8 @@ from numpy.typing import ArrayLike
 
 from ..checks import shown
 from ..hyperparameters import flag, integer
-from .evaluator import writes_gradient
 from ..orders import seed_numbers
+from .evaluator import writes_gradient
 from .returned import checked_pair
 from .sampler import Sampler
 from .samples import as_arrays, copy_rows, n_bytes

@@ -10,6 +10,7 @@ from numba.extending import is_jitted
 
 from .._jit import reason
 from ..checks import positive, shown
+from ..orders import seed_numbers
 from ..rules import ADAM, Rule
 from .bounds import parse_bounds, parse_starts
 from .differences import PERTURBATION, SCHEMES, Differences
@@ -18,7 +19,6 @@ from .first_look import first_look
 from .minibatch import Minibatch
 from .objective import Objective
 from .options import PLANS, implied, is_automatic, limit, parameters, state_from, warn
-from ..orders import seed_numbers
 from .perturbations import Perturbations
 from .plan import RunPlan
 from .quadratic import FAINT_FOR_MODEL, LARGEST, QuadraticModel

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from .. import _linalg as linalg
-from .objective import Objective
 from ..orders import order_of
+from .objective import Objective
 
 LARGEST = 300  # variables: the arithmetic grows with the cube of their number
 BLOCKS = 16  # blocks of the data for each variable

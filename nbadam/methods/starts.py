@@ -12,12 +12,12 @@ from numpy.typing import ArrayLike
 
 from ..checks import shown
 from ..hyperparameters import integer
+from ..orders import seed_numbers
 from ..rules import Rule
 from ..status import Status
 from .bounds import parse_bounds, parse_starts
 from .distribute import no_result, outcomes
 from .factory import METHODS
-from ..orders import seed_numbers
 
 if TYPE_CHECKING:
     from scipy.optimize import OptimizeResult

@@ -30,15 +30,20 @@ from .lanes import (
     UNSURE,
     common_examples,
     load,
-    place,
     take,
 )
-from .restarts import BESIDE, STARTS
+from .restarts import STARTS
 from .sums import BLOCK
 from .trust_region import DIVERGED
 
 ATTEMPTS = 8  # solutions for the damping that brings a step to the radius; two do on the average
 RUNNING = -1
+# Rows of `counts`, with a number for each lane: its fit, -1 if there are no more; the evaluations of this
+# fit, and how many more there are before it is looked at in any case; how often its trust region was set up
+# anew; its starts; whether it may end.  The last row lists lanes: first those that want a fit.
+COUNTS = WHICH, COUNT, DUE, RESTART, START, ENDS, CHOSEN = range(7)
+# Rows of `levels`, chi-squares of each lane: where the region was set up, some evaluations ago, at the start.
+LEVELS = BEGUN, BEFORE, ORIGIN = range(3)
 ROUNDING = 4.0  # changes of chi-square by rounding, in units of eps and of the root of the number of points
 NOTHING = 10  # evaluations after which a fit whose residuals are all rounding ends, and again after as many
 RESTARTS = 3  # new trust regions that lower chi-square by less than WORTHWHILE of it
@@ -50,7 +55,6 @@ PATIENCE = (
     50  # evaluations after which a fit must have lowered chi-square by SLOW of it, or may be running away
 )
 SLOW = 0.01
-FEW = 6  # further starts of a fit that ends off the bounds but leaves much of the data's variation
 AGAIN = 2  # mark of a lane whose trust region is set up away from p0; at p0 it is 1
 SUCCESS, MAXITER, NONFINITE, NOT_MOVED, RUNAWAY, UNDETERMINED = map(
     int,
@@ -76,15 +80,15 @@ def fit(normal, rows, S, state, x, data, lower, upper, f_scale, judge, solve, in
         See `lanes`; there are bounds if `solve` knows them.
     judge, solve, invert, restart : int
         Addresses of the functions that `trust_region` makes the text of, of `covariance.invert_factor` and,
-        between bounds, of `another_start`, compiled.  This kernel itself serves every model.
+        between bounds, of `next_start`, compiled.  This kernel itself serves every model.
     judging, solving, memory : arrays
         Tapes for `judge` and `solve`, and their memory: see `tape`.  Empty for a few parameters.
     p0 : array of shape (fits, n)
     poor : array of shape (fits,)
-        Chi-squares above which a fit between bounds tries FEW further starts, wherever it ends; or empty.
+        Chi-squares above which a fit between bounds tries further starts, wherever it ends; or empty.
     tolerances : array
         `ftol`, `xtol`, the share of chi-square that is rounding, the unit of rounding, and a chi-square whose
-        terms may have lost digits.
+        terms may have lost digits; the larger one of `ftol` and that share.
     popt, information, chi2, nfev, status, unsure : arrays of shape (fits, ...)
         Written; `information` is the lower triangle of the normal matrix.  `unsure` becomes False for fits
         in which `covariance.unsure` would find nothing.
@@ -96,12 +100,15 @@ def fit(normal, rows, S, state, x, data, lower, upper, f_scale, judge, solve, in
     point, trial, normal_row = rows[POINT], rows[TRIAL], rows[NORMAL]
     fresh = rows[FRESH]
     fits, m, n, lanes = data.shape[0], data.shape[2], p0.shape[1], state.shape[1]
-    xtol, least = tolerances[1], max(tolerances[0], tolerances[2])
-    which, count, due, restarts, starts, _, chosen = counts
-    begun, before, origin = levels[0], levels[1], levels[2]
+    xtol, least = tolerances[1], tolerances[5]
+    first_look = NOTHING if NOTHING < max_nfev else max_nfev
+    # Numba takes four times the time for arrays that are unpacked.
+    which, count, due, chosen = counts[WHICH], counts[COUNT], counts[DUE], counts[CHOSEN]
+    restarts, starts = counts[RESTART], counts[START]
+    begun, before, origin = levels[BEGUN], levels[BEFORE], levels[ORIGIN]
     values, reductions, changes = state[rows[CHI2]], state[rows[REDUCTION]], state[rows[SMALL]]
     failures, settled, damping = state[rows[FAILED]], state[rows[SETTLED]], state[rows[DAMPING]]
-    following, busy, begin, idle, new = progress
+    following, busy, begin, idle, new = progress[0], progress[1], progress[2], progress[3], progress[4]
     is_empty = following == 0
     while True:
         for k in range(idle):
@@ -112,14 +119,15 @@ def fit(normal, rows, S, state, x, data, lower, upper, f_scale, judge, solve, in
                 own = state[:, lane]
                 load(own, rows, data, p0, lower, upper, following if following < fits else 0)
                 own[fresh] = 1
-                count[lane], due[lane], restarts[lane], starts[lane] = 0, min(NOTHING, max_nfev), 0, 0
+                count[lane], due[lane], restarts[lane], starts[lane] = 0, first_look, 0, 0
             if following < fits:
                 following += 1
                 busy += 1
         is_empty, new, idle = False, new + idle, 0
         if busy == 0 or points <= 0:
             break
-        end = min(m, begin + -(-points // BLOCK) * BLOCK)
+        end = begin + -(-points // BLOCK) * BLOCK
+        end = m if end > m else end
         call(normal, None, (x, S, m, begin, end, f_scale))
         points -= end - begin
         begin = end if end < m else 0
@@ -145,7 +153,8 @@ def fit(normal, rows, S, state, x, data, lower, upper, f_scale, judge, solve, in
                 continue
             if begun[lane] < 0:  # a further start
                 begun[lane] = before[lane] = origin[lane] = value
-            due[lane] = min(NOTHING - count[lane] % NOTHING, max_nfev - count[lane])
+            due[lane], rest = NOTHING - count[lane] % NOTHING, max_nfev - count[lane]
+            due[lane] = rest if rest < due[lane] else due[lane]
             left, is_small, is_failed = reductions[lane] / value, changes[lane] <= 0, failures[lane] > 0
             shrunk = is_small and damping[lane] > 0
             code = RUNNING
@@ -189,11 +198,9 @@ def fit(normal, rows, S, state, x, data, lower, upper, f_scale, judge, solve, in
                     determined = call(invert, True, (triangle, free, n * tolerances[3], factor))
                     if not determined:
                         code = UNDETERMINED if is_settled else RUNAWAY  # for now: see `finish`
-                    elif runs_away(factor, position, p0[i], free, value / max(m - n, 1)):
+                    elif runs_away(factor, position, p0[i], free, value / (m - n if m > n else 1)):
                         code = RUNAWAY
-            if code == RUNNING and (
-                count[lane] >= max_nfev or (slow and lower.size > 0 and starts[lane] < STARTS)
-            ):
+            if code == RUNNING and (rest <= 0 or (slow and lower.size > 0 and starts[lane] < STARTS)):
                 code = MAXITER
             if code == RUNNING:
                 continue
@@ -209,18 +216,15 @@ def fit(normal, rows, S, state, x, data, lower, upper, f_scale, judge, solve, in
                 unsure[i] = code != SUCCESS or own[rows[UNSURE]] > 0 or lower.size > 0
                 take(own, normal_row, information[i])
             again = False
-            moved = code != SUCCESS or origin[lane] - value > WORTHWHILE * value
-            is_poor = poor.size > 0 and status[i] == SUCCESS and chi2[i] > poor[i] and starts[lane] < FEW
-            if lower.size > 0 and count[lane] < max_nfev and (moved or is_poor or starts[lane] > 0):
-                while starts[lane] < STARTS and not again:
-                    goes_on = status[i] == MAXITER and starts[lane] >= BESIDE
-                    starts[lane] = STARTS if goes_on else starts[lane] + 1
-                    ended = UNDETERMINED if is_poor and starts[lane] <= FEW else status[i]
-                    again = call(
-                        restart,
-                        True,
-                        (starts[lane], ended, p0[i], lower[i], upper[i], popt[i], own, trial),
-                    )
+            if lower.size > 0 and rest > 0:
+                moved = code != SUCCESS or origin[lane] - value > WORTHWHILE * value
+                is_poor = poor.size > 0 and status[i] == SUCCESS and chi2[i] > poor[i]
+                starts[lane] = call(
+                    restart,
+                    0,
+                    (starts[lane], moved, is_poor, status[i], i, p0, lower, upper, popt, own, trial),
+                )
+                again = starts[lane] <= STARTS
             if again:
                 own[fresh], begun[lane], due[lane], restarts[lane] = AGAIN, -1, 1, 0
             else:
@@ -237,10 +241,11 @@ def choose(values, reductions, changes, failures, least, smallest, new, counts, 
 
     There are no branches: they would be guessed wrong for each fit that begins or ends.
     """
-    which, count, due, ends, chosen = counts[0], counts[1], counts[2], counts[5], counts[6]
+    which, count, due, ends = counts[WHICH], counts[COUNT], counts[DUE], counts[ENDS]
+    chosen = counts[CHOSEN]
     for k in range(new):
         lane = chosen[k]
-        levels[0, lane] = levels[1, lane] = levels[2, lane] = values[lane]
+        levels[BEGUN, lane] = levels[BEFORE, lane] = levels[ORIGIN, lane] = values[lane]
     for lane in range(values.size):
         count[lane] += 1
         due[lane] -= 1
@@ -267,10 +272,11 @@ def stay(own, trial, point, n):
 @register_jitable(error_model="numpy")
 def is_rounding(own, point, normal_row, n, chi2, eps):
     """Whether residuals are no larger than the rounding of the model's terms."""
-    terms = own[point] * 0
+    terms, diagonal = own[point] * 0, normal_row
     for j in range(n):
         p = own[point + j]
-        terms += p * own[normal_row + place(j, j)] * p
+        terms += p * own[diagonal] * p
+        diagonal += j + 2
     return chi2 <= ROUNDING * eps * terms * (ROUNDING * eps)
 
 
@@ -311,22 +317,19 @@ def runs_away(factor, point, p0, free, variance):
 def tolerances(ftol: float, xtol: float, m: int, dtype) -> np.ndarray:
     """Return the tolerances of `fit` for data sets of `m` points."""
     eps, tiny = np.finfo(dtype).eps, np.finfo(dtype).tiny
-    return np.array([ftol, xtol, ROUNDING * eps * sqrt(m), eps, tiny / eps], dtype)
+    share = ROUNDING * eps * sqrt(m)
+    return np.array([ftol, xtol, share, eps, tiny / eps, max(ftol, share)], dtype)
 
 
 def new_state(lanes: int, n: int, dtype) -> tuple[np.ndarray, ...]:
     """Return the arguments of `fit` from `counts` to `progress` for a block that it has not begun.
 
-    The first rows of `counts` are the fit in each lane, -1 when there are no more, and its evaluations.  The
-    third tells how many more there are before it is looked at in any case.  Then follow how often its trust
-    region was set up anew, its starts, and whether it may end.  The last row lists lanes: first those that
-    want a fit.  `levels` are chi-squares: where the region was set up, some evaluations ago, at the start.
     `factor`, `triangle`, `position` and `free` are scratch.  `progress` holds the number of fits begun, of
     those in the lanes, and the point at which the evaluation goes on.  Last come the numbers of lanes that
     want a fit, and of those that have got one since the last evaluation.
     """
-    counts, levels = np.zeros((7, lanes), np.int64), np.zeros((3, lanes), dtype)
-    counts[0], counts[6] = -1, np.arange(lanes)
+    counts, levels = np.zeros((len(COUNTS), lanes), np.int64), np.zeros((len(LEVELS), lanes), dtype)
+    counts[WHICH], counts[CHOSEN] = -1, np.arange(lanes)
     factor, triangle, position = np.zeros((n + 1, n)), np.zeros(n * (n + 1) // 2), np.zeros(n, dtype)
     return counts, levels, factor, triangle, position, np.ones(n, bool), np.array([0, 0, 0, lanes, 0])
 

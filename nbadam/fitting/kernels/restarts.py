@@ -6,15 +6,47 @@ from typing import Any
 import numpy as np
 
 from ..._jit import array, compile_kernel
+from ..._jitable import register_jitable
 from ...status import Status
 from .lanes import put
 
 STARTS = 24  # further starts of a fit that ends at bounds, or fails between them
+FEW = 6  # of these, for fits that end off the bounds but leave much of the data's variation
 BESIDE = 7  # further starts while a slow fit waits, which leave it evaluations to go on with
 INSIDE = 1e-10  # distance of the second start from a bound, as in scipy.optimize.least_squares
-SUCCESS, MAXITER = int(Status.SUCCESS), int(Status.MAXITER)
+SUCCESS, MAXITER, UNDETERMINED = map(int, (Status.SUCCESS, Status.MAXITER, Status.UNDETERMINED))
 
 
+def next_start(number, moved, is_poor, status, i, p0, lower, upper, popt, own, first):
+    """Choose the next start of a fit that has ended; return its number, STARTS + 1 if there is none.
+
+    Parameters
+    ----------
+    number : int
+        Of the start from which it has ended; 0 is `p0`.
+    moved : bool
+        Whether it has left this start, or failed.
+    is_poor : bool
+        Whether it leaves much of the data's variation.
+    status : int
+        Of its best end so far.
+    i : int
+        Of the fit.
+    p0, lower, upper, popt : arrays of shape (fits, n)
+    own, first
+        Where to write the start: see `another_start`.
+    """
+    is_poor = is_poor and number < FEW
+    if moved or is_poor or number > 0:
+        while number < STARTS:
+            number = STARTS if status == MAXITER and number >= BESIDE else number + 1
+            ended = UNDETERMINED if is_poor and number <= FEW else status
+            if another_start(number, ended, p0[i], lower[i], upper[i], popt[i], own, first):
+                return number
+    return STARTS + 1
+
+
+@register_jitable(error_model="numpy")
 def another_start(number, status, p0, lower, upper, popt, own, first):
     """Choose a start for a fit that has failed or has parameters at bounds; return whether to fit from it.
 
@@ -71,7 +103,8 @@ def another_start(number, status, p0, lower, upper, popt, own, first):
 
 @cache
 def restart_kernel(dtype: str) -> Any:
-    """Return `another_start`, compiled."""
-    point, own = array(dtype, readonly=True), np.empty((2, 2), dtype)[:, 0]  # a column of the state
-    examples = 0, np.int8(0), point, point, point, array(dtype), own, 0
-    return compile_kernel(another_start, examples, name=f"another_start_{dtype}", mode="uncounted")
+    """Return `next_start`, compiled."""
+    points, own = array(dtype, 2, readonly=True), np.empty((2, 2), dtype)[:, 0]  # a column of the state
+    popt = array(dtype, 2)
+    examples = 0, True, True, np.int8(0), 0, points, points, points, popt, own, 0
+    return compile_kernel(next_start, examples, name=f"next_start_{dtype}", mode="uncounted")
