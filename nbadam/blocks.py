@@ -19,6 +19,7 @@ from .progress import progress_bar
 
 SECONDS = 0.02  # duration of a block, and of a call of a kernel: Ctrl-C waits for it
 WORTHWHILE = 0.005  # seconds of work left for which it pays to start threads
+SHORTEST = 0.001  # seconds of a block, if the shares are shorter: between blocks Python takes a tenth of that
 SHARES = 4  # blocks that each thread would still get of the rest: hard items come in clusters
 
 _current: ContextVar["Blocks | None"] = ContextVar("blocks", default=None)
@@ -31,19 +32,23 @@ class Blocks:
     ----------
     total, first, most : int
         How many items there are, how many the first block has, and how many a block may have.
-    workers : int
-        How many threads will come for them.
     least : int
         How many items the blocks after it should have if `most` allows it.
+
+    Attributes
+    ----------
+    workers : int
+        How many threads come for them; change it before others do.
     """
 
     total: int
     done: int
+    workers: int
 
-    def __init__(self, total: int, first: int, most: int, workers: int, least: int = 1) -> None:
-        self.total, self.done = total, 0
+    def __init__(self, total: int, first: int, most: int, least: int = 1) -> None:
+        self.total, self.done, self.workers = total, 0, 1
         self.interrupts: Interrupts = Interrupts()
-        self._least, self._most, self._workers = least, most, workers
+        self._least, self._most = least, most
         self._lock = threading.Lock()
         self._next, self._size, self._seconds, self._stopped = 0, first, 0.0, False
 
@@ -58,8 +63,11 @@ class Blocks:
             left = self.total - start
             if self.is_stopped or left <= 0:
                 raise StopIteration
-            share = -(-left // (SHARES * self._workers)) if self._workers > 1 else left
-            self._next += min(left, self._size, self._most, max(share, self._least))
+            share = left
+            if self.workers > 1:
+                shortest = int(SHORTEST / max(self._seconds, 1e-9))
+                share = max(-(-left // (SHARES * self.workers)), shortest, self._least)
+            self._next += min(left, self._size, self._most, share)
             return start, self._next
 
     def learn(self, items: int, seconds: float) -> None:
@@ -185,6 +193,7 @@ def work_through(
         def look_around() -> None:
             report()
             if workers > 1 and not others and blocks.seconds_left() > WORTHWHILE:
+                blocks.workers = workers
                 pool = threads.enter_context(ThreadPoolExecutor(workers - 1))
                 others.extend(pool.submit(labour) for _ in range(workers - 1))
 

@@ -371,8 +371,23 @@ def test_blocks_cover_everything_once(total, first, most, workers):
             seen[start:stop] += 1
         return 1.0 if start % 2 else 1e-6
 
-    assert work_through(Blocks(total, first, most, workers), work, workers, unit="item")
+    assert work_through(Blocks(total, first, most), work, workers, unit="item")
     assert (seen == 1).all()
+
+
+@given(st.integers(1, 5000), st.integers(1, 60))
+def test_work_too_short_for_threads_is_not_divided(total, first):
+    def blocks_of(workers):
+        starts = []
+
+        def work(start, stop):
+            starts.append(start)
+            return (stop - start) * 1e-6
+
+        work_through(Blocks(total, first, total), work, workers, unit="item")
+        return starts
+
+    assert blocks_of(2) == blocks_of(1)
 
 
 def test_an_error_in_another_thread_ends_the_work():
@@ -384,7 +399,7 @@ def test_an_error_in_another_thread_ends_the_work():
         return 1.0
 
     with pytest.raises(OSError, match="disk full"):
-        work_through(Blocks(10**6, 1, 1, 2), work, 2, unit="item")
+        work_through(Blocks(10**6, 1, 1), work, 2, unit="item")
 
 
 BAD = [

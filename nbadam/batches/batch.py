@@ -163,7 +163,7 @@ def minimize_batch(
     with compilations_shown("the function", progress):
         problems.compile(result)
 
-    blocks = Blocks(problems.size, FIRST, max(1, BYTES // problems.bytes_each), threads)
+    blocks = Blocks(problems.size, FIRST, max(1, BYTES // problems.bytes_each))
     finished, interrupt = False, None
     try:
         finished = work_through(

@@ -57,7 +57,7 @@ def run(
         return time.thread_time() - began
 
     most = max(1, BYTES // max(24 * sets.longest, 1))
-    blocks = Blocks(chosen.size, FIRST, most, plan.workers, LEAST)
+    blocks = Blocks(chosen.size, FIRST, most, LEAST)
     work_through(blocks, work, plan.workers, unit=unit, progress=plan.progress)
 
 

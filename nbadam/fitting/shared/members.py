@@ -151,7 +151,7 @@ class Members:
             return time.thread_time() - began
 
         if tasks:
-            blocks = Blocks(len(tasks), 1, len(tasks), self.plan.workers)
+            blocks = Blocks(len(tasks), 1, len(tasks))
             work_through(blocks, some, self.plan.workers, unit="block", progress=self.plan.progress)
 
     def fitted(
