@@ -72,9 +72,11 @@ def fit_block(
                 found = problem.descended(plan)
                 finish(sets, plan, part, found, 0)
             else:
-                room = fits[as_slice(part)]  # if it is a slice, results are in their places at once
-                found = problem.fitted(problem.p0, plan.max_nfev - spare(plan.max_nfev), room=room)
+                where = as_slice(part)
+                found = problem.fitted(problem.p0, plan.max_nfev - spare(plan.max_nfev), room=fits[where])
                 finish(sets, plan, part, found, plan.max_nfev)
+                if isinstance(where, slice):  # all is in its place
+                    continue
         except ModelError as error:
             if part.size > 1:  # Find out which data set it was.
                 for half in np.array_split(part, 2):

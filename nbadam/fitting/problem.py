@@ -151,9 +151,8 @@ class Problem:
         if underflow.any():
             part.status[self._underflow(underflow)] = Status.UNDERFLOW.value
         part.status[self._too_few] = Status.TOO_FEW_POINTS.value
-        ended = HAS_ENDED[part.status]
-        if not ended.all():
-            part.clear(~ended)
+        if part.status.any():  # not all are successes
+            part.clear(~HAS_ENDED[part.status])
         return part
 
     def bound(self, numbers: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> None:
