@@ -1,6 +1,8 @@
 """Long data sets, many parameters, models that raise, and Ctrl-C in fits."""
 
 import os
+import platform
+import re
 
 import numba
 import numpy as np
@@ -12,9 +14,11 @@ from subprocesses import finish, needs_ordinary_kernels, start
 
 from nbadam import Model, Status, curve_fit
 from nbadam.fitting.kernels import bordered, lm, tape, trust_region
-from nbadam.fitting.kernels.compile import LONG, load
+from nbadam.fitting.kernels.compile import LONG, _layout, _normal, load
 from nbadam.fitting.kernels.instructions import over_lanes
 from nbadam.fitting.kernels.layout import Shape
+from nbadam.fitting.kernels.losses import Loss
+from nbadam.fitting.model.pointwise import candidates
 
 JIT = not numba.config.DISABLE_JIT
 SLOW = not JIT or numba.config.BOUNDSCHECK
@@ -317,3 +321,23 @@ def test_ctrl_c_is_never_lost_and_never_late(tmp_path):
 def test_kernels_of_fits_release_the_gil(kernel):
     """Two threads otherwise take turns, and a fit on two of them takes as long as on one."""
     assert kernel("float64").targetoptions["nogil"]
+
+
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="names of x86 instructions")
+@needs_ordinary_kernels
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("weighted, own_x, loss", [(False, False, "linear"), (True, True, "huber")])
+def test_short_data_sets_are_evaluated_by_vector_instructions(weighted, own_x, loss, dtype, monkeypatch):
+    monkeypatch.setattr("nbadam._cache.read", lambda name: None)  # kernels from the disk have no text
+    half = np.float64(0.5)
+
+    def peak(x, a, mu, s, c):
+        return a * np.exp(-half * ((x - mu) / s) ** 2) + c
+
+    way = candidates(Model(peak))[0]
+    layout = _layout(Model(peak), way, dtype, weighted, own_x, False, Loss(loss), False, False)
+    (text,) = _normal(way, layout).inspect_asm().values()
+    instruction = r"\bv?(?:fn?m(?:add|sub)\d+|mul|add|sub|div)([ps])[sd]\b"
+    kinds = re.findall(instruction, text)
+    assert kinds.count("p") > 100
+    assert kinds.count("s") < 10

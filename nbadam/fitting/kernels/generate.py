@@ -82,14 +82,12 @@ def _over_points(text: Text, model: Pointwise) -> list[str]:
     at = {name: f"S[{rows[name]} + l]" for name in shape.block_rows}
     results = shape.results
     inputs = shape.block_rows[: -len(results)]
-    column = 0
     copies, filled, body = [], [], []
     for name in inputs:
-        if name.startswith("x") and not shape.own_x:
-            source = f"x[np.uint64({name[1:]}), point]"
+        if name in shape.columns:
+            source = f"S[np.uint64({rows['end']} + {shape.columns.index(name)} * m) + point]"
         else:
-            source = f"S[np.uint64({rows['end']} + {column} * m) + point]"
-            column += 1
+            source = f"x[np.uint64({name[1:]}), point]"
         copies.append(f"{at[name]} = {source}")
         filled.append(f"{at[name]} = S[{rows[name]} + count - 1]")
         if name.startswith("x"):
@@ -177,8 +175,7 @@ def _point(text: Text, model: Pointwise) -> list[str]:
     """
     shape = text.shape
 
-    def column(number: int) -> str:
-        return f"datum(S, data + {number} * stride)"
+    columns = {name: f"datum(S, data + {k} * stride)" for k, name in enumerate(shape.columns)}
 
     def at(name: str, i: int) -> str:
         return f"datum(S, {(text.rows[name] + i) * shape.lanes} + l)"
@@ -186,9 +183,8 @@ def _point(text: Text, model: Pointwise) -> list[str]:
     lines = [f"p{i} = {at('trial', i)}" for i in range(shape.parameters)]
     lines += [f"q{i} = {at('invariant', i)}" for i in range(shape.invariants)]
     lines += _limits(shape, model, at)
-    first_x = 1 + shape.weighted
-    lines += [f"x{v} = {column(first_x + v)}" for v in range(shape.variables * shape.own_x)]
-    lines += _residual(shape, model, column(0), column(1) if shape.weighted else None)
+    lines += [f"{name} = {place}" for name, place in columns.items() if name.startswith("x")]
+    lines += _residual(shape, model, columns["y"], columns.get("weight"))
     psi, *gradient = shape.results
     factors = [psi, psi, psi, *gradient, *gradient] if shape.loss.name == "linear" else shape.results
     lines += [f"return {', '.join(factors)}"]
@@ -237,7 +233,7 @@ def _whitened(shape: Layout, names: list[str]) -> list[str]:
     """Solve for entry k of the whitened `names`, given the Cholesky factor; those before are known."""
     width, row = shape.lanes, f"x[{shape.variables} + k"
     first = f"{shape.rows['end'] * width} + l"
-    kept = {name: f"S[{first} + ({shape.columns + i} * m + " for i, name in enumerate(names)}
+    kept = {name: f"S[{first} + ({len(shape.columns) + i} * m + " for i, name in enumerate(names)}
     lines = ["for j in range(k):"]  # side by side: each sum waits for its own last term
     lines += [f"    {name} = muladd(-{row}, j], {at}j) * {width}], {name})" for name, at in kept.items()]
     for name, at in kept.items():

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
 from numba.core.typing.templates import signature
 from numba.extending import intrinsic
 
 from ...vector_math.intrinsics import lower_muladd
 from . import tape as operations
+from .sums import pointer
 
 ARITHMETIC = {
     operations.ADD: "fadd", operations.SUBTRACT: "fsub", operations.MULTIPLY: "fmul",
@@ -60,16 +60,13 @@ def over_lanes(program: np.ndarray, constants: np.ndarray, lanes: int) -> Any:
 
 def _write(context, builder, kind, arguments, program, constants):
     """Write the instructions of a tape, whose conditions become bits."""
-    real = kind.dtype
-    array = context.make_array(kind)(context, builder, arguments[0])
-    values = [ir.Constant(context.get_value_type(real), float(number)) for number in constants]
+    real = context.get_value_type(kind.dtype)
+    values = [ir.Constant(real, float(number)) for number in constants]
     values[0] = arguments[2]
 
     def place(entry):
         index = builder.add(arguments[1], arguments[1].type(entry))
-        return cgutils.get_item_pointer(
-            context, builder, kind, array, [index], boundscheck=context.enable_boundscheck
-        )
+        return pointer(context, builder, kind, arguments[0], index)
 
     for operation, target, a, b, c in program.tolist():
         if operation == operations.STORE:

@@ -81,12 +81,12 @@ class Layout(Shape):
         return 1 if self.correlated else super().unroll
 
     @property
-    def columns(self) -> int:
-        """Numbers that a data set has at each point: y, the weight if any, its own x if it has.
+    def columns(self) -> list[str]:
+        """Names of what the data have at each point.
 
         After them correlated data have room for the whitened residual and its derivatives.
         """
-        return 1 + self.weighted + self.variables * self.own_x
+        return columns(self.weighted, self.variables * self.own_x)
 
     @property
     def rows(self) -> dict[str, int]:
@@ -105,8 +105,7 @@ class Layout(Shape):
     @property
     def block_rows(self) -> list[str]:
         """Names of the rows that have a number for each point of a block; see `sums.add`."""
-        inputs = ["y", *["weight"] * self.weighted, *(f"x{v}" for v in range(self.variables))]
-        return inputs + self.results
+        return columns(self.weighted, self.variables) + self.results
 
     @property
     def results(self) -> list[str]:
@@ -115,6 +114,11 @@ class Layout(Shape):
         if self.loss.name == "linear":
             return ["psi", *gradient]
         return ["rho", "T(1.0)", "psi", *gradient, *(f"u * {g}" for g in gradient)]
+
+
+def columns(weighted: bool, variables: int) -> list[str]:
+    """Names of what a data set has at each point, with as many `variables` of its own, in their order."""
+    return ["y", *["weight"] * weighted, *(f"x{v}" for v in range(variables))]
 
 
 def _first_rows(sizes: dict[str, int], first: int) -> dict[str, int]:

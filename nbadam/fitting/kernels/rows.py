@@ -11,6 +11,7 @@ from ..model.definition import Definition
 from ..model.inline import inlined
 from ..model.pointwise import pointwise
 from .generate import Pointwise
+from .layout import columns, indented
 from .losses import Loss
 from .text import load
 
@@ -29,11 +30,12 @@ def rows(
     """
     names = [f"g{i}" for i in range(n)]
     left_out = "w > T(0.0)"  # a selection, not only a product: there the model need not be finite
-    value = [
-        f"x{v} = " + (f"data[i, {1 + weighted + v}, k]" if own_x else f"x[{v}, k]") for v in range(variables)
-    ]
-    value += ["y = data[i, 0, k]", *way.statements]
-    value += ["w = data[i, 1, k]"] if weighted else []
+    known = {} if own_x else {f"x{v}": f"x[{v}, k]" for v in range(variables)}
+    own = columns(weighted, variables * own_x)
+    known |= {name: f"data[i, {j}, k]" for j, name in enumerate(own)}
+    weight = known.pop("weight", None)
+    value = [*(f"{name} = {place}" for name, place in known.items()), *way.statements]
+    value += [f"w = {weight}"] if weighted else []
     if loss.is_likelihood:
         value += [*loss.text, *_scaled(names)]
         value += [f"{v} = {v} if w > T(0.0) else T(0.0)" for v in [*names, "psi", "rho"] if weighted]
@@ -55,20 +57,20 @@ def rows(
         whiten += [f"        out[i, k, j] -= {factor}, h] * out[i, h, j]"]
         whiten += [f"for j in range({n + 1}):", f"    out[i, k, j] /= {factor}, k]"]
         whitened = [f"{name} = out[i, k, {j}]" for j, name in enumerate([*names, "r"])]
-        loops = [points, *_indented([*value, *whiten]), points, *_indented([*whitened, *cost])]
+        loops = [points, *indented([*value, *whiten]), points, *indented([*whitened, *cost])]
     else:
-        loops = [points, *_indented([*value, *cost])]
+        loops = [points, *indented([*value, *cost])]
     each = [f"p{j} = p[i, {j}]" for j in range(n)]
     each += [f"q{j} = {expression}" for j, expression in enumerate(way.invariant)]
     if way.derivatives == "differences":  # they must not step across the bounds
         each += [f"low{j}, high{j} = low[i, {j}], high[i, {j}]" for j in range(n)]
     lines = [f"constant{j} = constants[{j}]" for j in range(way.constants)]
-    lines += ["c = T(1.0) / (f_scale * f_scale)", "for i in range(data.shape[0]):", *_indented(each + loops)]
+    lines += ["c = T(1.0) / (f_scale * f_scale)", "for i in range(data.shape[0]):", *indented(each + loops)]
     return (
         "\n".join(
             [
                 "def rows(x, constants, data, p, low, high, f_scale, first, last, out, chi2):",
-                *_indented(lines),
+                *indented(lines),
             ]
         )
         + "\n"
@@ -78,10 +80,6 @@ def rows(
 def _scaled(names: list[str]) -> list[str]:
     """Scale a row by the root of the curvature `u`."""
     return ["v = np.sqrt(u)", *(f"{g} = {g} * v" for g in names), "psi = psi / v"]
-
-
-def _indented(lines: list[str]) -> list[str]:
-    return ["    " + line for line in lines]
 
 
 def rows_kernel(model: Definition, weighted: bool, own_x: bool, correlated: bool, loss: Loss):

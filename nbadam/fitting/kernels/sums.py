@@ -60,7 +60,6 @@ class _TypeOfAddProducts(AbstractTemplate):
 @lower_builtin(add_products, types.Array, types.Integer, types.Integer, types.VarArg(types.BaseTuple))
 def _lower_add_products(context, builder, signature, arguments):
     kind, real = signature.args[0], signature.args[0].dtype
-    array = context.make_array(kind)(context, builder, arguments[0])
     points = [
         [context.cast(builder, builder.extract_value(point, i), given, real) for i, given in enumerate(each)]
         for point, each in zip(arguments[3:], signature.args[3:], strict=True)
@@ -68,15 +67,20 @@ def _lower_add_products(context, builder, signature, arguments):
 
     for number, factors in enumerate(_products(points)):
         index = builder.add(arguments[1], builder.mul(arguments[2], arguments[2].type(number)))
-        place = cgutils.get_item_pointer(
-            context, builder, kind, array, [index], boundscheck=context.enable_boundscheck
-        )
+        place = pointer(context, builder, kind, arguments[0], index)
         total = before = builder.load(place)
         for a, b in factors:
             total = lower_muladd(context, builder, None, (a, b, total))
         for access in (before, builder.store(total, place)):
             access.set_metadata("noalias", _data(builder.module))
     return context.get_dummy_value()
+
+
+def pointer(context, builder, kind, state, index):
+    """Return the place of an entry of the state, inside which it must be where Numba checks bounds."""
+    array = context.make_array(kind)(context, builder, state)
+    check = context.enable_boundscheck
+    return cgutils.get_item_pointer(context, builder, kind, array, [index], boundscheck=check)
 
 
 def datum(S, i):
@@ -95,12 +99,7 @@ def _type_of_datum(context):
 
 @lower_builtin(datum, types.Array, types.Integer)
 def _lower_datum(context, builder, signature, arguments):
-    kind = signature.args[0]
-    array = context.make_array(kind)(context, builder, arguments[0])
-    place = cgutils.get_item_pointer(
-        context, builder, kind, array, [arguments[1]], boundscheck=context.enable_boundscheck
-    )
-    value = builder.load(place)
+    value = builder.load(pointer(context, builder, signature.args[0], *arguments))
     value.set_metadata("alias.scope", _data(builder.module))
     return value
 
