@@ -10,6 +10,7 @@ from boxes import by_nbadam, by_scipy, count_right, draw_problem
 from numpy.testing import assert_array_equal
 
 from nbadam import curve_fit
+from nbadam.fitting.kernels import restarts
 
 pytestmark = pytest.mark.long
 
@@ -66,3 +67,20 @@ def test_a_bound_on_which_derivatives_vanish_is_no_trap():
     fit = curve_fit(hyperbola, x, y, p0, bounds=(0, np.inf))
     best = curve_fit(hyperbola, x, y, truth, bounds=(0, np.inf))
     assert (fit.success & (fit.chi2 <= best.chi2 * (1 + 1e-6))).all()
+
+
+def test_a_fit_that_ends_off_its_bounds_or_has_none_makes_no_further_start(monkeypatch):
+    tried = []
+    monkeypatch.setattr(restarts, "another_start", lambda *arguments: bool(tried.append(arguments)))
+    p0, popt = np.array([[1.0, 2.0]]), np.array([[1.5, 2.0]])
+    lower, upper = np.array([[0.0, 2.0]]), np.array([[np.inf, 2.0]])  # the second is fixed
+    given = p0, lower, upper, popt, np.zeros(4), 0
+    assert restarts.next_start(0, True, False, restarts.SUCCESS, 0, *given) == restarts.STARTS + 1
+    assert not tried
+    popt[0, 0] = 0.0
+    assert restarts.next_start(0, True, False, restarts.SUCCESS, 0, *given) == restarts.STARTS + 1
+    assert len(tried) == restarts.STARTS
+    lower[0, 0] = -np.inf  # a fixed parameter is no bound
+    tried.clear()
+    assert restarts.next_start(0, True, False, restarts.MAXITER, 0, *given) == restarts.STARTS + 1
+    assert not tried

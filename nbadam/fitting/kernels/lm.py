@@ -213,7 +213,7 @@ def fit(normal, rows, S, state, x, data, lower, upper, f_scale, judge, solve, in
                 chi2[i], status[i] = value, code
                 for j in range(n):
                     popt[i, j] = position[j] if is_settled else own[point + j]
-                unsure[i] = code != SUCCESS or own[rows[UNSURE]] > 0 or lower.size > 0
+                unsure[i] = code != SUCCESS or own[rows[UNSURE]] > 0
                 take(own, normal_row, information[i])
             again = False
             if lower.size > 0 and rest > 0:

@@ -36,11 +36,19 @@ def next_start(number, moved, is_poor, status, i, p0, lower, upper, popt, own, f
     own, first
         Where to write the start: see `another_start`.
     """
+    is_bounded, at_bound = False, False
+    for j in range(popt.shape[1]):
+        low, high, p = lower[i, j], upper[i, j], popt[i, j]
+        if low < high:  # others are fixed
+            is_bounded |= low > -np.inf or high < np.inf
+            at_bound |= p == low or p == high
     is_poor = is_poor and number < FEW
-    if moved or is_poor or number > 0:
+    if is_bounded and (moved or is_poor or number > 0):
         while number < STARTS:
             number = STARTS if status == MAXITER and number >= BESIDE else number + 1
             ended = UNDETERMINED if is_poor and number <= FEW else status
+            if ended == SUCCESS and not at_bound:
+                break
             if another_start(number, ended, p0[i], lower[i], upper[i], popt[i], own, first):
                 return number
     return STARTS + 1
@@ -62,15 +70,13 @@ def another_start(number, status, p0, lower, upper, popt, own, first):
     if number == STARTS:
         put(own, first, popt)
         return status == MAXITER
-    at_bound, other = False, False
-    least, n = 4 * np.finfo(popt.dtype).eps, p0.size
-    root = 1.0  # of x**(n + 1) = x + 1
-    for _ in range(30 if number > 3 else 0):
-        root = (1 + root) ** (1 / (n + 1))
+    other, least, n = False, 4 * np.finfo(popt.dtype).eps, p0.size
+    root, before = 1.0, 0.0  # root of x**(n + 1) = x + 1
+    while number > 3 and root - before > 1e-15:
+        root, before = (1 + root) ** (1 / (n + 1)), root
     for j in range(n):
         low, high, p = lower[j], upper[j], p0[j]
         is_at = (popt[j] == low or popt[j] == high) and low < high
-        at_bound |= is_at
         u = (0.5 + (number - 3) / root ** (j + 1)) % 1
         share = 3 if number == 1 else 0.3 if number == 2 else 100 ** (u - 0.5)
         is_open = low == -np.inf or high == np.inf
@@ -98,7 +104,7 @@ def another_start(number, status, p0, lower, upper, popt, own, first):
             continue
         own[first + j] = min(max(p, low), high)
         other |= own[first + j] != p0[j] and own[first + j] != popt[j]
-    return other and (status != SUCCESS or (at_bound and number != 2))
+    return other and (status != SUCCESS or number != 2)
 
 
 @cache

@@ -162,6 +162,9 @@ def _solve(text: Text) -> list[str]:
             "doubts = doubts + (T(1.0) if is_lost else T(0.0))",
             f"small = small + (T(0.0) if entry > T({least}) * whole else T(1.0))",
         ]
+        if shape.bounded:  # pivots may not be those of the whole matrix
+            is_apart = f"(held{i} > T(0.0)) | (wall{i} > T({0.1 / n * least}) * entry)"
+            lines += [f"small = small + (T(1.0) if {is_apart} else T(0.0))"]
         lines += [f"r{i} = T(1.0) / pivot if pivot > T(0.0) else T(0.0)"]
     lines += [f"small = small + (T(1.0) if chi2 <= T({exact}) * terms * T({exact}) else T(0.0))"]
     for i in range(n):
@@ -237,6 +240,7 @@ def _bounds(text: Text) -> list[str]:
             f"room, force = p{i} - lower if b{i} < T(0.0) else upper - p{i}, abs(b{i})",
             f"free{i} = T(1.0) - frozen if room > T(0.0) else T(0.0)",
             f"wall{i} = force / room if free{i} > T(0.0) else T(0.0)",
+            f"held{i} = T(1.0) - free{i} if lower < upper else T(0.0)",
             f"lands = (a{i}_{i} * room <= T({CLOSE}) * force) & (force * room <= T({CHEAP}) * chi2)",
             f"down{i}, up{i} = T({NEAR}) * (lower - p{i}), T({NEAR}) * (upper - p{i})",
             f"low{i} = lower if lands & (b{i} < T(0.0)) else p{i} + down{i}",
