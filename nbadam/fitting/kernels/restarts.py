@@ -8,7 +8,6 @@ import numpy as np
 from ..._jit import array, compile_kernel
 from ..._jitable import register_jitable
 from ...status import Status
-from .lanes import put
 
 STARTS = 24  # further starts of a fit that ends at bounds, or fails between them
 FEW = 6  # of these, for fits that end off the bounds but leave much of the data's variation
@@ -67,17 +66,20 @@ def another_start(number, status, p0, lower, upper, popt, own, first):
     tells no scale, and goes ever farther from it.  The last, which may come earlier, goes on where a slow fit
     was left.
     """
-    if number == STARTS:
-        put(own, first, popt)
-        return status == MAXITER
     other, least, n = False, 4 * np.finfo(popt.dtype).eps, p0.size
+    if number == STARTS:
+        for j in range(n):
+            own[first + j] = popt[j]
+        return status == MAXITER
     root, before = 1.0, 0.0  # root of x**(n + 1) = x + 1
     while number > 3 and root - before > 1e-15:
         root, before = (1 + root) ** (1 / (n + 1)), root
+    power = 1.0
     for j in range(n):
         low, high, p = lower[j], upper[j], p0[j]
+        power *= root
         is_at = (popt[j] == low or popt[j] == high) and low < high
-        u = (0.5 + (number - 3) / root ** (j + 1)) % 1
+        u = (0.5 + (number - 3) / power) % 1
         share = 3 if number == 1 else 0.3 if number == 2 else 100 ** (u - 0.5)
         is_open = low == -np.inf or high == np.inf
         if number == 3:
@@ -86,8 +88,9 @@ def another_start(number, status, p0, lower, upper, popt, own, first):
             unit = abs(p) if is_open else high - low
             unit = unit if unit > 0 else abs(popt[j] - p)
             unit = unit if unit > 0 else 1.0
-            distance = INSIDE * unit * 1e3 ** (number - 2 - (number > 3))
-            step = min(max(distance, least * abs(p)), (high - low) / 2)
+            distance = INSIDE * unit * 1e3 ** float(number - 2 - (number > 3))
+            step = distance if distance > least * abs(p) else least * abs(p)
+            step = step if step < (high - low) / 2 else (high - low) / 2
             p += step if p == low else -step
         elif number > 3 and number % 2 > 0 and not is_open:
             # By factors where both bounds have one sign: most of a range of decades lies in the last one.
@@ -102,7 +105,7 @@ def another_start(number, status, p0, lower, upper, popt, own, first):
         elif number > 3:
             own[first + j] = share * p
             continue
-        own[first + j] = min(max(p, low), high)
+        own[first + j] = low if p < low else high if p > high else p
         other |= own[first + j] != p0[j] and own[first + j] != popt[j]
     return other and (status != SUCCESS or number != 2)
 
