@@ -18,6 +18,7 @@ import numpy as np
 from timing import Contender, markdown, race, save, summary
 
 FEW = 300  # fits that a loop in Python gets
+BOUNDS = -1e6, 1e6  # which no fit reaches
 ONE = {
     "NUMBA_NUM_THREADS": "1",
     "OMP_NUM_THREADS": "1",
@@ -137,21 +138,24 @@ def function_of_numpy(name, options):
     return job
 
 
-def scipy_loop(name, options):
-    from scipy.optimize import curve_fit
+def scipy_loop(**settings):
+    def make(name, options):
+        from scipy.optimize import curve_fit
 
-    x, y, p0, _ = workload(name, options)
+        x, y, p0, _ = workload(name, options)
 
-    def job():
-        job.popt = np.array([_scipy_fit(curve_fit, name, x, y[i], p0[i]) for i in range(FEW)])
-        return FEW
+        def job():
+            job.popt = np.array([_scipy_fit(curve_fit, name, x, y[i], p0[i], **settings) for i in range(FEW)])
+            return FEW
 
-    return job
+        return job
+
+    return make
 
 
-def _scipy_fit(curve_fit, name, x, y, p0):
+def _scipy_fit(curve_fit, name, x, y, p0, **settings):
     try:
-        return curve_fit(FUNCTIONS[name], x, y, p0)[0]
+        return curve_fit(FUNCTIONS[name], x, y, p0, **settings)[0]
     except RuntimeError:
         return np.full(len(p0), np.nan)
 
@@ -284,6 +288,8 @@ def cpufit(tolerance=None, iterations=None):
 fits_64, fits_64_loose = nbadam_fits(), nbadam_fits(ftol=1e-10)
 fits_32 = nbadam_fits(np.float32)
 searched = nbadam_fits(search="all")
+fits_between_bounds = nbadam_fits(ftol=1e-10, bounds=BOUNDS)
+scipy_plain, scipy_between_bounds = scipy_loop(), scipy_loop(bounds=BOUNDS)
 torch_64, torch_32 = torch_adam(), torch_adam("float32")
 jax_64, jax_32 = jax_lm(), jax_lm("float32")
 cpufit_default, cpufit_tight = cpufit(), cpufit(1e-6, 50)
@@ -292,11 +298,13 @@ MAKES = {
     "curve_fit, float64": ("fits_64", ONE),
     "curve_fit, float32": ("fits_32", ONE),
     "curve_fit of a NumPy function": ("function_of_numpy", ONE),
+    "curve_fit between bounds, float64, ftol=1e-10": ("fits_between_bounds", ONE),
     "curve_fit, search='all'": ("searched", ONE),
     "curve_fit, float64, ftol=1e-10, 2 threads": ("fits_64_loose", TWO),
     "Cpufit, float32, its defaults": ("cpufit_default", ONE),
     "Cpufit, float32, tolerance 1e-6": ("cpufit_tight", ONE),
-    "scipy curve_fit, loop": ("scipy_loop", ONE),
+    "scipy curve_fit, loop": ("scipy_plain", ONE),
+    "scipy curve_fit between bounds, loop": ("scipy_between_bounds", ONE),
     "scipy curve_fit, joblib, 2 processes": ("joblib_loop", ONE),
     "torch Adam, 200 steps, float64": ("torch_64", ONE),
     "torch Adam, 200 steps, float32": ("torch_32", ONE),
