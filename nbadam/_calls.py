@@ -5,6 +5,7 @@ compiled once.  With Numba disabled, the function itself stands for its address.
 """
 
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numba
 from numba import types
@@ -13,14 +14,19 @@ from numba.extending import intrinsic, lower_builtin, type_callable
 
 from ._jit import compiler
 
+# Of kernels; to find one takes 0.1 ms.
+_addresses: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
+
 
 def address_of(kernel):
     """Return the address of a compiled kernel, which has one signature."""
     if numba.config.DISABLE_JIT:
         return kernel
-    with compiler():  # OrderedDict would take Ctrl-C for a missing key
-        (compiled,) = kernel.overloads.values()
-        return _address(compiled)
+    if kernel not in _addresses:
+        with compiler():  # OrderedDict would take Ctrl-C for a missing key
+            (compiled,) = kernel.overloads.values()
+            _addresses[kernel] = _address(compiled)
+    return _addresses[kernel]
 
 
 def _address(compiled) -> int:

@@ -19,7 +19,6 @@ from .progress import progress_bar
 
 SECONDS = 0.02  # duration of a block, and of a call of a kernel: Ctrl-C waits for it
 WORTHWHILE = 0.005  # seconds of work left for which it pays to start threads
-SHORTEST = 0.001  # seconds of a block, if the shares are shorter: between blocks Python takes a tenth of that
 SHARES = 4  # blocks that each thread would still get of the rest: hard items come in clusters
 
 _current: ContextVar["Blocks | None"] = ContextVar("blocks", default=None)
@@ -34,6 +33,8 @@ class Blocks:
         How many items there are, how many the first block has, and how many a block may have.
     least : int
         How many items the blocks after it should have if `most` allows it.
+    shortest : float
+        Seconds that blocks should last: some times as long as what Python does for each.
 
     Attributes
     ----------
@@ -45,10 +46,10 @@ class Blocks:
     done: int
     workers: int
 
-    def __init__(self, total: int, first: int, most: int, least: int = 1) -> None:
+    def __init__(self, total: int, first: int, most: int, least: int = 1, shortest: float = 0.0) -> None:
         self.total, self.done, self.workers = total, 0, 1
         self.interrupts: Interrupts = Interrupts()
-        self._least, self._most = least, most
+        self._least, self._most, self._shortest = least, most, shortest
         self._lock = threading.Lock()
         self._next, self._size, self._seconds, self._stopped = 0, first, 0.0, False
 
@@ -65,8 +66,8 @@ class Blocks:
                 raise StopIteration
             share = left
             if self.workers > 1:
-                shortest = int(SHORTEST / max(self._seconds, 1e-9))
-                share = max(-(-left // (SHARES * self.workers)), shortest, self._least)
+                enough = int(self._shortest / max(self._seconds, 1e-9))
+                share = max(-(-left // (SHARES * self.workers)), enough, self._least)
             self._next += min(left, self._size, self._most, share)
             return start, self._next
 

@@ -360,6 +360,15 @@ def test_in_a_thread():
     same(results[0], valleys())
 
 
+def test_blocks_whose_data_are_of_another_kind():
+    """Rows of a read-only matrix are copied, and may be written to, unless there is only one, or none."""
+    y = np.random.default_rng(0).standard_normal((30, 8))
+    columns = np.asfortranarray(y)
+    columns.flags.writeable = False
+    fits = [minimize_batch(misfit, [0.0, 0.0], data=(each,), steps=STEPS) for each in (y, columns)]
+    same(*fits)
+
+
 @given(st.integers(0, 500), st.integers(1, 60), st.integers(1, 40), st.integers(1, 5))
 def test_blocks_cover_everything_once(total, first, most, workers):
     lock = threading.Lock()

@@ -21,6 +21,7 @@ from .problems import Problems
 from .result import BatchResult, room_for
 
 FIRST = 8  # problems in the first block
+SHORTEST = 0.002  # seconds of a block
 BYTES = 1 << 25  # largest size of a block's own arrays
 
 
@@ -163,7 +164,7 @@ def minimize_batch(
     with compilations_shown("the function", progress):
         problems.compile(result)
 
-    blocks = Blocks(problems.size, FIRST, max(1, BYTES // problems.bytes_each))
+    blocks = Blocks(problems.size, FIRST, max(1, BYTES // problems.bytes_each), shortest=SHORTEST)
     finished, interrupt = False, None
     try:
         finished = work_through(

@@ -3,6 +3,7 @@
 import inspect
 import time
 from collections.abc import Callable
+from copy import copy
 from functools import lru_cache
 from typing import Any
 
@@ -119,6 +120,8 @@ class Problems:
 
     def compile(self, result: BatchResult) -> None:
         """Compile the kernel, by a block without problems."""
+        self._work: Workspace | None = None
+        self._objective: Evaluator | None = None
         try:
             self.run(result, 0, 0)
         except NumbaError as error:
@@ -127,8 +130,8 @@ class Problems:
             ) from error
 
     def run(self, result: BatchResult, start: int, stop: int) -> float:
-        """Run the problems from `start` to before `stop`; return the seconds that it took."""
-        began = time.thread_time()  # not the time: waiting for other threads tells nothing
+        """Run the problems from `start` to before `stop`; return the seconds that their steps took."""
+        seconds = 0.0
         dtype, count = self.dtype, stop - start
         here = slice(start, stop)
         arrays = self.x0, self.lower, self.upper, self.scale
@@ -137,18 +140,22 @@ class Problems:
         if self.rates is not None:
             rates, fractions = _split(self.rates[here], dtype)
         first = rates[:, :1] if rates.size else 1.0
-        work = Workspace(self.plan, (*given, fractions), first, self.table, rows=0)
+        work = Workspace(self.plan, (*given, fractions), first, self.table, rows=0, like=self._work)
         found = pieces(self.data, start, stop), self.args
-        objective = Evaluator(self.fun, self.writes, OF_PROBLEM, found, dtype.name)
+        objective = self._objective_of(found)
+        self._work = self._work or work
         begin, step, tell, end = map(address_of, (work.begin, work.step, work.tell, work.end))
         codes, place = np.empty(count, np.int64), np.zeros(2, np.int64)
         addresses = begin, step, tell, objective.address, end, *work.addresses, objective.context
         go_on = loop_kernel(solve, work.kinds[0])
         while place[0] < count and not is_called_off():
-            evaluations, started = self._pace.amount, time.perf_counter()
+            evaluations = self._pace.amount
             with self._turn:
+                began = time.thread_time()  # not the time: waiting for other threads tells nothing
                 go_on(*addresses, rates, codes, place, evaluations)
-            self._pace.learn(evaluations, time.perf_counter() - started, place[0] < count)
+                spent = time.thread_time() - began
+            seconds += spent
+            self._pace.learn(evaluations, spent, place[0] < count)
         done = int(place[0])
         here = slice(start, start + done)
         result.x[here], result.fun[here] = work.block.x_end[:done], work.block.f_end[:done]
@@ -156,7 +163,17 @@ class Problems:
         ended, codes = np.abs(codes[:done]), codes[:done]
         status = np.where(ended == Stop.MAXITER, self.plan.at_end.status, STATUS[ended])
         result.status[here] = np.where((codes < 0) & (status == 0), Status.NO_PROGRESS, status)
-        return time.thread_time() - began
+        return seconds
+
+    def _objective_of(self, given: tuple[Any, ...]) -> Evaluator:
+        """Return the compiled objective of a block; to find its kernel again takes a quarter of a block."""
+        if self._objective is not None:
+            other = copy(self._objective)
+            other.give(given)
+            if other.kind == self._objective.kind:
+                return other
+        self._objective = Evaluator(self.fun, self.writes, OF_PROBLEM, given, self.dtype.name)
+        return self._objective
 
 
 def _split(rates: np.ndarray, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:

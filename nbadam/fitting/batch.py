@@ -16,6 +16,7 @@ from .problem import Fits, Plan, Problem
 from .search import retry as search
 
 FIRST = LEAST = 8 * LANES  # fits in the first block, and in any: at the end of each, lanes fall idle
+SHORTEST = 0.001  # seconds of a block
 BYTES = 1 << 25  # data in a block, at most
 
 
@@ -57,7 +58,7 @@ def run(
         return time.thread_time() - began
 
     most = max(1, BYTES // max(24 * sets.longest, 1))
-    blocks = Blocks(chosen.size, FIRST, most, LEAST)
+    blocks = Blocks(chosen.size, FIRST, most, LEAST, SHORTEST)
     work_through(blocks, work, plan.workers, unit=unit, progress=plan.progress)
 
 

@@ -222,11 +222,5 @@ def factored(information: np.ndarray, is_inverse: np.ndarray, free: np.ndarray) 
     roots = np.zeros((len(information), n, n))
     arguments = information, is_inverse, free, np.empty((n + 1, n)), roots
     with np.errstate(all="ignore"):  # infinite where nothing is determined
-        factors_kernel()(_invert(), *arguments)
+        factors_kernel()(address_of(invert_kernel()), *arguments)
     return roots
-
-
-@cache
-def _invert() -> int:
-    """Return the address of `invert_factor`; to find it takes a tenth of a small fit."""
-    return address_of(invert_kernel())

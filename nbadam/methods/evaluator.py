@@ -93,15 +93,20 @@ class Evaluator:
             self._function = Function(fun, kinds)  # compiled code must live as long as its address is in use
             self.give(given)
             kernel = evaluate_kernel(
-                in_place, arguments.of, self._stored.type, vector, self._function.result, self._function.kinds
+                in_place, arguments.of, self.kind, vector, self._function.result, self._function.kinds
             )
         self._kernel = kernel
         self.evaluate, self.address = entry_point(kernel), address_of(kernel)
 
     def give(self, given: tuple[Any, ...]) -> None:
-        """Take other arguments, of the same types."""
+        """Take other arguments, which must leave `kind` as it is."""
         self._stored = Stored((self._function.address, given))
         self.context: Any = self._stored.address
+
+    @property
+    def kind(self) -> Any:
+        """Type of what is at `context`."""
+        return self._stored.type
 
 
 @lru_cache(maxsize=64)
