@@ -13,6 +13,7 @@ from ..status import Status
 from .covariance import LANES, unsure_kernel
 from .data import DataSets, RaggedSets
 from .kernels.kernels import run
+from .kernels.lm import PATIENCE
 from .kernels.rows import rows_kernel
 from .kernels.trust_region import DIVERGED, EXACT, LEAST_PIVOT
 from .model.constants import Lifted, lifted
@@ -197,7 +198,7 @@ def shaky(jacobians: Jacobians, plan: Plan, p: Any, factor: Any, chi2: Any, inve
 
 
 def improve(
-    jacobians: Jacobians, p: Any, lower: Any, upper: Any, nfev: Any, ftol: float, max_nfev: int
+    jacobians: Jacobians, p: Any, lower: Any, upper: Any, nfev: Any, ftol: float, max_nfev: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Make Gauss-Newton steps as long as they lower chi-square.
 
@@ -207,6 +208,8 @@ def improve(
         `p` is changed.  Parameters with equal bounds are fixed.
     nfev : ndarray of int, shape (fits,)
         Evaluations so far; changed.
+    max_nfev : ndarray of int, shape (fits,)
+        How many there may be.
 
     Returns
     -------
@@ -226,7 +229,7 @@ def improve(
         # Steps may lower rounding errors for ever, where a parameter goes towards 0.
         exact = chi2[at_work] <= noise(factor[at_work], p[at_work], 0)
         ended[at_work] = (reduction <= ftol * chi2[at_work]) | exact
-        goes_on = ~ended[at_work] & (nfev[at_work] < max_nfev) & (part[at_work] > SMALLEST_PART)
+        goes_on = ~ended[at_work] & (nfev[at_work] < max_nfev[at_work]) & (part[at_work] > SMALLEST_PART)
         at_work, step, reduction = at_work[goes_on], step[goes_on], reduction[goes_on]
         if not at_work.size:
             inverse[error > jacobians.accuracy] = np.inf
@@ -285,7 +288,9 @@ def _finish(sets: DataSets | RaggedSets, plan: Plan, chosen: np.ndarray, fits: F
     status = fits.status[which]
     status[status == Status.UNDETERMINED] = Status.SUCCESS  # the kernel tells by the normal matrix only
     ftol = max(plan.ftol, 4 * EPSILON)
-    factor, inverse, chi2, ended = improve(jacobians, p, lower, upper, nfev, ftol, max_nfev)
+    # Those that run away hardly ever come back, and crawl: some took a thousand steps of a millisecond.
+    limit = np.where(status == Status.RUNAWAY, np.minimum(nfev + PATIENCE, max_nfev), max_nfev)
+    factor, inverse, chi2, ended = improve(jacobians, p, lower, upper, nfev, ftol, limit)
     ended |= chi2 <= jacobians.data_rounding() ** 2  # steps towards 0 may go on for ever
     if max_nfev:
         status = np.where(ended, Status.SUCCESS, np.where(status == Status.SUCCESS, Status.MAXITER, status))
