@@ -88,7 +88,7 @@ def fit(normal, rows, S, state, x, data, lower, upper, f_scale, judge, solve, in
         Chi-squares above which a fit between bounds tries further starts, wherever it ends; or empty.
     tolerances : array
         `ftol`, `xtol`, the share of chi-square that is rounding, the unit of rounding, and a chi-square whose
-        terms may have lost digits; the larger one of `ftol` and that share.
+        terms may have lost digits.  The last is the larger one of `ftol` and that share.
     popt, information, chi2, nfev, status, unsure : arrays of shape (fits, ...)
         Written; `information` is the lower triangle of the normal matrix.  `unsure` becomes False for fits
         in which `covariance.unsure` would find nothing.

@@ -10,7 +10,7 @@ from ..._jitable import register_jitable
 from ...status import Status
 
 STARTS = 24  # further starts of a fit that ends at bounds, or fails between them
-FEW = 6  # of these, for fits that end off the bounds but leave much of the data's variation
+FEW = 6  # further starts of a fit that ends off its bounds but leaves much of the data's variation
 BESIDE = 7  # further starts while a slow fit waits, which leave it evaluations to go on with
 INSIDE = 1e-10  # distance of the second start from a bound, as in scipy.optimize.least_squares
 SUCCESS, MAXITER, UNDETERMINED = map(int, (Status.SUCCESS, Status.MAXITER, Status.UNDETERMINED))
