@@ -7,6 +7,7 @@ import random
 import numba
 import numpy as np
 import pytest
+import scipy.optimize
 import scipy.special
 from numba import njit
 from numba.extending import get_cython_function_address
@@ -150,6 +151,76 @@ def test_edges():
     results = table(calls, {"np": np, "math": math, "special": scipy.special})(np.zeros(3))
     for (call, *expected), found in zip(EDGES, results, strict=True):
         assert list(found[:3]) == pytest.approx(expected, rel=1e-13), call
+
+
+# Functions that are finite where something within them is not, at ``u``, numbers up to 1e3 of either sign.
+LEVEL = [
+    "1 / (1 + exp(u))", "p2 / (exp(u) + 1)", "(1 + exp(u))**-1", "(1 + exp(u))**-0.5", "(1 + exp(u))**(-p2)",
+    "(1 + p2 * exp(u))**(-1 / p2)", "exp(-exp(u))", "exp(-p2 * exp(u))", "1 / cosh(u)", "1 / cosh(u)**2",
+    "1 / (exp(u) + exp(-u))", "tanh(exp(u))", "erf(sinh(u))", "atan(sinh(u))", "2**(-exp(u))",
+    "1 / (1 + 3**u)", "u / expm1(u)", "p2 / (1 + (exp(u) + 2)**2)", "1 / (1 + exp(u) * exp(u))",
+    "atan2(2 + p2, sinh(u))",
+]  # fmt: skip
+
+
+def test_functions_level_off_beyond_an_overflow():
+    mpmath = pytest.importorskip("mpmath")
+    names = "exp expm1 cosh sinh tanh atan atan2 erf erfc".split()
+    calls = [call.replace("u", "(p0 * (p1 - 1.5))") for call in LEVEL]
+    results = table(calls, {name: getattr(np, name, getattr(math, name, None)) for name in names})
+    exact = {name: getattr(mpmath, name) for name in names}
+    for size in (3.0, 40.0, 340.0, 354.7, 360.0, 706.0, 709.5, 710.2, 1000.0):
+        for p in ([size / 2, 3.5, 1.3], [size / 2, -0.5, 1.3], [2.0, 1.5 + size / 2, 0.7]):
+            found = results(p)
+            with mpmath.workdps(400):
+                h = mpmath.mpf(10) ** -100
+                for call, (value, *derivatives) in zip(calls, found, strict=True):
+                    numbers = [mpmath.mpf(number) for number in p]
+                    expected = mpmath.mpf(eval(call, exact | {f"p{i}": x for i, x in enumerate(numbers)}))
+                    assert value == pytest.approx(float(expected), rel=1e-12, abs=1e-150), (call, p)
+                    for i, derivative in enumerate(derivatives):
+                        moved = {f"p{k}": x + h * (k == i) for k, x in enumerate(numbers)}
+                        slope = float((eval(call, exact | moved) - expected) / h)
+                        assert derivative == pytest.approx(slope, rel=1e-9, abs=1e-14), (call, p, i)
+
+
+@pytest.mark.parametrize(
+    "call",
+    ["1 / (1 / p0 + 1 / 3.0)", "np.exp(-1 / p0)", "np.exp(np.log(p0))", "1 / p0**-1", "np.tanh(np.log(p0))"],
+)
+def test_a_pole_is_no_overflow(call):
+    """There the derivative is not 0, or not known."""
+    ((_, derivative, *_),) = table([call], {"np": np})(np.zeros(3))
+    assert not derivative == 0
+
+
+FERMI = "height / (exp((x - level) / width) + 1)"
+
+
+@pytest.mark.parametrize("kind", ["function", "formula"])
+@pytest.mark.parametrize("width, start", [(0.02, 0.0012), (0.001, 0.0012), (0.0008, 0.0008)])
+def test_fits_of_steps_that_overflow(kind, width, start):
+    def fermi(x, height, level, width):
+        return height / (np.exp((x - level) / width) + 1)
+
+    x = np.linspace(-1, 1, 2001)
+    with np.errstate(over="ignore"):
+        y = fermi(x, 2.0, 0.03, width) + 0.01 * np.random.default_rng(0).standard_normal(x.size)
+        popt, pcov = scipy.optimize.curve_fit(
+            fermi,
+            x,
+            y,
+            [1, 0.0301, start],
+            method="trf",
+            jac="3-point",
+            x_scale="jac",
+            xtol=1e-14,
+            ftol=1e-14,
+        )
+    fit = nbadam.curve_fit(fermi if kind == "function" else FERMI, x, y, [1, 0.0301, start])
+    assert fit.success and fit.derivatives == "exact"
+    assert fit.popt == pytest.approx(popt, rel=1e-6)
+    assert fit.perr == pytest.approx(np.sqrt(np.diag(pcov)), rel=1e-5)
 
 
 # --- Nothing is lost silently -------------------------------------------------------------------------

@@ -2,20 +2,21 @@
 
 import math
 import operator
+from typing import Any
 
 import numpy as np
 from numba import types
 
-from .registry import chained, derivatives_of, register, register_plain, register_rule
-from .trace import Traced, absolute, call, either, log, square_root, where
-from .type import joined, plain, unpacked
+from .registry import chained, derivatives_of, overflow, register, register_plain, register_rule
+from .trace import Traced, absolute, call, either, log, muladd, pole, square_root, where
+from .type import Dual, joined, plain, unpacked
 
 MOST_FACTORS = 64  # largest number of factors that a power with a constant exponent becomes
 
 
 def divide(f, x, y):
     quotient, inverse = x / y, 1.0 / y
-    return quotient, inverse, lambda: -quotient * inverse
+    return quotient, inverse, lambda: muladd(inverse, 0.0, -quotient * inverse)  # at 0 NaN: see `pole`
 
 
 def remainder(f, x, y):
@@ -28,7 +29,15 @@ register_rule(lambda f, x: (-x, -1.0), operator.neg, np.negative)
 register_rule(lambda f, x, y: (x + y, 1.0, 1.0), operator.add, operator.iadd, np.add, arity=2)
 register_rule(lambda f, x, y: (x - y, 1.0, -1.0), operator.sub, operator.isub, np.subtract, arity=2)
 register_rule(lambda f, x, y: (x * y, y, x), operator.mul, operator.imul, np.multiply, arity=2)
-register_rule(divide, operator.truediv, operator.itruediv, np.divide, arity=2)
+register_rule(
+    divide,
+    operator.truediv,
+    operator.itruediv,
+    np.divide,
+    arity=2,
+    has_limits=True,
+    may_overflow=lambda x, y: not isinstance(y, Dual),  # data may be 0
+)
 register_rule(remainder, operator.mod, operator.imod, np.remainder, np.fmod, arity=2)
 
 COMPARISONS = operator.lt, operator.le, operator.gt, operator.ge, operator.eq, operator.ne
@@ -54,7 +63,7 @@ def power(f, x, y):
         # The quotient is as good as a second power unless the result left the range of normal numbers.
         is_normal = (size > 1e-30) & (size < math.inf)
         slope = either(is_normal, lambda: y * result / x, lambda: y * f(x, y - 1.0))
-        return where(y == 0, 0.0, slope)
+        return where(y == 0, 0.0, where((x == 0) & (y < 0), math.nan, slope))
 
     def by_exponent():
         return where((result == 0) | ((x == 0) & (y == 0)), 0.0, result * log(x))
@@ -81,24 +90,32 @@ def power_of_constant(x, exponent: float):
     if exponent > 0:
         return result, exponent * product(int(whole) - 1, root) if whole else 0.5 / result, None
     result = 1.0 / result
-    return result, exponent * result / x, None
+    return result, exponent * pole(result / x), None
 
 
 def whole_power(x, n: Traced):
     """Power and its derivative for an exponent of integer type."""
     context, builder = n.place
     before = n.like(builder.sub(n.value, context.get_constant(n.dtype, 1)))
-    slope = n.cast(x.dtype) * call(operator.pow, x, before).cast(x.dtype)
-    return call(operator.pow, x, n).cast(x.dtype), where(n.cast(x.dtype) == 0, 0.0, slope), None
+    exponent = n.cast(x.dtype)
+    slope = exponent * call(operator.pow, x, before).cast(x.dtype)
+    slope = where((x == 0) & (exponent < 0), math.nan, slope)
+    return call(operator.pow, x, n).cast(x.dtype), where(exponent == 0, 0.0, slope), None
 
 
 def _type_of_power(typingctx, function, args):
-    return joined(*args)
+    constant = _constant(args[1])
+    return joined(*args, may_overflow=constant is None or constant < 0)
+
+
+def _constant(exponent: Any) -> Any:
+    """Value of a constant exponent, else None."""
+    return getattr(exponent, "literal_value", getattr(exponent, "value", None))
 
 
 def _generate_power(context, builder, signature, arguments):
     dual, (base, exponent) = signature.return_type, signature.args
-    constant = getattr(exponent, "literal_value", getattr(exponent, "value", None))
+    constant = _constant(exponent)
     if constant is not None:
         exponent = types.float64
         arguments = arguments[0], context.get_constant(exponent, float(constant))
@@ -114,7 +131,14 @@ def _generate_power(context, builder, signature, arguments):
         result, *slopes = whole_power(x, y.cast(types.int64))
     else:
         result, *slopes = power(lambda *n: call(operator.pow, *n).cast(dual.dtype), x, y.cast(dual.dtype))
-    return chained(dual, result, slopes, inner, is_singular=constant is None or constant < 1)
+    return chained(
+        dual,
+        result,
+        slopes,
+        inner,
+        is_singular=constant is None or constant < 1,
+        has_limits=(constant is None or constant < 0) and overflow(signature.args),
+    )
 
 
 for function in (operator.pow, operator.ipow, pow, math.pow, np.power, np.float_power):

@@ -7,7 +7,7 @@ import numpy as np
 from .. import vector_math
 from .digamma import digamma
 from .registry import register_rule
-from .trace import absolute, call, cos, either, exp, sin, square_root, where
+from .trace import absolute, call, cos, either, exp, finite, pole, sin, square_root, where
 
 LN_2, LN_10 = math.log(2), math.log(10)
 TWO_OVER_ROOT_PI = 2 / math.sqrt(math.pi)
@@ -24,7 +24,16 @@ def hypotenuse(x, y):
 
 def exponential(f, x):
     y = f(x)
-    return y, y
+    return y, finite(y)
+
+
+def exponential_less_1(f, x):
+    return f(x), finite(exp(x))
+
+
+def exponential_of_2(f, x):
+    y = f(x)
+    return y, LN_2 * finite(y)
 
 
 def root(f, x):
@@ -47,19 +56,21 @@ def log_sum_2(f, x, y):
     return z, lambda: exp(LN_2 * (x - z)), lambda: exp(LN_2 * (y - z))
 
 
-register_rule(exponential, math.exp, np.exp, vector_math.exp)
-register_rule(lambda f, x: (f(x), exp(x)), math.expm1, np.expm1)
-register_rule(lambda f, x: (y := f(x), LN_2 * y), math.exp2, np.exp2)
-register_rule(lambda f, x: (f(x), 1.0 / x), math.log, np.log, vector_math.log)
-register_rule(lambda f, x: (f(x), 1.0 / (LN_2 * x)), math.log2, np.log2)
-register_rule(lambda f, x: (f(x), 1.0 / (LN_10 * x)), math.log10, np.log10)
-register_rule(lambda f, x: (f(x), 1.0 / (1.0 + x)), math.log1p, np.log1p)
-register_rule(log_sum, np.logaddexp, arity=2)
-register_rule(log_sum_2, np.logaddexp2, arity=2)
+register_rule(exponential, math.exp, np.exp, vector_math.exp, has_limits=True, may_overflow=True)
+register_rule(exponential_less_1, math.expm1, np.expm1, has_limits=True, may_overflow=True)
+register_rule(
+    lambda f, x: (y := f(x), LN_2 * finite(y)), math.exp2, np.exp2, has_limits=True, may_overflow=True
+)
+register_rule(lambda f, x: (f(x), pole(1.0 / x)), math.log, np.log, vector_math.log)
+register_rule(lambda f, x: (f(x), pole(1.0 / (LN_2 * x))), math.log2, np.log2)
+register_rule(lambda f, x: (f(x), pole(1.0 / (LN_10 * x))), math.log10, np.log10)
+register_rule(lambda f, x: (f(x), pole(1.0 / (1.0 + x))), math.log1p, np.log1p)
+register_rule(log_sum, np.logaddexp, arity=2, has_limits=True)
+register_rule(log_sum_2, np.logaddexp2, arity=2, has_limits=True)
 register_rule(root, math.sqrt, np.sqrt, is_singular=True)
 register_rule(cube_root, np.cbrt, is_singular=True)
 register_rule(lambda f, x: (x * x, 2.0 * x), np.square)
-register_rule(lambda f, x: (y := 1.0 / x, -y * y), np.reciprocal)
+register_rule(lambda f, x: (y := 1.0 / x, pole(-y * y)), np.reciprocal, has_limits=True, may_overflow=True)
 
 # --- Circles and hyperbolas -----------------------------------------------------------------------
 
@@ -84,7 +95,7 @@ def angle(f, y, x):
     length = hypotenuse(x, y)
 
     def slope(part):
-        return lambda: where(length == 0, 0.0, part / length / length)
+        return lambda: where((length == 0) | (length == math.inf), 0.0, part / length / length)
 
     return f(y, x), slope(x), slope(-y)
 
@@ -99,12 +110,12 @@ register_rule(lambda f, x: (f(x), -sin(x)), math.cos, np.cos, vector_math.cos)
 register_rule(tangent, math.tan, np.tan)
 register_rule(lambda f, x: (f(x), arc_sine_slope(x)), math.asin, np.arcsin, is_singular=True)
 register_rule(lambda f, x: (f(x), -arc_sine_slope(x)), math.acos, np.arccos, is_singular=True)
-register_rule(lambda f, x: (f(x), 1.0 / (1.0 + x * x)), math.atan, np.arctan)
-register_rule(angle, math.atan2, np.arctan2, arity=2)
+register_rule(lambda f, x: (f(x), 1.0 / (1.0 + x * x)), math.atan, np.arctan, has_limits=True)
+register_rule(angle, math.atan2, np.arctan2, arity=2, has_limits=True)
 register_rule(length, math.hypot, np.hypot, arity=2)
-register_rule(lambda f, x: (f(x), call(math.cosh, x)), math.sinh, np.sinh)
-register_rule(lambda f, x: (f(x), call(math.sinh, x)), math.cosh, np.cosh)
-register_rule(hyperbolic_tangent, math.tanh, np.tanh, vector_math.tanh)
+register_rule(lambda f, x: (f(x), finite(call(math.cosh, x))), math.sinh, np.sinh, may_overflow=True)
+register_rule(lambda f, x: (f(x), call(math.sinh, x)), math.cosh, np.cosh, may_overflow=True)
+register_rule(hyperbolic_tangent, math.tanh, np.tanh, vector_math.tanh, has_limits=True)
 register_rule(lambda f, x: (f(x), 1.0 / hypotenuse(x, 1.0)), math.asinh, np.arcsinh)
 register_rule(
     lambda f, x: (f(x), 1.0 / (square_root(x - 1.0) * square_root(x + 1.0))),
@@ -148,8 +159,8 @@ def gamma(f, x):
 
 register_rule(lambda f, x: (f(x), sign(x)), abs, math.fabs, np.fabs, np.absolute)
 register_rule(sign_copied, math.copysign, np.copysign, arity=2)
-register_rule(lambda f, x: (f(x), bell(x)), math.erf)
-register_rule(lambda f, x: (f(x), -bell(x)), math.erfc)
+register_rule(lambda f, x: (f(x), bell(x)), math.erf, has_limits=True)
+register_rule(lambda f, x: (f(x), -bell(x)), math.erfc, has_limits=True)
 register_rule(cardinal_sine, np.sinc)
-register_rule(gamma, math.gamma)
+register_rule(gamma, math.gamma, may_overflow=True)
 register_rule(lambda f, x: (f(x), call(digamma, x)), math.lgamma)

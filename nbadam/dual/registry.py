@@ -83,6 +83,8 @@ def register_rule(
     *functions: Any,
     arity: int = 1,
     is_singular: bool = False,
+    has_limits: bool = False,
+    may_overflow: bool | Callable[..., bool] = False,
     orders: tuple[int, ...] = (),
     is_lasting: bool = True,
 ) -> None:
@@ -100,6 +102,11 @@ def register_rule(
     is_singular : bool
         Whether the function is finite where its derivative is infinite, such as a root at 0.  An inner
         derivative of 0 then makes the derivative 0.
+    has_limits : bool
+        Whether the function levels off at infinity, such as ``exp(x)`` at ``-inf``.  A slope of 0 then makes
+        the derivative 0, also where the inner one has overflowed.  (That of a pole is NaN, and stays so.)
+    may_overflow : bool or callable
+        Whether finite arguments may have an infinite result, or a function of their types that says so.
     orders : tuple of int
         Arguments that cannot be dual numbers: no derivative is known.
     is_lasting : bool
@@ -109,7 +116,9 @@ def register_rule(
         RULES.append((rule, functions, arity))
 
     def result(typingctx, function, args):
-        return None if any(isinstance(args[k], Dual) for k in orders) else joined(*args)
+        if any(isinstance(args[k], Dual) for k in orders):
+            return None
+        return joined(*args, may_overflow=may_overflow(*args) if callable(may_overflow) else may_overflow)
 
     for function in functions:
 
@@ -118,9 +127,14 @@ def register_rule(
             numbers = _values(context, builder, signature.args, arguments, dual.dtype)
             inner = derivatives_of(context, builder, signature.args, arguments, dual.dtype)
             value, *slopes = rule(lambda *n: call(function, *n).cast(dual.dtype), *numbers)
-            return chained(dual, value, slopes, inner, is_singular)
+            return chained(dual, value, slopes, inner, is_singular, has_limits and overflow(signature.args))
 
         register(function, [arity], result, generate, is_lasting=is_lasting)
+
+
+def overflow(numbers: Any) -> bool:
+    """Whether numbers of some of these types may have overflowed."""
+    return any(isinstance(number, Dual) and number.may_overflow for number in numbers)
 
 
 def _values(context, builder, signature_args, arguments, dtype=None) -> list[Traced]:
@@ -146,7 +160,12 @@ def derivatives_of(
 
 
 def chained(
-    dual: Dual, value: Traced, slopes: Any, inner: list[dict[int, Traced]], is_singular: bool = False
+    dual: Dual,
+    value: Traced,
+    slopes: Any,
+    inner: list[dict[int, Traced]],
+    is_singular: bool = False,
+    has_limits: bool = False,
 ) -> Any:
     """Dual number with the derivatives that follow from the chain rule."""
     slopes = [slope() if callable(slope) and by else slope for slope, by in zip(slopes, inner, strict=True)]
@@ -157,7 +176,11 @@ def chained(
         ]
         total = None
         for slope, derivative in terms:
-            total = _added(slope, derivative, total, is_singular)
+            added = _added(slope, derivative, total, is_singular)
+            if has_limits and isinstance(slope, Traced):
+                is_flat = (slope == 0) & (derivative == derivative)
+                added = where(is_flat, 0.0 if total is None else total, added)
+            total = added
         if total is not None:
             outer[i] = total.value
     context, builder = value.place

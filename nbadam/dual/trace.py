@@ -6,6 +6,7 @@ a function.  Run on floats it is plain Python.
 """
 
 import math
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -168,6 +169,17 @@ def muladd(a: Any, b: Any, c: Any) -> Traced:
     real, builder = c.value.type, c.place[1]
     function = builder.module.declare_intrinsic("llvm.fmuladd", [real], ir.FunctionType(real, [real] * 3))
     return c.like(builder.call(function, [c.constant(a).value, c.constant(b).value, c.value]))
+
+
+def finite(x: Any) -> Any:
+    """Return the number, or the largest one where it is infinite: 0 times it is 0, not NaN."""
+    largest = float(np.finfo(str(x.dtype)).max) if isinstance(x, Traced) else sys.float_info.max
+    return where(x > largest, largest, x)
+
+
+def pole(slope: Any) -> Any:
+    """Return a derivative, or NaN where it is infinite: at a pole it is not that of an overflow."""
+    return muladd(slope, 0.0, slope)
 
 
 def absolute(x: Any) -> Any:

@@ -24,14 +24,18 @@ class Dual(types.Type):
         Type of the value and of each derivative.
     mask : iterable of int
         Numbers of the parameters whose derivatives it carries; all others are 0.
+    may_overflow : bool
+        Whether it comes from a function such as `exp`: what levels off far from 0 has to look for infinite
+        derivatives then.
     """
 
     dtype: Any
     mask: tuple[Any, ...]
+    may_overflow: bool
 
-    def __init__(self, dtype: types.Float, mask: Any) -> None:
-        self.dtype, self.mask = dtype, tuple(sorted(mask))
-        super().__init__(f"Dual({dtype}, {self.mask})")
+    def __init__(self, dtype: types.Float, mask: Any, may_overflow: bool = False) -> None:
+        self.dtype, self.mask, self.may_overflow = dtype, tuple(sorted(mask)), may_overflow
+        super().__init__(f"Dual({dtype}, {self.mask}{', may overflow' if may_overflow else ''})")
 
     def unify(self, typingctx: Any, other: Any) -> Any:
         """Type that holds either: an accumulator may begin as 0 and end with derivatives."""
@@ -42,6 +46,8 @@ class Dual(types.Type):
     def can_convert_to(self, typingctx: Any, other: Any) -> int | None:
         """Whether nothing is lost: derivatives may be added, as zeros."""
         if isinstance(other, Dual) and set(self.mask) <= set(other.mask):
+            if self.may_overflow > other.may_overflow:
+                return None
             return Conversion.safe if other.dtype.bitwidth >= self.dtype.bitwidth else Conversion.unsafe
         return None
 
@@ -50,14 +56,15 @@ class Dual(types.Type):
         return Conversion.safe if isinstance(other, REAL) else None
 
 
-def joined(*numbers: Any) -> Dual:
+def joined(*numbers: Any, may_overflow: bool = False) -> Dual:
     """Type that holds the derivatives of all dual numbers among some types, in the precision of the widest.
 
     Ordinary numbers do not widen it: in a float32 model, ``0.5 * a`` stays float32.
     """
     duals = [number for number in numbers if isinstance(number, Dual)]
     widest = max((dual.dtype for dual in duals), key=lambda dtype: dtype.bitwidth)
-    return Dual(widest, {i for dual in duals for i in dual.mask})
+    may_overflow = may_overflow or any(dual.may_overflow for dual in duals)
+    return Dual(widest, {i for dual in duals for i in dual.mask}, may_overflow)
 
 
 def plain(number: Any) -> Any:

@@ -61,7 +61,9 @@ def _register(function: np.ufunc) -> None:
     lower_builtin(function, *[types.Float] * arity)(generate)
     if function.__name__ in RULES:
         rule, orders = RULES[function.__name__]
-        register_rule(rule, function, arity=arity, orders=orders, is_lasting=False)
+        register_rule(
+            rule, function, arity=arity, has_limits=True, may_overflow=True, orders=orders, is_lasting=False
+        )
 
 
 @cache

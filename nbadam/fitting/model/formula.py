@@ -172,7 +172,7 @@ def derive(formula: str, variables: tuple[str, ...], parameters: tuple[str, ...]
         import sympy
     except ModuleNotFoundError:
         return None
-    if _degree(parse(formula)) > MOST_FACTORS:
+    if _degree(parse(formula)) > MOST_FACTORS or _levels_off(parse(formula)):
         return None
     internal = {name: sympy.Symbol(f"x{i}", real=True) for i, name in enumerate(variables)}
     points = set(internal.values())
@@ -200,6 +200,23 @@ def _degree(tree: Tree) -> float:
     degree = max(map(_degree, tree.operands))
     is_constant = tree.operation == "**" and isinstance(tree.operands[1], float)
     return degree * max(1.0, abs(tree.operands[1])) if is_constant else degree
+
+
+def _levels_off(tree: Tree, is_within: bool = False) -> bool:
+    """Whether the formula may be finite where a part overflows, as ``1 / (1 + exp(x))`` is.
+
+    SymPy's derivatives are quotients of infinite numbers there; those of dual numbers are not.
+    """
+    if not isinstance(tree, Node):
+        return False
+    operation, operands = tree
+    is_power = operation == "**" and not isinstance(operands[1], float)
+    if is_within and (is_power or operation in ("exp", "sinh", "cosh")):
+        return True
+    if operation == "/":
+        return _levels_off(operands[0], is_within) or _levels_off(operands[1], True)
+    is_limited = operation in ("**", "exp", "tanh", "atan", "atan2", "erf", "erfc")
+    return any(_levels_off(operand, is_within or is_limited) for operand in operands)
 
 
 def _for_sympy(tree: Tree, names: dict[str, Any]) -> Any:
