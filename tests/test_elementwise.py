@@ -150,6 +150,22 @@ def test_jacobians_are_checked_as_well():
         curve_fit(lambda x, a: a * x, X, X, [1], jac=lambda x, a: (x / np.max(x),))
 
 
+@pytest.mark.parametrize(
+    "jac",
+    [
+        lambda x, a, b: np.stack([x, np.ones_like(x)], axis=-1),  # SciPy's, of shape (m, n)
+        lambda x, a, b: np.array([x, 1.0]),
+        lambda x, a, b: [x, 1.0],
+        lambda x, a, b: (x,),
+        lambda x, a, b: x,
+    ],
+)
+def test_jacobians_that_are_no_tuples(jac):
+    """The model was blamed."""
+    with pytest.raises(ValueError, match="tuple of its 2 derivatives at one point"):
+        curve_fit(lambda x, a, b: a * x + b, X, X, [1, 0], jac=jac)
+
+
 def test_a_function_is_evaluated_once_for_data_that_tell():
     calls = []
 

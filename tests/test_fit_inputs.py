@@ -238,6 +238,7 @@ def test_bounds_by_name():
         ({"b": (None, 0.5), "a": (0, None)}, ([0, -np.inf], [np.inf, 0.5])),
     ):
         assert_array_equal(fit(p0=None, bounds=by_name).popt, fit(p0=None, bounds=arrays).popt)
+    assert_array_equal(fit(bounds=None).popt, fit().popt)
     each = fit(y=y, bounds={"a": ([0, 0], [1.5, 3])})
     assert_array_equal(each.popt[:, 0], [1.5, 3])
     for bounds, message in (

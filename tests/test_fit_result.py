@@ -315,8 +315,11 @@ def test_parts_of_a_result(fit):
         fit["width"]
     with pytest.raises(IndexError, match=r"\[3\] is outside the batch of shape \(3, 4\)"):
         fit[3]
-    with pytest.raises(IndexError, match="result of one fit"):
-        one[0]
+    assert one[0] is one.popt and len(one[:2]) == 2  # the pair of SciPy's `curve_fit(...)[0]`
+    assert_array_equal(one[1], one.pcov)
+    for index in (2, (0,)):
+        with pytest.raises(IndexError, match="result of one fit"):
+            one[index]
 
 
 @pytest.mark.lowest

@@ -72,6 +72,8 @@ def parse_bounds(
 ) -> tuple[None, None] | tuple[np.ndarray, np.ndarray]:
     """Return lower and upper bounds of shape (n,) or (fits, n); None where there are none at all."""
     n = len(parameters)
+    if bounds is None:
+        return None, None
     if isinstance(bounds, tuple) and all(type(bound) is float for bound in bounds) and bounds == (-inf, inf):
         return None, None
     if hasattr(bounds, "lb") and hasattr(bounds, "ub"):

@@ -48,6 +48,7 @@ def check_elementwise(model: Definition, sets: Any, start: Callable[[np.ndarray]
         return
     p0 = np.array(start(np.array([number]))[0], dtype=float)
     p0[~np.isfinite(p0)] = 1
+    _check_derivatives(model, some, p0)
     known = [_is_elementwise(model, function, some, p0) for function in _functions(model)]
     if all(known) and (some != some[:, :1]).any(axis=1).all():
         if len(_passed) == REMEMBERED:
@@ -101,6 +102,24 @@ def on_array(model: Definition, x: np.ndarray, parameters: np.ndarray) -> np.nda
 def _functions(model: Definition) -> list[Callable[..., Any]]:
     functions = [model.function] if model.jacobian is None else [model.function, model.jacobian]
     return [getattr(function, "py_func", function) for function in functions]
+
+
+def _check_derivatives(model: Definition, x: np.ndarray, parameters: np.ndarray) -> None:
+    """Raise if a Jacobian returns no tuple of numbers, but the array that SciPy's `jac` returns."""
+    if model.jacobian is None:
+        return
+    with np.errstate(all="ignore"):
+        try:
+            result = _functions(model)[1](x[0, 0] if len(x) == 1 else tuple(x[:, 0]), *parameters)
+        except Exception:  # the compiler will tell, or the fit
+            return
+    n, kind = parameters.size, type(result).__name__
+    if not isinstance(result, tuple) or len(result) != n:
+        found = f"a tuple of {len(result)}" if isinstance(result, tuple) else f"an object of type {kind}"
+        raise ValueError(
+            f"`jac` of the model `{model.name}` must return the tuple of its {n} derivatives at one point, "
+            f"`return by_a, by_b, by_c`, not {found}."
+        )
 
 
 def _some_points(x: np.ndarray) -> np.ndarray:

@@ -137,11 +137,19 @@ class FitResult(Inference, Exports, Plots):
         return iter((self.popt, self.pcov))
 
     def __getitem__(self, index: Any) -> Any:
-        """Return the result of some fits, or the values of the parameter of a name."""
+        """Return the result of some fits, or the values of the parameter of a name.
+
+        A result of one fit is the pair ``popt, pcov``, as SciPy's is.
+        """
         if isinstance(index, str):
             if index not in self.parameters:
                 raise KeyError(f"There is no parameter {index!r}; there are {', '.join(self.parameters)}.")
             return self.popt[..., self.parameters.index(index)]
+        if self.chi2.ndim == 0 and isinstance(index, int | np.integer | slice):
+            try:
+                return tuple(self)[index]
+            except IndexError:
+                raise IndexError(f"This is the result of one fit, which has no [{index!r}].") from None
         try:
             numbers = np.asarray(self._numbers[index])
         except IndexError:
