@@ -253,5 +253,7 @@ def reason(error: Exception) -> str:
     if special:
         hint = ": `voigt_profile` has its real part" if special[1] == "wofz" else ""
         return f"`{special[1]}` has no compiled form for real numbers with one result{hint}."
+    if own[0].startswith("Cannot cast complex"):
+        return "its values are complex numbers: take `.real`, or `abs(...)`."
     found = re.split(r"There are \d|During:|File \"", own[0])[0]
     return " ".join(re.sub(r" at 0x[0-9a-f]+", "", found).split())

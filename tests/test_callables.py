@@ -59,6 +59,28 @@ def line(x, a, b, n=1, m=2):
     return a * x**n + b * m
 
 
+def line_by_name(x, a, b, *, n=1, m=2):
+    return a * x**n + b * m
+
+
+def times(u, v, *, scale, power=1):
+    return u * v**power * scale
+
+
+def calls_by_name(x, a, b):
+    return times(a, x, scale=1.0) + times(scale=b, u=1.0, v=2.0, power=2)
+
+
+@functools.lru_cache
+def remembered(x, a, b):
+    return a * x + b
+
+
+@functools.wraps(line)
+def decorated(*args, **kwargs):
+    return line(*args, **kwargs)
+
+
 THING = Instrument()
 CALLABLES = {
     "method": THING.response,
@@ -68,6 +90,10 @@ CALLABLES = {
     "property": THING.with_property,
     "partial": functools.partial(line, n=2, m=3.0),
     "partial by default": functools.partial(line, n=2),
+    "partial by keyword": functools.partial(line_by_name, m=0.5),
+    "keyword-only": line_by_name,
+    "keyword-only within": calls_by_name,
+    "cache": remembered,
     "partial of a method": functools.partial(functools.partial(line, m=0.5), n=3),
     "vectorize": np.vectorize(lambda x, a, b: a * x + b if x > 1 else a + b),
     "lambda": lambda x, a, b: a * x + b,
@@ -84,7 +110,10 @@ def test_they_become_functions(name):
 
 
 @pytest.mark.lowest
-@pytest.mark.parametrize("name", ["method", "object", "partial"])
+@pytest.mark.parametrize(
+    "name",
+    ["method", "object", "partial", "partial by keyword", "keyword-only", "keyword-only within", "cache"],
+)
 def test_they_are_fitted(name):
     given = CALLABLES[name]
     y = np.array([given(x, 2.0, 3.0) for x in X])
@@ -178,13 +207,15 @@ def imports_inside(x, a, b):
         (functools.partial(imports_inside, b=1.0), "import inside the function"),
         (functools.partial(line, a=1.0), "leaves `b` open"),
         (functools.partial(line, n="x"), None),
+        (decorated, "pass its `__wrapped__`"),
+        (functools.partial(times, v=2.0), "leaves `scale` open"),
         (Hidden, "must be a function, a method"),
         (math.exp, "must be a function, a method"),
         ("".join, "must be a function, a method"),
         (np.modf, "must be a function, a method"),
         (3, "must be a function, a method"),
     ],
-    ids=range(12),
+    ids=range(14),
 )
 def test_what_cannot_be_compiled_is_refused_in_one_line(given, message):
     if message is None:

@@ -12,7 +12,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import optimize, special
 from scipy.special import wofz
 
-from nbadam import Model, curve_fit
+from nbadam import Model, Status, curve_fit
 from nbadam.fitting.arguments import parse_model
 from nbadam.fitting.kernels.compile import kernels
 from nbadam.fitting.kernels.losses import Loss
@@ -215,6 +215,40 @@ def test_complex_numbers_and_arrays_within_a_model():
     assert_allclose(fit.popt, expected, rtol=1e-6)
 
 
+SHORT, LARGE = np.linspace(0, 1, 20), np.linspace(0, 1, 20_000).reshape(20, 1000)
+
+
+def in_a_table(x, a, b):
+    return a * SHORT[int(x * b)]
+
+
+def in_a_large_table(x, a, b):
+    return a * LARGE[int(x * b), 7]
+
+
+def in_an_array(x, a, b):
+    counts = np.zeros(20)
+    counts[int(x * b)] = a
+    return counts.sum() + b
+
+
+def in_a_helper(x, a, b):
+    return b + in_a_table(x, a, b)
+
+
+@pytest.mark.parametrize("model", [in_a_table, in_a_large_table, in_an_array, in_a_helper])
+def test_an_index_beyond_the_end_is_an_error(model):
+    """It read what lay there, with success, or wrote there, which ended the process."""
+    x = np.linspace(0.0, 9.5, 30)
+    with pytest.raises(IndexError, match="out of"):
+        curve_fit(model, x, x, [1, 1e4])
+    starts = np.array([[1, 1.5], [1, 3000.0]] * 20)
+    with pytest.warns(optimize.OptimizeWarning):
+        fit = curve_fit(model, x, np.tile(x, (40, 1)), starts, fixed=["b"])
+    assert (fit.status[1::2] == Status.MODEL_ERROR).all()
+    assert not (fit.status[::2] == Status.MODEL_ERROR).any()
+
+
 @pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="Python can run it")
 @pytest.mark.parametrize(
     ("model", "hint"),
@@ -222,6 +256,7 @@ def test_complex_numbers_and_arrays_within_a_model():
         (lambda x, a, s: a * wofz(x + 1j * s).real, "`wofz` has no compiled form .*voigt_profile"),
         (lambda x, a, s: a * special.wofz(x + 1j * s).real, "`wofz` has no compiled form .*voigt_profile"),
         (lambda x, a, s: a * special.sici(s * x)[0], "`sici` has no compiled form for real numbers"),
+        (lambda x, a, s: a * np.exp(1j * s * x), "its values are complex numbers: take `.real`"),
         (lambda x, a, s: np.select([x < s], [a], 0.0), r"select\(list\(bool"),
         (lambda x, a, s: np.piecewise(x, [x < s], [lambda t: a]), "'a' in a function that may escape"),
     ],

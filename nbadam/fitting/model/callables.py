@@ -57,8 +57,10 @@ def as_function(name: str, given: Callable[..., Any], within: tuple[Any, ...] = 
         If it cannot become a function.
     """
     if inspect.isfunction(given) or is_jitted(given):
-        _check_imports(name, getattr(given, "py_func", given))
+        _check_code(name, getattr(given, "py_func", given))
         return given
+    if isinstance(given, functools._lru_cache_wrapper):
+        return as_function(name, given.__wrapped__, within)
     if isinstance(given, np.vectorize):
         return as_function(name, given.pyfunc, within)
     if isinstance(given, functools.partial):
@@ -114,6 +116,15 @@ def _of_partial(name: str, given: functools.partial[Any], within: tuple[Any, ...
     constants: dict[str, object] = {}
     free, passed = [], []
     for i, parameter in enumerate(whole.values()):
+        if parameter.kind is parameter.KEYWORD_ONLY and parameter.name not in given.keywords:
+            if parameter.default is parameter.empty:
+                raise ValueError(f"`{name}` is a partial that leaves `{parameter.name}` open.")
+            continue
+        if parameter.kind is parameter.KEYWORD_ONLY:
+            value = given.keywords[parameter.name]
+            constants[f"c{i}"] = _frozen(name, f"its argument `{parameter.name}`", value, within)
+            passed.append(f"{parameter.name}=c{i}")
+            continue
         if parameter.kind not in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
             raise ValueError(f"`{name}` is a partial of a function with the argument `{parameter}`.")
         if i < len(given.args) or parameter.name in given.keywords:
@@ -143,14 +154,19 @@ def _frozen(name: str, role: str, value: Any, within: tuple[Any, ...]) -> Any:
     if isinstance(value, list | tuple):
         return tuple(_frozen(name, role, entry, within) for entry in value)
     if callable(value) and not inspect.isclass(value):
-        return njit(error_model="numpy")(inlined(as_function(name, value, within)))
+        return njit(error_model="numpy", boundscheck=True)(inlined(as_function(name, value, within)))
     raise ValueError(
         f"`{name}` uses {role}, a {type(value).__name__}: Numba can take numbers, arrays, lists of them, and "
         "functions. Write a function that takes these from outside."
     )
 
 
-def _check_imports(name: str, function: Callable[..., Any]) -> None:
+def _check_code(name: str, function: Callable[..., Any]) -> None:
+    if function.__code__.co_flags & inspect.CO_VARKEYWORDS:
+        inner = ": pass its `__wrapped__`" if hasattr(function, "__wrapped__") else ""
+        raise ValueError(
+            f"`{name}` takes arguments as `**`, as decorated functions do, which Numba cannot compile{inner}."
+        )
     if IMPORT in function.__code__.co_code[::2]:
         raise ValueError(
             f"`{name}` has an import inside the function `{function.__name__}`, which Numba cannot compile: "

@@ -3,7 +3,8 @@
 import math
 import warnings
 from collections.abc import Callable
-from types import CellType, FunctionType, ModuleType
+from inspect import CO_VARARGS
+from types import CellType, CodeType, FunctionType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -36,11 +37,11 @@ def inlined(
     function = getattr(function, "py_func", function)
     if function in done:
         return done[function]
-    code = function.__code__
+    code, defaults = _without_keyword_only(function)
     names = mentioned(code)
     scope = dict(function.__globals__)
     cells = tuple(CellType() for _ in function.__closure__ or ())
-    copy = FunctionType(code, scope, function.__name__, function.__defaults__, cells or None)
+    copy = FunctionType(code, scope, function.__name__, defaults, cells or None)
     copy.__kwdefaults__ = function.__kwdefaults__
     copy.__module__ = __name__  # which every process has that finds a kernel in the cache
     done[function] = copy
@@ -48,7 +49,24 @@ def inlined(
         scope[name] = _replaced(scope[name], names, done)
     for cell, original in zip(cells, function.__closure__ or (), strict=True):
         cell.cell_contents = _replaced(original.cell_contents, names, done)
-    return register_jitable(error_model="numpy", **options)(copy)
+    # Without checks a table that is too short is read, or written, beyond its end.
+    return register_jitable(error_model="numpy", boundscheck=True, **options)(copy)
+
+
+def _without_keyword_only(function: Callable[..., Any]) -> tuple[CodeType, tuple[Any, ...] | None]:
+    """Return code and defaults of a function whose arguments after ``*`` may be given by place, too.
+
+    Numba knows no other arguments.
+    """
+    code, defaults = function.__code__, function.__defaults__
+    named = code.co_varnames[code.co_argcount :][: code.co_kwonlyargcount]
+    given = function.__kwdefaults__ or {}
+    known = [given[name] for name in named if name in given]
+    is_last = list(given) == list(named[len(named) - len(known) :])  # as defaults have to be
+    if code.co_flags & CO_VARARGS or not is_last or (defaults and len(known) < len(named)):
+        return code, defaults
+    code = code.replace(co_argcount=code.co_argcount + len(named), co_kwonlyargcount=0)
+    return code, (*(defaults or ()), *known) or None
 
 
 def is_of_user(value: Any) -> bool:
