@@ -249,7 +249,29 @@ def complex_number(x, a, b):
     return abs(a / (1 + 1j * b * x))
 
 
-@pytest.mark.parametrize("model", [stored, pointer, order, complex_number])
+def bisected(x, a, b):
+    """The root of ``a * u + b * u**3 == x``, which depends on the parameters by comparisons only."""
+    low, high = 0.0, 10.0
+    for _ in range(60):
+        u = 0.5 * (low + high)
+        if a * u + b * u**3 > x:
+            high = u
+        else:
+            low = u
+    return 0.5 * (low + high)
+
+
+def offset_bisected(x, a, b):
+    return a + bisected(x, 1.0, b)
+
+
+def bisected_by_number(x, *p):
+    return bisected(x, p[0], p[1])
+
+
+@pytest.mark.parametrize(
+    "model", [stored, pointer, order, complex_number, bisected, offset_bisected, bisected_by_number]
+)
 def test_where_derivatives_would_be_lost_differences_take_their_place(model):
     x = np.linspace(0.5, 3, 12)
     y = np.array([model(point, 1.5, 1.1) for point in x])

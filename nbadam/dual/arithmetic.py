@@ -43,7 +43,8 @@ register_rule(remainder, operator.mod, operator.imod, np.remainder, np.fmod, ari
 COMPARISONS = operator.lt, operator.le, operator.gt, operator.ge, operator.eq, operator.ne
 UFUNCS = np.less, np.less_equal, np.greater, np.greater_equal, np.equal, np.not_equal
 LOGICAL = np.logical_and, np.logical_or, np.logical_xor
-register_plain(*COMPARISONS, *UFUNCS, *LOGICAL, arity=2)
+register_plain(*COMPARISONS, *UFUNCS, arity=2, compares=True)
+register_plain(*LOGICAL, arity=2)
 register_plain(operator.floordiv, operator.ifloordiv, np.floor_divide, arity=2)
 register_plain(bool, operator.not_, np.logical_not, operator.truth)
 register_plain(int, round, math.floor, math.ceil, math.trunc, np.floor, np.ceil, np.trunc, np.rint, np.sign)

@@ -8,7 +8,7 @@ from numba.core.typing.templates import AbstractTemplate, infer_global
 from numba.extending import lower_builtin
 
 from .trace import Traced, call, muladd, where
-from .type import REAL, Dual, joined, packed, plain, unpacked
+from .type import REAL, Dual, compared, joined, packed, plain, unpacked
 
 KINDS = Dual, *REAL, types.Omitted
 Function = Callable[..., Any]
@@ -63,10 +63,15 @@ def register(
     lower_builtin(generate, types.VarArg(types.Any))(generate)
 
 
-def register_plain(*functions: Any, arity: int = 1) -> None:
-    """Register functions whose derivative is 0: their results are no dual numbers."""
+def register_plain(*functions: Any, arity: int = 1, compares: bool = False) -> None:
+    """Register functions whose derivative is 0: their results are no dual numbers.
+
+    Of those that compare numbers it is noted which parameters these depend on.
+    """
 
     def result(typingctx, function, args):
+        if compares:
+            compared.parameters.update(*(arg.mask for arg in args if isinstance(arg, Dual)))
         return typingctx.resolve_function_type(function, tuple(map(plain, args)), {}).return_type
 
     for function in functions:

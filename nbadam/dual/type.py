@@ -5,6 +5,7 @@ an ordinary one but through functions whose derivative is 0: a function that Num
 dual numbers through does not compile, and never loses derivatives silently.
 """
 
+import threading
 from typing import Any
 
 from numba import types
@@ -13,6 +14,20 @@ from numba.core.typeconv import Conversion
 from numba.extending import lower_builtin, lower_cast, models, register_model, type_callable
 
 REAL = types.Float, types.Integer, types.Boolean
+
+
+class _Compared(threading.local):
+    """Parameters that the function being compiled in this thread compares, and of those the lost ones.
+
+    A root found by bisection depends on parameters by comparisons only: it carries no derivatives by them.
+    """
+
+    def __init__(self) -> None:
+        self.parameters: set[int] = set()
+        self.lost: set[int] = set()
+
+
+compared = _Compared()
 
 
 class Dual(types.Type):
@@ -146,9 +161,20 @@ def derivative_of(number: Any, i: int) -> Any:
     return 0.0 * number
 
 
+def known_derivative_of(number: Any, i: int) -> Any:
+    """Return the derivative of a number; it does not compile where only comparisons tell the parameter."""
+    return 0.0 * number
+
+
 @type_callable(seeded)
 def _type_of_seeded(context):
-    return lambda number, i: Dual(number, [i.literal_value]) if isinstance(i, types.Literal) else None
+    def typer(number, i):
+        if not isinstance(i, types.Literal):
+            return None
+        compared.parameters.discard(i.literal_value)
+        return Dual(number, [i.literal_value])
+
+    return typer
 
 
 @type_callable(one_of)
@@ -171,6 +197,20 @@ def _type_of_derivative(context):
     return typer
 
 
+@type_callable(known_derivative_of)
+def _type_of_known_derivative(context):
+    def typer(number, i):
+        if not isinstance(i, types.Literal):
+            return None
+        mask = number.mask if isinstance(number, Dual) else ()
+        if i.literal_value in compared.parameters.difference(mask):
+            compared.lost.add(i.literal_value)
+            return None
+        return number.dtype if mask else types.float32
+
+    return typer
+
+
 @lower_builtin(seeded, types.Float, types.IntegerLiteral)
 def _lower_seeded(context, builder, signature, arguments):
     dual = signature.return_type
@@ -188,6 +228,7 @@ def _lower_value(context, builder, signature, arguments):
     return unpacked(context, builder, signature.args[0], arguments[0])[0]
 
 
+@lower_builtin(known_derivative_of, types.Any, types.IntegerLiteral)
 @lower_builtin(derivative_of, types.Any, types.IntegerLiteral)
 def _lower_derivative(context, builder, signature, arguments):
     number, i = signature.args

@@ -13,6 +13,7 @@ import numpy as np
 from numba.core.errors import TypingError
 
 from ..._jit import compile_kernel, reason
+from ...dual.type import compared
 from ..model.constants import Lifted, lifted
 from ..model.definition import Definition, current_identity, identity
 from ..model.inline import inlined
@@ -117,11 +118,13 @@ def _compiled_for(
         if number < _refused.get(digest, 0):
             continue
         layout = _layout(model, way, dtype, weighted, own_x, bounded, loss, correlated, is_long)
+        compared.lost.clear()
         try:
             return Kernels(layout, _normal(way, layout), *_algorithm(layout.algorithm)), way
         except Exception as error:
             if way is not ways[-1]:
-                _refused[digest] = number + 1
+                # Dual numbers of another type would lose the same derivatives, but nobody would notice.
+                _refused[digest] = len(ways) - 1 if compared.lost else number + 1
             elif isinstance(error, TypingError):
                 raise ValueError(
                     f"Numba cannot compile the model `{model.name}`, its Jacobian or the loss, which must be "

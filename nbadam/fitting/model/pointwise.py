@@ -62,7 +62,7 @@ def _exact(x: str, n: int, known: dict[str, Any]) -> Pointwise:
     """Value and derivatives from one pass, with dual numbers."""
     seeds = ", ".join(f"seeded(p{i}, {i})" for i in range(n))
     statements = [f"h0 = function({x}, {seeds})", "f = T(value_of(h0))"]
-    statements += [f"g{i} = T(derivative_of(h0, {i}))" for i in range(n)]
+    statements += [f"g{i} = T(known_derivative_of(h0, {i}))" for i in range(n)]
     ways = {name: getattr(dual, name) for name in dual.__all__}
     return Pointwise((), tuple(statements), known | ways, "exact")
 
@@ -78,7 +78,8 @@ def _exact_in_parts(x: str, n: int, known: dict[str, Any]) -> Pointwise:
         seeds = (f"one_of(p{i}, {number}, {TOGETHER})" for i, number in enumerate(numbers))
         statements += [f"h{first} = function({x}, {', '.join(seeds)})"]
         statements += [
-            f"g{i} = T(derivative_of(h{first}, {i - first}))" for i in range(first, min(first + TOGETHER, n))
+            f"g{i} = T(known_derivative_of(h{first}, {i - first}))"
+            for i in range(first, min(first + TOGETHER, n))
         ]
     ways = {name: getattr(dual, name) for name in dual.__all__}
     return Pointwise((), (*statements, "f = T(value_of(h0))"), known | ways, "exact")
