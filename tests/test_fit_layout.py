@@ -227,6 +227,17 @@ def test_the_exception_of_a_model_is_raised_for_one_data_set(options):
     assert fit.status[0] == Status.MODEL_ERROR and np.isfinite(fit.popt[1]).all()
 
 
+@pytest.mark.skipif(not JIT, reason="Python knows the number")
+def test_an_exception_of_a_model_names_no_type_of_ours():
+    def model(x, a):
+        if a < 0:
+            raise ValueError(f"rate {a} is negative")
+        return a * x
+
+    with pytest.raises(ValueError, match=r"^rate \.\.\. is negative$"):
+        curve_fit(model, np.arange(4.0), np.arange(4.0), [-1])
+
+
 def strict(x, a, b):
     if a > 5:
         raise TypeError("a is above 5")
