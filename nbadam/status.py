@@ -45,7 +45,7 @@ class Status(CodedEnum):
     UNDERFLOW = 11, "Failed: squares of the residuals are too small for `dtype`. Use other units, or float64."
     UNDETERMINED = 12, "Not determined: the data do not fix every parameter; their variances are infinite."
     MODEL_ERROR = 13, "Failed: the model raised an error for this data set."
-    NOT_MOVED = 14, "Failed: no step from `p0` lowers chi2, though derivatives promise it. Try another `p0`."
+    NOT_MOVED = 14, "Failed: no step lowers chi2, though derivatives promise it. Try another `p0`."
     RUNAWAY = 15, "Ran away: parameters diverge while chi2 hardly falls. Try another `p0`, or bounds."
     CALLBACK = 99, "`callback` raised `StopIteration`."
 

@@ -178,7 +178,9 @@ def fit(normal, rows, S, state, x, data, lower, upper, f_scale, judge, solve, in
                     own[fresh] = AGAIN
                     stay(own, trial, point, n)
                 else:
-                    code = NOT_MOVED if value == origin[lane] and left > STALLED else SUCCESS
+                    # A kink may be a minimum; where values end there is none.
+                    stalled = value == origin[lane] or failures[lane] < 0
+                    code = NOT_MOVED if stalled and left > STALLED else SUCCESS
             is_settled = code == SUCCESS
             slow = count[lane] % PATIENCE == 0 and value > (1 - SLOW) * before[lane]
             if count[lane] % PATIENCE == 0:

@@ -71,7 +71,9 @@ def _judge(text: Text) -> list[str]:
         f"size = max(size, T({LEAST_RADIUS}) * np.sqrt(chi2_trial))",
         f"{at('radius')} = size if is_fresh else radius",
         "better = finite & (is_fresh | (ratio >= T(1e-4)))",
-        f"{at('failed')} = T(0.0) if finite else fresh",
+        # Above 0 the fit has failed; below, a step since the last good one led to where nothing is finite.
+        "lost = fresh if is_fresh else T(-1.0)",
+        f"{at('failed')} = (T(0.0) if better else {at('failed')}) if finite else lost",
         f"{at('fresh')} = T(0.0)",
         f"{at('better')} = T(1.0) if better else T(0.0)",
     ]
