@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 import nbadam
+from nbadam.methods import regression
 from nbadam.methods.noise import step_of_output
-from nbadam.methods.quadratic import LARGEST, QuadraticModel
+from nbadam.methods.quadratic import LARGEST, Best, QuadraticModel
 from nbadam.methods.regression import Fit, fit_quadratic, step_within
 
 INF = np.inf
@@ -43,6 +44,60 @@ def test_noise_averages_out(n, seed):
     fit = fit_quadratic(s, np.array([fun(point) for point in s]) + 0.1 * rng.standard_normal(4000))
     assert_allclose(fit.slope, true.slope, atol=0.05)
     assert 0.05 < fit.deviation < 0.15
+
+
+def slopes(kind, seeds=12, m=400):
+    """Return slopes at the center, in two variables, fitted to noisy values of a function."""
+    found = []
+    for seed in range(seeds):
+        rng = np.random.default_rng(seed)
+        s = 1.5 * rng.standard_normal((m, 2))
+        values, deviations = kind(s)
+        found.append(fit_quadratic(s, values + deviations * rng.standard_normal(m)).slope)
+    return np.array(found)
+
+
+def test_noise_that_grows_with_the_value_hides_less_by_weights(monkeypatch):
+    def steep(s):
+        value = ((s - 0.3) ** 2).sum(axis=1)
+        return value, 0.02 + value
+
+    def error():
+        return np.sqrt(np.mean((slopes(steep, seeds=30) + 0.6) ** 2))
+
+    weighted = error()
+    monkeypatch.setattr(regression, "GROWTHS", (0.0,))
+    assert weighted < 0.85 * error()
+
+
+def test_terms_of_the_third_order_leave_the_slope_right():
+    def bent(s):
+        squares = (s * s).sum(axis=1)
+        return s[:, 0] + squares + 0.3 * s[:, 0] * squares, 0.5
+
+    assert_allclose(slopes(bent).mean(axis=0), [1.0, 0.0], atol=0.1)
+
+
+def test_a_quadratic_is_seldom_taken_for_a_function_that_bends():
+    bent = []
+    for seed in range(40):
+        _, fun = quadratic(3, seed)
+        rng = np.random.default_rng(seed)
+        s = rng.standard_normal((300, 3))
+        values = np.array([fun(point) for point in s]) + rng.standard_normal(300)
+        bent.append(fit_quadratic(s, values).is_bent)
+    assert sum(bent) <= 4
+
+
+def test_a_center_that_seemed_good_by_chance_is_not_gone_back_to():
+    model = QuadraticModel(np.full(2, -INF), np.full(2, INF), np.ones(2), (0,))
+    rng = np.random.default_rng(1)
+    points = rng.standard_normal((200, 2))
+    model.begin(list(points), list((points**2).sum(axis=1)), np.full(2, 0.5), 0.1)
+    model.best = Best(np.ones(2), -5.0, 0.1, 0.5)
+    model.value_and_gradient(noisy(lambda x: float(x @ x)), np.zeros(2))
+    assert np.linalg.norm(model.proposal) < 0.2
+    assert model.best is not None and model.best.value > -0.1
 
 
 @pytest.mark.parametrize("n", [6, 30])

@@ -7,9 +7,11 @@ the new values confirm the fall that the fit before promised?  And do residuals 
 the function is no quadratic so far out, and the radius shrinks.  Otherwise it grows, because noise matters
 less over a longer way.  The noise is known from second evaluations of single points.
 
-Far out, a flat or a wavy function misleads the fit.  So the best center is remembered.  Where a later one is
-worse, by more than the noise of one value, the run goes back with half of the radius.  Values that are not
-random, such as rounded ones, have no standard error; the lowest one is no luck, so it is remembered itself.
+Far out, a flat or a wavy function misleads the fit.  So the best center is remembered.  Where a later one
+seems worse, a fit to all values around the best one, those of today, has to confirm that.  Then the run goes
+back with half of the radius.  Values that are not random, such as rounded ones, have no standard error; the
+lowest one is no luck, so it is remembered itself.  Their roughness does not average out as noise does: the
+radius shrinks where terms beyond a quadratic are clear.
 
 For other methods of this kind see C. Cartis, J. Fiala, B. Marteau and L. Roberts, "Improving the flexibility
 and robustness of model-based derivative-free optimization solvers", ACM TOMS 45, 2019.
@@ -32,6 +34,9 @@ FAINT_FOR_MODEL = 1e-9  # noise, relative to the response, below which a quadrat
 LEAST_PAIRS, EVERY = 2, 4
 SPREAD = 0.5, 1.5  # squared distances of the points from the center, in radii
 REACH = 3.0  # radii beyond which values do not count
+# Number of values that a fit counts: the least one, the largest one, and the number of multiplications that
+# their inner products may cost in between.
+LEAST_VALUES, MOST_VALUES, MULTIPLICATIONS = 200, 5000, 2e7
 HIGHEST = 10.0  # largest excess of a value over the median, relative to the median's over the least
 MISFIT = 1.5  # residuals, in standard deviations of the noise, that the noise does not explain
 MEMORY = 0.15  # weight of a second evaluation in the variance of the noise
@@ -57,6 +62,11 @@ class Best(NamedTuple):
     value: float
     error: float
     radius: float  # when it was found
+
+
+def _is_worse(fit: Fit, best: Best) -> bool:
+    """Return whether a center is worse than the best one, by more than chance."""
+    return fit.value - best.value > WORSE * hypot(fit.error, best.error)
 
 
 class QuadraticModel(Perturbations):
@@ -91,7 +101,9 @@ class QuadraticModel(Perturbations):
         self.low, self.high = lower[self.free] / self.unit, upper[self.free] / self.unit
         self.pairs = max(LEAST_PAIRS, n // EVERY)
         self.evaluations = 2 * self.pairs + is_random
-        self.most = max(200, 3 * (n + 1) * (n + 2) // 2 if n <= LARGEST_FULL else 8 * n)
+        terms = (n + 1) * (n + 2) // 2 if n <= LARGEST_FULL else 2 * n
+        affordable = min(MOST_VALUES, int(MULTIPLICATIONS / terms**2))
+        self.most = max(LEAST_VALUES, 3 * terms if n <= LARGEST_FULL else 4 * terms, affordable)
         self.points, self.values = np.zeros((0, n)), np.zeros(0)
         self.radius = self.first = self.variance = self.promised = 0.0
         self.is_short = False  # whether the radius cut the last step
@@ -124,7 +136,7 @@ class QuadraticModel(Perturbations):
     def gradient_at(self, x: np.ndarray) -> np.ndarray:
         """Return the gradient at a point of a quadratic that is fitted to the values known around it."""
         gradient = np.zeros_like(x)
-        fit = self._fit(x[self.free] / self.unit)
+        fit = self._fit(x[self.free] / self.unit, self.radius)
         if fit is not None:
             gradient[self.free] = fit.slope / self.radius / self.unit
         return gradient
@@ -133,7 +145,7 @@ class QuadraticModel(Perturbations):
         """Return both as the quadratic has them, after new evaluations around `x`; propose the next point."""
         center = x[self.free] / self.unit
         self._evaluate(value, x, center)
-        fit = self._fit(center)
+        fit = self._fit(center, self.radius)
         gradient = np.zeros_like(x)
         if fit is None:
             return np.nan, gradient
@@ -141,10 +153,14 @@ class QuadraticModel(Perturbations):
             self._learn_noise(fit)
         here, slope = fit.value, fit.slope / self.radius
         best = self.best
-        if best is not None and fit.value - best.value > self._allowed_rise(fit, best):
+        if best is not None and _is_worse(fit, best):
+            again = self._fit(best.center, best.radius)
+            if again is not None:
+                best = self.best = best._replace(value=again.value, error=again.error)
+        if best is not None and _is_worse(fit, best):
             center = best.center
-            self.radius = FAIL * min(self.radius, best.radius)
-            fit = self._fit(center) or fit
+            self.radius *= FAIL
+            fit = self._fit(center, self.radius) or fit
             best = None  # what is known of it has changed
         elif self.before is not None:
             back = (self.before - center) / self.radius
@@ -157,7 +173,7 @@ class QuadraticModel(Perturbations):
                 self.radius *= SHORTEN if is_clear else 1.0
             elif rise > CONFIRMED * self.promised and self.is_short:
                 self.radius *= GROW
-            fit = self._fit(center) or fit
+            fit = self._fit(center, self.radius) or fit
         if self.is_random and (best is None or fit.value + fit.error < best.value + best.error):
             self.best = Best(center, fit.value, fit.error, self.radius)
         step, self.is_short = step_within(fit)
@@ -167,7 +183,7 @@ class QuadraticModel(Perturbations):
         moved = np.clip(center + self.radius * step, self.low, self.high) * self.unit
         self.proposal[self.free] = np.clip(moved, self.lower[self.free], self.upper[self.free])
         if not self.is_short:
-            self.radius *= SHRINK if fit.deviation > MISFIT * sqrt(self.variance) else WIDEN
+            self.radius *= self._growth(fit)
         self.radius = min(max(self.radius, SMALLEST * self.first), self.first / SMALLEST)
         gradient[self.free] = slope / self.unit
         return here, gradient
@@ -178,9 +194,11 @@ class QuadraticModel(Perturbations):
         found = max(min(fit.deviation, self.noise or 0.0), steps)
         self.variance += MEMORY * (found**2 - self.variance)
 
-    def _allowed_rise(self, fit: Fit, best: Best) -> float:
-        """Return the rise above the best center that may be noise: the best of many seems too good."""
-        return max(WORSE * hypot(fit.error, best.error), sqrt(self.variance))
+    def _growth(self, fit: Fit) -> float:
+        """Return the factor of the radius after a step that it did not cut short."""
+        if fit.misfit > MISFIT * sqrt(self.variance):
+            return SHRINK
+        return FAIL if fit.is_bent and not self.is_random else WIDEN
 
     def _evaluate(self, value: Callable[..., Any], x: np.ndarray, center: np.ndarray) -> None:
         """Evaluate new points around the center, and the lowest of them again."""
@@ -213,9 +231,9 @@ class QuadraticModel(Perturbations):
         self.count += self.pairs
         self.take_in(np.array(points), np.array(values))
 
-    def _fit(self, center: np.ndarray) -> Fit | None:
+    def _fit(self, center: np.ndarray, radius: float) -> Fit | None:
         """Fit the values near a center; None if none of them is finite."""
-        s = (self.points - center) / self.radius
+        s = (self.points - center) / radius
         near = np.flatnonzero((s * s).sum(axis=1) < REACH**2)[-self.most :]
         values = self.values[near]
         finite = values[np.isfinite(values)]

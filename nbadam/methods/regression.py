@@ -3,9 +3,15 @@
 The regression has normal priors, whose widths maximize the evidence, as does the variance of the noise
 (D. J. C. MacKay, "Bayesian interpolation", Neural Computation 4, 1992).  So it needs fewer values than the
 quadratic has coefficients.
+
+With more values than coefficients, two things are learned from them.  First, noise may grow with the value:
+the likelihood of the residuals of a first fit tells how fast, and where that is clear a second fit has
+weights for it.  Second,
+the function is no quadratic.  Of all terms beyond one, ``s |s|**2`` and ``|s|**4`` change slope and value at
+the center most, where points lie in all directions.  They join the fit where the evidence for them is strong.
 """
 
-from math import inf, sqrt
+from math import sqrt
 from typing import NamedTuple
 
 import numpy as np
@@ -14,10 +20,16 @@ from .. import _linalg as linalg
 
 LARGEST_FULL = 20  # variables up to which the quadratic has mixed terms
 BENT = 2.0  # radii at which what a quadratic leaves out, of the third order, is as large as the noise
-# Prior standard deviations, relative to those of the slopes: of the constant, of the mean curvature, and of
-# the other curvatures, from which the evidence chooses; the last number is the variance of the noise.
-CONSTANT, MEAN_CURVATURE, CURVATURES = 10.0, 1.0, (0.1, 0.5)
+# Prior standard deviations, relative to those of the slopes: of the constant, of the mean curvature, of the
+# other curvatures, from which the evidence chooses, and of the terms beyond a quadratic; the last number is
+# the variance of the noise.
+CONSTANT, MEAN_CURVATURE, CURVATURES, BEYOND = 10.0, 1.0, (0.1, 0.5), 0.3
 VARIANCES = 10.0 ** np.arange(-8, 3.01, 0.5)
+# Twice the logarithm of a ratio of evidences that is strong: Kass and Raftery, "Bayes factors", Journal of
+# the American Statistical Association 90, 1995.
+STRONG = 6.0
+# Growth of the noise with the height above the lowest value, from which the likelihood chooses.
+GROWTHS = 0.0, 0.03, 0.1, 0.3, 1.0, 3.0
 
 
 class Fit(NamedTuple):
@@ -28,10 +40,24 @@ class Fit(NamedTuple):
     curvature: np.ndarray  # shape (n, n)
     deviation: float  # standard deviation of the residuals at the center
     error: float  # standard error of `value`
+    # Geometric mean of `deviation` and of the one without weights for growing noise: without them such noise
+    # looks like misfit, and with them misfit looks like such noise.
+    misfit: float = 0.0
+    is_bent: bool = False  # whether terms beyond a quadratic are clear
 
     def change(self, step: np.ndarray) -> float:
         """Return the change of the value over a step from the center."""
         return float(self.slope @ step + 0.5 * step @ self.curvature @ step)
+
+
+class _Solution(NamedTuple):
+    """Coefficients of a regression, and how likely it is."""
+
+    score: float  # minus twice the logarithm of the evidence
+    curvature: float  # prior standard deviation
+    coefficients: np.ndarray
+    deviation: float  # standard deviation of the residuals
+    error: float  # standard error of the constant
 
 
 @linalg.apart_from_forks
@@ -49,46 +75,104 @@ def fit_quadratic(s: np.ndarray, values: np.ndarray) -> Fit:
     rows, columns = np.triu_indices(n) if n <= LARGEST_FULL else (np.arange(n),) * 2
     factors = np.where(rows == columns, sqrt(0.5), 1.0)
     squares = (s * s).sum(axis=1)
-    weights = 1 / np.sqrt(1 + (squares / BENT**2) ** 3)
+    beyond = s * squares[:, None], squares**2
+    features = np.column_stack([np.ones(m), s, squares, s[:, rows] * s[:, columns] * factors, *beyond])
+    size = features.shape[1] - n - 1
+    left_out = (squares / BENT**2) ** 3  # variance, relative to the one of the noise
     least = float(values.min())
     above = values - least  # exactly 0 where all are equal: rounding of a mean would look like a slope
-    mean = float(np.average(above, weights=weights**2))
-    y = weights * (above - mean)
-    features = np.column_stack([np.ones(m), s, squares, s[:, rows] * s[:, columns] * factors])
-    size, best = features.shape[1], (inf, np.zeros(0), 0.0, 0.0)
-    for curvature in CURVATURES:
-        prior = np.full(size, sqrt(2) * curvature)
-        prior[0], prior[1 : n + 1], prior[n + 1] = CONSTANT, 1.0, MEAN_CURVATURE
-        a = weights[:, None] * features * prior
-        # The smaller of the two matrices of inner products, with the evidence for all variances at once.
-        eigenvalues, vectors = linalg.eigh(a.T @ a if m > size else a @ a.T)
-        damped = np.maximum(eigenvalues, 0.0) + VARIANCES[:, None]
-        if m > size:
-            b = vectors.T @ (a.T @ y)
-            form = (y @ y - (b * b / damped).sum(axis=1)) / VARIANCES
-            logarithm = (m - size) * np.log(VARIANCES) + np.log(damped).sum(axis=1)
-        else:
-            b = vectors.T @ y
-            form, logarithm = (b * b / damped).sum(axis=1), np.log(damped).sum(axis=1)
-        height = np.maximum(form / m, np.finfo(float).tiny)
-        score = m * np.log(height) + logarithm
-        k = int(np.argmin(score))
-        if score[k] < best[0]:
-            solved = vectors @ (b / damped[k])
-            coefficients = prior * (solved if m > size else a.T @ solved)
-            deviation = sqrt(height[k] * VARIANCES[k])
-            # First entry of the inverse of ``a.T @ a + variance``, which belongs to the constant.
-            if m > size:
-                inverse = float((vectors[0] ** 2 / damped[k]).sum())
-            else:
-                known = float(((vectors.T @ a[:, 0]) ** 2 / damped[k]).sum())
-                inverse = max(1 - known, 0.0) / VARIANCES[k]
-            best = float(score[k]), coefficients, deviation, deviation * CONSTANT * sqrt(inverse)
-    _, coefficients, deviation, error = best
+
+    def solve(variances: np.ndarray, curvatures: tuple[float, ...], is_bent: bool) -> tuple[float, _Solution]:
+        weights = 1 / np.sqrt(variances + left_out)
+        mean = float(np.average(above, weights=weights**2))
+        y, weighted = weights * (above - mean), weights[:, None] * features
+        gram = weighted.T @ weighted if m > size else None
+        found = [_regress(weighted[:, :size], y, n, c, gram) for c in curvatures]
+        best = min(found, key=lambda solution: solution.score)
+        if is_bent and m > features.shape[1]:
+            bent = _regress(weighted, y, n, best.curvature, gram)
+            best = bent if bent.score < best.score - STRONG else best
+        return mean, best
+
+    mean, best = solve(np.ones(m), CURVATURES, False)
+    unweighted = best.deviation
+    if m > size and best.deviation > 0:
+        predicted = mean + features[:, :size] @ best.coefficients
+        variances = _variances(above - predicted, (predicted - predicted.min()) / best.deviation, left_out)
+        mean, best = solve(variances, (best.curvature,), True)
+    coefficients = best.coefficients
     hessian = np.diag(np.full(n, 2 * coefficients[n + 1]))
-    hessian[rows, columns] += np.where(rows == columns, sqrt(2), 1.0) * coefficients[n + 2 :]
+    mixed = coefficients[n + 2 : size]
+    hessian[rows, columns] += np.where(rows == columns, sqrt(2), 1.0) * mixed
     hessian[columns, rows] = hessian[rows, columns]
-    return Fit(least + mean + float(coefficients[0]), coefficients[1 : n + 1], hessian, deviation, error)
+    value, slope = least + mean + float(coefficients[0]), coefficients[1 : n + 1]
+    misfit = sqrt(unweighted * best.deviation)
+    return Fit(value, slope, hessian, best.deviation, best.error, misfit, coefficients.size > size)
+
+
+def _regress(a: np.ndarray, y: np.ndarray, n: int, curvature: float, gram: np.ndarray | None) -> _Solution:
+    """Return the regression whose prior and noise have the variances of the largest evidence.
+
+    Parameters
+    ----------
+    a, y : ndarray, shapes (m, size) and (m,)
+        Weighted features and values.
+    n : int
+        Number of variables.
+    curvature : float
+        Prior standard deviation of curvatures.
+    gram : ndarray, optional
+        Inner products of the features, and of more, if there are more values than features.
+    """
+    m, size = a.shape
+    quadratic = n + 2 + (n * (n + 1) // 2 if n <= LARGEST_FULL else n)
+    prior = np.full(size, sqrt(2) * curvature)
+    prior[0], prior[1 : n + 1], prior[n + 1], prior[quadratic:] = CONSTANT, 1.0, MEAN_CURVATURE, BEYOND
+    # The smaller of the two matrices of inner products, with the evidence for all variances at once.
+    if gram is not None:
+        eigenvalues, vectors = linalg.eigh(gram[:size, :size] * prior[:, None] * prior)
+        b = vectors.T @ (prior * (a.T @ y))
+    else:
+        a = a * prior
+        eigenvalues, vectors = linalg.eigh(a @ a.T)
+        b = vectors.T @ y
+    damped = np.maximum(eigenvalues, 0.0) + VARIANCES[:, None]
+    if gram is not None:
+        form = (y @ y - (b * b / damped).sum(axis=1)) / VARIANCES
+        logarithm = (m - size) * np.log(VARIANCES) + np.log(damped).sum(axis=1)
+    else:
+        form, logarithm = (b * b / damped).sum(axis=1), np.log(damped).sum(axis=1)
+    height = np.maximum(form / m, np.finfo(float).tiny)
+    score = m * np.log(height) + logarithm
+    k = int(np.argmin(score))
+    solved = vectors @ (b / damped[k])
+    deviation = sqrt(height[k] * VARIANCES[k])
+    # First entry of the inverse of ``a.T @ a + variance``, which belongs to the constant.
+    if gram is not None:
+        coefficients, inverse = prior * solved, float((vectors[0] ** 2 / damped[k]).sum())
+    else:
+        coefficients = prior * (a.T @ solved)
+        known = float(((vectors.T @ a[:, 0]) ** 2 / damped[k]).sum())
+        inverse = max(1 - known, 0.0) / VARIANCES[k]
+    error = deviation * CONSTANT * sqrt(inverse)
+    return _Solution(float(score[k]), curvature, coefficients, deviation, error)
+
+
+def _variances(residuals: np.ndarray, heights: np.ndarray, left_out: np.ndarray) -> np.ndarray:
+    """Return the variances of the noise that explain residuals best, relative to the one at the lowest value.
+
+    The standard deviation grows in proportion to the height of a fit above its lowest value; heights are in
+    standard deviations of the residuals.
+    """
+
+    def score(growth: float) -> float:
+        variances = (1 + growth * heights) ** 2 + left_out
+        mean = max(float(np.mean(residuals**2 / variances)), np.finfo(float).tiny)
+        return float(np.log(variances).sum()) + residuals.size * float(np.log(mean))
+
+    growth = min(GROWTHS, key=score)
+    is_clear = score(growth) < score(0.0) - STRONG
+    return (1 + growth * is_clear * heights) ** 2
 
 
 @linalg.apart_from_forks
