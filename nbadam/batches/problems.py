@@ -95,6 +95,8 @@ class Problems:
         )
         self._schedule(1.0 if self.plan.is_auto else settings["learning_rate"], shape)
         self._pace = Pace(1)  # in evaluations
+        self._work: Workspace | None = None  # of the first block, whose kernels all others take
+        self._objective: Evaluator | None = None
         self._turn = turn_of(self.fun)
         self.bytes_each: Any = 6 * n * self.dtype.itemsize + 16
 
@@ -120,8 +122,6 @@ class Problems:
 
     def compile(self, result: BatchResult) -> None:
         """Compile the kernel, by a block without problems."""
-        self._work: Workspace | None = None
-        self._objective: Evaluator | None = None
         try:
             self.run(result, 0, 0)
         except NumbaError as error:
@@ -167,13 +167,14 @@ class Problems:
 
     def _objective_of(self, given: tuple[Any, ...]) -> Evaluator:
         """Return the compiled objective of a block; to find its kernel again takes a quarter of a block."""
-        if self._objective is not None:
-            other = copy(self._objective)
+        known = self._objective  # which another thread may replace meanwhile
+        if known is not None:
+            other = copy(known)
             other.give(given)
-            if other.kind == self._objective.kind:
+            if other.kind == known.kind:
                 return other
-        self._objective = Evaluator(self.fun, self.writes, OF_PROBLEM, given, self.dtype.name)
-        return self._objective
+        self._objective = new = Evaluator(self.fun, self.writes, OF_PROBLEM, given, self.dtype.name)
+        return new
 
 
 def _split(rates: np.ndarray, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:

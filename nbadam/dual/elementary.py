@@ -58,9 +58,7 @@ def log_sum_2(f, x, y):
 
 register_rule(exponential, math.exp, np.exp, vector_math.exp, has_limits=True, may_overflow=True)
 register_rule(exponential_less_1, math.expm1, np.expm1, has_limits=True, may_overflow=True)
-register_rule(
-    lambda f, x: (y := f(x), LN_2 * finite(y)), math.exp2, np.exp2, has_limits=True, may_overflow=True
-)
+register_rule(exponential_of_2, math.exp2, np.exp2, has_limits=True, may_overflow=True)
 register_rule(lambda f, x: (f(x), pole(1.0 / x)), math.log, np.log, vector_math.log)
 register_rule(lambda f, x: (f(x), pole(1.0 / (LN_2 * x))), math.log2, np.log2)
 register_rule(lambda f, x: (f(x), pole(1.0 / (LN_10 * x))), math.log10, np.log10)
