@@ -140,9 +140,10 @@ def test_bounds_hold_and_no_better_point_lies_within(i, widths, side):
 def test_losses_are_those_of_least_squares(loss):
     y = Y[0].copy()
     y[[3, 11]] += 2, -1
-    fit = curve_fit(DECAY, X, y, P0, loss=loss, f_scale=0.1)
+    start = curve_fit(DECAY, X, Y[0], P0).popt  # of several minima, that nearby
+    fit = curve_fit(DECAY, X, y, start, loss=loss, f_scale=0.1)
     expected = least_squares(
-        lambda p: decay(X, *p) - y, P0, loss=loss, f_scale=0.1, ftol=1e-14, xtol=1e-14, gtol=1e-14,
+        lambda p: decay(X, *p) - y, start, loss=loss, f_scale=0.1, ftol=1e-14, xtol=1e-14, gtol=1e-14,
         jac=lambda p: np.stack(np.broadcast_arrays(*decay_jacobian(X, *p)), axis=1),
     )  # fmt: skip
     assert_allclose(fit.chi2, 2 * expected.cost, rtol=1e-12)

@@ -147,9 +147,9 @@ def unsure(
         Results, see `problem.Fits`.
     free : bool array of shape (n,)
         The parameters that were fitted.
-    limits : float64 array of shape (2,)
-        Least pivot of well-conditioned fits, and chi-square next to none, as a share of the squares of the
-        model's terms.
+    limits : float64 array of shape (3,)
+        Least pivot of well-conditioned fits, and chi-square next to none: as a share of the squares of the
+        model's terms, and in any case.
     max_nfev : int
         Evaluations that a fit may have had.
     work : float64 array of shape (pairs + n + 3, LANES)
@@ -186,7 +186,7 @@ def unsure(
             ran_out = status[f] == MAXITER or status[f] == RUNAWAY
             found[f] = (
                 ((converged or ran_out) and not work[least, lane] > limits[0])
-                or (converged and chi2[f] <= limits[1] * work[terms, lane])
+                or (converged and (chi2[f] <= limits[1] * work[terms, lane] or chi2[f] <= limits[2]))
                 or status[f] == UNDETERMINED
                 or (ran_out and nfev[f] < max_nfev)
                 or (status[f] == NOT_MOVED and max_nfev > 0)  # rounding may be all that is left

@@ -15,7 +15,7 @@ from .data import DataSets, RaggedSets
 from .kernels.kernels import run
 from .kernels.lm import PATIENCE
 from .kernels.rows import rows_kernel
-from .kernels.trust_region import DIVERGED, EXACT, LEAST_PIVOT
+from .kernels.trust_region import DIVERGED, EXACT, LEAST_PIVOT, least_chi2
 from .model.constants import Lifted, lifted
 from .model.pointwise import pointwise
 from .problem import Fits, Plan, bounds_of, box
@@ -28,8 +28,11 @@ SMALLEST_PART = 1e-6  # a fit ends where so small a part of a step raises chi-sq
 ROUNDING = 4 * EPSILON  # relative error of a derivative
 OF_DIFFERENCES = 1e-3, 1e-10  # accuracy and rounding for derivatives by differences
 NEARBY = 1e-2  # standard errors; at points so near, differences must agree about the errors
-LIMITS = {name: np.array([least, (EXACT * np.finfo(name).eps) ** 2]) for name, least in LEAST_PIVOT.items()}
-NONE = 10  # parameters of so few standard errors may be 0
+LIMITS = {
+    name: np.array([least, (EXACT * np.finfo(name).eps) ** 2, least_chi2(name)])
+    for name, least in LEAST_PIVOT.items()
+}
+NONE = 100  # units of rounding of the model; parameters that change it by less may be 0
 SPARE = 20  # evaluations that the kernel leaves for last steps, at most
 
 
@@ -144,24 +147,32 @@ def inverses(factor: np.ndarray, free: np.ndarray, rounding: np.ndarray) -> tupl
 def is_exact(plan: Plan, p: Any, factor: Any, chi2: Any) -> np.ndarray:
     """Tell where the residuals are nothing but rounding."""
     terms = np.linalg.norm(p * np.linalg.norm(factor[..., :-1], axis=1), axis=1)
-    return chi2 <= (EXACT * np.finfo(plan.dtype).eps * terms) ** 2
+    return chi2 <= np.maximum((EXACT * np.finfo(plan.dtype).eps * terms) ** 2, least_chi2(plan.dtype))
 
 
 def vanishing(jacobians: Jacobians, plan: Plan, p: Any, factor: Any, chi2: Any, inverse: Any) -> np.ndarray:
     """Tell where parameters are determined only by terms of the model that rounding does not tell from 0.
 
-    The rate of a decay whose amplitude is 1e-16 of the data, for example: of constant data.
+    The rate of a decay whose amplitude is 1e-16 of the data, for example: of constant data.  Of data that
+    are all 0 it is 1e-160, where chi-square has lost its digits.
     """
     terms = np.linalg.norm(p * np.linalg.norm(factor[..., :-1], axis=1), axis=1)
-    scatter = np.maximum(np.finfo(plan.dtype).eps * terms, np.sqrt(chi2)) / np.sqrt(jacobians.n_points)
+    least = np.maximum(np.finfo(plan.dtype).eps * terms, np.sqrt(least_chi2(plan.dtype)))
+    scatter = np.maximum(least, np.sqrt(chi2)) / np.sqrt(jacobians.n_points)
     insignificant = np.abs(p) <= NONE * scatter[:, None] * np.linalg.norm(inverse, axis=2)
     none = is_exact(plan, p, factor, chi2)[:, None] & insignificant & (p != 0) & ~plan.fixed
-    which = np.flatnonzero(none.any(axis=1))
     found = np.zeros(len(p), bool)
-    if which.size:
-        without, value = jacobians.of(which, np.where(none, 0, p)[which])
-        error = inverses(without, ~plan.fixed, jacobians.rounding[which])[1]
-        found[which] = np.isfinite(value) & (error > jacobians.accuracy)
+    without = p.copy()
+    # One after another: a width, without effect as long as there is no peak, cannot be 0.
+    for i in np.flatnonzero(none.any(axis=0)):
+        which = np.flatnonzero(none[:, i])
+        trial = without[which]
+        trial[:, i] = 0
+        factor, value = jacobians.of(which, trial)
+        error = inverses(factor, ~plan.fixed, jacobians.rounding[which])[1]
+        found[which] |= np.isfinite(value) & (error > jacobians.accuracy)
+        remains = is_exact(plan, trial, factor, value)
+        without[which[remains]] = trial[remains]
     return found
 
 

@@ -13,13 +13,13 @@ from .data import DataSets, RaggedSets, as_slice
 from .kernels import adam, minibatch
 from .kernels.compile import LONG, kernels
 from .kernels.losses import Loss
+from .kernels.trust_region import least_chi2
 from .model.model import Model
 
 # Fits with one of these have parameters, if not the right ones.
 ENDED = Status.SUCCESS, Status.MAXITER, Status.UNDETERMINED, Status.NOT_MOVED, Status.RUNAWAY
 POOR = 0.1  # share of the data's variation; of fits between bounds that leave less, few are in false minima
-# Chi-squares below which their terms may have lost digits.
-LEAST_CHI2 = {np.dtype(d): np.finfo(d).tiny / np.finfo(d).eps for d in (np.float32, np.float64)}
+LEAST_CHI2 = {np.dtype(d): least_chi2(d) for d in (np.float32, np.float64)}
 HAS_ENDED = np.isin(range(128), ENDED)  # whether a fit with a status has parameters
 
 

@@ -34,7 +34,7 @@ from .lanes import (
 )
 from .restarts import STARTS
 from .sums import BLOCK
-from .trust_region import DIVERGED
+from .trust_region import DIVERGED, least_chi2
 
 ATTEMPTS = 8  # solutions for the damping that brings a step to the radius; two do on the average
 RUNNING = -1
@@ -318,9 +318,9 @@ def runs_away(factor, point, p0, free, variance):
 
 def tolerances(ftol: float, xtol: float, m: int, dtype) -> np.ndarray:
     """Return the tolerances of `fit` for data sets of `m` points."""
-    eps, tiny = np.finfo(dtype).eps, np.finfo(dtype).tiny
+    eps = np.finfo(dtype).eps
     share = ROUNDING * eps * sqrt(m)
-    return np.array([ftol, xtol, share, eps, tiny / eps, max(ftol, share)], dtype)
+    return np.array([ftol, xtol, share, eps, least_chi2(dtype), max(ftol, share)], dtype)
 
 
 def new_state(lanes: int, n: int, dtype) -> tuple[np.ndarray, ...]:

@@ -4,6 +4,8 @@ More (1978), The Levenberg-Marquardt algorithm: implementation and theory.  Boun
 An interior trust region approach for nonlinear minimization subject to bounds.
 """
 
+from typing import Any
+
 import numpy as np
 
 from .layout import Shape, Text, indented
@@ -26,6 +28,11 @@ LEAST_PIVOT = {"float64": 1e-5, "float32": 1e-4}
 # 31 models in both precisions, the largest were 1.4 units; the rest is for less accurate functions.
 EXACT = 100
 DIVERGED = 1e3  # standard error in units of the parameter
+
+
+def least_chi2(dtype: Any) -> float:
+    """Return the chi-square below which its terms may have lost digits."""
+    return float(np.finfo(dtype).tiny / np.finfo(dtype).eps)
 
 
 def algorithm(shape: Shape) -> str:
@@ -62,15 +69,15 @@ def _judge(text: Text) -> list[str]:
         f"ratio = gain / abs({at('predicted')})",
         "slope = " + " + ".join(f"b{i} * (t{i} - p{i})" for i in range(n)),
         "shrink = T(0.5) * slope / (slope - T(0.5) * gain)",
-        "shrink = min(max(shrink, T(0.1)), T(0.5)) if finite else T(0.1)",
+        "shrink = min(max(shrink, T(0.1)), T(0.5)) if is_valid else T(0.1)",
         "smaller = shrink * min(radius, T(10.0) * norm)",
         "larger = T(2.0) * norm if (ratio >= T(0.75)) | (damping == T(0.0)) else radius",
-        "radius = larger if (ratio > T(0.25)) & finite else smaller",
+        "radius = larger if (ratio > T(0.25)) & is_valid else smaller",
         "size = np.sqrt(" + " + ".join(f"a{i} * t{i} * t{i}" for i in range(n)) + ")",
         f"size = T({FIRST_RADIUS}) * size if size > T(0.0) else np.sqrt(chi2_trial)",
         f"size = max(size, T({LEAST_RADIUS}) * np.sqrt(chi2_trial))",
         f"{at('radius')} = size if is_fresh else radius",
-        "better = finite & (is_fresh | (ratio >= T(1e-4)))",
+        "better = is_valid & (is_fresh | (ratio >= T(1e-4)))",
         # Above 0 the fit has failed; below, a step since the last good one led to where nothing is finite.
         "lost = fresh if is_fresh else T(-1.0)",
         f"{at('failed')} = (T(0.0) if better else {at('failed')}) if finite else lost",
@@ -99,6 +106,10 @@ def _limited(text: Text) -> list[str]:
     """Set derivatives to 0 that have all but vanished, and reject points where they are next to infinite.
 
     A p0 may be as small or far as it likes: only later points and further starts are looked at.
+
+    Without bounds, steps to where a parameter has lost its effect are rejected, too: nothing would lead back.
+    An edge that is steep between two points is such a place.  Bounds have further starts for that, and minima
+    may lie on them, such as an amplitude of 0.
     """
     shape, at = text.shape, text.at
     limit = NO_EFFECT[shape.dtype]
@@ -119,6 +130,8 @@ def _limited(text: Text) -> list[str]:
             f"a{i} = a{i} * keep{i}",
             f"{at('gradient_trial', i)} = {at('gradient_trial', i)} * keep{i}",
         ]
+    kept = " & ".join(f"((keep{i} > T(0.0)) | (s{i} == T(0.0)))" for i in range(shape.parameters))
+    lines += ["is_valid = finite" if shape.bounded else f"is_valid = finite & (is_fresh | ({kept}))"]
     return lines + [
         f"{at('normal_trial', k)} = {at('normal_trial', k)} * keep{i}" + (f" * keep{j}" if i != j else "")
         for k, (i, j) in enumerate(shape.pairs)
@@ -143,6 +156,7 @@ def _solve(text: Text) -> list[str]:
     lines += [f"doubts, doubtful, chi2, terms = T(0.0), {at('doubtful')}, {at('chi2')}, T(0.0)"]
     lines += [f"small, unsure = T(0.0), {at('unsure')}"]
     least, exact = 1.1 * LEAST_PIVOT[shape.dtype], EXACT * float(np.finfo(shape.dtype).eps)
+    lowest = least_chi2(shape.dtype)
     if shape.bounded:
         lines += _bounds(text)
     force = "e" if shape.bounded else "b"
@@ -168,7 +182,8 @@ def _solve(text: Text) -> list[str]:
             is_apart = f"(held{i} > T(0.0)) | (wall{i} > T({0.1 / n * least}) * entry)"
             lines += [f"small = small + (T(1.0) if {is_apart} else T(0.0))"]
         lines += [f"r{i} = T(1.0) / pivot if pivot > T(0.0) else T(0.0)"]
-    lines += [f"small = small + (T(1.0) if chi2 <= T({exact}) * terms * T({exact}) else T(0.0))"]
+    lines += [f"rounding = max(T({exact}) * terms * T({exact}), T({lowest}))"]
+    lines += ["small = small + (T(1.0) if chi2 <= rounding else T(0.0))"]
     for i in range(n):
         lines += [f"z{i} = " + _less(f"{force}{i}", [(f"l{i}_{k}", f"z{k}") for k in range(i)])]
     for i in reversed(range(n)):
