@@ -184,6 +184,23 @@ def test_functions_level_off_beyond_an_overflow():
                         assert derivative == pytest.approx(slope, rel=1e-9, abs=1e-14), (call, p, i)
 
 
+def test_quotients_of_large_numbers_cancel_before_they_are_divided():
+    """Hill's function up to where its powers overflow: the inverse of 1e308 has lost digits."""
+    mpmath = pytest.importorskip("mpmath")
+    call = "1e-12 * 7.3**p1 / (p0**p1 + 7.3**p1)"
+    results = table([call], {})
+    for p in ([3.1, 150.0, 0.0], [7.2, 340.0, 0.0], [7.3, 354.0, 0.0], [7.0, 355.0, 0.0]):
+        ((value, *derivatives),) = results(p)
+        with mpmath.workdps(400):
+            numbers, h = [mpmath.mpf(number) for number in p], mpmath.mpf(10) ** -100
+            expected = eval(call, {f"p{i}": x for i, x in enumerate(numbers)})
+            assert value == pytest.approx(float(expected), rel=1e-12)
+            for i in (0, 1):
+                moved = {f"p{k}": x + h * (k == i) for k, x in enumerate(numbers)}
+                slope = float((eval(call, moved) - expected) / h)
+                assert derivatives[i] == pytest.approx(slope, rel=1e-9, abs=1e-26), (p, i)
+
+
 @pytest.mark.parametrize(
     "call",
     ["1 / (1 / p0 + 1 / 3.0)", "np.exp(-1 / p0)", "np.exp(np.log(p0))", "1 / p0**-1", "np.tanh(np.log(p0))"],

@@ -112,6 +112,26 @@ def test_units_with_losses_and_bounds_in_both_precisions(number):
 
 
 @pytest.mark.skipif(PLAIN, reason="hundreds of evaluations")
+@pytest.mark.parametrize("kind", ["function", "formula"])
+def test_units_of_quotients_of_powers_in_single_precision(kind):
+    """The square of what is below overflowed, and derivatives were 0 where doses are numbers of 1e5."""
+
+    def hill(x, a, b, c):
+        return a * x**4 / (b**4 + x**4) + c
+
+    model = hill if kind == "function" else nbadam.Model("a * x**4 / (b**4 + x**4) + c", ["a", "b", "c"])
+    draw = np.random.default_rng(3)
+    x = np.sort(draw.uniform(0.3, 10, 25)).astype(np.float32)
+    y = hill(x, 3, 4, 1) + 0.05 * draw.standard_normal((2 if PLAIN else 20, 25)).astype(np.float32)
+    fits = {}
+    for power in (0, 8, 17, 24, -12):
+        unit = np.float32(2.0**power)
+        fits[power] = curve_fit(model, x * unit, y, [2, 3 * unit, 0.5], dtype=np.float32)
+        assert_array_equal(fits[power].popt / [1, unit, 1], fits[0].popt)
+        assert_array_equal(fits[power].perr / [1, unit, 1], fits[0].perr)
+    assert fits[0].success.all()
+
+
 def test_units_of_further_starts_that_see_no_data():
     """Peaks far from the data, of which squares of derivatives vanished on the way in some units only."""
     draw, x = np.random.default_rng(11), np.arange(48.0)
@@ -211,6 +231,43 @@ def test_fits_that_run_away_are_no_success():
     assert not (fit.success & ~right).any()
     assert set(fit.status[~right]) <= {Status.UNDETERMINED, Status.RUNAWAY}
     assert fit.nfev.max() <= 400
+
+
+@pytest.mark.skipif(PLAIN, reason="hundreds of evaluations")
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_no_success_where_two_errors_are_thousands_of_parameters(dtype):
+    """Of peaks between points, errors grow by correlations: each parameter for itself has an effect."""
+    model, fits = nbadam.Model("a / cosh((x - b) / c) ** 2"), 1000
+    draw = np.random.default_rng(4)
+    x = np.sort(draw.uniform(0.1, 10, 30))
+    y = model(x, 3, 4, 0.9) + 0.05 * draw.standard_normal((fits, 30))
+    p0 = [3, 4, 0.9] * np.exp(0.8 * draw.standard_normal((fits, 3)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        fit = curve_fit(model, x, y, p0, dtype=dtype)
+    far = (fit.perr > 1000 * np.abs(fit.popt)).sum(axis=1) > 1
+    assert not (fit.success & far).any()
+    assert fit.success.mean() > 0.8
+
+
+@pytest.mark.parametrize("formula", ["a * sqrt(x + b) + c", "a * (x + b) ** 0.3 + c"])
+def test_the_edge_of_where_a_root_is_real_is_no_minimum(formula):
+    """Chi-square may fall to the edge, where derivatives promise more: such fits had errors of rounding."""
+    fits = 3 if PLAIN else 300
+    draw = np.random.default_rng(5)
+    model, x = nbadam.Model(formula), np.sort(draw.uniform(0.1, 10, 40))
+    y = model(x, 2, 0.3, 1) + 2 * draw.standard_normal((fits, 40))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        fit = curve_fit(model, x, y, [2, 0.5, 1])
+    a, b, c = fit.popt[fit.success].T[:, :, None]
+    power = 0.5 if "sqrt" in formula else 0.3
+    slope = a * power * (x + b) ** (power - 1)
+    residuals = y[fit.success] - a * (x + b) ** power - c
+    cosine = (slope * residuals).sum(axis=1) / np.sqrt((slope**2).sum(axis=1) * (residuals**2).sum(axis=1))
+    assert (np.abs(cosine) < 1e-4).all()
+    assert fit.success.mean() > 0.3
+    assert PLAIN or (fit.status == Status.NOT_MOVED).any()
 
 
 @pytest.mark.parametrize(

@@ -7,16 +7,42 @@ from typing import Any
 import numpy as np
 from numba import types
 
-from .registry import chained, derivatives_of, overflow, register, register_plain, register_rule
+from .registry import (
+    chained,
+    derivatives_of,
+    overflow,
+    register,
+    register_plain,
+    register_rule,
+    summed,
+    values_of,
+)
 from .trace import Traced, absolute, call, either, log, muladd, pole, square_root, where
 from .type import Dual, joined, plain, unpacked
 
 MOST_FACTORS = 64  # largest number of factors that a power with a constant exponent becomes
 
 
-def divide(f, x, y):
+def _type_of_quotient(typingctx, function, args):
+    return joined(*args, may_overflow=not isinstance(args[1], Dual))  # data may be 0
+
+
+def _generate_quotient(context, builder, signature, arguments):
+    dual = signature.return_type
+    x, y = values_of(context, builder, signature.args, arguments, dual.dtype)
+    inner = derivatives_of(context, builder, signature.args, arguments, dual.dtype)
+    has_limits = overflow(signature.args)
     quotient, inverse = x / y, 1.0 / y
-    return quotient, inverse, lambda: muladd(inverse, 0.0, -quotient * inverse)  # at 0 NaN: see `pole`
+    if not all(inner):
+        slopes = inverse, lambda: muladd(inverse, 0.0, -quotient * inverse)  # at 0 NaN: see `pole`
+        return chained(dual, quotient, slopes, inner, has_limits=has_limits)
+    # Where both are large, so are their derivatives.  They cancel before they are divided.
+    by_x, by_y = inner
+    if has_limits:
+        is_flat = quotient * inverse == 0
+        by_y = {i: where(is_flat & (absolute(by) == math.inf), 0.0, by) for i, by in by_y.items()}
+    above = summed(dual.mask, [1.0, -quotient], [by_x, by_y])
+    return chained(dual, quotient, [pole(inverse)], [above], has_limits=has_limits)
 
 
 def remainder(f, x, y):
@@ -29,15 +55,8 @@ register_rule(lambda f, x: (-x, -1.0), operator.neg, np.negative)
 register_rule(lambda f, x, y: (x + y, 1.0, 1.0), operator.add, operator.iadd, np.add, arity=2)
 register_rule(lambda f, x, y: (x - y, 1.0, -1.0), operator.sub, operator.isub, np.subtract, arity=2)
 register_rule(lambda f, x, y: (x * y, y, x), operator.mul, operator.imul, np.multiply, arity=2)
-register_rule(
-    divide,
-    operator.truediv,
-    operator.itruediv,
-    np.divide,
-    arity=2,
-    has_limits=True,
-    may_overflow=lambda x, y: not isinstance(y, Dual),  # data may be 0
-)
+for function in (operator.truediv, operator.itruediv, np.divide):
+    register(function, [2], _type_of_quotient, _generate_quotient)
 register_rule(remainder, operator.mod, operator.imod, np.remainder, np.fmod, arity=2)
 
 COMPARISONS = operator.lt, operator.le, operator.gt, operator.ge, operator.eq, operator.ne

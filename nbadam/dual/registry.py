@@ -77,7 +77,7 @@ def register_plain(*functions: Any, arity: int = 1, compares: bool = False) -> N
     for function in functions:
 
         def generate(context, builder, signature, arguments, function=function):
-            numbers = _values(context, builder, signature.args, arguments)
+            numbers = values_of(context, builder, signature.args, arguments)
             return call(function, *numbers).cast(signature.return_type).value
 
         register(function, [arity], result, generate)
@@ -89,7 +89,7 @@ def register_rule(
     arity: int = 1,
     is_singular: bool = False,
     has_limits: bool = False,
-    may_overflow: bool | Callable[..., bool] = False,
+    may_overflow: bool = False,
     orders: tuple[int, ...] = (),
     is_lasting: bool = True,
 ) -> None:
@@ -110,8 +110,8 @@ def register_rule(
     has_limits : bool
         Whether the function levels off at infinity, such as ``exp(x)`` at ``-inf``.  A slope of 0 then makes
         the derivative 0, also where the inner one has overflowed.  (That of a pole is NaN, and stays so.)
-    may_overflow : bool or callable
-        Whether finite arguments may have an infinite result, or a function of their types that says so.
+    may_overflow : bool
+        Whether finite arguments may have an infinite result.
     orders : tuple of int
         Arguments that cannot be dual numbers: no derivative is known.
     is_lasting : bool
@@ -123,13 +123,13 @@ def register_rule(
     def result(typingctx, function, args):
         if any(isinstance(args[k], Dual) for k in orders):
             return None
-        return joined(*args, may_overflow=may_overflow(*args) if callable(may_overflow) else may_overflow)
+        return joined(*args, may_overflow=may_overflow)
 
     for function in functions:
 
         def generate(context, builder, signature, arguments, function=function):
             dual = signature.return_type
-            numbers = _values(context, builder, signature.args, arguments, dual.dtype)
+            numbers = values_of(context, builder, signature.args, arguments, dual.dtype)
             inner = derivatives_of(context, builder, signature.args, arguments, dual.dtype)
             value, *slopes = rule(lambda *n: call(function, *n).cast(dual.dtype), *numbers)
             return chained(dual, value, slopes, inner, is_singular, has_limits and overflow(signature.args))
@@ -142,7 +142,7 @@ def overflow(numbers: Any) -> bool:
     return any(isinstance(number, Dual) and number.may_overflow for number in numbers)
 
 
-def _values(context, builder, signature_args, arguments, dtype=None) -> list[Traced]:
+def values_of(context, builder, signature_args, arguments, dtype=None) -> list[Traced]:
     """Values of the arguments, all of one type if it is given."""
     values = []
     for number, argument in zip(signature_args, arguments, strict=True):
@@ -173,9 +173,22 @@ def chained(
     has_limits: bool = False,
 ) -> Any:
     """Dual number with the derivatives that follow from the chain rule."""
+    outer = summed(dual.mask, slopes, inner, is_singular, has_limits)
+    context, builder = value.place
+    return packed(context, builder, dual, value.value, {i: total.value for i, total in outer.items()})
+
+
+def summed(
+    mask: Any,
+    slopes: Any,
+    inner: list[dict[int, Traced]],
+    is_singular: bool = False,
+    has_limits: bool = False,
+) -> dict[int, Traced]:
+    """Return the derivatives by the chain rule."""
     slopes = [slope() if callable(slope) and by else slope for slope, by in zip(slopes, inner, strict=True)]
-    outer: dict[int, object] = {}
-    for i in dual.mask:
+    outer: dict[int, Traced] = {}
+    for i in mask:
         terms = [
             (slope, by[i]) for slope, by in zip(slopes, inner, strict=True) if i in by and slope is not None
         ]
@@ -187,9 +200,8 @@ def chained(
                 added = where(is_flat, 0.0 if total is None else total, added)
             total = added
         if total is not None:
-            outer[i] = total.value
-    context, builder = value.place
-    return packed(context, builder, dual, value.value, outer)
+            outer[i] = total
+    return outer
 
 
 def _added(slope, derivative: Traced, total: Traced | None, is_singular: bool) -> Traced:

@@ -78,9 +78,9 @@ def _judge(text: Text) -> list[str]:
         f"size = max(size, T({LEAST_RADIUS}) * np.sqrt(chi2_trial))",
         f"{at('radius')} = size if is_fresh else radius",
         "better = is_valid & (is_fresh | (ratio >= T(1e-4)))",
-        # Above 0 the fit has failed; below, a step since the last good one led to where nothing is finite.
+        # Above 0 the fit has failed; below, a step from this region has led to where nothing is finite.
         "lost = fresh if is_fresh else T(-1.0)",
-        f"{at('failed')} = (T(0.0) if better else {at('failed')}) if finite else lost",
+        f"{at('failed')} = (T(0.0) if is_fresh else {at('failed')}) if finite else lost",
         f"{at('fresh')} = T(0.0)",
         f"{at('better')} = T(1.0) if better else T(0.0)",
     ]
@@ -154,7 +154,7 @@ def _solve(text: Text) -> list[str]:
     lines += [f"a{i}_{j} = {at('normal', k)}" for (i, j), k in number.items()]
     lines += [f"damping = {at('damping')}", f"radius = {at('radius')}", f"before = {at('reduction')}"]
     lines += [f"doubts, doubtful, chi2, terms = T(0.0), {at('doubtful')}, {at('chi2')}, T(0.0)"]
-    lines += [f"small, unsure = T(0.0), {at('unsure')}"]
+    lines += [f"small, unsure, inflated = T(0.0), {at('unsure')}, {at('chi2')}"]
     least, exact = 1.1 * LEAST_PIVOT[shape.dtype], EXACT * float(np.finfo(shape.dtype).eps)
     lowest = least_chi2(shape.dtype)
     if shape.bounded:
@@ -171,17 +171,22 @@ def _solve(text: Text) -> list[str]:
         # Below that share of the entry there is only rounding.  Without derivative there is no step.
         lines += [f"entry = {entry}", "pivot = max(entry, PIVOT * whole)"]
         lines += [
-            f"effect = abs(p{i}) * a{i}_{i} * abs(p{i})",
-            "terms = terms + effect",
+            f"effect{i} = abs(p{i}) * a{i}_{i} * abs(p{i})",
+            f"terms = terms + effect{i}",
             "doubts = doubts + (T(0.0) if entry > DOUBT * whole else T(1.0))",
-            f"is_lost = chi2 > T({DIVERGED}) * effect * T({DIVERGED})",
-            "doubts = doubts + (T(1.0) if is_lost else T(0.0))",
             f"small = small + (T(0.0) if entry > T({least}) * whole else T(1.0))",
         ]
         if shape.bounded:  # pivots may not be those of the whole matrix
             is_apart = f"(held{i} > T(0.0)) | (wall{i} > T({0.1 / n * least}) * entry)"
             lines += [f"small = small + (T(1.0) if {is_apart} else T(0.0))"]
-        lines += [f"r{i} = T(1.0) / pivot if pivot > T(0.0) else T(0.0)"]
+        lines += [
+            f"r{i} = T(1.0) / pivot if pivot > T(0.0) else T(0.0)",
+            f"inflated = inflated * (whole * r{i})",
+        ]
+    for i in range(n):
+        # At least about the square of its relative error.
+        lines += [f"is_lost = inflated > T({DIVERGED}) * effect{i} * T({DIVERGED})"]
+        lines += ["doubts = doubts + (T(1.0) if is_lost else T(0.0))"]
     lines += [f"rounding = max(T({exact}) * terms * T({exact}), T({lowest}))"]
     lines += ["small = small + (T(1.0) if chi2 <= rounding else T(0.0))"]
     for i in range(n):

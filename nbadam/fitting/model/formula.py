@@ -172,13 +172,14 @@ def derive(formula: str, variables: tuple[str, ...], parameters: tuple[str, ...]
         import sympy
     except ModuleNotFoundError:
         return None
-    if _degree(parse(formula)) > MOST_FACTORS or _levels_off(parse(formula)):
+    tree = parse(formula)
+    if _degree(tree) > MOST_FACTORS or _levels_off(tree) or _divides_variables(tree, set(variables)):
         return None
     internal = {name: sympy.Symbol(f"x{i}", real=True) for i, name in enumerate(variables)}
     points = set(internal.values())
     internal |= {name: sympy.Symbol(f"p{i}", real=True) for i, name in enumerate(parameters)}
     try:
-        value = _for_sympy(parse(formula), internal)
+        value = _for_sympy(tree, internal)
     except NotImplementedError:
         return None
     derivatives = [value.diff(internal[name]) for name in parameters]
@@ -217,6 +218,25 @@ def _levels_off(tree: Tree, is_within: bool = False) -> bool:
         return _levels_off(operands[0], is_within) or _levels_off(operands[1], True)
     is_limited = operation in ("**", "exp", "tanh", "atan", "atan2", "erf", "erfc")
     return any(_levels_off(operand, is_within or is_limited) for operand in operands)
+
+
+def _divides_variables(tree: Tree, variables: set[str]) -> bool:
+    """Whether a quotient has variables above and below, as ``x**4 / (k**4 + x**4)`` does.
+
+    SymPy's derivatives have the square of what is below: in single precision it overflows from x = 7e4 on.
+    """
+    if not isinstance(tree, Node):
+        return False
+    if tree.operation == "/" and all(_contains(operand, variables) for operand in tree.operands):
+        return True
+    return any(_divides_variables(operand, variables) for operand in tree.operands)
+
+
+def _contains(tree: Tree, names: set[str]) -> bool:
+    """Whether one of the names stands in a formula."""
+    if not isinstance(tree, Node):
+        return tree in names
+    return any(_contains(operand, names) for operand in tree.operands)
 
 
 def _for_sympy(tree: Tree, names: dict[str, Any]) -> Any:
