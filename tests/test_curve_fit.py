@@ -152,6 +152,16 @@ def test_losses_are_those_of_least_squares(loss):
     assert relative(fit.pcov, covariance) < 1e-5
 
 
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("size", [1e-3, 1e-7, 1e-11])
+def test_losses_of_small_residuals_are_their_squares(loss, size):
+    """The logarithm of 1 + 1e-18 is 0."""
+    y = size * np.sin(9 * X)
+    fit, least = curve_fit("a * x + b", X, y, [1, 1], loss=loss), curve_fit("a * x + b", X, y, [1, 1])
+    assert_allclose(fit.chi2, least.chi2, rtol=max(1e-12, size**2))
+    assert (np.abs(fit.popt - least.popt) < 1e-6 * least.perr).all()
+
+
 @pytest.mark.lowest
 def test_loss_of_the_user():
     def loss(z):

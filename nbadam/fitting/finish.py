@@ -198,7 +198,7 @@ def shaky(jacobians: Jacobians, plan: Plan, p: Any, factor: Any, chi2: Any, inve
     if jacobians.exact:
         off = np.maximum(*(np.abs(ratios(change) - 1) for change in (4 * EPSILON * p, -4 * EPSILON * p)))
     else:
-        scatter = np.sqrt(chi2 / np.maximum(jacobians.n_points - p.shape[1], 1))
+        scatter = standard_residual(jacobians, plan, p, chi2)
         change = NEARBY * scatter[:, None] * inverse.sum(axis=2)
         room = np.minimum(p - jacobians.lower, jacobians.upper - p)
         change = np.where(np.abs(change) <= room, change, 0)
@@ -206,6 +206,13 @@ def shaky(jacobians: Jacobians, plan: Plan, p: Any, factor: Any, chi2: Any, inve
         off = np.abs((ratios(change) + ratios(-change)) / 2 - 1)
     found: np.ndarray = (off > 0.5 * jacobians.accuracy).any(axis=1)
     return found
+
+
+def standard_residual(jacobians: Jacobians, plan: Plan, p: Any, chi2: Any) -> np.ndarray:
+    """Return the standard deviations of the residuals; likelihoods know them."""
+    if plan.loss.is_likelihood:
+        return np.ones(len(p))
+    return np.sqrt(chi2 / np.maximum(jacobians.n_points - p.shape[1], 1))
 
 
 def improve(
@@ -310,7 +317,7 @@ def _finish(sets: DataSets | RaggedSets, plan: Plan, chosen: np.ndarray, fits: F
     undetermined = np.isinf(inverse).any(axis=(1, 2))
     status = np.where(undetermined, Status.UNDETERMINED, status)
     # Two parameters far less than their standard errors run away together.
-    scatter = np.sqrt(chi2 / np.maximum(jacobians.n_points - p.shape[1], 1))
+    scatter = standard_residual(jacobians, plan, p, chi2)
     errors = scatter[:, None] * np.linalg.norm(inverse, axis=2)
     far = ((errors > DIVERGED * np.abs(p)) & (p > lower) & (p < upper)).sum(axis=1) > 1
     status = np.where(far & ~undetermined, Status.RUNAWAY, status)

@@ -138,11 +138,12 @@ class Problem:
     ) -> Fits:
         """Run Levenberg-Marquardt from `start`, with another loss if one is given; write to `room`."""
         part = Fits.empty(start.shape[0], start.shape[1], start.dtype) if room is None else room
-        compiled = self._kernels if loss is None else self._kernels_of(loss)
+        loss = self._loss if loss is None else loss
+        compiled = self._kernels if loss == self._loss else self._kernels_of(loss)
         compiled.fit(
             *self._data, *self._box, self._f_scale, start, self._poor, self.plan.ftol, self.plan.xtol,
-            max_nfev, part.popt, part.information, part.chi2, part.nfev, part.status,
-            part.unsure,
+            1.0 if loss.is_likelihood else 0.0, max_nfev, part.popt, part.information, part.chi2, part.nfev,
+            part.status, part.unsure,
         )  # fmt: skip
         if is_called_off():
             part.clear(part.status == Status.NOT_RUN)

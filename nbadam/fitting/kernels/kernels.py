@@ -63,6 +63,7 @@ class Kernels:
         poor: Any,
         ftol: float,
         xtol: float,
+        variance: float,
         *arguments: Any,
     ) -> None:
         """Fit a block of data sets: see `lm.fit`."""
@@ -71,7 +72,7 @@ class Kernels:
         own = lm.new_state(self._lanes, p0.shape[1], self._dtype)
         judging, solving, memory = self._tapes
         rest = *self._parts, judging, solving, memory.copy(), p0, poor
-        tolerances = lm.tolerances(ftol, xtol, m, self._dtype)
+        tolerances = lm.tolerances(ftol, xtol, variance, m, self._dtype)
         is_done = False
         while not (is_done or is_called_off()):
             points = self._pace.amount

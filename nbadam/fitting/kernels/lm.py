@@ -88,7 +88,8 @@ def fit(normal, rows, S, state, x, data, lower, upper, f_scale, judge, solve, in
         Chi-squares above which a fit between bounds tries further starts, wherever it ends; or empty.
     tolerances : array
         `ftol`, `xtol`, the share of chi-square that is rounding, the unit of rounding, and a chi-square whose
-        terms may have lost digits.  The last is the larger one of `ftol` and that share.
+        terms may have lost digits; then the larger one of `ftol` and that share, and the variance of the
+        residuals, or 0 if chi-square has to tell it.
     popt, information, chi2, nfev, status, unsure : arrays of shape (fits, ...)
         Written; `information` is the lower triangle of the normal matrix.  `unsure` becomes False for fits
         in which `covariance.unsure` would find nothing.
@@ -100,7 +101,7 @@ def fit(normal, rows, S, state, x, data, lower, upper, f_scale, judge, solve, in
     point, trial, normal_row = rows[POINT], rows[TRIAL], rows[NORMAL]
     fresh = rows[FRESH]
     fits, m, n, lanes = data.shape[0], data.shape[2], p0.shape[1], state.shape[1]
-    xtol, least = tolerances[1], tolerances[5]
+    xtol, least, variance = tolerances[1], tolerances[5], tolerances[6]
     first_look = NOTHING if NOTHING < max_nfev else max_nfev
     # Numba takes four times the time for arrays that are unpacked.
     which, count, due, chosen = counts[WHICH], counts[COUNT], counts[DUE], counts[CHOSEN]
@@ -195,12 +196,13 @@ def fit(normal, rows, S, state, x, data, lower, upper, f_scale, judge, solve, in
                             p = end if abs(p - end) <= WORTHWHILE * abs(start - end) else p
                         free[j] = lower[i, j] < p < upper[i, j]
                     position[j] = p
-                if own[rows[DOUBTFUL]] > 0:
+                scatter = variance if variance > 0 else value / (m - n if m > n else 1)
+                if own[rows[DOUBTFUL]] > 0 or value < variance:
                     take(own, normal_row, triangle)
                     determined = call(invert, True, (triangle, free, n * tolerances[3], factor))
                     if not determined:
                         code = UNDETERMINED if is_settled else RUNAWAY  # for now: see `finish`
-                    elif runs_away(factor, position, p0[i], free, value / (m - n if m > n else 1)):
+                    elif runs_away(factor, position, p0[i], free, scatter):
                         code = RUNAWAY
             if code == RUNNING and (rest <= 0 or (slow and lower.size > 0 and starts[lane] < STARTS)):
                 code = MAXITER
@@ -316,11 +318,11 @@ def runs_away(factor, point, p0, free, variance):
     return far > 1
 
 
-def tolerances(ftol: float, xtol: float, m: int, dtype) -> np.ndarray:
+def tolerances(ftol: float, xtol: float, variance: float, m: int, dtype) -> np.ndarray:
     """Return the tolerances of `fit` for data sets of `m` points."""
     eps = np.finfo(dtype).eps
     share = ROUNDING * eps * sqrt(m)
-    return np.array([ftol, xtol, share, eps, least_chi2(dtype), max(ftol, share)], dtype)
+    return np.array([ftol, xtol, share, eps, least_chi2(dtype), max(ftol, share), variance], dtype)
 
 
 def new_state(lanes: int, n: int, dtype) -> tuple[np.ndarray, ...]:

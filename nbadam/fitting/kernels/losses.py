@@ -11,11 +11,11 @@ from ..._fingerprint import identify
 from ...checks import shown
 
 # ``rho(z)`` of `scipy.optimize.least_squares` and its first two derivatives, for
-# ``z = (residual / f_scale)**2``.  `T` makes a number of the kernel's precision; `v` is scratch.
+# ``z = (residual / f_scale)**2``.  `T` makes a number of the kernel's precision; `v` and `w` are scratch.
 OF_SQUARE = {
     "soft_l1": (
         "v = T(1.0) / np.sqrt(T(1.0) + z)",
-        "rho0 = T(2.0) * (T(1.0) / v - T(1.0))",
+        "rho0 = T(2.0) * z * (v / (T(1.0) + v))",  # also of small z
         "rho1 = v",
         "rho2 = T(-0.5) * v * v * v",
     ),
@@ -26,8 +26,9 @@ OF_SQUARE = {
         "rho2 = T(0.0) if z <= T(1.0) else T(-0.5) * v * v * v",
     ),
     "cauchy": (
-        "v = T(1.0) / (T(1.0) + z)",
-        "rho0 = log(T(1.0) + z)",
+        "w = T(1.0) + z",
+        "v = T(1.0) / w",
+        "rho0 = log(w) + (z - (w - T(1.0))) * v",  # the last is what rounding took from small z
         "rho1 = v",
         "rho2 = -v * v",
     ),
@@ -38,6 +39,7 @@ OF_SQUARE = {
         "rho2 = T(-2.0) * z * v * v",
     ),
 }
+EPSILON = 2.0**-52  # least curvature, as in SciPy, in either precision
 OF_USER = ("rho0, rho1, rho2 = loss(z)", "rho0 = T(rho0)", "rho1 = T(rho1)", "rho2 = T(rho2)")
 
 # The deviance, twice the log-likelihood ratio; for the curvature stands Fisher's information 1 / f.
@@ -92,7 +94,7 @@ class Loss:
             *OF_SQUARE.get(self.name, OF_USER),
             "rho = rho0 / c",
             "psi = rho1 * r",
-            "u = max(rho1 + T(2.0) * rho2 * z, EPS)",
+            f"u = max(rho1 + T(2.0) * rho2 * z, T({EPSILON}))",
         )
 
 

@@ -14,7 +14,6 @@ from numba.extending import register_jitable
 from nbadam.fitting.kernels.functions import *
 
 T = np.{dtype}
-EPS = T({eps!r})
 PIVOT = T({pivot!r})
 DOUBT = T({doubt!r})
 FLOOR = T(1e-6)
@@ -29,7 +28,6 @@ def header(dtype: str) -> str:
     info = np.finfo(dtype)
     return HEADER.format(
         dtype=dtype,
-        eps=float(info.eps),
         pivot=4 * float(info.eps),
         doubt=float(info.eps) ** 0.5,
         step=float(info.eps) ** (1 / 3),
