@@ -88,8 +88,8 @@ def fit(normal, rows, S, state, x, data, lower, upper, f_scale, judge, solve, in
         Chi-squares above which a fit between bounds tries further starts, wherever it ends; or empty.
     tolerances : array
         `ftol`, `xtol`, the share of chi-square that is rounding, the unit of rounding, and a chi-square whose
-        terms may have lost digits; then the larger one of `ftol` and that share, and the variance of the
-        residuals, or 0 if chi-square has to tell it.
+        terms may have lost digits.  Then the larger one of `ftol` and that share, and the variance of the
+        residuals, 0 if chi-square has to tell it.
     popt, information, chi2, nfev, status, unsure : arrays of shape (fits, ...)
         Written; `information` is the lower triangle of the normal matrix.  `unsure` becomes False for fits
         in which `covariance.unsure` would find nothing.
