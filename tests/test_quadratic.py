@@ -10,7 +10,7 @@ import nbadam
 from nbadam.methods import regression
 from nbadam.methods.noise import step_of_output
 from nbadam.methods.quadratic import LARGEST, Best, QuadraticModel
-from nbadam.methods.regression import Fit, fit_quadratic, step_within
+from nbadam.methods.regression import Fit, fit_quadratic, rounded_axes, step_within
 
 INF = np.inf
 
@@ -122,6 +122,27 @@ def test_a_step_is_the_least_within_its_length(n, seed, shift):
     assert fit.change(step) <= min(fit.change(other) for other in others) + 1e-9
 
 
+@settings(max_examples=20, deadline=None)
+@given(st.integers(1, 5), st.integers(0, 1000), st.integers(-6, 6))
+def test_axes_in_which_curvatures_are_equal_are_found(n, seed, power):
+    true, _ = quadratic(n, seed)
+    axes = np.eye(n)
+    for _ in range(60):
+        axes = rounded_axes(axes, 10.0**power * axes @ true.curvature @ axes)
+        assert_allclose(axes, axes.T, atol=1e-12)
+        assert_allclose(np.linalg.det(axes), 1.0)
+    curvatures = np.linalg.eigvalsh(axes @ true.curvature @ axes)
+    assert_allclose(curvatures, curvatures.mean(), rtol=1e-2)
+
+
+def test_axes_are_not_rounded_by_a_quadratic_without_a_minimum():
+    assert_array_equal(rounded_axes(np.eye(2), -np.eye(2)), np.eye(2))
+    axes = np.eye(2)
+    for _ in range(200):
+        axes = rounded_axes(axes, np.diag([1.0, -1.0]))
+    assert_allclose(np.linalg.cond(axes), regression.LONGEST)
+
+
 def test_no_slope_is_no_step():
     step, is_short = step_within(Fit(0.0, np.zeros(3), np.zeros((3, 3)), 0.0, 0.0))
     assert_array_equal(step, 0)
@@ -150,6 +171,14 @@ def test_few_evaluations_suffice(n):
     assert result.status == nbadam.Status.MAXFUN
     assert result.nfev < 300 + 2 + 2 * max(2, n // 4)
     assert bowl(result.x) < 0.01 * bowl(start)
+
+
+def test_a_narrow_valley_is_followed():
+    def rosenbrock(x):
+        return float(100 * (x[1] - x[0] ** 2) ** 2 + (1 - x[0]) ** 2)
+
+    ends = [nbadam.adam(noisy(rosenbrock, seed), [-1.2, 1.0], maxfun=1000).x for seed in range(5)]
+    assert np.median([rosenbrock(x) for x in ends]) < 0.08
 
 
 def test_bounds_and_fixed_variables_hold():
@@ -222,6 +251,20 @@ def test_values_that_are_not_random_end_at_the_lowest_point_met(seed):
     result = nbadam.adam(errors, [1.0, 0.0, 0.0], maxfun=200)
     assert "quadratic" in result.message
     assert result.fun == min(values) == errors(result.x)
+
+
+def test_the_lowest_point_met_is_near_the_minimum_below_the_roughness():
+    def smooth(x):
+        away = np.abs(x - np.linspace(-1, 1, x.size))
+        return float((away**2 + away**3).sum())
+
+    def rough(x):
+        return (0.1 + smooth(x)) * (1 + 0.05 * float((1e6 * np.pi * x.sum()) % 1))
+
+    for seed in range(3):
+        result = nbadam.adam(rough, np.full(3, 2.0), maxfun=600, rng=seed)
+        assert "quadratic" in result.message
+        assert smooth(result.x) < 1e-4
 
 
 def test_an_average_that_is_asked_for_is_returned():

@@ -7,11 +7,15 @@ the new values confirm the fall that the fit before promised?  And do residuals 
 the function is no quadratic so far out, and the radius shrinks.  Otherwise it grows, because noise matters
 less over a longer way.  The noise is known from second evaluations of single points.
 
+In a narrow valley a sphere that fits between its walls is too small for the slope along it to stand above the
+noise.  So the trust region becomes an ellipsoid, in which the fitted curvatures differ less.
+
 Far out, a flat or a wavy function misleads the fit.  So the best center is remembered.  Where a later one
 seems worse, a fit to all values around the best one, those of today, has to confirm that.  Then the run goes
 back with half of the radius.  Values that are not random, such as rounded ones, have no standard error; the
-lowest one is no luck, so it is remembered itself.  Their roughness does not average out as noise does: the
-radius shrinks where terms beyond a quadratic are clear.
+lowest one is no luck, so it is remembered itself, and centers are evaluated once the roughness hides the
+promised falls.  It does not average out as noise does: the trust region stays a sphere, and shrinks where
+terms beyond a quadratic are clear.
 
 For other methods of this kind see C. Cartis, J. Fiala, B. Marteau and L. Roberts, "Improving the flexibility
 and robustness of model-based derivative-free optimization solvers", ACM TOMS 45, 2019.
@@ -26,7 +30,7 @@ import numpy as np
 from .. import _linalg as linalg
 from .noise import step_of_output
 from .perturbations import Perturbations
-from .regression import LARGEST_FULL, Fit, fit_quadratic, step_within
+from .regression import LARGEST_FULL, Fit, fit_quadratic, rounded_axes, step_within
 
 LARGEST = 100  # variables; beyond, two evaluations a step (SPSA) cost less arithmetic
 FAINT_FOR_MODEL = 1e-9  # noise, relative to the response, below which a quadratic of all terms is not needed
@@ -100,11 +104,12 @@ class QuadraticModel(Perturbations):
         n = self.unit.size
         self.low, self.high = lower[self.free] / self.unit, upper[self.free] / self.unit
         self.pairs = max(LEAST_PAIRS, n // EVERY)
-        self.evaluations = 2 * self.pairs + is_random
+        self.evaluations = 2 * self.pairs + 1
         terms = (n + 1) * (n + 2) // 2 if n <= LARGEST_FULL else 2 * n
         affordable = min(MOST_VALUES, int(MULTIPLICATIONS / terms**2))
         self.most = max(LEAST_VALUES, 3 * terms if n <= LARGEST_FULL else 4 * terms, affordable)
         self.points, self.values = np.zeros((0, n)), np.zeros(0)
+        self.axes = np.eye(n)  # of the trust region, which is an ellipsoid of points ``radius * axes @ s``
         self.radius = self.first = self.variance = self.promised = 0.0
         self.is_short = False  # whether the radius cut the last step
         self.before: np.ndarray | None = None  # center
@@ -138,7 +143,7 @@ class QuadraticModel(Perturbations):
         gradient = np.zeros_like(x)
         fit = self._fit(x[self.free] / self.unit, self.radius)
         if fit is not None:
-            gradient[self.free] = fit.slope / self.radius / self.unit
+            gradient[self.free] = self._to_s(fit.slope, self.radius) / self.unit
         return gradient
 
     def value_and_gradient(self, value: Callable[..., Any], x: np.ndarray) -> tuple[float, np.ndarray]:
@@ -151,7 +156,7 @@ class QuadraticModel(Perturbations):
             return np.nan, gradient
         if not self.is_random:
             self._learn_noise(fit)
-        here, slope = fit.value, fit.slope / self.radius
+        here, slope = fit.value, self._to_s(fit.slope, self.radius)
         best = self.best
         if best is not None and _is_worse(fit, best):
             again = self._fit(best.center, best.radius)
@@ -163,7 +168,7 @@ class QuadraticModel(Perturbations):
             fit = self._fit(center, self.radius) or fit
             best = None  # what is known of it has changed
         elif self.before is not None:
-            back = (self.before - center) / self.radius
+            back = self._to_s(self.before - center, self.radius)
             rise = fit.change(back)  # the fall over the last step, as it looks now
             is_clear = self.is_random or self.promised > CLEAR * sqrt(self.variance)
             if rise < 0:
@@ -180,13 +185,19 @@ class QuadraticModel(Perturbations):
         self.promised = -fit.change(step)
         self.before = center
         self.proposal = x.copy()
-        moved = np.clip(center + self.radius * step, self.low, self.high) * self.unit
+        moved = np.clip(center + self.radius * self.axes @ step, self.low, self.high) * self.unit
         self.proposal[self.free] = np.clip(moved, self.lower[self.free], self.upper[self.free])
         if not self.is_short:
             self.radius *= self._growth(fit)
         self.radius = min(max(self.radius, SMALLEST * self.first), self.first / SMALLEST)
+        if self.is_random:
+            self.axes = rounded_axes(self.axes, fit.curvature)
         gradient[self.free] = slope / self.unit
         return here, gradient
+
+    def _to_s(self, moves: np.ndarray, radius: float) -> np.ndarray:
+        """Return moves from the center as the fit has them; slopes are brought back in the same way."""
+        return linalg.solve(self.axes, moves) / radius
 
     def _learn_noise(self, fit: Fit) -> None:
         """Take the residuals for the noise: values may be less rough than at the start."""
@@ -201,7 +212,7 @@ class QuadraticModel(Perturbations):
         return FAIL if fit.is_bent and not self.is_random else WIDEN
 
     def _evaluate(self, value: Callable[..., Any], x: np.ndarray, center: np.ndarray) -> None:
-        """Evaluate new points around the center, and the lowest of them again."""
+        """Evaluate new points around the center, and the lowest of them again, or the center itself."""
         n = self.unit.size
         points, values = [], []
 
@@ -220,7 +231,7 @@ class QuadraticModel(Perturbations):
                 rng = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(block,)))
                 directions = linalg.qr(rng.standard_normal((n, n)))[0].T
                 directions *= np.sqrt(rng.uniform(*SPREAD, n))[:, None]
-            move = self.radius * directions[k % n]
+            move = self.radius * self.axes @ directions[k % n]
             for point in (center + move, center - move):
                 at(np.clip(point, self.low, self.high))
         if self.is_random and self.before is not None and np.isfinite(values).any():
@@ -228,12 +239,16 @@ class QuadraticModel(Perturbations):
             again = at(points[k])
             if np.isfinite(again):
                 self.variance += MEMORY * (0.5 * (again - values[k]) ** 2 - self.variance)
+        # Near the minimum, points a radius away are higher than roughness makes the center.
+        is_near = not self.is_random and self.promised <= sqrt(self.variance)
+        if is_near and not (self.points == center).all(axis=1).any():
+            at(center)
         self.count += self.pairs
         self.take_in(np.array(points), np.array(values))
 
     def _fit(self, center: np.ndarray, radius: float) -> Fit | None:
         """Fit the values near a center; None if none of them is finite."""
-        s = (self.points - center) / radius
+        s = self._to_s((self.points - center).T, radius).T
         near = np.flatnonzero((s * s).sum(axis=1) < REACH**2)[-self.most :]
         values = self.values[near]
         finite = values[np.isfinite(values)]
@@ -246,7 +261,7 @@ class QuadraticModel(Perturbations):
     def facts(self) -> dict[str, Any]:
         """Return all that has changed since the start, as JSON can hold it."""
         numbers = {name: getattr(self, name) for name in NUMBERS}
-        arrays = {name: getattr(self, name) for name in ("points", "values", "before", "proposal")}
+        arrays = {name: getattr(self, name) for name in ("points", "values", "axes", "before", "proposal")}
         listed = {name: None if array is None else array.tolist() for name, array in arrays.items()}
         best = None if self.best is None else [self.best.center.tolist(), *self.best[1:]]
         lowest = None if self.lowest is None else [self.lowest.x.tolist(), self.lowest.value]
@@ -258,8 +273,7 @@ class QuadraticModel(Perturbations):
         super().restore(facts)
         for name in (*NUMBERS, "is_random"):
             setattr(self, name, facts[name])
-        self.evaluations = 2 * self.pairs + self.is_random
-        for name in ("points", "values", "before", "proposal"):
+        for name in ("points", "values", "axes", "before", "proposal"):
             setattr(self, name, None if facts[name] is None else np.array(facts[name], dtype=float))
         self.points = self.points.reshape(-1, self.unit.size)
         best = facts["best"]

@@ -30,6 +30,9 @@ VARIANCES = 10.0 ** np.arange(-8, 3.01, 0.5)
 STRONG = 6.0
 # Growth of the noise with the height above the lowest value, from which the likelihood chooses.
 GROWTHS = 0.0, 0.03, 0.1, 0.3, 1.0, 3.0
+# Part of the way to axes in which all curvatures are equal, least curvature that counts, relative to the
+# largest one, and largest ratio of the lengths of the axes: noise, too, makes curvatures differ.
+ROUNDED, FLATTEST, LONGEST = 0.2, 0.01, 10.0
 
 
 class Fit(NamedTuple):
@@ -193,3 +196,24 @@ def step_within(fit: Fit) -> tuple[np.ndarray, bool]:
             is_long = not np.linalg.norm(b / (eigenvalues + middle)) <= 1
         low, high = (middle, high) if is_long else (low, middle)
     return -vectors @ (b / (eigenvalues + high)), True
+
+
+@linalg.apart_from_forks
+def rounded_axes(axes: np.ndarray, curvature: np.ndarray) -> np.ndarray:
+    """Return the axes of an ellipsoid of the same volume in which curvatures differ less.
+
+    Parameters
+    ----------
+    axes : ndarray, shape (n, n)
+        Symmetric matrix of determinant 1; points of the ellipsoid are ``axes @ s`` with ``|s| <= 1``.
+    curvature : ndarray, shape (n, n)
+        Curvature by s.
+    """
+    values, vectors = linalg.eigh(curvature)
+    if not values[-1] > 0:
+        return axes
+    logarithms = np.log(np.maximum(values, FLATTEST * values[-1]))
+    factors = np.exp(-0.5 * ROUNDED * (logarithms - logarithms.mean()))
+    left, lengths, _ = linalg.svd(axes @ (vectors * factors) @ vectors.T)
+    logarithms = np.log(np.maximum(lengths, lengths[0] / LONGEST))
+    return (left * np.exp(logarithms - logarithms.mean())) @ left.T
