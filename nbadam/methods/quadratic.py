@@ -13,7 +13,7 @@ noise.  So the trust region becomes an ellipsoid, in which the fitted curvatures
 Far out, a flat or a wavy function misleads the fit.  So the best center is remembered.  Where a later one
 seems worse, a fit to all values around the best one, those of today, has to confirm that.  Then the run goes
 back with half of the radius.  Values that are not random, such as rounded ones, have no standard error; the
-lowest one is no luck, so it is remembered itself, and centers are evaluated once the roughness hides the
+lowest one is no luck, so it is remembered itself.  Centers are evaluated once the roughness hides the
 promised falls.  It does not average out as noise does: the trust region stays a sphere, and shrinks where
 terms beyond a quadratic are clear.
 
