@@ -9,7 +9,17 @@ from numpy.testing import assert_allclose, assert_array_equal
 from runs import assert_same
 
 import nbadam
-from nbadam.methods.auto import FASTEST, SLOWEST_OF_SHORT, apply_dog, begin, mean_size, share
+from nbadam.methods.auto import (
+    FASTEST,
+    SHARPEST,
+    SLOWEST_OF_SHORT,
+    apply_dog,
+    begin,
+    damp,
+    mean_size,
+    scalars_of_adam,
+    share,
+)
 from nbadam.methods.record import new_record, new_rule_state
 from nbadam.rules import ADAM
 
@@ -303,7 +313,7 @@ def test_a_step_is_finite_and_a_radius_grows_no_faster_than_it_may(radius, moved
     run.before[:], run.slope[:], run.radius[:], run.noise[:] = moved, g, radius, noise
     own = new_rule_state(ADAM, 1, float, (0.9, 0.999, 1e-7))
     own.slots[0][:], own.slots[1][:] = 0.1 * g, 0.001 * g * g
-    rate = apply_dog(run, own, float(t), 1.0)
+    rate = apply_dog(run, own, float(t), 1.0, 1000.0)
     x, radii, noises = run.x, run.radius, run.noise
     assert (
         radius <= radii[0] <= max(radius, min(moved, radius * (1 + SLOWEST_OF_SHORT + FASTEST)) * (1 + 1e-12))
@@ -311,6 +321,90 @@ def test_a_step_is_finite_and_a_radius_grows_no_faster_than_it_may(radius, moved
     assert 0 <= rate <= 2 * radii[0]
     assert np.isfinite(x).all()
     assert noises[0] >= 0
+
+
+@pytest.mark.parametrize(
+    ("noise", "late", "power"), [(0, 0, 3), (0.05, 0, 1.5), (0, 0.05, 1.5), (0.1, 0, 0), (0, 0.2, 0)]
+)
+def test_weights_of_squares_grow_by_a_power_of_the_step_number(noise, late, power):
+    weights = np.zeros(0)
+    for t in range(1, 10_001):
+        newest = scalars_of_adam(float(t), noise * t, late, 0.9, 0.999999, 0.0)[2]
+        weights = np.append(weights * (1 - newest), newest)
+    assert_allclose(weights.sum(), 1)
+    steps = np.arange(5_000, 10_001)
+    assert_allclose(weights[4_999:], weights[-1] * (steps / 10_000) ** power, rtol=0.03)
+
+
+@given(st.floats(1, 1e6), st.floats(0, 1), st.floats(0, 0.999), st.floats(0, 0.9999))
+def test_squares_are_forgotten_no_faster_than_the_mean_but_for_beta_2(t, late, beta_1, beta_2):
+    unbias_1, weight_1, newest, _ = scalars_of_adam(np.floor(t), 0.0, late, beta_1, beta_2, 0.0)
+    own = (1 - beta_2) / (1 - beta_2 ** np.floor(t))
+    assert own * (1 - 1e-12) <= newest <= max(own, weight_1 * unbias_1) * (1 + 1e-12)
+
+
+@pytest.mark.parametrize("beta_1", [0.8, 0.9, 0.99])
+@pytest.mark.parametrize(("sharpness", "is_damped"), [(0.99, False), (1.01, True)])
+def test_rates_are_damped_from_the_largest_sharpness_on(beta_1, sharpness, is_damped):
+    s = record_of([1.0]).numbers[0]
+    s.length_2, s.secant = 1.0, sharpness * SHARPEST * 2 * (1 + beta_1) / (1 - beta_1)
+    for _ in range(10):
+        damp(s, beta_1)
+    assert_allclose(s.damping, 1.01**-10 if is_damped else 1.0)
+    s.secant = 0.0
+    for _ in range(200):
+        damp(s, beta_1)
+    assert s.damping == 1.0
+
+
+@pytest.mark.parametrize("method", ["run", "batch"])
+@pytest.mark.parametrize("n", [5, 20, 50])
+def test_a_quadratic_ends_long_before_the_budget(method, n):
+    # A chain of springs of condition 13 to 1,053: steps at the edge of stability went on up to step 45,000,
+    # from where on the rates fall.
+    starts = np.random.default_rng(n).uniform(0.5, 1.5, (5, n))
+    if method == "run":
+        results = [nbadam.adam(chain, x0, jac=True) for x0 in starts]
+        assert all(result.success for result in results)
+        steps, values = [r.nit for r in results], [r.fun for r in results]
+    else:
+        results = nbadam.minimize_batch(chain, starts, learning_rate="auto")
+        steps, values = results.nit, results.fun
+    assert np.max(steps) <= 1_500
+    assert np.max(values) < 1e-9
+
+
+@njit
+def chain(x):
+    g = 2 * x
+    g[1:] -= x[:-1]
+    g[:-1] -= x[1:]
+    return 0.5 * x @ g, g
+
+
+def test_steep_gradients_of_the_first_steps_do_not_shorten_steps_to_the_end():
+    def singular(x):  # Powell's function; the best of nine fixed rates leaves 1.1e-8 of the value
+        a, b, c, d = x[0] + 10 * x[1], x[2] - x[3], x[1] - 2 * x[2], x[0] - x[3]
+        f = a**2 + 5 * b**2 + c**4 + 10 * d**4
+        along = np.array([2 * a, 20 * a, 10 * b, -10 * b])
+        return f, along + np.array([40 * d**3, 4 * c**3, -8 * c**3, -40 * d**3])
+
+    start = np.array([3.0, -1.0, 0.0, 1.0])
+    result = nbadam.adam(singular, start, jac=True, steps=500)
+    assert result.fun <= 2.2e-8 * singular(start)[0]
+
+
+@pytest.mark.parametrize("beta_1", [0.5, 0.9])
+@pytest.mark.parametrize("n", [2, 10])
+def test_noise_damps_no_rates(beta_1, n):
+    rng = np.random.default_rng(0)
+
+    def noisy(x):
+        noise = rng.standard_normal(n)
+        return float(x @ x / 2 + noise @ x), x + noise
+
+    state = nbadam.adam(noisy, np.full(n, 3.0), jac=True, steps=1000, beta_1=beta_1).state
+    assert state.arrays["number damping"] > 0.9
 
 
 @pytest.mark.parametrize("sigma", [0.3, 1.0, 3.0])

@@ -101,7 +101,7 @@ class Problems:
         self.bytes_each: Any = 6 * n * self.dtype.itemsize + 16
 
     def _schedule(self, learning_rate: Any, shape: tuple[int, int]) -> None:
-        """Tabulate the scalars of the steps, unless rates differ between problems, or may be reduced."""
+        """Tabulate the scalars of the steps, unless rates differ between problems or depend on the run."""
         self.rates: np.ndarray | None = None
         self.schedule: np.ndarray = np.zeros(0)
         rule, hyper = self.plan.rule, self.plan.hyper
@@ -114,7 +114,7 @@ class Problems:
             schedule, _ = learning_rate_from(learning_rate, rule, shape[1])
             maxiter = int(self.plan.limits["maxiter"])
             self.schedule = np.full(maxiter, schedule(np.arange(maxiter)), float)
-        size = 0 if self.plan.limits["reductions"] else self.schedule.size
+        size = 0 if self.plan.limits["reductions"] or self.plan.is_auto else self.schedule.size
         self.table: tuple[np.ndarray, ...] = tuple(np.empty(size) for _ in range(rule.width))
         for first in range(0, size, TABULATED):
             last = min(first + TABULATED, size)

@@ -1,14 +1,16 @@
 """A learning rate for each variable that needs no tuning: ``learning_rate="auto"``.
 
 The rule makes a step of rate 1, which gives the direction of Adam for each variable: minus the mean gradient
-over its root mean square.  `apply_dog` then gives it a length.  That is the variable's *radius*, the
-furthest that it has been from its start, over the root of the noise met so far.  That is distance over
-gradients (DoG) of Ivgi, Hinder and Carmon (ICML 2023), variable by variable.  The weights are those of
-Prodigy (Mishchenko and Defazio, ICML 2024), by which noise that was met at a smaller radius counts less.
-Noise is the part of the gradient that the momentum did not foresee, as in optimistic methods (Rakhlin and
-Sridharan, COLT 2013): a steady gradient does not slow a variable down.  The radius grows by a bounded
-factor a step, which is smaller where the gradient is not as foreseen.  In the last part of the budget the
-rates fall to 0 in a straight line; it is the longer the noisier the gradients are.
+over its root mean square, in which later gradients weigh more where there is no noise.  `apply_dog` then
+gives it a length.  That is the variable's *radius*, the furthest that it has been from its start, over the
+root of the noise met so far.  That is distance over gradients (DoG) of Ivgi, Hinder and Carmon (ICML 2023),
+variable by variable.  The weights are those of Prodigy (Mishchenko and Defazio, ICML 2024), by which noise
+that was met at a smaller radius counts less.  Noise is the part of the gradient that the momentum did not
+foresee, as in optimistic methods (Rakhlin and Sridharan, COLT 2013): a steady gradient does not slow a
+variable down.  The radius grows by a bounded factor a step, which is smaller where the gradient is not as
+foreseen.  All rates are shortened where the curvature along the steps is close to the one at which steps of
+this length become unstable.  In the last part of the budget the rates fall to 0 in a straight line; it is
+the longer the noisier the gradients are.
 
 Every quantity is relative: to the radius, or to the root mean square of the gradient.  Another unit of
 the value or a constant added to it changes nothing but rounding.  So does another unit of a variable that
@@ -30,6 +32,14 @@ FIRST_RADIUS = 1e-3  # relative to where the variable starts
 STRIDE = 2.0  # length of a step in radii, without noise
 # Weights of the noise met so far: in runs with hardly any noise, and in runs with much.
 QUIET_WEIGHT, NOISE_WEIGHT = 8.0, 3.0
+# Power of the step number by which squared gradients are weighed in v without noise, and the noise, on
+# average or of late, from which on all weigh the same.  A plain mean keeps the steep gradients of the first
+# steps, which shorten all later ones.
+FORGETTING, PLAIN_NOISE = 3.0, 0.1
+# Largest sharpness relative to the one at which steps become unstable, least such limit relative to the
+# sharpness that noise alone looks like, which varies by chance, and steps over which sharpness is measured.
+SHARPEST, CLEAR_OF_NOISE, SHARP_STEPS = 0.9, 5.0, 10.0
+LEAST_DAMPING = 0.5  # smallest factor by which a step shortens the rates
 MUCH_NOISE = 0.2  # mean squared noise of a step that is much, relative to the mean square of the gradient
 SLOWEST, FASTEST = 0.02, 0.2  # growth of a radius in a step: if all is noise, and more if none is
 # Growth if all is noise in runs of less than 500 steps, and up to 1,000, where it is this sum over all steps.
@@ -157,7 +167,37 @@ def after_probe(run, is_finite):
 
 
 @register_jitable
-def apply_dog(run, own, t, scale):
+def scalars_of_adam(t, noise_sum, late_noise, beta_1, beta_2, epsilon):
+    """Return the scalars of a step of rate 1 for Adam, whose v is a weighted mean without bias.
+
+    Its weights grow by a power of the step number, or as Adam's own where these grow faster, but not faster
+    than those of m.  A run counts as noisy until some steps had no noise.
+    """
+    power = FORGETTING * max(1 - max((noise_sum + 1) / t, late_noise) / PLAIN_NOISE, 0.0)
+    unbias_1 = 1 / bias_correction(beta_1, t)
+    newest = min((power + 1) / (power + t), (1 - beta_1) * unbias_1)
+    return unbias_1, 1 - beta_1, max((1 - beta_2) / bias_correction(beta_2, t), newest), epsilon
+
+
+@register_jitable
+def damp(s, beta_1):
+    """Shorten all rates where the last steps were close to unstable, and let them recover elsewhere.
+
+    Sharpness is the product of a step with the change of the gradient over it, relative to the squared length
+    of the step.  Steps become unstable at 2 (1 + beta_1) / (1 - beta_1) (Cohen et al., "Adaptive gradient
+    methods at the edge of stability", 2022).  Noise alone looks like 1 + beta_1.
+    """
+    s.mean_secant += (s.secant - s.mean_secant) / SHARP_STEPS
+    s.mean_length_2 += (s.length_2 - s.mean_length_2) / SHARP_STEPS
+    most = (1 + beta_1) * max(2 * SHARPEST / (1 - beta_1), CLEAR_OF_NOISE) * s.mean_length_2
+    if s.mean_secant > most:
+        s.damping *= max(most / s.mean_secant, LEAST_DAMPING)
+    else:
+        s.damping = min(s.damping * (1 + SLOWEST), 1.0)
+
+
+@register_jitable
+def apply_dog(run, own, t, scale, unbias_2):
     """Turn a step of rate 1 from 0 into the run's step; return the mean rate.
 
     Parameters
@@ -171,18 +211,22 @@ def apply_dog(run, own, t, scale):
         Number of the step, from 1.
     scale : float
         Factor of the gradient after it is clipped by value.
+    unbias_2 : float
+        Factor that corrects the bias of v.
     """
     s, limits = run.numbers[0], run.limits[0]
     horizon, clipvalue, weight_decay = limits.horizon, limits.clipvalue, limits.weight_decay
     g, before, x, start, radius, noise = run.slope, run.before, run.x, run.start, run.radius, run.noise
     m, v, surprise, rate = own.slots[0], own.slots[1], run.here, run.point
-    unbias_1, unbias_2 = 1 / bias_correction(own.hyper[0], t), 1 / bias_correction(own.hyper[1], t)
+    lower, upper = run.lower, run.upper
+    unbias_1 = 1 / bias_correction(own.hyper[0], t)
     n = x.size
     mean_noise = s.noise_sum / max(t - 1, 1.0)
     noisiness = min(mean_noise / MUCH_NOISE, 1.0)
     noise_weight = QUIET_WEIGHT + (NOISE_WEIGHT - QUIET_WEIGHT) * noisiness
     fall = min(max(SHORTEST_FALL, mean_noise), 1.0)
-    height = min(1.0, (horizon - t + 1) / (fall * horizon))
+    damp(s, own.hyper[0])
+    height = s.damping * min(1.0, (horizon - t + 1) / (fall * horizon))
     # Radii grow while the slope still points away from the start, along the line from there to the point.
     along = most = 0.0
     for i in range(n):
@@ -207,10 +251,13 @@ def apply_dog(run, own, t, scale):
     for i in range(n):
         rate[i] = height * STRIDE * radius[i] / sqrt(1 + noise_weight * noise[i])
         x[i] = before[i] + rate[i] * (x[i] - weight_decay * before[i])
-    total_noise = total_rate = 0.0
+    # The squared length of the step in the norm in which Adam's direction is the steepest one.
+    total_noise = total_rate = length_2 = 0.0
     for i in range(n):
         total_noise += surprise[i]
         total_rate += rate[i]
+        length_2 += abs(m[i] * (min(max(x[i], lower[i]), upper[i]) - before[i]))
+    s.length_2 = unbias_1 * length_2
     s.noise_sum += total_noise / n
     s.late_noise += weight(TAIL, t) * (total_noise / n - s.late_noise)
     return total_rate / n

@@ -58,8 +58,10 @@ NUMBERS = _layout(
     # mean logarithm of the radii then.
     "part_points part_sum parts parts_mean parts_squares parts_trend mean_before error_before log_radius "
     # For automatic rates: sum over the steps of the mean noise, and its mean over the last part of the run;
-    # length of the probe of the size of variables, and the factor by which it changes.
-    "noise_sum late_noise probe probe_factor "
+    # length of the probe of the size of variables, and the factor by which it changes; factor of all rates;
+    # product of the last step with the change of the gradient over it, squared length of the step, and means
+    # of the two over the last steps.
+    "noise_sum late_noise probe probe_factor damping secant length_2 mean_secant mean_length_2 "
     # For the history: sum and number of the values since the last record, steps a record, and records.
     "trace_sum trace_points trace_every trace_rows",
 )
@@ -157,7 +159,7 @@ def new_numbers() -> np.ndarray:
     """Return the numbers that a run begins with."""
     unknown = dict.fromkeys(["f", "f_start", "f_mean", "mean_before"], nan)
     beginning = {"next": EVALUATE, "is_noisy": UNKNOWN, "is_fresh": 1, "f_best": inf}
-    beginning |= {"trace_every": 1.0, "reduction": 1.0}
+    beginning |= {"trace_every": 1.0, "reduction": 1.0, "damping": 1.0}
     return _filled(NUMBERS, unknown | beginning)
 
 

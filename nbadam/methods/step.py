@@ -9,8 +9,8 @@ from .._jitable import register_jitable
 from .._tuples import cast, store, take
 from ..gradients import clip_scale
 from ..kernels import SWEEP, norm, rule_loop
-from ..rules import Rule
-from .auto import apply_dog
+from ..rules import ADAM, Rule, bias_correction
+from .auto import apply_dog, scalars_of_adam
 from .record import EVALUATE, Phase
 
 
@@ -18,6 +18,7 @@ from .record import EVALUATE, Phase
 def step(rule: Any, is_auto: bool) -> Any:
     """Build the kernel that makes a step, with automatic rates or given ones."""
     scalars, update = rule.scalars, rule_loop(rule)
+    forgets = is_auto and rule is ADAM  # not AMSGrad, whose maximum is there to forget nothing
 
     def kernel(run, own, rate):
         """Make a step of a run by a learning rate; its `point` is then to be evaluated."""
@@ -34,11 +35,15 @@ def step(rule: Any, is_auto: bool) -> Any:
             if s.phase == Phase.BEST:  # back there: the momentum is that of the way up
                 for i in range(x.size):
                     own.slots[0][i] = 0.0
-        now = take(own.scalars, s.nit) if own.scalars[0].size else scalars(t, rate, *own.hyper)
+        if forgets:
+            now = scalars_of_adam(t, s.noise_sum, s.late_noise, *own.hyper)
+        else:
+            now = take(own.scalars, s.nit) if own.scalars[0].size else scalars(t, rate, *own.hyper)
         decay = 0.0 if is_auto else rate * limits.weight_decay
         update(run.slope, x, own.slots, s.nit % SWEEP == SWEEP - 1, cast(now, x), clipvalue, scale, decay)
         if is_auto:
-            rate = apply_dog(run, own, t, scale)
+            unbias_2 = 1.0 if forgets else 1 / bias_correction(own.hyper[1], t)
+            rate = apply_dog(run, own, t, scale, unbias_2)
         if s.is_free:
             copy(x, run.here)
         else:

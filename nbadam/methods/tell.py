@@ -57,6 +57,11 @@ def tell(run, f, is_fresh):
     else:  # not a function: a call would cost more than all that is done here for few variables
         slope, g_sum, x_sum = run.slope, run.g_sum, run.x_sum
         s.f, s.is_fresh, s.skipped_now = f, is_fresh, 0
+        if run.radius.size and phase == Phase.STEP:
+            before, secant = run.before, 0.0
+            for i in range(x.size):
+                secant += (x[i] - before[i]) * (g[i] - slope[i])
+            s.secant = secant if abs(secant) < inf else 0.0
         copy(g, slope)
         if is_fresh and f < s.f_best:
             s.f_best = f
@@ -157,6 +162,7 @@ def go_back(run):
         run.x[i] = run.start[i] = min(max(run.here[i] / run.x_scale[i], run.lower[i]), run.upper[i])
         run.radius[i] *= shrinkage
     s.f, s.is_fresh = s.f_best, 1
+    s.secant = s.length_2 = 0.0  # no step led here
     return STEP
 
 
