@@ -113,3 +113,83 @@ UNBOUNDED = {
 def test_values_without_a_minimum_are_no_success(kind):
     result = minimize(UNBOUNDED[kind], [1.0, 2.0], method=nbadam.adam)
     assert not result.success
+
+
+# Functions whose terms cancel near their minimum at 1, by variable, and their derivatives.
+CANCELLING = {
+    "log(cosh)": (lambda d: np.log(np.cosh(d)), np.tanh),
+    "1 - cos": (lambda d: 1 - np.cos(d), np.sin),
+    "expanded": (lambda d: (1 + d) ** 2 - 2 * (1 + d) + 1, lambda d: 2 * d),
+    "deviance": (lambda d: d - np.log(1 + d), lambda d: d / (1 + d)),
+}
+
+
+@pytest.mark.parametrize("kind", CANCELLING)
+@pytest.mark.parametrize("power", [-3, -5, -7])
+def test_terms_that_cancel_are_no_more_exact_than_they_are(kind, power):
+    """Near the minimum the value is far less than the terms whose rounding it has."""
+    of_one, slope = CANCELLING[kind]
+    d = 10.0**power * np.array([1.0, -0.7, 0.3])
+
+    def value(x):
+        return float(of_one(x - 1).sum())
+
+    estimate, x = differences(3), 1 + d
+    estimate._suit(value, x, value(x), 2.0**-52 * abs(value(x)))
+    assert_allclose(estimate.gradient(value, x, value(x)), slope(d), atol=1e-6)
+    result = minimize(value, [0.5, 1.4, 1.9], method=nbadam.adam)
+    assert result.success
+    assert result.nfev < 5000
+    assert_allclose(result.x, 1, atol=1e-5)
+
+
+@pytest.mark.parametrize("unit", [1e-17, 1.0, 1e6])
+def test_a_variable_without_effect_at_the_start(unit):
+    """Where the value does not depend on a variable, no step suits it: longer ones are found later."""
+
+    def value(x):
+        a, b = x / unit
+        return float(((np.array([1.5, 2.25, 2.625]) - a * (1 - b ** np.arange(1, 4))) ** 2).sum())
+
+    result = minimize(value, [unit, unit], method=nbadam.adam)
+    assert result.success
+    assert result.nfev < 5000
+    assert_allclose(result.x / unit, [3, 0.5], rtol=1e-4)
+
+
+EDGES = {
+    "arcsin": (1.0, lambda x: (np.arcsin(x) - 0.3) ** 2, np.sin(0.3)),
+    "sqrt": (0.0, lambda x: (np.sqrt(x) - 1) ** 2, 1.0),
+    "x log(x)": (1e-3, lambda x: x * np.log(x) - x if x > 0 else np.nan, 1.0),
+    "from above": (2.0, lambda x: (x - 0.5) ** 2 if x <= 2 else np.inf, 0.5),
+    "from below": (-1.0, lambda x: (x - 0.5) ** 2 if x >= -1 else np.inf, 0.5),
+}
+
+
+@pytest.mark.filterwarnings("ignore:invalid value")
+@pytest.mark.parametrize("kind", EDGES)
+def test_a_start_where_the_domain_ends(kind):
+    start, fun, least = EDGES[kind]
+    result = minimize(lambda x: float(fun(x[0]) + (x[1] - 1) ** 2), [start, 0.0], method=nbadam.adam)
+    assert result.success
+    assert_allclose(result.x, [least, 1], atol=1e-3)
+
+
+def test_steps_are_not_those_of_probes_far_off():
+    """Variables that start at 0 get their sizes by probes, whose steps would be too long."""
+
+    def value(x):
+        u = 1e17 * x
+        return float((100 * (u[1:] - u[:-1] ** 2) ** 2 + (1 - u[:-1]) ** 2).sum())
+
+    result = minimize(value, np.zeros(4), method=nbadam.adam)
+    assert result.success
+    assert value(result.x) < 1e-6
+
+
+def test_smooth_values_that_overflow_do_not_warn():
+    estimate = differences(1)
+    estimate._suit(lambda x: float(np.float64(1e300) * x[0] ** 4), np.array([1e3]), np.inf, 1.0)
+    x = np.array([1e1])
+    estimate._suit(lambda x: float(1e300 * x[0] ** 2) if x[0] < 20 else np.inf, x, np.float64(1e302), 1.0)
+    assert np.isfinite(estimate.absolute).all()

@@ -1,6 +1,8 @@
 """The contract of a callable method of scipy.optimize.minimize."""
 
 import inspect
+from decimal import Decimal
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -136,15 +138,29 @@ def test_what_fun_does_to_its_argument_or_buffer_does_no_harm():
         assert_array_equal(result.jac, paraboloid(result.x)[1])
 
 
-@pytest.mark.parametrize("returned", [lambda f: np.float32(f), np.array, lambda f: np.array([[f]]), int])
-def test_value_may_come_as_any_scalar(returned):
-    result = fit(lambda x: (returned(value(x)), slope(x)), steps=3)
+@pytest.mark.parametrize(
+    "returned",
+    [
+        lambda f: np.float32(f), np.array, lambda f: np.array([[f]]), int, Fraction, Decimal,
+        lambda f: [Decimal(f)], lambda f: int(f * 1e30), lambda f: int(1e9 * f) * 10**400,
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("jac", [True, None])
+def test_value_may_come_as_any_scalar(returned, jac):
+    def fun(x):
+        return (returned(value(x)), slope(x)) if jac else returned(value(x))
+
+    result = fit(fun, jac=jac, steps=3)
     assert type(result.fun) is float
 
 
 @pytest.mark.parametrize(
-    "returned", [list, np.float32, lambda g: g.astype(int), lambda g: g[::-1].copy()[::-1]]
-)
+    "returned",
+    [
+        list, np.float32, lambda g: g.astype(int), lambda g: g[::-1].copy()[::-1],
+        lambda g: [Decimal(each) for each in g],
+    ],
+)  # fmt: skip
 def test_gradient_may_come_in_any_form(returned):
     assert np.isfinite(fit(lambda x: (value(x), returned(slope(x))), steps=3).x).all()
 

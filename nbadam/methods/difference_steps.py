@@ -5,7 +5,7 @@ the second, a flux may be 1e-17.  So the step is found where the second differen
 which is at least rounding.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from math import inf, isfinite, nan, sqrt
 from typing import Any
 
@@ -16,7 +16,12 @@ CLEAR, LARGE = 1e2, 1e6  # second differences, in units of the noise, between wh
 AIM = 1e4
 # Factors from one step tried to the next, the second for a step that is not seen at all.
 GROWTH, UNSEEN, LARGEST_SHRINKAGE = 10.0, 1e8, 1e-3
-CURVED = 1.5  # growth, for twice the step, of a second difference that is not noise; of a parabola 4
+# Factor of the step, the least one, and the powers by which a second difference grows over it, unless it is
+# noise, at least and at most; that of a parabola grows by 2.
+WIDER, LEAST_WIDER, CURVED, JUMPING = 30.0, 2.0, 0.6, 3.0
+# Powers of the step by which second differences fall less, if they are noise, or if slopes are infinite as
+# those of roots; they fall by 2 where a function is smooth, and by 1 at a kink.
+POWER_OF_NOISE, POWER_OF_ROOTS = 0.25, 0.75
 SMALL = 1e-8  # noise relative to a difference
 # Limits of the search: of trials, of a step relative to the first, and of one in units.
 TRIALS, SHORTEST, LONGEST = 40, 1e-20, 1e12
@@ -33,6 +38,7 @@ def suited_steps(
     x_scale: np.ndarray,
     known: np.ndarray | None = None,
     farthest: np.ndarray | float = inf,
+    which: Iterable[int] | None = None,
 ) -> np.ndarray:
     """Return the step of a forward difference that suits each variable.
 
@@ -52,13 +58,15 @@ def suited_steps(
         Steps that suited another point, or from which to begin.
     farthest : float or ndarray of shape (n,)
         Longest steps.
+    which : iterable of int, optional
+        Variables whose steps are to be found; 0 is returned for the others.
     """
     steps = np.zeros_like(x)
     spacing = 4 * np.spacing(np.abs(x))
     size = np.where(np.abs(x) < SMALLEST * x_scale, x_scale, np.abs(x))
     farthest = np.broadcast_to(farthest, x.shape)
     first = sqrt(EPS) * size if known is None else known
-    for i in range(x.size):
+    for i in range(x.size) if which is None else which:
         low, high = x[i] - bounds[0][i], bounds[1][i] - x[i]
         if max(low, high) > 0:
             is_central = min(low, high) > 4 * spacing[i]
@@ -66,7 +74,12 @@ def suited_steps(
             sign = 0 if is_central else 1 if high > low else -1
 
             def differences(h: Any, i: Any = i, sign: Any = sign) -> Any:
-                return _differences(value, x, f, i, h, sign)
+                found = _differences(value, x, f, i, h, sign)
+                if sign != 0 or isfinite(found[1]):
+                    return found
+                # `x` may be where the domain ends: one side will do.
+                sides = (_differences(value, x, f, i, h, side) for side in (1, -1))
+                return next((each for each in sides if isfinite(each[1])), found)
 
             longest = min(max(abs(x[i]), LONGEST * x_scale[i], first[i]), farthest[i], room)
             shortest = max(spacing[i], SHORTEST * first[i])
@@ -78,26 +91,78 @@ def suited_steps(
 
 def _suited(differences: Any, f: float, noise: float, h: float, shortest: float, longest: float) -> float:
     """Return the best step by the curvature over one whose second difference is clear, but small."""
-    short, long = 0.0, inf  # too short, too long
+    begin, is_seen = h, False
+    short, long, first_of_short = 0.0, inf, inf  # too short, too long
+    lengths, seconds = [], []  # too long
     for _ in range(TRIALS):
         first, second, largest = differences(h)
+        is_seen |= first > 0
         rounding = max(noise, EPS * min(largest, 2 * abs(f)))  # `f` may be 0, where the others are not
         if not second <= LARGE * rounding:  # or NaN
             long = h
+            if isfinite(second):
+                lengths.append(h)
+                seconds.append(second)
+                found = _above_noise(differences, lengths, seconds, longest)
+                if found is not None:
+                    return found
             factor = sqrt(AIM * rounding / second) if isfinite(second) else 0.0
             h = h * max(factor, LARGEST_SHRINKAGE) if short == 0 else sqrt(short * long)
-        elif second >= CLEAR * rounding and not differences(2 * h)[1] < CURVED * second:
+        elif second >= CLEAR * rounding and _is_curved(differences, h, second, longest):
             return min(BEST * h * sqrt(noise / second), _visible(first / h, noise))
         elif first * SMALL >= noise:
-            return _visible(first / h, noise)
+            return max(min(h, begin), _visible(first / h, noise))
         else:
-            short = h
+            short, first_of_short = h, first
             growth = GROWTH if first > 0 else UNSEEN
             h = growth * h if long == inf else sqrt(short * long)
         if short >= longest or long <= shortest or long <= 2 * short:
             break
         h = min(max(h, shortest), longest)
+    if not is_seen:
+        return begin
+    if short > 0 and lengths and first_of_short <= seconds[-1]:  # which appeared from nothing
+        found = _above(max(seconds), differences, lengths[-1], longest)
+        if found is not None:
+            return found
     return short if short > 0 else max(long, shortest)
+
+
+def _is_curved(differences: Any, h: float, second: float, longest: float) -> bool:
+    """Whether a second difference grows with the step as by curvature, not by noise; or is not finite."""
+    factor = min(WIDER, longest / h)
+    if factor < LEAST_WIDER:
+        return True
+    wider = differences(factor * h)[1]
+    return not (wider < factor**CURVED * second or wider > factor**JUMPING * second)
+
+
+def _above_noise(
+    differences: Any, lengths: list[float], seconds: list[float], longest: float
+) -> float | None:
+    """Return the best step where the last second differences hardly fall with ever shorter steps.
+
+    Terms of the value are rounded that cancel in it, or the slope is infinite.
+    """
+    if len(lengths) < 2 or lengths[-1] > 0.1 * lengths[-2]:
+        return None
+    powers = np.diff(np.log(seconds[-3:])) / np.diff(np.log(lengths[-3:]))
+    if powers[-1] < POWER_OF_NOISE:
+        return _above(max(seconds[-2:]), differences, lengths[-2], longest)
+    is_root = powers.size > 1 and powers.min() >= POWER_OF_NOISE and powers.max() < POWER_OF_ROOTS
+    return lengths[0] if is_root else None
+
+
+def _above(noise: float, differences: Any, h: float, longest: float) -> float | None:
+    """Return the best step for a noise, which is that of a second difference; None if nothing is above it."""
+    while h < longest:
+        second = differences(h)[1]
+        if second >= AIM * noise and _is_curved(differences, h, second, longest):
+            return BEST * h * sqrt(noise / second)
+        if not isfinite(second):
+            break
+        h *= GROWTH
+    return None
 
 
 def _visible(slope: float, noise: float) -> float:
@@ -115,16 +180,17 @@ def _differences(
         point[i] += step
         return float(value(point))
 
-    h = (x[i] + h) - x[i]  # as it is after rounding
+    h = float((x[i] + h) - x[i])  # as it is after rounding; a float does not warn where values overflow
     if sign == 0:
-        other = (x[i] - h / 2) - x[i]  # no odd function looks straight over these two
+        other = float((x[i] - h / 2) - x[i])  # no odd function looks straight over these two
     else:
-        other = (x[i] + sign * 2 * h) - x[i]
+        other = float((x[i] + sign * 2 * h) - x[i])
         h *= sign
     if h == 0 or other in (0, h):
         return 0.0, 0.0, abs(f)
     beside, beyond = at(h), at(other)
     slope = (beside - f) / h
     second = 2 * h * h * ((beyond - f) / other - slope) / (other - h)
-    largest = max(abs(f), abs(beside), abs(beyond))
-    return (abs(beside - f), abs(second), largest) if isfinite(largest) else (nan, nan, inf)
+    if not isfinite(second):
+        return nan, nan, inf
+    return abs(beside - f), abs(second), max(abs(f), abs(beside), abs(beyond))

@@ -12,10 +12,12 @@ from .perturbations import Perturbations
 
 SCHEMES = ("2-point", "3-point", "noise", "spsa")
 
-FACTS = "noise", "level", "is_random", "count"
+FACTS = "noise", "level", "is_random", "count", "highest", "is_due"
 SMOOTH_BUDGET = 20  # evaluations, for each variable and two more, with which steps of smooth values are found
 REACH = 10.0  # longest step for noisy values, relative to `size`: noise may hide every difference
 LEAST_LEFT = 0.1  # least part of a noise that may be left when it is estimated again: chance, or a wave
+FAILURES = 3  # largest number of evaluations in place of one at `x0` that is not finite
+GROWN = 100.0  # growth of a derivative at once, for which its step is found again
 PERTURBATION = 0.01  # first perturbation relative to x_scale, where the value at x0 is not finite
 
 
@@ -47,6 +49,12 @@ class Differences:
         Noise for which the steps were chosen; None for rounding.
     count : int or None
         Gradients so far, where steps follow from their effect.
+    highest : float
+        Value where the first of these steps were found.
+    is_due : bool
+        Whether they are to be found again, at the next point that is no higher.
+    steepest : ndarray of shape (n,), or None
+        Largest size of each derivative since steps of smooth values were found.
     """
 
     scheme: str
@@ -76,6 +84,9 @@ class Differences:
         self.is_random: Any = False
         self.level: float | None = None
         self.count: int | None = None
+        self.highest = inf
+        self.is_due = False
+        self.steepest: np.ndarray | None = None
 
     def notice(
         self,
@@ -91,7 +102,7 @@ class Differences:
         Smooth values whose budget, `most` evaluations, is small have default steps.
         Neither a constant added to the values nor the distance of `x` from 0 makes a difference.
         """
-        f = value(x)
+        f = self._finite(value, x)
         if not isfinite(f):
             return self
         f, noise = self._look(value, x, f)
@@ -115,11 +126,21 @@ class Differences:
 
     def _look(self, value: Callable[..., Any], x: np.ndarray, f: float) -> tuple[float, float]:
         """Return the mean of two values at `x`, and their noise; note of which kind it is."""
-        again = value(x)
+        again = self._finite(value, x)
         self.is_random = again != f
-        if self.is_random:
+        if isfinite(again) and self.is_random:
             f = 0.5 * (f + again)
         return f, noise_near(value, x, f, self._unit(x), self.lower, self.upper, self.is_random)
+
+    @staticmethod
+    def _finite(value: Callable[..., Any], x: np.ndarray) -> float:
+        """Return the value at `x`, the first finite one of some: a simulation may fail now and then."""
+        f = value(x)
+        for _ in range(FAILURES):
+            if isfinite(f):
+                break
+            f = value(x)
+        return f
 
     def _unit(self, x: np.ndarray) -> np.ndarray:
         """Return the units of the variables, as far as rounding leaves room for them."""
@@ -142,24 +163,45 @@ class Differences:
         if self.count is not None:
             self.count += 1
             # At powers of 4, or of 2: the curvature, or the noise, may not be that of the start.
-            is_due = self.count > 1 and self.count & (self.count - 1) == 0
-            if is_due and (self.level is not None or self.count.bit_length() % 2):
+            is_power = self.count > 1 and self.count & (self.count - 1) == 0
+            self.is_due |= is_power and (self.level is not None or self.count.bit_length() % 2 == 1)
+            # Steps of probes far off, where smooth values are higher, would be of no use for the run.
+            if self.is_due and (self.level is not None or f <= self.highest):
+                self.is_due = False
                 self._suit(value, x, f, self._noise_now(value, x, f))
+        steps = self._steps(x)
+        for i in range(x.size):
+            g[i] = self._derivative(value, x, i, f, steps[i])
+        # The value may have depended less on a variable where its step was found: then that is too long now.
+        if self.steepest is not None and self.level is None and f <= self.highest:
+            grown = np.flatnonzero(np.abs(g) > GROWN * self.steepest)
+            if grown.size:
+                self._suit(value, x, f, EPS * abs(f), grown)
+                steps = self._steps(x)
+                g[grown] = [self._derivative(value, x, int(k), f, steps[k]) for k in grown]
+            self.steepest = np.maximum(np.where(self.steepest < inf, self.steepest, 0.0), np.abs(g))
+        return g
+
+    def _derivative(self, value: Callable[..., Any], x: np.ndarray, i: int, f: float, step: float) -> float:
+        """Return the derivative by one variable; 0 if it is fixed."""
+        below, above = x[i] - self.lower[i], self.upper[i] - x[i]
+        if max(below, above) <= 0:
+            return 0.0
+        if self.central and step <= min(below, above):
+            low, high = self._moved(x, i, -step), self._moved(x, i, step)
+            return (value(high) - value(low)) / (high[i] - low[i])
+        if self.central and 2 * step <= max(below, above):
+            return self._one_sided(value, x, i, f, step if above > below else -step)
+        step = min(step, max(below, above))
         # Random values are differenced forward and backward in turn: the errors by curvature cancel.
         is_back = self.is_random and self.count is not None and self.count % 2 == 0
-        for i, step in enumerate(self._steps(x)):
-            below, above = x[i] - self.lower[i], self.upper[i] - x[i]
-            if self.central and step <= min(below, above):
-                low, high = self._moved(x, i, -step), self._moved(x, i, step)
-                g[i] = (value(high) - value(low)) / (high[i] - low[i])
-            elif self.central and 2 * step <= max(below, above):
-                g[i] = self._one_sided(value, x, i, f, step if above > below else -step)
-            elif max(below, above) > 0:  # a fixed variable has no gradient
-                step = min(step, max(below, above))
-                is_down = step <= below if is_back else step > above
-                point = self._moved(x, i, -step if is_down else step)
-                g[i] = (value(point) - f) / (point[i] - x[i])
-        return g
+        is_down = step <= below if is_back else step > above
+        point = self._moved(x, i, -step if is_down else step)
+        beside = value(point)
+        if isfinite(f) and not isfinite(beside) and step <= min(below, above):  # the domain may end here
+            point = self._moved(x, i, step if is_down else -step)
+            beside = value(point)
+        return (beside - f) / (point[i] - x[i])
 
     def _noise_now(self, value: Callable[..., Any], x: np.ndarray, f: float) -> float:
         """Return the noise at a later point, over distances as long as the steps."""
@@ -170,18 +212,33 @@ class Differences:
             self.level = self.level if found is None else max(found, LEAST_LEFT * self.level)
         return self.level
 
-    def _suit(self, value: Callable[..., Any], x: np.ndarray, f: float, noise: float) -> None:
-        """Find the steps for a noise, from the last ones, or from those to which noisy values respond."""
+    def _suit(
+        self,
+        value: Callable[..., Any],
+        x: np.ndarray,
+        f: float,
+        noise: float,
+        which: np.ndarray | None = None,
+    ) -> None:
+        """Find the steps of some variables, or of all, for a noise.
+
+        The search begins at the last steps, or at those to which noisy values respond.
+        """
+        if not isfinite(f):
+            return
         if self.count is None:
-            self.count = 0
-        if isfinite(f):
-            scale = np.broadcast_to(self.x_scale, x.shape)
-            bounds = self.lower, self.upper
-            if self.size is None and self.level is not None:
-                self.size = FIRST * self._unit(x)
-            known = self.size if self.absolute is None else self.absolute
-            farthest = inf if self.size is None else REACH * self.size
-            self.absolute = suited_steps(value, x, f, noise, bounds, scale, known, farthest)
+            self.count, self.highest = 0, f
+        if which is None:
+            which, self.steepest = np.arange(x.size), np.full(x.size, inf)
+        if self.size is None and self.level is not None:
+            self.size = FIRST * self._unit(x)
+        scale = np.broadcast_to(self.x_scale, x.shape)
+        bounds = self.lower, self.upper
+        known = self.size if self.absolute is None else self.absolute
+        farthest = inf if self.size is None else REACH * self.size
+        found = suited_steps(value, x, f, noise, bounds, scale, known, farthest, which)
+        self.absolute = found if self.absolute is None else np.array(self.absolute)
+        self.absolute[which] = found[which]
 
     def is_blind(self, value: Callable[..., Any], x: np.ndarray, f: float) -> bool:
         """Whether a step of all variables leaves the value exactly as it is."""
@@ -216,12 +273,13 @@ class Differences:
             return {}
         facts = {name: getattr(self, name) for name in FACTS} | {"is_random": bool(self.is_random)}
         size = None if self.size is None else self.size.tolist()
-        return facts | {"steps": np.asarray(self.absolute).tolist(), "size": size}
+        steps = {"steps": np.asarray(self.absolute).tolist(), "steepest": np.asarray(self.steepest).tolist()}
+        return facts | steps | {"size": size}
 
     def restore(self, facts: dict[str, Any]) -> None:
         """Bring it to where it was when `facts` was called."""
         if facts:
-            self.absolute = np.array(facts["steps"])
+            self.absolute, self.steepest = np.array(facts["steps"]), np.array(facts["steepest"])
             self.size = None if facts["size"] is None else np.array(facts["size"])
             for name in FACTS:
                 setattr(self, name, facts[name])

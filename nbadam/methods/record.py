@@ -51,8 +51,9 @@ NUMBERS = _layout(
     # point; rate of the last step; product of all reductions of the rate.
     "f f_start f_best f_at_mean rate reduction "
     # Points and sum of the values of the window so far, and the mean value of the window before; squared
-    # deviations from that, and the standard error of the difference of the last two means.
-    "points f_sum f_mean f_squares f_error "
+    # deviations from that, and the standard error of the difference of the last two means; mean logarithm of
+    # the radii at the end of the window before.
+    "points f_sum f_mean f_squares f_error window_log_radius "
     # For `patience`: points and sum of the part so far; number, mean and squared deviations of the parts
     # so far, and the sum of the products with their numbers; mean and squared error of the parts before;
     # mean logarithm of the radii then.

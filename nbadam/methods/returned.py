@@ -1,8 +1,13 @@
 """Values and gradients as the user's function returns them: checked, and copied."""
 
+from decimal import Decimal
+from math import inf
+from numbers import Real
 from typing import Any
 
 import numpy as np
+
+REAL = Real, Decimal  # numbers that NumPy holds as objects: fractions, decimals, integers beyond 64 bits
 
 
 def as_pair(returned: Any, n: int) -> tuple[float, np.ndarray]:
@@ -36,7 +41,7 @@ def as_value(value: Any) -> float:
             "The user-provided objective function must return a scalar value; `fun` returned a pair. "
             "If that is the value and the gradient, pass `jac=True`."
         )
-    array = np.asarray(value)
+    array = _real(value)
     if array.dtype.kind not in "fiub":
         raise ValueError(
             f"The user-provided objective function must return a scalar value, a real number; `fun` returned "
@@ -50,9 +55,24 @@ def as_value(value: Any) -> float:
     return float(array.item())
 
 
+def _real(returned: Any) -> np.ndarray:
+    """Return an array; real numbers that NumPy holds as objects become floats, infinite if too large."""
+    array = np.asarray(returned)
+    if array.dtype.kind == "O" and array.size and all(isinstance(each, REAL) for each in array.flat):
+        array = np.array([_as_float(each) for each in array.flat]).reshape(array.shape)
+    return array
+
+
+def _as_float(number: Any) -> float:
+    try:
+        return float(number)
+    except OverflowError:
+        return inf if number > 0 else -inf
+
+
 def as_gradient(gradient: Any, n: int) -> np.ndarray:
     """Return a gradient by `n` variables as a float64 array."""
-    array = np.asarray(gradient)
+    array = _real(gradient)
     if array.dtype.kind not in "fiub":
         raise ValueError(f"The gradient must be an array of real numbers; it is {_described(gradient)}.")
     if array.shape != (n,) and not (n == 1 and array.size == 1):

@@ -17,7 +17,7 @@ from .record import STEP, YES
 WINDOW = 100  # steps
 
 ROUNDING = 4 * float(np.finfo(float).eps)  # change of a value, relative to it, that is nothing
-GROWING = 0.1  # growth of the mean logarithm of the radii, over `patience` steps, of a run on its way
+GROWING = 0.1  # growth of the mean logarithm of the radii, over a window or `patience`, of a run on its way
 PARTS = 10  # means that a window of `patience` steps is cut into, to see how much they vary
 TRENDS = PARTS * (PARTS**2 - 1) / 12  # sum of the squares of their numbers, from the mean of these on
 
@@ -81,11 +81,14 @@ def check_convergence(run):
         variance = max(0.0, s.f_squares / WINDOW - (f_now - f_before) ** 2)
         s.f_error = sqrt(2.0 * variance / WINDOW)
         s.points, s.f_sum, s.f_squares, s.f_mean = 0.0, 0.0, 0.0, f_now
+        log_radius = mean_log(run.radius)
+        is_growing = log_radius - s.window_log_radius >= GROWING
+        s.window_log_radius = log_radius
         change = abs(f_now - f_before)  # infinite ones are no agreement
         is_unchanged = change < np.inf and change <= allowed_change(limits.ftol, s, f_before, f_now)
         if steepest <= limits.gtol:
             code = Stop.GTOL.value
-        elif is_unchanged and is_sure(s, limits.ftol):
+        elif is_unchanged and is_sure(s, limits.ftol) and not is_growing:
             code = Stop.FTOL.value
         elif f_before == f_before and furthest <= limits.xtol:  # NaN before the second window
             code = Stop.XTOL.value
@@ -157,12 +160,19 @@ def close_part(s, part, radius):
     is_met &= s.parts_trend >= 0 or explained <= (s.parts_squares - explained) / (PARTS - 2)
     s.mean_before, s.error_before = s.parts_mean, error
     s.parts = s.parts_mean = s.parts_squares = s.parts_trend = 0.0
-    log_radius = 0.0
-    for i in range(radius.size):
-        log_radius += log(radius[i]) / radius.size
+    log_radius = mean_log(radius)
     is_met &= log_radius - s.log_radius < GROWING
     s.log_radius = log_radius
     return is_met
+
+
+@register_jitable
+def mean_log(radius):
+    """Return the mean logarithm of the radii of automatic rates; 0 without them."""
+    mean = 0.0
+    for i in range(radius.size):
+        mean += log(radius[i]) / radius.size
+    return mean
 
 
 @register_jitable
