@@ -250,6 +250,59 @@ def test_rough_values_that_are_not_random_never_end_above_the_start(exact, optio
         assert exact(result.x) <= (1.0 if options else 0.2) * exact(start)
 
 
+@pytest.mark.parametrize("amplitude", [1e-2, 1e-4])
+@pytest.mark.parametrize("wavenumber", [1e4, 3e5, 1e6, 1e8])
+@pytest.mark.parametrize("n", [1, 2, 5])
+def test_ripples_that_look_smooth_nearby_are_noise(n, wavenumber, amplitude):
+    """Their slope hides that of the function, and all minima are theirs."""
+    center, curvature = np.linspace(3, -1, n), np.geomspace(1, 5, n)
+
+    def exact(x):
+        return float((curvature * (x - center) ** 2).sum())
+
+    start = np.zeros(n)
+    size = amplitude * exact(start)
+    if size * wavenumber * n < 20 * np.abs(2 * curvature * center).max():
+        pytest.skip("the ripples have no minima of their own")
+    result = run(lambda x: exact(x) + size * float(np.sin(wavenumber * x.sum() + 0.3)), start)
+    assert result.success
+    assert "noise of" in result.message
+    assert exact(result.x) < 3 * size
+    assert result.nfev < 5000
+
+
+@pytest.mark.parametrize("share", [0.05, 0.3])
+@pytest.mark.parametrize("failure", [np.nan, np.inf])
+@pytest.mark.parametrize("n", [1, 3])
+def test_simulations_that_fail_now_and_then(n, failure, share):
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+
+        def fun(x, rng=rng):
+            if rng.random() < share:
+                return failure
+            return float(((x - 1) ** 2).sum()) + 0.01 * rng.standard_normal()
+
+        result = run(fun, np.full(n, 3.0))
+        assert not result.success or ((result.x - 1) ** 2).sum() < 0.1 * 4 * n
+        assert result.success or result.status in (1, 3, 5)
+
+
+@pytest.mark.parametrize("size", [1e2, 1e6])
+def test_rare_values_far_off_are_no_rise(size):
+    """A mean over some values at the end is far off where one of them is."""
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+
+        def fun(x, rng=rng):
+            outlier = size if rng.random() < 0.02 else 0.0
+            return smooth(x) + 0.1 * rng.standard_normal() + outlier
+
+        result = run(fun)
+        assert result.success, (seed, result.message)
+        assert smooth(result.x) - smooth(LEAST) < 0.1 * (smooth(START) - smooth(LEAST))
+
+
 def patience_is_met(values):
     """Return the number of parts at which `patience` is met, if it is."""
     s, met = new_numbers()[0], []
@@ -274,3 +327,20 @@ def test_patience_ends_where_values_do_not_fall():
     met = [patience_is_met(np.random.default_rng(seed).standard_normal(60))[:1] for seed in range(50)]
     assert sum(bool(first) for first in met) >= 48
     assert np.median([first[0] for first in met if first]) <= 30
+
+
+def beale(x):
+    return float(((np.array([1.5, 2.25, 2.625]) - x[0] * (1 - x[1] ** np.arange(1, 4))) ** 2).sum())
+
+
+@pytest.mark.parametrize("constant", [1e10, -1e11, 1e12, 1e13])
+@pytest.mark.parametrize(
+    ("fun", "start"), [(beale, [1.0, 1.0]), (valley, np.zeros(4)), (valley, [-1.2, 1.0])], ids=str
+)
+def test_a_large_constant_leads_nowhere_else(fun, start, constant):
+    """The rounding of all values is far above that of their differences."""
+    result = run(lambda x: fun(x) + constant, start)
+    assert result.success
+    rounding = 2.0**-52 * abs(constant)
+    assert fun(result.x) < 1e-3 * fun(np.array(start)) + 3 * rounding
+    assert result.nfev < 10_000

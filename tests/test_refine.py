@@ -201,3 +201,60 @@ def test_a_whole_run_is_its_two_halves():
     assert half.status == nbadam.Status.MAXITER
     assert_array_equal(rest.x, whole.x)
     assert_array_equal(rest.x_stderr, whole.x_stderr)
+
+
+def test_the_unit_of_the_data_changes_no_error():
+    """Data far from 1 are no likelihood: the curvature is looked for over more than rounding."""
+    rng = np.random.default_rng(0)
+    z = rng.standard_normal((2000, 3))
+    y = z @ [1.0, 2.0, 3.0] + rng.standard_normal(2000)
+    plain = fit(squares, z, y, 20)[0]
+    for unit in (2.0**-56, 2.0**27, 2.0**56):
+        other = fit(squares, z, unit * y, 20)[0]
+        assert_allclose(other.x / unit, plain.x, atol=1e-3)
+        assert_allclose(other.x_stderr / unit, plain.x_stderr, rtol=0.5)
+
+
+@pytest.mark.parametrize("rows", [1, 5])
+def test_a_variable_of_a_separate_class_is_noticed(rows):
+    """A binary variable whose rows are all of one class has no estimate, though all others do."""
+    rng = np.random.default_rng(0)
+    is_rare = np.arange(2000) < rows
+    z = np.column_stack([np.ones(2000), rng.standard_normal((2000, 2)), is_rare])
+    y = ((rng.random(2000) < 0.3) | is_rare).astype(float)
+    result, messages = fit(logistic, z, y, 20)
+    assert result.x_stderr[3] > 1
+    assert messages
+
+
+def test_a_distance_that_is_not_estimated_is_told():
+    rng = np.random.default_rng(0)
+    z = rng.standard_normal((1000, 400))
+    result, _ = fit(squares, z, z @ np.ones(400) + rng.standard_normal(1000), 5)
+    assert "not estimated" in result.message
+    assert "x_stderr" not in result
+
+
+def test_a_start_that_is_very_far_leaves_a_word():
+    rng = np.random.default_rng(0)
+    z = rng.standard_normal((2000, 3))
+    y = z @ [1.0, 2.0, 3.0] + rng.standard_normal(2000)
+    batches = nbadam.Minibatch(squares, (z, y), batch_size=64, rng=0)
+    result = minimize(batches, np.full(3, 1e12), jac=True, method=nbadam.adam, options={"epochs": 20})
+    errors = 1 / np.sqrt(2000)
+    assert np.abs(result.x - [1, 2, 3]).max() < 5 * errors or "standard errors" in result.message
+
+
+def test_a_value_of_one_entry_will_do_everywhere():
+    rng = np.random.default_rng(0)
+    z = rng.standard_normal((400, 2))
+    y = z @ [1.0, 2.0] + 0.1 * rng.standard_normal(400)
+
+    def loss(p, z, y):
+        f, g = squares(p, z, y)
+        return np.array([f]), g
+
+    batches = nbadam.Minibatch(loss, (z, y), batch_size=20, rng=0)
+    assert isinstance(batches.full(np.zeros(2))[0], float)
+    result = minimize(batches, np.zeros(2), jac=True, method=nbadam.adam, options={"epochs": 20})
+    assert_allclose(result.x, [1, 2], atol=0.03)

@@ -139,7 +139,7 @@ def test_every_reason_has_its_own_message_and_limits_their_own_status():
     stops = list(stopping.Stop)
     assert len({stop.message for stop in stops}) == len(stops)
     failures = [stop.status for stop in stops if not stop.status.success]
-    assert len(failures) == len(stops) - 8
+    assert len(failures) == len(stops) - 9
     assert len(set(failures)) == len(failures)
     for stop in stops:
         assert ("successfully" in stop.message) == stop.status.success == (stop.status == 0)

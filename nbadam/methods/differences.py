@@ -16,7 +16,7 @@ FACTS = "noise", "level", "is_random", "count", "highest", "is_due"
 SMOOTH_BUDGET = 20  # evaluations, for each variable and two more, with which steps of smooth values are found
 REACH = 10.0  # longest step for noisy values, relative to `size`: noise may hide every difference
 LEAST_LEFT = 0.1  # least part of a noise that may be left when it is estimated again: chance, or a wave
-FAILURES = 3  # largest number of evaluations in place of one at `x0` that is not finite
+FAILURES = 3  # largest number of evaluations in place of one near `x0` that is not finite
 GROWN = 100.0  # growth of a derivative at once, for which its step is found again
 PERTURBATION = 0.01  # first perturbation relative to x_scale, where the value at x0 is not finite
 
@@ -106,10 +106,12 @@ class Differences:
         if not isfinite(f):
             return self
         f, noise = self._look(value, x, f)
+        value = self._steady(value)
         scale = self._unit(x)
         if not self.is_random and noise <= ROUGH * EPS * abs(f):
-            change = abs(value(np.clip(x + FIRST * scale, self.lower, self.upper)) - f)
-            if not noise > FAINT_ROUNDING * change:  # or NaN: the step may be too long
+            least = FAINT_ROUNDING if faint is None else faint
+            changes = (self._change(value, x, f, FIRST * size) for size in (scale, np.maximum(scale, abs(x))))
+            if not all(noise > least * change for change in changes):  # or NaN: the step may be too long
                 if most >= SMOOTH_BUDGET * (x.size + 2):
                     self._suit(value, x, f, noise)
                 return self
@@ -130,7 +132,16 @@ class Differences:
         self.is_random = again != f
         if isfinite(again) and self.is_random:
             f = 0.5 * (f + again)
-        return f, noise_near(value, x, f, self._unit(x), self.lower, self.upper, self.is_random)
+        steady = self._steady(value)
+        return f, noise_near(steady, x, f, self._unit(x), self.lower, self.upper, self.is_random)
+
+    def _steady(self, value: Callable[..., Any]) -> Callable[..., Any]:
+        """Return the function, which is called again where random values are not finite."""
+        return (lambda x: self._finite(value, x)) if self.is_random else value
+
+    def _change(self, value: Callable[..., Any], x: np.ndarray, f: float, size: np.ndarray) -> float:
+        """Return the change of the value over a step of all variables."""
+        return abs(value(np.clip(x + size, self.lower, self.upper)) - f)
 
     @staticmethod
     def _finite(value: Callable[..., Any], x: np.ndarray) -> float:

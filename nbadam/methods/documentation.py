@@ -60,7 +60,8 @@ TEMPLATE = """Minimize a function with {title} [1]_, as a method of `scipy.optim
         Seconds after which this call ends (status 6).
     gtol : float, default 1e-5, or 0 where `learning_rate` is "auto"
         Succeed when no component of the mean gradient over 100 iterations is larger, leaving out
-        what points out of the bounds.  At `x0` the gradient itself is looked at.  Where two calls at one
+        what points out of the bounds.  At `x0` the gradient itself is looked at; where that is zero, values
+        around must not be lower.  Where two calls at one
         point agree `fun` counts as free of noise, and then the gradient at the mean point of these
         iterations, or at the last one, has to meet `gtol` as well: a cycle of large steps does not pass.
     ftol : float, default 1e-9

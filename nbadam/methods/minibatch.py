@@ -10,7 +10,7 @@ from ..checks import shown
 from ..hyperparameters import flag, integer
 from ..orders import seed_numbers
 from .evaluator import writes_gradient
-from .returned import checked_pair
+from .returned import as_gradient, as_value, checked_pair
 from .sampler import Sampler
 from .samples import as_arrays, copy_rows, n_bytes
 
@@ -160,8 +160,8 @@ class Minibatch:
             part = self.rows(slice(start, start + self.chunk))
             f, g = checked_pair(self.evaluate(x.copy(), part, args))
             share = part[0].shape[0] / self.n_samples
-            value += share * float(f)
-            gradient += share * np.asarray(g, dtype=float)
+            value += share * as_value(f)
+            gradient += share * as_gradient(g, x.size)
         return value, gradient
 
     def steps(self, epochs: int) -> int:

@@ -12,11 +12,16 @@ SPACINGS = 1e-6, 1e-8, 1e-4, 1e-10, 1e-2, 1e-1  # tried in turn, in units of x_s
 # one spacing to the next where values may be those of a small unit, and the number of them.
 ROUGH, CALM, SMALLER, SPACINGS_BELOW = 8.0, 0.1, 1e-3, 5
 LONGER = 1e-4  # tried, too, for values that are not random: roughness of a longer period looks smooth before
+# Spacings at which ripples are looked for, and the slope over the shortest spacing, relative to that over the
+# first perturbations, from which on there may be some.
+RIPPLES, STEEPER = (1.3e-4, 1.1e-3, 0.9e-2), 1.0
+CLEAR = 1e6  # noise, in units of rounding, beside which ripples are not looked for
 WIDER = tuple(10.0**k for k in range(13))  # tried where the value has not changed at all
 SMALLEST_STEP = 1e3  # smallest step of the output, in units of rounding
 # Perturbations in units of x_scale: the first one tried, the factor to the next, and one that is large enough
 # if the response is so many times the noise.
 FIRST, FACTOR, LARGE, RESPONSE = 0.1, 2.0, 0.5, 3.5
+FAR = 1.0  # spacing over which the value changes in earnest
 FARTHEST = 1e12  # largest perturbation
 SHORTENINGS, SHORTENED = 20, 0.25  # largest number of times that the perturbation shrinks, and the factor
 PAIRS = 3  # pairs of values for each size of the perturbation
@@ -89,8 +94,11 @@ def noise_near(
     """
     line = line_from(value, x, f, unit, lower, upper)
     noise, rounding = _noise_on(line, f, is_random)
-    is_smooth = not is_random and noise > ROUGH * rounding and _is_smooth_nearby(line, f, noise)
-    return rounding if is_smooth else noise
+    if is_random:
+        return noise
+    is_smooth = noise > ROUGH * rounding and _is_smooth_nearby(line, f, noise)
+    noise = rounding if is_smooth else noise
+    return noise if noise > CLEAR * rounding else max(noise, _ripple(line, f))
 
 
 def line_from(
@@ -138,6 +146,24 @@ def _noise_on(line: Callable[..., np.ndarray], f: float, is_random: bool) -> tup
     return rounding if resolution == np.inf else max(resolution / sqrt(12), rounding), rounding
 
 
+def _ripple(line: Callable[..., np.ndarray], f: float) -> float:
+    """Return the noise of ripples that look smooth over the shortest spacing, but hide the slope, or 0."""
+    nearby = abs(line(SPACINGS[0], 2)[1] - f) / SPACINGS[0]
+    if not nearby > STEEPER * np.ptp(line(FIRST, 3)) / FIRST:  # or NaN
+        return 0.0
+    for spacing in RIPPLES:
+        values = line(spacing)
+        noise = noise_of(values)
+        if noise is not None and noise > ROUGH * _rounding(values) and _is_calm(line, noise):
+            return noise
+    return 0.0
+
+
+def _is_calm(line: Callable[..., np.ndarray], noise: float) -> bool:
+    """Whether noise is small beside the change of values farther off."""
+    return any(noise <= CALM * np.ptp(line(spacing, 3)) for spacing in (FIRST, FAR))
+
+
 def _rounding(values: Any) -> float:
     """Return the rounding error of the largest one of finite values."""
     return float(np.finfo(float).eps * max(np.max(np.abs(values)), np.finfo(float).tiny))
@@ -148,7 +174,7 @@ def _is_smooth_nearby(line: Callable[..., np.ndarray], f: float, noise: float) -
 
     Noise that is small beside the change of values farther off is noise, however smooth it is nearby.
     """
-    if noise <= CALM * np.ptp(line(FIRST, 3)):  # or NaN
+    if _is_calm(line, noise):
         return False
     spacing = SPACINGS[0]
     for _ in range(SPACINGS_BELOW):

@@ -49,7 +49,9 @@ SMALLEST = 1e-9  # radius, relative to the first one
 CLEAR = 0.1  # least promise, relative to rounding, whose failure counts
 CONFIRMED, DOUBTED = 0.5, 0.25  # parts of a promised fall
 WORSE = 2.5  # rise above the best center, in standard errors, that ends the way there
-NUMBERS = "radius", "first", "variance", "promised", "is_short"
+# Evaluations in place of one of a simulation that fails now and then, and points at which that is looked for.
+FAILURES, UNTRIED = 3, 5
+NUMBERS = "radius", "first", "variance", "promised", "is_short", "failed", "recovered"
 
 
 class Lowest(NamedTuple):
@@ -111,6 +113,7 @@ class QuadraticModel(Perturbations):
         self.points, self.values = np.zeros((0, n)), np.zeros(0)
         self.axes = np.eye(n)  # of the trust region, which is an ellipsoid of points ``radius * axes @ s``
         self.radius = self.first = self.variance = self.promised = 0.0
+        self.failed = self.recovered = 0  # points without a finite value, and those with one at a later try
         self.is_short = False  # whether the radius cut the last step
         self.before: np.ndarray | None = None  # center
         self.best: Best | None = None
@@ -220,7 +223,7 @@ class QuadraticModel(Perturbations):
             there = x.copy()
             there[self.free] = np.clip(point * self.unit, self.lower[self.free], self.upper[self.free])
             points.append(point)
-            values.append(value(there))
+            values.append(self._finite(value, there))
             self._note(there, values[-1])
             return values[-1]
 
@@ -245,6 +248,19 @@ class QuadraticModel(Perturbations):
             at(center)
         self.count += self.pairs
         self.take_in(np.array(points), np.array(values))
+
+    def _finite(self, value: Callable[..., Any], x: np.ndarray) -> float:
+        """Return a value, of a simulation that fails now and then the first finite one of some."""
+        f = value(x)
+        if np.isfinite(f) or not self.is_random:
+            return f
+        for _ in range(FAILURES if self.recovered else self.failed < UNTRIED):
+            f = value(x)
+            if np.isfinite(f):
+                self.recovered += 1
+                return f
+        self.failed += 1
+        return f
 
     def _fit(self, center: np.ndarray, radius: float) -> Fit | None:
         """Fit the values near a center; None if none of them is finite."""

@@ -25,6 +25,7 @@ PROBED = 16  # one of so many blocks is evaluated again for the first estimate o
 TARGET = 0.01  # standard errors at which to end
 STALE = 1.0  # standard errors from the end at which the covariance may be that of another place
 RANK = 1e-13  # relative size of the singular values that count as 0
+SHORTEST = 1e-7  # length of a probe of the curvature, relative to the variable that changes most by it
 NEGLIGIBLE = 1e-6  # distance from the minimum, as a fraction of that from the start, that is worth none
 SUFFICIENT = 1e-4  # fraction of the predicted fall of the value that a step must reach
 MARGIN = 1.25  # factor of reported distances, so that they cover 95 % of the true ones: docs/minibatches.rst
@@ -58,6 +59,12 @@ class Refined:
     is_negligible: bool
 
 
+def is_too_large(objective: Objective, n: int) -> bool:
+    """Whether there are too many variables, or too few samples for them."""
+    assert objective.minibatch is not None
+    return n > LARGEST or objective.minibatch.n_samples < BLOCKS * n
+
+
 def refine(
     objective: Objective,
     x: np.ndarray,
@@ -85,7 +92,7 @@ def refine(
         None where there are too many variables, too few samples, or gradients that are not finite.
     """
     assert objective.minibatch is not None
-    if x.size > LARGEST or objective.minibatch.n_samples < BLOCKS * x.size:
+    if is_too_large(objective, x.size):
         return None
     with np.errstate(all="ignore"):
         blocks = _Blocks(objective, x.size)
@@ -160,11 +167,16 @@ class _Descent:
 
     def probe(self, blocks: _Blocks) -> None:
         """Estimate the curvature by some blocks of the data, over about a standard error."""
-        for _ in range(3):  # the first time over any length, if the value is no likelihood
-            length = self.curvature * self.root * float(np.linalg.norm(self.slope))
-            near = np.clip(self.x - self.to_x @ self.slope / length, self.lower, self.upper)
+        way, size = self.to_x @ self.slope, float(np.linalg.norm(self.slope))
+        if not way.any():
+            return
+        # The first time over any length, if the value is no likelihood, but over more than rounding.
+        visible = SHORTEST * np.where(way != 0, np.abs(self.x / np.where(way != 0, way, 1.0)), np.inf).min()
+        for _ in range(3):
+            length = max(1 / (self.curvature * self.root * size), visible)
+            near = np.clip(self.x - length * way, self.lower, self.upper)
             moved = near - self.x
-            found = float(moved @ blocks.change(near)) * (self.curvature * self.root) ** 2
+            found = float(moved @ blocks.change(near)) / (length * size) ** 2
             if not 0 < found < np.inf:
                 return
             self.curvature = found
@@ -224,9 +236,24 @@ class _Descent:
         """Return the point, and how far it is from the minimum."""
         errors = np.sqrt(((self.to_x @ self.inverse) ** 2).sum(axis=1)) / self.root
         distance = MARGIN * self.distance
+        is_lost = self._is_lost(x_start)
+        if is_lost.any():
+            errors = np.where(is_lost, np.inf, distance * errors)
+            return Refined(self.x, self.f, self.g, errors, np.inf, False)
         left = np.linalg.norm(self.inverse @ self.slope)
         come = np.linalg.norm(linalg.pinv(self.to_x) @ (self.x - x_start))
         return Refined(self.x, self.f, self.g, distance * errors, distance, bool(left <= NEGLIGIBLE * come))
+
+    def _is_lost(self, x_start: np.ndarray) -> np.ndarray:
+        """Return which variables no sample depends on any more, as those of a class that is separate.
+
+        Nor does the value grow if these go on for as long as they have come.
+        """
+        way = np.where(self.free & ~self.deviations.any(axis=0), self.x - x_start, 0.0)
+        if not way.any():
+            return way != 0
+        beyond = np.clip(self.x + way, self.lower, self.upper)
+        return (way != 0) & (self.objective.full(beyond)[0] <= self.f)
 
     def is_open(self, x_start: np.ndarray) -> bool:
         """Whether there is no minimum, as far from separable classes.

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .around import Around, look_around
 from .averaging import NOISY_END
 from .differences import Differences
 from .history import History
@@ -14,7 +15,7 @@ from .options import warn
 from .perturbations import Perturbations
 from .quadratic import QuadraticModel
 from .record import NO, UNKNOWN, YES
-from .refine import Refined, refine
+from .refine import Refined, is_too_large, refine
 from .run import Run
 from .state import RunState
 from .stopping import WINDOW, Stop
@@ -31,9 +32,22 @@ FAR = (
     "all the data: give more `epochs`. If that does not help, there may be no minimum, as with separable "
     "classes, or more variables than the data determine."
 )
+NEGLIGIBLE = (
+    "The point is up to {:.2g} standard errors away from the minimum over all the data, which is next to "
+    "nothing beside the way from the start. That is of no account where the data have no noise; else give "
+    "more `epochs`, or a start that is nearer."
+)
+NOT_ESTIMATED = (
+    "How far the point is from the minimum over all the data was not estimated: there are more than 300 "
+    "variables, or fewer than 16 samples for each. Compare a run of more `epochs`."
+)
 BLIND = (
     "Differences of `fun` are exactly zero where the run ended, which says nothing about a minimum. "
     "Leave out `finite_diff`, or give a larger `finite_diff_rel_step` or `eps`."
+)
+STATIONARY = (
+    "The gradient is zero at `x0`, but values around are lower: it is a saddle point or a maximum. Try "
+    "another `x0`."
 )
 # Ends at which time is short: nothing is evaluated that need not be.
 QUICK = (Stop.INTERRUPTED, Stop.MAX_TIME, Stop.MAXFUN)
@@ -48,6 +62,7 @@ class _End:
     g: np.ndarray
     error: float | None = None  # standard error of the value; None if it is not noisy, or not known
     deviation: float = 0.0  # standard deviation of one value
+    values: tuple[float, ...] = ()  # of which `f` is the mean, but for those that are not finite
     refined: Refined | None = None  # after the last passes over the data
 
 
@@ -69,14 +84,24 @@ def result_of(run: Run, stop: Stop, snapshot: RunState) -> "OptimizeResult":
         end = _End(record.x_at_mean, s.f_at_mean, record.g_at_mean)
     else:
         end = _no_worse_than_seen(run, _evaluated(run, stop))
-    if stop is Stop.GTOL and _is_blind(run, end):
-        stop, message = Stop.NO_PROGRESS, BLIND
+    is_blind = stop is Stop.GTOL and _is_blind(run, end)
+    if is_blind or (stop is Stop.GTOL and run.nit == 0 and not end.g.any()):
+        around = look_around(run, end.x, end.f)
+        if is_blind and around is not Around.HIGHER:
+            stop, message = Stop.NO_PROGRESS, BLIND
+        elif around is Around.LOWER:
+            stop, message = Stop.NO_PROGRESS, STATIONARY
     if stop is Stop.MAXITER and is_at_kink(run, end.x, end.f):
         stop, message = Stop.KINK, Stop.KINK.message
     kept = _no_worse_than_the_start(run, stop, end)
-    is_start = run.nit > 0 and stop is not Stop.GTOL and np.array_equal(end.x, run.x_start)
+    is_start = run.nit > 0 and stop is not Stop.GTOL
+    has_not_fallen = isinstance(run.objective.differences, Differences) and end.f == s.f_start
+    is_start &= np.array_equal(end.x, run.x_start) or has_not_fallen
     if stop.status.success and (kept is not end or is_start or _is_within_noise(run, end)):
-        stop, message = Stop.NO_PROGRESS, Stop.NO_PROGRESS.message
+        is_minimum = run.plan.is_auto and kept.f == s.f_start
+        is_minimum = is_minimum and look_around(run, kept.x, kept.f) is Around.HIGHER
+        stop = Stop.MINIMUM if is_minimum else Stop.NO_PROGRESS
+        message = stop.message
     end = kept
     result = OptimizeResult(
         x=end.x.copy(),
@@ -93,12 +118,19 @@ def result_of(run: Run, stop: Stop, snapshot: RunState) -> "OptimizeResult":
     )
     if end.error is not None:
         result.fun_stderr = end.error
+    lost = sum(not isfinite(each) for each in end.values)
+    if lost:
+        result.message += f" {lost} of {len(end.values)} values at this point are not finite, and left out."
     if end.refined is not None:
         result.x_stderr = end.refined.stderr
-        if end.refined.distance > TOO_FAR and not end.refined.is_negligible:
+        if end.refined.distance > TOO_FAR and end.refined.is_negligible:
+            result.message += " " + NEGLIGIBLE.format(end.refined.distance)
+        elif end.refined.distance > TOO_FAR:
             far = FAR.format(end.refined.distance)
             result.message += " " + far
             warn(far)
+    elif run.plan.passes is not None and stop.status.success and is_too_large(run.objective, end.x.size):
+        result.message += " " + NOT_ESTIMATED
     if run.plan.limits["skips"] or s.skipped:
         result.skipped_steps = int(s.skipped)
     differences = run.objective.differences
@@ -210,10 +242,11 @@ def _sampled(
             return _End(x, f, gradients[0])
         is_noisy = YES
     g = np.mean(gradients, axis=0) if gradients else np.full_like(x, nan)
-    if len(values) < 2:
-        return _End(x, values[0] if values else nan, g)
-    deviation = float(np.std(values, ddof=1))
-    return _End(x, float(np.mean(values)), g, deviation / sqrt(len(values)), deviation)
+    finite = [each for each in values if isfinite(each)]
+    if len(finite) < 2:
+        return _End(x, (finite or values or [nan])[0], g)
+    deviation = float(np.std(finite, ddof=1))
+    return _End(x, float(np.mean(finite)), g, deviation / sqrt(len(finite)), deviation, tuple(values))
 
 
 def _chosen(run: Run) -> tuple[np.ndarray, float | None, np.ndarray | None]:
@@ -289,10 +322,22 @@ def _no_worse_by_samples(run: Run, end: _End) -> _End:
 
 
 def _is_lower(end: _End, other: _End) -> bool:
-    """Whether a value with a standard error is lower than another one by more than noise explains."""
+    """Whether a value with a standard error is lower than another one by more than noise explains.
+
+    Where means tell nothing, as with rare values that are far off, ranks may.
+    """
     if end.error is None or other.error is None:
         return False
-    return other.f - end.f > SIGNIFICANT * hypot(end.error, other.error)
+    fall, error = other.f - end.f, SIGNIFICANT * hypot(end.error, other.error)
+    return fall > error or (fall >= -error and _ranks_lower(end.values, other.values))
+
+
+def _ranks_lower(values: tuple[float, ...], others: tuple[float, ...]) -> bool:
+    """Whether values are lower than others by the test of Wilcoxon, Mann and Whitney."""
+    n, m = len(values), len(others)
+    below = np.sign(np.subtract.outer(others, values))  # NaN counts on neither side
+    count = np.nansum(below)
+    return bool(count > SIGNIFICANT * sqrt(n * m * (n + m + 1) / 3))
 
 
 def _has_wandered(run: Run, end: _End) -> bool:

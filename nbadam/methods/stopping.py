@@ -55,6 +55,7 @@ class Stop(CodedEnum):
         "`learning_rate` or more steps; check the gradient, and `finite_diff` where there is none.",
     )
     KINK = 16, SUCCESS + "at a kink after `maxiter` steps: gradients around cancel, though none is small."
+    MINIMUM = 17, SUCCESS + "`x0` is a minimum, as far as values around it tell."
 
     @property
     def status(self) -> Status:
