@@ -157,6 +157,20 @@ def test_a_variable_without_effect_at_the_start(unit):
     assert_allclose(result.x / unit, [3, 0.5], rtol=1e-4)
 
 
+@pytest.mark.parametrize("start", [[0.0, 0.0], [1.0, -1.0], [0.5, 0.0]])
+def test_a_kink_far_off_is_not_taken_for_noise(start):
+    """Up to there the value does not depend on one of the variables."""
+
+    def value(x):
+        return float(np.abs(x - [0.0, 2.0]).max())
+
+    estimate, x = differences(2), np.array(start)
+    estimate._suit(value, x, value(x), 2.0**-52 * abs(value(x)))
+    assert (estimate.absolute < 1e-6).all()
+    result = minimize(value, start, method=nbadam.adam)
+    assert not result.success or value(result.x) < 1e-3 * value(x)
+
+
 EDGES = {
     "arcsin": (1.0, lambda x: (np.arcsin(x) - 0.3) ** 2, np.sin(0.3)),
     "sqrt": (0.0, lambda x: (np.sqrt(x) - 1) ** 2, 1.0),

@@ -119,9 +119,9 @@ def _suited(differences: Any, f: float, noise: float, h: float, shortest: float,
         if short >= longest or long <= shortest or long <= 2 * short:
             break
         h = min(max(h, shortest), longest)
-    if not is_seen:
+    if not is_seen or (short >= begin and first_of_short == 0):  # or only where the function may be another
         return begin
-    if short > 0 and lengths and first_of_short <= seconds[-1]:  # which appeared from nothing
+    if short > 0 and lengths and lengths[0] <= begin and first_of_short <= seconds[-1]:  # out of nothing
         found = _above(max(seconds), differences, lengths[-1], longest)
         if found is not None:
             return found
