@@ -335,7 +335,9 @@ def beale(x):
 
 @pytest.mark.parametrize("constant", [1e10, -1e11, 1e12, 1e13])
 @pytest.mark.parametrize(
-    ("fun", "start"), [(beale, [1.0, 1.0]), (valley, np.zeros(4)), (valley, [-1.2, 1.0])], ids=str
+    ("fun", "start"),
+    [(beale, [1.0, 1.0]), (valley, np.zeros(4)), (valley, [-1.2, 1.0])],
+    ids=["beale", "4 at 0", "valley"],
 )
 def test_a_large_constant_leads_nowhere_else(fun, start, constant):
     """The rounding of all values is far above that of their differences."""
