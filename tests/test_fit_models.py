@@ -272,7 +272,7 @@ FORMULAS = {
     "a*exp(-(x - mu)**2 / (2*s**2)) + c": [3, 2, 0.7, 0.4],
     "gamma*exp(-beta*x) + S*x": [2, 0.6, 0.3],  # names that mean something else to SymPy
     "a*x**b": [1.5, 0.8],
-    "a*sqrt(x)/(1 + b*x**(3/2)) + tanh(c*x)": [2, 0.4, 0.3],
+    "a*sqrt(x) + 1/(1 + b*x**(3/2)) + tanh(c*x)": [2, 0.4, 0.3],
     "a*sin(w*x) + b*cos(w*x) + log(1 + c*x)": [1, 2, 0.5, 0.7],
     "a*atan(b*x) + abs(c - x)": [1, 2, 0.3],
     "pi*a + E*x": [1, 2],

@@ -9,10 +9,10 @@ from .record import YES
 from .stopping import ROUNDING
 
 MOST, RANDOM = 20, 10  # variables whose axes are tried, and random directions
-LENGTHS = 1e-2, 1e-4  # of steps, relative to the size of each variable
+LENGTHS = 1e-2, 1e-4  # steps, relative to the size of each variable
 # Ratio of the changes over these two, between which the function is taken for smooth; of a parabola 1e4.
 LEAST_RATIO, MOST_RATIO = 1e3, 1e5
-EVALUATIONS = 2 * len(LENGTHS) * (MOST + RANDOM) + 1  # at the most
+EVALUATIONS = 2 * len(LENGTHS) * (MOST + RANDOM) + 1  # and no more
 
 
 class Around(Enum):
