@@ -12,7 +12,7 @@ MOST, RANDOM = 20, 10  # variables whose axes are tried, and random directions
 LENGTHS = 1e-2, 1e-4  # steps, relative to the size of each variable
 # Ratio of the changes over these two, between which the function is taken for smooth; of a parabola 1e4.
 LEAST_RATIO, MOST_RATIO = 1e3, 1e5
-EVALUATIONS = 2 * len(LENGTHS) * (MOST + RANDOM) + 1  # and no more
+EVALUATIONS = 2 * len(LENGTHS) * (MOST + RANDOM) + 1  # least number that must be left
 
 
 class Around(Enum):
