@@ -320,6 +320,27 @@ def test_dead_pixels_are_no_success(name, dtype, loss):
         assert not fit.success.any()
 
 
+@pytest.mark.skipif(PLAIN, reason="hundreds of evaluations")
+@pytest.mark.parametrize(
+    ("formula", "truth", "x", "noise", "dtype"),
+    [
+        ("a * exp(-((x - b) / c) ** 2)", [3, 1e5 + 25, 5], 1e5 + np.arange(50.0), 0.05, np.float32),
+        ("a * exp(-((x - b) / c) ** 2) + d", [0.05, 5, 1, 1000], np.linspace(0, 10, 41), 2e-3, np.float32),
+        ("a * exp(-b * x) + c", [0.05, 1, 1e11], np.linspace(0, 10, 41), 2e-3, np.float64),
+    ],
+    ids=["far from 0", "peak on a background", "decay on a background"],
+)
+def test_noise_is_no_rounding(formula, truth, x, noise, dtype):
+    """Amplitudes of 40 errors, of noise that is tens of units of rounding, counted as none."""
+    draw = np.random.default_rng(6)
+    model = nbadam.Model(formula, ["a", "b", "c", "d"][: len(truth)])
+    y = model(x, *truth) + noise * draw.standard_normal((50, x.size))
+    fit = curve_fit(model, x, y.astype(dtype), truth, dtype=dtype)
+    assert fit.success.all()
+    assert (np.abs(fit["a"] - truth[0]) < 5 * fit.perr[:, 0]).all()
+    assert (fit["a"] > 20 * fit.perr[:, 0]).all()
+
+
 def test_live_pixels_are_a_success():
     y = np.stack([0 * X, 0 * X + 3, 2 * np.exp(-X)])
     with warnings.catch_warnings():

@@ -158,7 +158,8 @@ def vanishing(jacobians: Jacobians, plan: Plan, p: Any, factor: Any, chi2: Any, 
     """
     terms = np.linalg.norm(p * np.linalg.norm(factor[..., :-1], axis=1), axis=1)
     least = np.maximum(np.finfo(plan.dtype).eps * terms, np.sqrt(least_chi2(plan.dtype)))
-    scatter = np.maximum(least, np.sqrt(chi2)) / np.sqrt(jacobians.n_points)
+    # Not the residuals: `is_exact` leaves room for 100 units, and there may be noise of that size.
+    scatter = least / np.sqrt(jacobians.n_points)
     insignificant = np.abs(p) <= NONE * scatter[:, None] * np.linalg.norm(inverse, axis=2)
     none = is_exact(plan, p, factor, chi2)[:, None] & insignificant & (p != 0) & ~plan.fixed
     found = np.zeros(len(p), bool)
