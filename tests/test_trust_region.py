@@ -233,6 +233,30 @@ def test_fits_that_run_away_are_no_success():
     assert fit.nfev.max() <= 400
 
 
+def odd(x):
+    return np.sin(2 * x) + np.sin(9 * x)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize(
+    ("formula", "names", "x", "y"),
+    [
+        ("a + b * x + c * x**2 + d * x**3", "abcd", np.linspace(-5, 5, 41), np.sin),
+        ("a + b * cos(x) + c * sin(x)", "abc", np.arange(48) * np.pi / 24, lambda x: np.cos(3 * x)),
+        ("a + b * cos(w * x) + c * sin(w * x)", "abcw", np.arange(-24, 25) * np.pi / 24, odd),
+    ],
+    ids=["symmetric", "orthogonal", "nonlinear"],
+)
+def test_parameters_of_0_are_determined(formula, names, x, y, dtype):
+    """Two parameters of 1e-17 with errors of 0.1 were said to run away."""
+    p0 = [1.0] * len(names) if "w" not in names else [1, 1, 1, 2.05]
+    fit = curve_fit(nbadam.Model(formula, list(names)), x, y(x), p0, dtype=dtype)
+    none = np.abs(fit.popt) < 1e-3 * fit.perr
+    assert fit.status == Status.SUCCESS
+    assert none.sum() >= 2
+    assert (fit.perr[none] > 1e-3).all()
+
+
 @pytest.mark.skipif(PLAIN, reason="hundreds of evaluations")
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_no_success_where_two_errors_are_thousands_of_parameters(dtype):

@@ -33,6 +33,7 @@ LIMITS = {
     for name, least in LEAST_PIVOT.items()
 }
 NONE = 100  # units of rounding of the model; parameters that change it by less may be 0
+SAME = 2  # largest ratio of standard errors, one error apart, of parameters that do not run away
 SPARE = 20  # evaluations that the kernel leaves for last steps, at most
 
 
@@ -209,6 +210,29 @@ def shaky(jacobians: Jacobians, plan: Plan, p: Any, factor: Any, chi2: Any, inve
     return found
 
 
+def diverging(jacobians: Jacobians, plan: Plan, p: Any, factor: Any, chi2: Any, inverse: Any) -> np.ndarray:
+    """Tell where two parameters far less than their standard errors run away together.
+
+    Symmetric or orthogonal data have parameters of 0, to rounding, that are well determined: there the
+    errors are the same one error away.
+    """
+    errors = standard_residual(jacobians, plan, p, chi2)[:, None] * np.linalg.norm(inverse, axis=2)
+    far = np.isfinite(errors) & (errors > DIVERGED * np.abs(p))
+    far &= (p > jacobians.lower) & (p < jacobians.upper)
+    found: np.ndarray = far.sum(axis=1) > 1
+    which = np.flatnonzero(found)
+    if which.size:
+        far, size = far[which], np.linalg.norm(inverse[which], axis=2)
+        holds = np.ones(far.shape, bool)
+        for change in (errors[which], -errors[which]):
+            near = np.clip(p[which] + far * change, jacobians.lower[which], jacobians.upper[which])
+            other = inverses(jacobians.of(which, near)[0], ~plan.fixed, jacobians.rounding[which])[0]
+            ratio = np.linalg.norm(other, axis=2) / size
+            holds &= (ratio < SAME) & (ratio > 1 / SAME)
+        found[which] = (far & ~holds).any(axis=1)
+    return found
+
+
 def standard_residual(jacobians: Jacobians, plan: Plan, p: Any, chi2: Any) -> np.ndarray:
     """Return the standard deviations of the residuals; likelihoods know them."""
     if plan.loss.is_likelihood:
@@ -317,11 +341,7 @@ def _finish(sets: DataSets | RaggedSets, plan: Plan, chosen: np.ndarray, fits: F
     inverse[vanishing(*state) | shaky(*state)] = np.inf
     undetermined = np.isinf(inverse).any(axis=(1, 2))
     status = np.where(undetermined, Status.UNDETERMINED, status)
-    # Two parameters far less than their standard errors run away together.
-    scatter = standard_residual(jacobians, plan, p, chi2)
-    errors = scatter[:, None] * np.linalg.norm(inverse, axis=2)
-    far = ((errors > DIVERGED * np.abs(p)) & (p > lower) & (p < upper)).sum(axis=1) > 1
-    status = np.where(far & ~undetermined, Status.RUNAWAY, status)
+    status = np.where(diverging(*state) & ~undetermined, Status.RUNAWAY, status)
     fits.popt[which], fits.nfev[which], fits.chi2[which], fits.status[which] = p, nfev, chi2, status
     rows, columns = np.triu_indices(p.shape[1])
     fits.information[which], fits.is_inverse[which] = inverse[:, rows, columns], True
