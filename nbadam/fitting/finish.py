@@ -32,7 +32,7 @@ LIMITS = {
     for name, least in LEAST_PIVOT.items()
 }
 NONE = 100  # units of rounding of the model; parameters that change it by less may be 0
-SAME = 2  # largest ratio of standard errors, one error apart, of parameters that do not run away
+SAME = 2  # largest ratio of standard errors, one error apart, of fits that do not run away
 SPARE = 20  # evaluations that the kernel leaves for last steps, at most
 
 
@@ -213,7 +213,7 @@ def diverging(jacobians: Jacobians, plan: Plan, p: Any, factor: Any, chi2: Any, 
     """Tell where two parameters far less than their standard errors run away together.
 
     Symmetric or orthogonal data have parameters of 0, to rounding, that are well determined: there the
-    errors are the same one error away.
+    errors of all parameters are about the same one error away.
     """
     errors = standard_residual(jacobians, plan, p, chi2)[:, None] * np.linalg.norm(inverse, axis=2)
     far = np.isfinite(errors) & (errors > DIVERGED * np.abs(p))
@@ -228,7 +228,8 @@ def diverging(jacobians: Jacobians, plan: Plan, p: Any, factor: Any, chi2: Any, 
             other = inverses(jacobians.of(which, near)[0], ~plan.fixed, jacobians.rounding[which])[0]
             ratio = np.linalg.norm(other, axis=2) / size
             holds &= (ratio < SAME) & (ratio > 1 / SAME)
-        found[which] = (far & ~holds).any(axis=1)
+        # Of all: an amplitude is linear, its peak's width is not.
+        found[which] = ~holds[:, ~plan.fixed].all(axis=1)
     return found
 
 
