@@ -253,7 +253,9 @@ def test_fits_are_unsure_by_the_least_pivot_of_a_cholesky_decomposition():
         for limit in np.outer(shares, [1 - 1e-9, 1 + 1e-9]).ravel():
             work = np.empty((10 + 4 + 3, LANES)), found
             with np.errstate(all="ignore"):
-                unsure_kernel("float64")(*fits, np.zeros(45, np.int32), free, np.array([limit, 0]), 0, *work)
+                unsure_kernel("float64")(
+                    *fits, np.zeros(45, np.int32), free, np.array([limit, 0, 0]), 0, *work
+                )
             assert found[7]
             assert_array_equal(np.delete(found, 7), shares < limit)
 
