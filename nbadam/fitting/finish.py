@@ -144,9 +144,14 @@ def inverses(factor: np.ndarray, free: np.ndarray, rounding: np.ndarray) -> tupl
     return np.where(free[:, None] & free, inverse, 0), np.where(np.isnan(error), np.inf, error)
 
 
+def size_of_terms(p: Any, factor: Any) -> Any:
+    """Return the size of the terms of models: of each parameter times the derivative by it."""
+    return np.linalg.norm(p * np.linalg.norm(factor[..., :-1], axis=1), axis=1)
+
+
 def is_exact(plan: Plan, p: Any, factor: Any, chi2: Any) -> np.ndarray:
     """Tell where the residuals are nothing but rounding."""
-    terms = np.linalg.norm(p * np.linalg.norm(factor[..., :-1], axis=1), axis=1)
+    terms = size_of_terms(p, factor)
     return chi2 <= np.maximum((EXACT * np.finfo(plan.dtype).eps * terms) ** 2, least_chi2(plan.dtype))
 
 
@@ -156,7 +161,7 @@ def vanishing(jacobians: Jacobians, plan: Plan, p: Any, factor: Any, chi2: Any, 
     The rate of a decay whose amplitude is 1e-16 of the data, for example: of constant data.  Of data that
     are all 0 it is 1e-160, where chi-square has lost its digits.
     """
-    terms = np.linalg.norm(p * np.linalg.norm(factor[..., :-1], axis=1), axis=1)
+    terms = size_of_terms(p, factor)
     least = np.maximum(np.finfo(plan.dtype).eps * terms, np.sqrt(least_chi2(plan.dtype)))
     # Not the residuals: `is_exact` leaves room for 100 units, and there may be noise of that size.
     scatter = least / np.sqrt(jacobians.n_points)

@@ -19,7 +19,6 @@ from .model.model import Model
 # Fits with one of these have parameters, if not the right ones.
 ENDED = Status.SUCCESS, Status.MAXITER, Status.UNDETERMINED, Status.NOT_MOVED, Status.RUNAWAY
 POOR = 0.1  # share of the data's variation; of fits between bounds that leave less, few are in false minima
-LEAST_CHI2 = {np.dtype(d): least_chi2(d) for d in (np.float32, np.float64)}
 HAS_ENDED = np.isin(range(128), ENDED)  # whether a fit with a status has parameters
 
 
@@ -148,7 +147,7 @@ class Problem:
         if is_called_off():
             part.clear(part.status == Status.NOT_RUN)
         part.n_points[:] = self.points
-        underflow = part.chi2 < LEAST_CHI2[start.dtype]
+        underflow = part.chi2 < least_chi2(start.dtype)
         if underflow.any():
             part.status[self._underflow(underflow)] = Status.UNDERFLOW.value
         part.status[self._too_few] = Status.TOO_FEW_POINTS.value
@@ -172,7 +171,7 @@ class Problem:
         # By their bits: where a library has switched subnormal numbers off, they compare like 0.
         bits = np.ascontiguousarray(data[:, 0]).view(f"u{data.itemsize}") << 1
         counts = (bits != 0) & (data[:, 1] > 0) if self._weighted else bits != 0
-        small = size < np.sqrt(LEAST_CHI2[data.dtype]) / np.finfo(data.dtype).eps
+        small = size < np.sqrt(least_chi2(data.dtype)) / np.finfo(data.dtype).eps
         underflow = is_small.copy()
         underflow[is_small] = counts.any(axis=1) & small
         return underflow

@@ -4,6 +4,7 @@ More (1978), The Levenberg-Marquardt algorithm: implementation and theory.  Boun
 An interior trust region approach for nonlinear minimization subject to bounds.
 """
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,7 @@ EXACT = 100
 DIVERGED = 1e3  # standard error in units of the parameter
 
 
+@cache
 def least_chi2(dtype: Any) -> float:
     """Return the chi-square below which its terms may have lost digits."""
     return float(np.finfo(dtype).tiny / np.finfo(dtype).eps)

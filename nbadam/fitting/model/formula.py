@@ -11,7 +11,7 @@ import numpy as np
 from ..kernels.functions import where
 from ..kernels.generate import Pointwise
 from ..kernels.text import load
-from .grammar import CONSTANTS, Node, Tree, is_condition, parse
+from .grammar import CONSTANTS, Node, Tree, is_condition, names_in, parse
 
 # The functions of the grammar that the kernels' functions of the same name do not stand for.
 NUMPY = {
@@ -227,16 +227,9 @@ def _divides_variables(tree: Tree, variables: set[str]) -> bool:
     """
     if not isinstance(tree, Node):
         return False
-    if tree.operation == "/" and all(_contains(operand, variables) for operand in tree.operands):
+    if tree.operation == "/" and all(variables & set(names_in(operand)) for operand in tree.operands):
         return True
     return any(_divides_variables(operand, variables) for operand in tree.operands)
-
-
-def _contains(tree: Tree, names: set[str]) -> bool:
-    """Whether one of the names stands in a formula."""
-    if not isinstance(tree, Node):
-        return tree in names
-    return any(_contains(operand, names) for operand in tree.operands)
 
 
 def _for_sympy(tree: Tree, names: dict[str, Any]) -> Any:
