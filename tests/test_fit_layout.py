@@ -13,7 +13,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from subprocesses import finish, needs_ordinary_kernels, start
 
 from nbadam import Model, Status, curve_fit
-from nbadam.fitting.kernels import bordered, lm, tape, trust_region
+from nbadam.fitting.kernels import bordered, kernels, lm, tape, trust_region
 from nbadam.fitting.kernels.compile import LONG, _layout, _normal, load
 from nbadam.fitting.kernels.instructions import over_lanes
 from nbadam.fitting.kernels.layout import Shape
@@ -255,6 +255,24 @@ def test_a_kernel_that_is_called_wrongly_is_no_error_of_the_model(monkeypatch):
         monkeypatch.setattr(lm, "new_state", lambda *given, change=change: change(state(*given)))
         with pytest.raises(TypeError, match="argument"):
             curve_fit(strict, x, [2 * x, 2 * x], [1, 1])
+
+
+@pytest.mark.filterwarnings("ignore:.*without success")
+def test_what_few_fits_need_is_compiled_when_one_does(monkeypatch):
+    """The kernels wait for it, and go on."""
+    wanted: list[str] = []
+    compiled = kernels.determination_kernel
+    monkeypatch.setattr(
+        kernels, "determination_kernel", lambda dtype: wanted.append(dtype) or compiled(dtype)
+    )
+    curve_fit(DECAY, X, Y, P0)
+    assert not wanted
+    y = np.concatenate([Y, np.random.default_rng(1).standard_normal((40, X.size))])  # noise has no decay
+    fit = curve_fit(DECAY, X, y, P0)
+    assert set(wanted) == {"float64"}
+    assert (fit.status[: len(Y)] == Status.SUCCESS).all() and (fit.status == Status.RUNAWAY).any()
+    for i in (0, int(np.argmax(fit.status == Status.RUNAWAY))):
+        assert_same_fit(curve_fit(DECAY, X, y[i : i + 1], P0), fit, slice(i, i + 1))
 
 
 # --- Ctrl-C ---------------------------------------------------------------------------------------

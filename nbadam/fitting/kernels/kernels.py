@@ -11,9 +11,9 @@ from ..._calls import address_of
 from ..._jit import takes
 from ...blocks import Pace, is_called_off
 from ...engine import aligned_zeros
-from ..covariance import invert_kernel
 from ..model.constants import Lifted
 from . import adam, bordered, lm, minibatch, screen
+from .determination import determination_kernel
 from .lanes import END, ROWS
 from .layout import Layout
 from .restarts import restart_kernel
@@ -40,7 +40,7 @@ class Kernels:
         self._dtype = np.dtype(layout.dtype)
         self._lanes, self._tapes = layout.lanes, tapes
         restart = [restart_kernel(layout.dtype)] if layout.bounded else []
-        self._functions = normal, judge, solve, invert_kernel(), *restart  # must live as long as addresses
+        self._functions = [normal, judge, solve, *restart]  # must live as long as addresses
         self._normal, *addresses = map(address_of, self._functions)
         self._parts = *addresses, *[0] * (not restart)
         self._fit = lm.fit_kernel(layout.dtype)
@@ -71,16 +71,21 @@ class Kernels:
         state = self._state(data.shape[1], m)
         own = lm.new_state(self._lanes, p0.shape[1], self._dtype)
         judging, solving, memory = self._tapes
-        rest = *self._parts, judging, solving, memory.copy(), p0, poor
+        rest = judging, solving, memory.copy(), p0, poor
         tolerances = lm.tolerances(ftol, xtol, variance, m, self._dtype)
+        determination: Any = 0
         is_done = False
         while not (is_done or is_called_off()):
             points = self._pace.amount
             began = thread_time()
             is_done = run(
-                self._fit, *state, x, data, lower, upper, f_scale, *rest, tolerances, *arguments, *own, points
-            )
-            self._pace.learn(points, thread_time() - began, not is_done)
+                self._fit, *state, x, data, lower, upper, f_scale, *self._parts, determination, *rest,
+                tolerances, *arguments, *own, points,
+            )  # fmt: skip
+            is_held_up = lm.is_held_up(own[-1])
+            if is_held_up:
+                determination = address_of(determination_kernel(self._dtype.name))
+            self._pace.learn(points, thread_time() - began, not (is_done or is_held_up))
 
     def descend(
         self,

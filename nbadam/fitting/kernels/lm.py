@@ -34,7 +34,7 @@ from .lanes import (
 )
 from .restarts import STARTS
 from .sums import BLOCK
-from .trust_region import DIVERGED, least_chi2
+from .trust_region import least_chi2
 
 ATTEMPTS = 8  # solutions for the damping that brings a step to the radius; two do on the average
 RUNNING = -1
@@ -44,6 +44,10 @@ RUNNING = -1
 COUNTS = WHICH, COUNT, DUE, RESTART, START, ENDS, CHOSEN = range(7)
 # Rows of `levels`, chi-squares of each lane: where the region was set up, some evaluations ago, at the start.
 LEVELS = BEGUN, BEFORE, ORIGIN = range(3)
+# Entries of `progress`: the fits begun, those in the lanes, the point at which the evaluation goes on.  Then
+# numbers of lanes: those that want a fit, those that have got one since the last evaluation, and those listed
+# as perhaps at an end, first how many of these are done.
+PROGRESS = FOLLOWING, BUSY, BEGIN, IDLE, NEW, DONE, LISTED = range(7)
 ROUNDING = 4.0  # changes of chi-square by rounding, in units of eps and of the root of the number of points
 NOTHING = 10  # evaluations after which a fit whose residuals are all rounding ends, and again after as many
 RESTARTS = 3  # new trust regions that lower chi-square by less than WORTHWHILE of it
@@ -69,18 +73,19 @@ SUCCESS, MAXITER, NONFINITE, NOT_MOVED, RUNAWAY, UNDETERMINED = map(
 )
 
 
-def fit(normal, rows, S, state, x, data, lower, upper, f_scale, judge, solve, invert, restart, judging,
-        solving, memory, p0, poor, tolerances, max_nfev, popt, information, chi2, nfev, status, unsure,
-        counts, levels, factor, triangle, position, free, progress, points):  # fmt: skip
+def fit(normal, rows, S, state, x, data, lower, upper, f_scale, judge, solve, restart, determination,
+        judging, solving, memory, p0, poor, tolerances, max_nfev, popt, information, chi2, nfev, status,
+        unsure, counts, levels, triangle, factor, free, progress, points):  # fmt: skip
     """Fit a block of data sets, or go on with it; return whether all are done.
 
     Parameters
     ----------
     normal, rows, S, state, x, data, lower, upper, f_scale
         See `lanes`; there are bounds if `solve` knows them.
-    judge, solve, invert, restart : int
-        Addresses of the functions that `trust_region` makes the text of, of `covariance.invert_factor` and,
-        between bounds, of `next_start`, compiled.  This kernel itself serves every model.
+    judge, solve, restart, determination : int
+        Addresses of the functions that `trust_region` makes the text of, of `next_start`, between bounds, and
+        of `determination`, compiled, or 0: then this kernel returns where it wants that, and is to be called
+        again.  This kernel itself serves every model.
     judging, solving, memory : arrays
         Tapes for `judge` and `solve`, and their memory: see `tape`.  Empty for a few parameters.
     p0 : array of shape (fits, n)
@@ -93,7 +98,7 @@ def fit(normal, rows, S, state, x, data, lower, upper, f_scale, judge, solve, in
     popt, information, chi2, nfev, status, unsure : arrays of shape (fits, ...)
         Written; `information` is the lower triangle of the normal matrix.  `unsure` becomes False for fits
         in which `covariance.unsure` would find nothing.
-    counts, levels, factor, triangle, position, free, progress : arrays
+    counts, levels, triangle, factor, free, progress : arrays
         What the next call goes on with, and scratch: see `new_state`.
     points : int
         Points of each lane to evaluate before this call returns, rounded up to whole blocks.
@@ -109,49 +114,57 @@ def fit(normal, rows, S, state, x, data, lower, upper, f_scale, judge, solve, in
     begun, before, origin = levels[BEGUN], levels[BEFORE], levels[ORIGIN]
     values, reductions, changes = state[rows[CHI2]], state[rows[REDUCTION]], state[rows[SMALL]]
     failures, settled, damping = state[rows[FAILED]], state[rows[SETTLED]], state[rows[DAMPING]]
-    following, busy, begin, idle, new = progress[0], progress[1], progress[2], progress[3], progress[4]
+    following, busy, begin = progress[FOLLOWING], progress[BUSY], progress[BEGIN]
+    idle, new, done, listed = progress[IDLE], progress[NEW], progress[DONE], progress[LISTED]
     is_empty = following == 0
     while True:
-        for k in range(idle):
-            lane = chosen[k]
-            which[lane] = following if following < fits else -1
-            if following < fits or (is_empty and fits > 0):
-                # A lane for which there is no fit repeats one: a model may not end, or fail, elsewhere.
-                own = state[:, lane]
-                load(own, rows, data, p0, lower, upper, following if following < fits else 0)
-                own[fresh] = 1
-                count[lane], due[lane], restarts[lane], starts[lane] = 0, first_look, 0, 0
-            if following < fits:
-                following += 1
-                busy += 1
-        is_empty, new, idle = False, new + idle, 0
-        if busy == 0 or points <= 0:
-            break
-        end = begin + -(-points // BLOCK) * BLOCK
-        end = m if end > m else end
-        call(normal, None, (x, S, m, begin, end, f_scale))
-        points -= end - begin
-        begin = end if end < m else 0
-        if begin > 0:
-            break
-        call(judge, None, (S, judging, memory, xtol))
-        for lane in range(lanes):
-            damping[lane] = 0
-        for _ in range(ATTEMPTS):
-            call(solve, None, (S, solving, memory, xtol))
-            unsettled = 0
-            for lane in range(lanes):
-                unsettled += which[lane] >= 0 and settled[lane] == 0
-            if unsettled == 0:
+        if done == listed:
+            for k in range(idle):
+                lane = chosen[k]
+                which[lane] = following if following < fits else -1
+                if following < fits or (is_empty and fits > 0):
+                    # A lane for which there is no fit repeats one: a model may not end, or fail, elsewhere.
+                    own = state[:, lane]
+                    load(own, rows, data, p0, lower, upper, following if following < fits else 0)
+                    own[fresh] = 1
+                    count[lane], due[lane], restarts[lane], starts[lane] = 0, first_look, 0, 0
+                if following < fits:
+                    following += 1
+                    busy += 1
+            is_empty, new, idle = False, new + idle, 0
+            if busy == 0 or points <= 0:
                 break
-        number = choose(values, reductions, changes, failures, least, tolerances[4], new, counts, levels)
-        new = 0
-        for k in range(number):
+            end = begin + -(-points // BLOCK) * BLOCK
+            end = m if end > m else end
+            call(normal, None, (x, S, m, begin, end, f_scale))
+            points -= end - begin
+            begin = end if end < m else 0
+            if begin > 0:
+                break
+            call(judge, None, (S, judging, memory, xtol))
+            for lane in range(lanes):
+                damping[lane] = 0
+            for _ in range(ATTEMPTS):
+                call(solve, None, (S, solving, memory, xtol))
+                unsettled = 0
+                for lane in range(lanes):
+                    unsettled += which[lane] >= 0 and settled[lane] == 0
+                if unsettled == 0:
+                    break
+            listed = choose(values, reductions, changes, failures, least, tolerances[4], new, counts, levels)
+            new = done = 0
+        wants = False
+        for k in range(done, listed):
             lane = chosen[k]
             i, value, own = which[lane], values[lane], state[:, lane]
+            done = k + 1
             if i < 0:
                 stay(own, trial, point, n)
                 continue
+            doubtful = own[rows[DOUBTFUL]] > 0 or value < variance
+            if doubtful and determination == 0:
+                done, wants = k, True
+                break
             if begun[lane] < 0:  # a further start
                 begun[lane] = before[lane] = origin[lane] = value
             due[lane], rest = NOTHING - count[lane] % NOTHING, max_nfev - count[lane]
@@ -186,24 +199,18 @@ def fit(normal, rows, S, state, x, data, lower, upper, f_scale, judge, solve, in
             slow = count[lane] % PATIENCE == 0 and value > (1 - SLOW) * before[lane]
             if count[lane] % PATIENCE == 0:
                 before[lane] = value
-            if is_settled or (slow and code == RUNNING):
+            if is_settled and lower.size > 0:
                 for j in range(n):
-                    p = own[point + j]
-                    if lower.size > 0:
-                        # The next step, which changes nothing else, reaches the bounds.
-                        end, start = own[trial + j], p0[i, j]
-                        if is_settled and (end == lower[i, j] or end == upper[i, j]):
-                            p = end if abs(p - end) <= WORTHWHILE * abs(start - end) else p
-                        free[j] = lower[i, j] < p < upper[i, j]
-                    position[j] = p
+                    p, end = own[point + j], own[trial + j]  # the next step, which changes nothing else
+                    is_at = end == lower[i, j] or end == upper[i, j]
+                    if is_at and abs(p - end) <= WORTHWHILE * abs(p0[i, j] - end):
+                        own[point + j] = end
+            if doubtful and (is_settled or (slow and code == RUNNING)):
                 scatter = variance if variance > 0 else value / (m - n if m > n else 1)
-                if own[rows[DOUBTFUL]] > 0 or value < variance:
-                    take(own, normal_row, triangle)
-                    determined = call(invert, True, (triangle, free, n * tolerances[3], factor))
-                    if not determined:
-                        code = UNDETERMINED if is_settled else RUNAWAY  # for now: see `finish`
-                    elif runs_away(factor, position, p0[i], free, scatter):
-                        code = RUNAWAY
+                given = own, point, normal_row, i, p0, lower, upper, scatter, n * tolerances[3]
+                verdict = call(determination, 0, (*given, triangle, factor, free))
+                if verdict != SUCCESS:  # for now: see `finish`
+                    code = UNDETERMINED if is_settled and verdict == UNDETERMINED else RUNAWAY
             if code == RUNNING and (rest <= 0 or (slow and lower.size > 0 and starts[lane] < STARTS)):
                 code = MAXITER
             if code == RUNNING:
@@ -216,7 +223,7 @@ def fit(normal, rows, S, state, x, data, lower, upper, f_scale, judge, solve, in
             if starts[lane] == 0 or status[i] == NONFINITE or is_lower:
                 chi2[i], status[i] = value, code
                 for j in range(n):
-                    popt[i, j] = position[j] if is_settled else own[point + j]
+                    popt[i, j] = own[point + j]
                 unsure[i] = code != SUCCESS or own[rows[UNSURE]] > 0
                 take(own, normal_row, information[i])
             again = False
@@ -235,7 +242,10 @@ def fit(normal, rows, S, state, x, data, lower, upper, f_scale, judge, solve, in
                 chosen[idle] = lane
                 idle += 1
                 busy -= 1
-    progress[0], progress[1], progress[2], progress[3], progress[4] = following, busy, begin, idle, new
+        if wants:
+            break
+    progress[FOLLOWING], progress[BUSY], progress[BEGIN] = following, busy, begin
+    progress[IDLE], progress[NEW], progress[DONE], progress[LISTED] = idle, new, done, listed
     return busy == 0
 
 
@@ -293,31 +303,6 @@ def has_no_zero(y):
     return True
 
 
-@register_jitable(error_model="numpy")
-def runs_away(factor, point, p0, free, variance):
-    """Whether parameters have standard errors far beyond their size.
-
-    Parameters
-    ----------
-    factor : array of shape (n + 1, n)
-        As `covariance.invert_factor` writes it.
-    point, p0 : arrays of shape (n,)
-    free : array of bool, shape (n,)
-        Parameters that are not fixed or at a bound.
-    variance : float
-        Variance of the residuals.
-    """
-    far, n = 0, point.size
-    for i in range(n):
-        error = 0.0
-        for k in range(i, n):
-            error += factor[k, i] * factor[k, i]
-        if free[i] and sqrt(error * variance) * factor[n, i] > DIVERGED * abs(point[i]):
-            # One parameter may be 0 by chance, unless it has grown.
-            far += 2 if abs(point[i]) > 10 * abs(p0[i]) > 0 else 1
-    return far > 1
-
-
 def tolerances(ftol: float, xtol: float, variance: float, m: int, dtype) -> np.ndarray:
     """Return the tolerances of `fit` for data sets of `m` points."""
     eps = np.finfo(dtype).eps
@@ -328,14 +313,19 @@ def tolerances(ftol: float, xtol: float, variance: float, m: int, dtype) -> np.n
 def new_state(lanes: int, n: int, dtype) -> tuple[np.ndarray, ...]:
     """Return the arguments of `fit` from `counts` to `progress` for a block that it has not begun.
 
-    `factor`, `triangle`, `position` and `free` are scratch.  `progress` holds the number of fits begun, of
-    those in the lanes, and the point at which the evaluation goes on.  Last come the numbers of lanes that
-    want a fit, and of those that have got one since the last evaluation.
+    `triangle`, `factor` and `free` are scratch.
     """
     counts, levels = np.zeros((len(COUNTS), lanes), np.int64), np.zeros((len(LEVELS), lanes), dtype)
     counts[WHICH], counts[CHOSEN] = -1, np.arange(lanes)
-    factor, triangle, position = np.zeros((n + 1, n)), np.zeros(n * (n + 1) // 2), np.zeros(n, dtype)
-    return counts, levels, factor, triangle, position, np.ones(n, bool), np.array([0, 0, 0, lanes, 0])
+    scratch = np.zeros(n * (n + 1) // 2), np.zeros((n + 1, n)), np.ones(n, bool)
+    progress = np.zeros(len(PROGRESS), np.int64)
+    progress[IDLE] = lanes
+    return counts, levels, *scratch, progress
+
+
+def is_held_up(progress: np.ndarray) -> bool:
+    """Whether `fit` has returned since it wants `determination`."""
+    return bool(progress[DONE] < progress[LISTED])
 
 
 def examples(dtype: str) -> dict[str, tuple[Any, ...]]:
