@@ -1,7 +1,6 @@
 """`curve_fit`: SciPy's function, for any number of data sets at a time."""
 
 import inspect
-import re
 import warnings
 from collections.abc import Callable, Sequence
 from math import inf
@@ -393,11 +392,6 @@ def curve_fit(
     if isinstance(error, KeyboardInterrupt):
         error.result = result  # type: ignore[attr-defined]
     if error is not None and (batch == () or isinstance(error, KeyboardInterrupt)):
-        # Numba writes types in place of numbers: f"{a} is too small" would name that of dual numbers.
-        error.args = tuple(
-            re.sub("<object type:[^>]*>", "...", part) if isinstance(part, str) else part
-            for part in error.args
-        )
         raise error
     if batch == ():
         _check_single(result, batch_size is not None)
