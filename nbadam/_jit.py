@@ -242,6 +242,18 @@ def takes(kernel: Callable[..., Any], arguments: tuple[Any, ...]) -> bool:
         return False
 
 
+def without_types(error: Exception) -> Exception:
+    """Take out of an exception of compiled code the types that Numba writes in place of numbers.
+
+    The message f"{a} is too small" would name the type of dual numbers.
+    """
+    parts = (
+        re.sub("<object type:[^>]*>", "...", part) if isinstance(part, str) else part for part in error.args
+    )
+    error.args = tuple(parts)
+    return error
+
+
 def reason(error: Exception) -> str:
     """Return Numba's complaint about a user's function, in one line instead of its long message."""
     text = re.sub(r"\x1b\[\d*m", "", str(error))

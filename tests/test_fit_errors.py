@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.optimize import OptimizeWarning
 
 from nbadam import Model, Status, curve_fit, models
-from nbadam.fitting import batch, finish
+from nbadam.fitting import batch, finish, jacobians
 from nbadam.fitting.kernels import lm
 
 pytestmark = [pytest.mark.long, pytest.mark.one_point]
@@ -347,13 +347,13 @@ def test_kernels_pass_over_no_fit_that_has_to_be_looked_at_again(monkeypatch, dt
 @QUIET
 def test_fits_that_run_away_are_soon_left_alone(monkeypatch):
     """Noise alone has no peak: to follow each fit to the last of its evaluations took a millisecond."""
-    evaluate, evaluations = finish.Jacobians.of, []
+    evaluate, evaluations = jacobians.Jacobians.of, []
 
     def counted(*arguments):
         evaluations.append(len(arguments[1]))
         return evaluate(*arguments)
 
-    monkeypatch.setattr(finish.Jacobians, "of", counted)
+    monkeypatch.setattr(jacobians.Jacobians, "of", counted)
     noise = 100 + np.random.default_rng(0).standard_normal((30 if SLOW else 250, 48))
     fit = curve_fit(models.GAUSSIAN, np.arange(48.0), noise, [90, 30, 6, 40], workers=1)
     assert (fit.status == Status.RUNAWAY).any()

@@ -1,5 +1,7 @@
 """Values that are noisy, rounded or stepped, with all defaults: noticed before the first step."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from numba import config
@@ -7,6 +9,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.optimize import minimize
 
 import nbadam
+from nbadam.methods.differences import Differences
+from nbadam.methods.failures import Failures
 from nbadam.methods.noise import calibrate, noise_near
 from nbadam.methods.record import new_numbers
 from nbadam.methods.stopping import close_part
@@ -286,6 +290,37 @@ def test_simulations_that_fail_now_and_then(n, failure, share):
         result = run(fun, np.full(n, 3.0))
         assert not result.success or ((result.x - 1) ** 2).sum() < 0.1 * 4 * n
         assert result.success or result.status in (1, 3, 5)
+
+
+def tries(failures, values):
+    """Return how many of the values were asked for at each of 8 points."""
+    left, counts = iter(values), []
+    for _ in range(8):
+        before = len(values) - sum(counts)
+        failures.finite(lambda _: next(left), np.zeros(1))
+        counts.append(before - left.__length_hint__())
+    return counts
+
+
+def test_points_are_tried_again_until_that_has_been_in_vain_at_some():
+    nan = np.nan
+    assert tries(Failures(), [nan] * 40) == [4, 4, 4, 4, 4, 1, 1, 1]
+    assert tries(Failures(), [1.0] * 40) == [1] * 8
+    assert tries(Failures(), [nan, nan, 1.0] + [nan] * 40) == [3] + [4] * 7
+
+
+def test_few_points_beyond_the_domain_are_tried_again():
+    """A start at the end of the domain: half of the points around it have no value, whatever the try."""
+    rng, points = np.random.default_rng(0), []
+
+    def fun(x):
+        points.append(x.copy())
+        return float(x @ x) + 0.01 * rng.standard_normal() if x[0] <= 3 else np.nan
+
+    start = np.array([3.0] + [0.0] * 11)  # many variables: no two perturbations are the same
+    Differences("2-point", np.full(12, -np.inf), np.full(12, np.inf)).notice(fun, start, (0,))
+    again = [np.array_equal(first, second) for first, second in pairwise(points) if second[0] > 3]
+    assert len(again) > 60 and sum(again) == 15
 
 
 @pytest.mark.parametrize("size", [1e2, 1e6])

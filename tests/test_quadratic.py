@@ -218,9 +218,10 @@ def test_the_unit_of_all_variables_changes_no_bit(power):
     assert_array_equal(run(unit), run(1.0))
 
 
-def test_a_resumed_run_equals_one_that_is_not():
+@pytest.mark.parametrize("share", [0.0, 0.3])
+def test_a_resumed_run_equals_one_that_is_not(share):
     def fun(x, rng):
-        return bowl(x) + 0.1 * rng.standard_normal()
+        return np.nan if rng.random() < share else bowl(x) + 0.1 * rng.standard_normal()
 
     def run(**options):
         return nbadam.adam(fun, [2.0, 2.0], (np.random.default_rng(3),), None, steps=40, **options)

@@ -1,248 +1,23 @@
-"""The end of fits that are ill-conditioned: last steps and covariances by QR factors of the Jacobian.
-
-Normal equations square the condition number.  A parabola over a year of day numbers has one of 1e9.  Its
-normal matrix tells nothing in double precision, its Jacobian all that is needed.
-"""
+"""The end of ill-conditioned fits: last steps by QR factors of the Jacobian, covariance and status."""
 
 from typing import Any
 
 import numpy as np
 
-from .. import _linalg as linalg
 from ..status import Status
 from .covariance import LANES, unsure_kernel
 from .data import DataSets, RaggedSets
-from .kernels.kernels import run
-from .kernels.rows import rows_kernel
-from .kernels.trust_region import DIVERGED, EXACT, LEAST_PIVOT, least_chi2
-from .model.constants import Lifted, lifted
-from .model.pointwise import pointwise
-from .problem import Fits, Plan, bounds_of, box
+from .determined import diverging, shaky, vanishing
+from .jacobians import EPSILON, SINGULAR, Jacobians, by_exact_derivatives, inverses, steps
+from .kernels.trust_region import EXACT, LEAST_PIVOT, least_chi2
+from .problem import Fits, Plan, box
 
-EPSILON = float(np.finfo(float).eps)
-POINTS = 1 << 14  # factored at a time: their Jacobian takes a few MB
-ACCURACY = 1e-6  # relative error of a standard error; above it the parameters count as undetermined
-SINGULAR = 1e-2  # the same, above which a step is not worth trying
 SMALLEST_PART = 1e-6  # a fit ends where so small a part of a step raises chi-square
-ROUNDING = 4 * EPSILON  # relative error of a derivative
-OF_DIFFERENCES = 1e-3, 1e-10  # accuracy and rounding for derivatives by differences
-NEARBY = 1e-2  # standard errors; at points so near, differences must agree about the errors
 LIMITS = {
     name: np.array([least, (EXACT * np.finfo(name).eps) ** 2, least_chi2(name)])
     for name, least in LEAST_PIVOT.items()
 }
-NONE = 100  # units of rounding of the model; parameters that change it by less may be 0
-SAME = 2  # largest ratio of standard errors, one error apart, of fits that do not run away
 SPARE = 20  # evaluations that the kernel leaves for last steps, at most
-
-
-class Jacobians:
-    """Jacobians of some fits, in double precision, as factors.
-
-    Parameters
-    ----------
-    sets : DataSets or RaggedSets
-    plan : Plan
-    chosen : ndarray of int
-        The numbers of the data sets.
-    """
-
-    x: np.ndarray
-    data: np.ndarray
-    f_scale: float
-    lower: np.ndarray
-    upper: np.ndarray
-    accuracy: float
-
-    def __init__(self, sets: DataSets | RaggedSets, plan: Plan, chosen: np.ndarray) -> None:
-        block = sets.block(chosen, np.float64)
-        self.rows: Any = rows_kernel(plan.model, block.weighted, block.own_x, block.correlated, plan.loss)
-        self.lifted: Lifted = lifted(plan.model)
-        self.x, self.data, self.f_scale = block.x, block.data, plan.f_scale
-        n = len(plan.model.parameters)
-        bounds = (np.ascontiguousarray(bound, float) for bound in bounds_of(plan, chosen, n))
-        self.lower, self.upper = bounds
-        self.points = block.data.shape[2] if block.correlated else POINTS
-        self.exact: bool = by_exact_derivatives(plan)
-        self.data_rounding: Any = block.rounding
-        # Errors of the points' derivatives share out as a mean's do.
-        self.n_points: np.ndarray = np.maximum(block.points, 1)
-        self.accuracy, rounding = (ACCURACY, ROUNDING) if self.exact else OF_DIFFERENCES
-        self.rounding: np.ndarray = rounding / np.sqrt(self.n_points)
-
-    def of(self, which: np.ndarray, p: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return factors R of the given fits at `p`, ``Q.T @ residuals`` as last column, and chi-square."""
-        arrays = (self.data, p, self.lower, self.upper)
-        data, p, lower, upper = (np.ascontiguousarray(a if a is p else a[which]) for a in arrays)
-        m, n = data.shape[2], p.shape[1]
-        factor: np.ndarray = np.empty((len(p), 0, n + 1))
-        chi2, constants = np.zeros(len(p)), self.lifted.constants
-        for first in range(0, m, self.points):
-            last = min(first + self.points, m)
-            out = np.empty((len(p), last - first, n + 1))
-            run(self.rows, self.x, constants, data, p, lower, upper, self.f_scale, first, last, out, chi2)
-            factor = triangle_of(np.concatenate([factor, out], axis=1))
-        square = np.concatenate([factor, np.zeros((len(p), n, n + 1))], axis=1)[:, :n]  # also of few points
-        return square, chi2
-
-
-def by_exact_derivatives(plan: Plan) -> bool:
-    """Whether derivatives have only the rounding errors of a formula."""
-    return pointwise(plan.model).derivatives != "differences"
-
-
-def triangle_of(matrices: np.ndarray) -> np.ndarray:
-    """Return the factors R of matrices."""
-    factor = linalg.qr(matrices, mode="r")
-    assert isinstance(factor, np.ndarray)
-    return factor
-
-
-def only(factor: np.ndarray, active: np.ndarray) -> np.ndarray:
-    """Return factors for the active parameters alone; the others have a 1 on the diagonal."""
-    if active.all():
-        return factor
-    fits, n = active.shape
-    columns = np.concatenate([active, np.ones((fits, 1), bool)], axis=1)
-    others = np.concatenate([np.eye(n) * ~active[:, None], np.zeros((fits, n, 1))], axis=2)
-    return triangle_of(np.concatenate([np.where(columns[:, None], factor, 0), others], axis=1))[:, :n]
-
-
-def steps(factor: np.ndarray, p: Any, lower: Any, upper: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Return the full steps of the parameters that do not leave their bounds, and their predictions."""
-    active = lower < upper
-    while True:
-        triangle = only(factor, active)
-        step = np.where(active, linalg.solve(triangle[..., :-1], triangle[..., -1:])[..., 0], 0)
-        outward = ((step < 0) & (p <= lower)) | ((step > 0) & (p >= upper))
-        if not outward.any():
-            return step, (np.where(active, triangle[..., -1], 0) ** 2).sum(axis=1)
-        active &= ~outward
-
-
-def inverses(factor: np.ndarray, free: np.ndarray, rounding: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return inverses of the factors, and the largest relative error of a standard error by rounding.
-
-    A covariance matrix is the product of an inverse and its transpose.  Combinations of parameters want the
-    inverse itself: in the product they may cancel.
-
-    Parameters
-    ----------
-    factor : ndarray, shape (fits, n, n + 1)
-    free : ndarray of bool, shape (n,)
-        The rows of the other parameters become 0.
-    rounding : ndarray, shape (fits,)
-        Relative error of the Jacobian's columns.
-    """
-    square = only(factor, np.broadcast_to(free, factor.shape[:2]))[..., :-1].copy()
-    diagonal = np.einsum("fii->fi", square)
-    diagonal[diagonal == 0] = np.finfo(float).tiny  # not singular, and far from determined
-    inverse = linalg.inv(square)
-    # The condition number of each column: its length by that of its part that no other column has.
-    condition = np.linalg.norm(square, axis=1) * np.linalg.norm(inverse, axis=2)
-    error = rounding * condition.max(axis=1)
-    return np.where(free[:, None] & free, inverse, 0), np.where(np.isnan(error), np.inf, error)
-
-
-def size_of_terms(p: Any, factor: Any) -> Any:
-    """Return the size of the terms of models: of each parameter times the derivative by it."""
-    return np.linalg.norm(p * np.linalg.norm(factor[..., :-1], axis=1), axis=1)
-
-
-def is_exact(plan: Plan, p: Any, factor: Any, chi2: Any) -> np.ndarray:
-    """Tell where the residuals are nothing but rounding."""
-    terms = size_of_terms(p, factor)
-    return chi2 <= np.maximum((EXACT * np.finfo(plan.dtype).eps * terms) ** 2, least_chi2(plan.dtype))
-
-
-def vanishing(jacobians: Jacobians, plan: Plan, p: Any, factor: Any, chi2: Any, inverse: Any) -> np.ndarray:
-    """Tell where parameters are determined only by terms of the model that rounding does not tell from 0.
-
-    The rate of a decay whose amplitude is 1e-16 of the data, for example: of constant data.  Of data that
-    are all 0 it is 1e-160, where chi-square has lost its digits.
-    """
-    terms = size_of_terms(p, factor)
-    least = np.maximum(np.finfo(plan.dtype).eps * terms, np.sqrt(least_chi2(plan.dtype)))
-    # Not the residuals: `is_exact` leaves room for 100 units, and there may be noise of that size.
-    scatter = least / np.sqrt(jacobians.n_points)
-    insignificant = np.abs(p) <= NONE * scatter[:, None] * np.linalg.norm(inverse, axis=2)
-    none = is_exact(plan, p, factor, chi2)[:, None] & insignificant & (p != 0) & ~plan.fixed
-    found = np.zeros(len(p), bool)
-    without = p.copy()
-    # One after another: a width, without effect as long as there is no peak, cannot be 0.
-    for i in np.flatnonzero(none.any(axis=0)):
-        which = np.flatnonzero(none[:, i])
-        trial = without[which]
-        trial[:, i] = 0
-        factor, value = jacobians.of(which, trial)
-        error = inverses(factor, ~plan.fixed, jacobians.rounding[which])[1]
-        found[which] |= np.isfinite(value) & (error > jacobians.accuracy)
-        remains = is_exact(plan, trial, factor, value)
-        without[which[remains]] = trial[remains]
-    return found
-
-
-def shaky(jacobians: Jacobians, plan: Plan, p: Any, factor: Any, chi2: Any, inverse: Any) -> np.ndarray:
-    """Tell where standard errors depend on the rounding of the model.
-
-    They are computed again for parameters that differ by some units of rounding: a phase in radians since
-    1970, for example, has few digits left.  The size of the residuals does not count where rounding the
-    data, or the values of any model, changes it by more than the accuracy.  Differences may err by more than
-    units of rounding tell, where the values of a model have few digits: for them parameters differ by a part
-    of their errors.
-    """
-    rounded = chi2 <= (jacobians.data_rounding() / jacobians.accuracy) ** 2
-    rounded |= is_exact(plan, p, factor, chi2)
-
-    def ratios(change: Any) -> Any:
-        near = np.clip(p + change, jacobians.lower, jacobians.upper)
-        again, value = jacobians.of(np.arange(len(p)), near)
-        other = inverses(again, ~plan.fixed, jacobians.rounding)[0]
-        ratio = np.linalg.norm(other, axis=2) / np.linalg.norm(inverse, axis=2)
-        return (ratio * np.where(rounded, 1, np.sqrt(value / chi2))[:, None])[:, ~plan.fixed]
-
-    if jacobians.exact:
-        off = np.maximum(*(np.abs(ratios(change) - 1) for change in (4 * EPSILON * p, -4 * EPSILON * p)))
-    else:
-        scatter = standard_residual(jacobians, plan, p, chi2)
-        change = NEARBY * scatter[:, None] * inverse.sum(axis=2)
-        room = np.minimum(p - jacobians.lower, jacobians.upper - p)
-        change = np.where(np.abs(change) <= room, change, 0)
-        # Errors that change in proportion to the parameters do so to both sides.
-        off = np.abs((ratios(change) + ratios(-change)) / 2 - 1)
-    found: np.ndarray = (off > 0.5 * jacobians.accuracy).any(axis=1)
-    return found
-
-
-def diverging(jacobians: Jacobians, plan: Plan, p: Any, factor: Any, chi2: Any, inverse: Any) -> np.ndarray:
-    """Tell where two parameters far less than their standard errors run away together.
-
-    Symmetric or orthogonal data have parameters of 0, to rounding, that are well determined: there the
-    errors of all parameters are about the same one error away.
-    """
-    errors = standard_residual(jacobians, plan, p, chi2)[:, None] * np.linalg.norm(inverse, axis=2)
-    far = np.isfinite(errors) & (errors > DIVERGED * np.abs(p))
-    far &= (p > jacobians.lower) & (p < jacobians.upper)
-    found: np.ndarray = far.sum(axis=1) > 1
-    which = np.flatnonzero(found)
-    if which.size:
-        far, size = far[which], np.linalg.norm(inverse[which], axis=2)
-        holds = np.ones(far.shape, bool)
-        for change in (errors[which], -errors[which]):
-            near = np.clip(p[which] + far * change, jacobians.lower[which], jacobians.upper[which])
-            other = inverses(jacobians.of(which, near)[0], ~plan.fixed, jacobians.rounding[which])[0]
-            ratio = np.linalg.norm(other, axis=2) / size
-            holds &= (ratio < SAME) & (ratio > 1 / SAME)
-        # Of all: an amplitude is linear, its peak's width is not.
-        found[which] = ~holds[:, ~plan.fixed].all(axis=1)
-    return found
-
-
-def standard_residual(jacobians: Jacobians, plan: Plan, p: Any, chi2: Any) -> np.ndarray:
-    """Return the standard deviations of the residuals; likelihoods know them."""
-    if plan.loss.is_likelihood:
-        return np.ones(len(p))
-    return np.sqrt(chi2 / np.maximum(jacobians.n_points - p.shape[1], 1))
 
 
 def improve(
@@ -370,15 +145,3 @@ def bounds_of_fits(plan: Plan, chosen: np.ndarray, popt: np.ndarray) -> list[np.
     if not plan.bounded:
         return [np.full(popt.shape, -np.inf), np.full(popt.shape, np.inf)]
     return [bound.astype(float) for bound in box(plan, chosen, popt)]
-
-
-def look_again(
-    sets: DataSets | RaggedSets, plan: Plan, chosen: np.ndarray, popt: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the inverse factors of Jacobians at `popt`, and chi-square, in double precision."""
-    jacobians = Jacobians(sets, plan, chosen)
-    with np.errstate(all="ignore"):
-        factor, chi2 = jacobians.of(np.arange(len(chosen)), np.ascontiguousarray(popt, float))
-        inverse, error = inverses(factor, ~plan.fixed, jacobians.rounding)
-    inverse[error > jacobians.accuracy] = np.inf
-    return inverse, chi2

@@ -1,8 +1,6 @@
 """`curve_fit`: SciPy's function, for any number of data sets at a time."""
 
 import inspect
-import re
-import warnings
 from collections.abc import Callable, Sequence
 from math import inf
 from typing import Any
@@ -24,13 +22,12 @@ from .kernels.losses import parse_loss
 from .model.elementwise import check_elementwise
 from .model.model import Model
 from .model.pointwise import pointwise
+from .outcome import check_batch, check_shared, check_single
 from .parameters import check_tied, parse_bounds, parse_fixed, parse_start
 from .parsing import parse_data
 from .problem import Plan
 from .result.lazy import fit_lazily
-from .result.report import counted
 from .result.result import FitResult
-from .search.explore import ENOUGH
 from .search.library import fit_without_start
 from .search.neighbours import improve
 from .shared.fit import fit_shared
@@ -40,10 +37,6 @@ METHODS = ("lm", "adam")
 SCIPY_METHODS = ("trf", "dogbox")  # find the same minimum, and "lm" knows bounds
 DIFFERENCES = ("2-point", "3-point", "cs")  # derivatives are at least as good
 SEARCHES = ("never", "failed", "all", "neighbours")
-EXPECTED = (
-    Status.SUCCESS,
-    Status.UNDETERMINED,
-)  # no errors for one data set; the latter warns
 MAX_NFEV = {"lm": 2000, "adam": 1000}
 
 
@@ -302,10 +295,8 @@ def curve_fit(
                 max_nfev=max_nfev, batch_size=batch_size, rng=rng, search=search, workers=workers,
                 progress=progress,
             )  # fmt: skip
-        _warn(whole, method)
-        if (whole.success & (whole.n_starts > 0) & (whole.n_reached < ENOUGH)).any():
-            message = "Of the starts fewer than two led to the lowest `chi2`: there may be a lower one."
-            warnings.warn(f"{message} Pass `p0`, or `bounds`.", _optimize_warning(), stacklevel=2)
+        check_batch(whole, method)
+        check_shared(whole)
         return whole
     if search != "never" and method != "lm":
         raise ValueError(f"`search` goes with method='lm', not {method!r}.")
@@ -393,16 +384,11 @@ def curve_fit(
     if isinstance(error, KeyboardInterrupt):
         error.result = result  # type: ignore[attr-defined]
     if error is not None and (batch == () or isinstance(error, KeyboardInterrupt)):
-        # Numba writes types in place of numbers: f"{a} is too small" would name that of dual numbers.
-        error.args = tuple(
-            re.sub("<object type:[^>]*>", "...", part) if isinstance(part, str) else part
-            for part in error.args
-        )
         raise error
     if batch == ():
-        _check_single(result, batch_size is not None)
+        check_single(result, batch_size is not None)
     else:
-        _warn(result, method)
+        check_batch(result, method)
     return result
 
 
@@ -418,42 +404,3 @@ def _advice(model: Model) -> dict[Status, str]:
     hint = getattr(model, "hint", "")
     where = f"The model is not finite at its own guess, as no `p0` is given. {hint}".rstrip()
     return {Status.NONFINITE: where} | ({Status.UNDETERMINED: hint} if hint else {})
-
-
-def _check_single(result: FitResult, is_sampled: bool) -> None:
-    """Raise and warn where SciPy does."""
-    status = int(result.status)
-    if status == Status.TOO_FEW_POINTS:
-        raise TypeError(
-            f"The number of fitted parameters, {np.count_nonzero(result.free)}, must not exceed the number "
-            f"of data points, {result.n_points}."
-        )
-    if not (status in EXPECTED or (is_sampled and status == Status.MAXITER)):
-        raise RuntimeError(f"Optimal parameters not found: {result.message()}")
-    if not np.isfinite(result.pcov).all():
-        message = "Covariance of the parameters could not be estimated"
-        if status == Status.UNDETERMINED:
-            message += f". {result.message()}"
-        warnings.warn(message, _optimize_warning(), stacklevel=3)
-    if result.n_starts > 1 and result.n_reached < ENOUGH and result.status == Status.SUCCESS:
-        count = result.n_reached or "none"
-        message = f"Of {result.n_starts:,} starts {count} led to the best minimum: there may be a better one."
-        message += " Pass `p0`, or `bounds`."
-        warnings.warn(message, _optimize_warning(), stacklevel=3)
-
-
-def _warn(result: FitResult, method: str) -> None:
-    """Count the fits of a batch that were meant to succeed and did not; data sets may be masked whole."""
-    wrong = ~result.success & (result.n_points > 0)
-    if method == "adam":
-        wrong &= result.status != Status.MAXITER
-    count = int(np.count_nonzero(wrong))
-    if count:
-        message = f"{count:,} of {wrong.size:,} fits without success. {counted(result[wrong])}"
-        warnings.warn(message, _optimize_warning(), stacklevel=3)
-
-
-def _optimize_warning() -> type[Warning]:
-    from scipy.optimize import OptimizeWarning
-
-    return OptimizeWarning

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from .difference_steps import EPS, suited_steps
+from .failures import Failures
 from .noise import FAINT, FAINT_ROUNDING, FIRST, ROUGH, UNNOTICED, line_from, noise_near, noise_of
 from .perturbations import Perturbations
 
@@ -16,7 +17,6 @@ FACTS = "noise", "level", "is_random", "count", "highest", "is_due"
 SMOOTH_BUDGET = 20  # evaluations, for each variable and two more, with which steps of smooth values are found
 REACH = 10.0  # longest step for noisy values, relative to `size`: noise may hide every difference
 LEAST_LEFT = 0.1  # least part of a noise that may be left when it is estimated again: chance, or a wave
-FAILURES = 3  # largest number of evaluations in place of one near `x0` that is not finite
 GROWN = 100.0  # growth of a derivative at once, for which its step is found again
 PERTURBATION = 0.01  # first perturbation relative to x_scale, where the value at x0 is not finite
 
@@ -87,6 +87,7 @@ class Differences:
         self.highest = inf
         self.is_due = False
         self.steepest: np.ndarray | None = None
+        self.failures = Failures()
 
     def notice(
         self,
@@ -102,7 +103,7 @@ class Differences:
         Smooth values whose budget, `most` evaluations, is small have default steps.
         Neither a constant added to the values nor the distance of `x` from 0 makes a difference.
         """
-        f = self._finite(value, x)
+        f = self.failures.finite(value, x)
         if not isfinite(f):
             return self
         f, noise = self._look(value, x, f)
@@ -128,7 +129,7 @@ class Differences:
 
     def _look(self, value: Callable[..., Any], x: np.ndarray, f: float) -> tuple[float, float]:
         """Return the mean of two values at `x`, and their noise; note of which kind it is."""
-        again = self._finite(value, x)
+        again = self.failures.finite(value, x)
         self.is_random = again != f
         if isfinite(again) and self.is_random:
             f = 0.5 * (f + again)
@@ -137,21 +138,11 @@ class Differences:
 
     def _steady(self, value: Callable[..., Any]) -> Callable[..., Any]:
         """Return the function, which is called again where random values are not finite."""
-        return (lambda x: self._finite(value, x)) if self.is_random else value
+        return (lambda x: self.failures.finite(value, x)) if self.is_random else value
 
     def _change(self, value: Callable[..., Any], x: np.ndarray, f: float, size: np.ndarray) -> float:
         """Return the change of the value over a step of all variables."""
         return abs(value(np.clip(x + size, self.lower, self.upper)) - f)
-
-    @staticmethod
-    def _finite(value: Callable[..., Any], x: np.ndarray) -> float:
-        """Return the value at `x`, the first finite one of some: a simulation may fail now and then."""
-        f = value(x)
-        for _ in range(FAILURES):
-            if isfinite(f):
-                break
-            f = value(x)
-        return f
 
     def _unit(self, x: np.ndarray) -> np.ndarray:
         """Return the units of the variables, as far as rounding leaves room for them."""

@@ -22,12 +22,14 @@ and robustness of model-based derivative-free optimization solvers", ACM TOMS 45
 """
 
 from collections.abc import Callable
+from dataclasses import asdict
 from math import hypot, sqrt
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from .. import _linalg as linalg
+from .failures import Failures
 from .noise import step_of_output
 from .perturbations import Perturbations
 from .regression import LARGEST_FULL, Fit, fit_quadratic, rounded_axes, step_within
@@ -49,9 +51,7 @@ SMALLEST = 1e-9  # radius, relative to the first one
 CLEAR = 0.1  # least promise, relative to rounding, whose failure counts
 CONFIRMED, DOUBTED = 0.5, 0.25  # parts of a promised fall
 WORSE = 2.5  # rise above the best center, in standard errors, that ends the way there
-# Evaluations in place of one of a simulation that fails now and then, and points at which that is looked for.
-FAILURES, UNTRIED = 3, 5
-NUMBERS = "radius", "first", "variance", "promised", "is_short", "failed", "recovered"
+NUMBERS = "radius", "first", "variance", "promised", "is_short"
 
 
 class Lowest(NamedTuple):
@@ -113,7 +113,7 @@ class QuadraticModel(Perturbations):
         self.points, self.values = np.zeros((0, n)), np.zeros(0)
         self.axes = np.eye(n)  # of the trust region, which is an ellipsoid of points ``radius * axes @ s``
         self.radius = self.first = self.variance = self.promised = 0.0
-        self.failed = self.recovered = 0  # points without a finite value, and those with one at a later try
+        self.failures = Failures()
         self.is_short = False  # whether the radius cut the last step
         self.before: np.ndarray | None = None  # center
         self.best: Best | None = None
@@ -223,7 +223,7 @@ class QuadraticModel(Perturbations):
             there = x.copy()
             there[self.free] = np.clip(point * self.unit, self.lower[self.free], self.upper[self.free])
             points.append(point)
-            values.append(self._finite(value, there))
+            values.append(self.failures.finite(value, there) if self.is_random else value(there))
             self._note(there, values[-1])
             return values[-1]
 
@@ -249,19 +249,6 @@ class QuadraticModel(Perturbations):
         self.count += self.pairs
         self.take_in(np.array(points), np.array(values))
 
-    def _finite(self, value: Callable[..., Any], x: np.ndarray) -> float:
-        """Return a value, of a simulation that fails now and then the first finite one of some."""
-        f = value(x)
-        if np.isfinite(f) or not self.is_random:
-            return f
-        for _ in range(FAILURES if self.recovered else self.failed < UNTRIED):
-            f = value(x)
-            if np.isfinite(f):
-                self.recovered += 1
-                return f
-        self.failed += 1
-        return f
-
     def _fit(self, center: np.ndarray, radius: float) -> Fit | None:
         """Fit the values near a center; None if none of them is finite."""
         s = self._to_s((self.points - center).T, radius).T
@@ -282,13 +269,14 @@ class QuadraticModel(Perturbations):
         best = None if self.best is None else [self.best.center.tolist(), *self.best[1:]]
         lowest = None if self.lowest is None else [self.lowest.x.tolist(), self.lowest.value]
         known = {"is_random": self.is_random, "best": best, "lowest": lowest}
-        return super().facts() | numbers | listed | known
+        return super().facts() | numbers | asdict(self.failures) | listed | known
 
     def restore(self, facts: dict[str, Any]) -> None:
         """Bring it to where it was when `facts` was called."""
         super().restore(facts)
         for name in (*NUMBERS, "is_random"):
             setattr(self, name, facts[name])
+        self.failures = Failures(facts["failed"], facts["recovered"])
         for name in ("points", "values", "axes", "before", "proposal"):
             setattr(self, name, None if facts[name] is None else np.array(facts[name], dtype=float))
         self.points = self.points.reshape(-1, self.unit.size)

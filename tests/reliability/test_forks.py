@@ -23,7 +23,7 @@ def test_forks_while_a_thread_works(tmp_path):
         import os, random, signal, threading, time
         import numpy as np
         import nbadam
-        from nbadam.fitting.finish import inverses
+        from nbadam.fitting.jacobians import inverses
         from probes import say
 
         factors = np.tile(np.eye(3, 4), (500, 1, 1))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..._calls import address_of
-from ..._jit import takes
+from ..._jit import takes, without_types
 from ...blocks import Pace, is_called_off
 from ...engine import aligned_zeros
 from ..model.constants import Lifted
@@ -209,4 +209,4 @@ def run(kernel: Any, *arguments: Any) -> Any:
     except Exception as error:
         if isinstance(error, TypeError) and not takes(kernel, arguments):
             raise
-        raise ModelError from error
+        raise ModelError from without_types(error)

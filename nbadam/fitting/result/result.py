@@ -11,7 +11,7 @@ import numpy as np
 from ... import archives
 from ...status import Status
 from ..covariance import factored
-from ..finish import look_again
+from ..jacobians import inverses_at
 from ..search.minima import Minima
 from . import report, saved
 from .exports import Exports
@@ -265,7 +265,7 @@ class FitResult(Inference, Exports, Plots):
         """Return roots of the covariances of the parameters that are not tied, and chi-squares."""
         if popt.dtype == np.float32:
             own = popt if self._ties is None else popt[:, self._ties.free]
-            return look_again(self._data, self._plan, numbers, own)
+            return inverses_at(self._data, self._plan, numbers, own)
         information = np.ascontiguousarray(self._information.reshape(-1, self._information.shape[-1])[some])
         is_inverse = np.ascontiguousarray(self._is_inverse.ravel()[some])
         free = self.free if self._ties is None else self.free[self._ties.free]

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from ..finish import POINTS
+from ..jacobians import POINTS
 from ..kernels.kernels import run
 from ..kernels.rows import rows_kernel
 from ..model.constants import lifted

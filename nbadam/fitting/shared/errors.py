@@ -8,7 +8,8 @@ import numpy as np
 from ... import _linalg as linalg
 from ...status import Status
 from ..covariance import factored
-from ..finish import finish, triangle_of
+from ..finish import finish
+from ..jacobians import triangle_of
 from ..kernels.trust_region import LEAST_PIVOT
 from ..problem import Fits
 from .factored import refine

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ... import _linalg as linalg
-from ..finish import ROUNDING, SINGULAR, Jacobians, triangle_of
+from ..jacobians import ROUNDING, SINGULAR, Jacobians, triangle_of
 from ..kernels.kernels import ModelError
 
 STEPS = 10  # limit of last steps
