@@ -15,8 +15,9 @@ from scipy.optimize import OptimizeWarning
 
 from nbadam import Model, curve_fit
 from nbadam.fitting.arguments import parse_model
-from nbadam.fitting.model.formula import Lines, derive
+from nbadam.fitting.model.formula import Lines
 from nbadam.fitting.model.grammar import FUNCTIONS, LONGEST, SYNONYMS, parse
+from nbadam.fitting.model.symbolic import derive
 from nbadam.fitting.ties import Ties
 
 X = np.linspace(0.5, 4, 15)

@@ -10,7 +10,7 @@ from ..kernels.generate import Pointwise
 from .constants import lifted, packed
 from .definition import Definition
 from .differences import differences
-from .formula import derive
+from .symbolic import derive
 
 TOGETHER = 8  # derivatives that a dual number carries where all have to be of one type
 
