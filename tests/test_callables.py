@@ -191,6 +191,26 @@ class Hidden:
         return a * x if x < 1 else self.recursive(x - 1, a)
 
 
+def curve(x, a, b):
+    return a * np.exp(-b * x)
+
+
+class Counting:
+    calls = 0
+
+    def __call__(self, x, a, b):
+        self.calls += 1
+        return a * np.exp(-b * x)
+
+
+def generator(x, a, b):
+    yield a * np.exp(-b * x)
+
+
+async def coroutine(x, a, b):
+    return a * np.exp(-b * x)
+
+
 def imports_inside(x, a, b):
     from math import exp
 
@@ -208,6 +228,9 @@ def imports_inside(x, a, b):
         (functools.partial(line, a=1.0), "leaves `b` open"),
         (functools.partial(line, n="x"), None),
         (decorated, "pass its `__wrapped__`"),
+        (Counting(), "sets the attribute `calls`"),
+        (generator, "must return numbers"),
+        (coroutine, "must return numbers"),
         (functools.partial(times, v=2.0), "leaves `scale` open"),
         (Hidden, "must be a function, a method"),
         (math.exp, "must be a function, a method"),
@@ -215,7 +238,7 @@ def imports_inside(x, a, b):
         (np.modf, "must be a function, a method"),
         (3, "must be a function, a method"),
     ],
-    ids=range(14),
+    ids=range(17),
 )
 def test_what_cannot_be_compiled_is_refused_in_one_line(given, message):
     if message is None:
@@ -227,6 +250,31 @@ def test_what_cannot_be_compiled_is_refused_in_one_line(given, message):
         assert "\n" not in str(info.value) and len(str(info.value)) < 300
     with pytest.raises(ValueError, match="`jac`"):
         curve_fit(line, X, X, P0, jac=given)
+
+
+@pytest.mark.parametrize("signatures", [None, ["float64(float64, float64, float64)"]])
+def test_functions_that_numba_vectorizes(signatures):
+    vectorized = numba.vectorize(signatures)(curve) if signatures else numba.vectorize(curve)
+    fit = curve_fit(vectorized, X, curve(X, 2.0, 3.0), P0)
+    assert fit.derivatives == "exact" or numba.config.DISABLE_JIT
+    assert_allclose(fit.popt, [2, 3], rtol=1e-7)
+
+
+@pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="Python can run it")
+def test_a_decorator_that_numba_cannot_compile():
+    calls = []
+
+    def counted(function):
+        @functools.wraps(function)
+        def wrapper(x, a, b):
+            calls.append(x)
+            return function(x, a, b)
+
+        return wrapper
+
+    with pytest.raises(ValueError, match=r"decorated: pass its `__wrapped__`"):
+        curve_fit(counted(curve), X, X, P0)
+    assert_allclose(curve_fit(counted(curve).__wrapped__, X, curve(X, 2.0, 3.0), P0).popt, [2, 3], rtol=1e-7)
 
 
 @pytest.mark.lowest

@@ -81,8 +81,13 @@ def check(function, x, p0=(1.0, 0.0)):
 def test_functions_of_the_whole_array_are_refused(shape):
     part = WHOLE[shape]
     for p0 in ((1.0, 0.0), (0.0, 1.0)):  # at the second the part has no effect
-        with pytest.raises(ValueError, match=r"more of its first argument than one point.*another variable"):
+        with pytest.raises(ValueError, match=r"(than one point|takes arrays only).*another variable"):
             check(lambda x, a, b: a * part(x) + b, X, p0)
+
+
+def test_a_model_that_loops_over_its_points_is_told_so():
+    with pytest.raises(ValueError, match="takes arrays only.*write it for one number"):
+        check(lambda x, a, b: [a * v + b for v in x], X)
 
 
 @given(

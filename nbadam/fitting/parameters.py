@@ -173,8 +173,10 @@ def parse_start(
         starts = unmasked("p0", p0)
         starts = starts.reshape(1) if starts.ndim == 0 and n == 1 else starts
         if starts.ndim == 0 or starts.shape[-1] != n:
+            one_by_one = " A model takes its parameters one by one: `f(x, a, b)`, or `f(x, *p)`."
             raise ValueError(
                 f"`p0` of shape {starts.shape} must end in the number of parameters, {n}: {model.parameters}."
+                + (one_by_one if n == 1 else "")
             )
         starts = _per_fit("p0", starts, batch, n)
         for bound, is_out in ((lower, np.less), (upper, np.greater)):

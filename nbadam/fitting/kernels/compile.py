@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numba
 import numpy as np
-from numba.core.errors import TypingError
+from numba.core.errors import NumbaError
 
 from ..._jit import compile_kernel, reason
 from ...dual.type import compared
@@ -125,10 +125,12 @@ def _compiled_for(
             if way is not ways[-1]:
                 # Dual numbers of another type would lose the same derivatives, but nobody would notice.
                 _refused[digest] = len(ways) - 1 if compared.lost else number + 1
-            elif isinstance(error, TypingError):
+            elif isinstance(error, NumbaError | NotImplementedError):
+                inner = hasattr(model.function, "__wrapped__")
                 raise ValueError(
                     f"Numba cannot compile the model `{model.name}`, its Jacobian or the loss, which must be "
                     f"functions of numbers, not of arrays: {reason(error)}"
+                    + (" It is decorated: pass its `__wrapped__`." if inner else "")
                 ) from error
             else:
                 raise

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 from numba.extending import is_jitted
+from numba.np.ufunc.dufunc import DUFunc
 
 from ..._fingerprint import mentioned
 from ...checks import shown
@@ -17,6 +18,7 @@ from ..kernels.text import load
 from .inline import inlined
 
 IMPORT = dis.opmap["IMPORT_NAME"]
+NO_NUMBERS = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
 
 
 class Frozen(tuple):  # type: ignore[type-arg]  # digests would meet the argument
@@ -46,8 +48,8 @@ def as_function(name: str, given: Callable[..., Any], within: tuple[Any, ...] = 
     name : str
         Name for errors.
     given : callable
-        A function by `def`, `lambda` or `njit`, a bound method, a callable object, a partial, a ufunc, or
-        an `numpy.vectorize` of one of them.
+        A function by `def`, `lambda`, `njit` or `numba.vectorize`, a bound method, a callable object, a
+        partial, a ufunc, or an `numpy.vectorize` of one of them.
     within : tuple
         Methods being frozen, which this one must not be among.
 
@@ -59,7 +61,7 @@ def as_function(name: str, given: Callable[..., Any], within: tuple[Any, ...] = 
     if inspect.isfunction(given) or is_jitted(given):
         _check_code(name, getattr(given, "py_func", given))
         return given
-    if isinstance(given, functools._lru_cache_wrapper):
+    if isinstance(given, functools._lru_cache_wrapper | DUFunc):
         return as_function(name, given.__wrapped__, within)
     if isinstance(given, np.vectorize):
         return as_function(name, given.pyfunc, within)
@@ -84,6 +86,12 @@ def _of_method(
     if not inspect.isfunction(function) or function in within:
         raise ValueError(f"`{name}` uses {shown(function)} of {shown(owner)}, which Numba cannot read.")
     within = (*within, function)
+    changed = [step.argval for step in dis.get_instructions(function) if step.opname == "STORE_ATTR"]
+    if changed:
+        raise ValueError(
+            f"`{name}` sets the attribute `{changed[0]}` of an object, which a compiled model cannot do: its "
+            "value must depend on its arguments only."
+        )
     used = sorted(n for n in mentioned(function.__code__) if n.isidentifier() and hasattr(owner, n))
     role = f"of {shown(owner)} the attribute"
     values = [_frozen(name, f"{role} `{n}`", getattr(owner, n), within) for n in used]
@@ -167,6 +175,8 @@ def _check_code(name: str, function: Callable[..., Any]) -> None:
         raise ValueError(
             f"`{name}` takes arguments as `**`, as decorated functions do, which Numba cannot compile{inner}."
         )
+    if function.__code__.co_flags & NO_NUMBERS:
+        raise ValueError(f"`{name}` must return numbers: it is a generator or a coroutine.")
     if IMPORT in function.__code__.co_code[::2]:
         raise ValueError(
             f"`{name}` has an import inside the function `{function.__name__}`, which Numba cannot compile: "

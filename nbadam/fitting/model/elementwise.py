@@ -145,11 +145,14 @@ def _is_elementwise(
         if each is None and together is None:
             return False  # it fails, whatever the reason
         if not is_of_a_point or (together is not None and not _agree(together, each, scale)):
+            fault = (
+                "uses more of its first argument than one point" if each is not None else "takes arrays only"
+            )
             raise ValueError(
-                f"The model `{model.name}` uses more of its first argument than one point (a maximum, a "
-                "mean, a sum, an order ...): its values on an array are not those point by point, which is "
-                "how it is fitted. Compute such numbers before and refer to them as constants, or pass them "
-                "as another variable, `xdata` of shape (2, m), where they differ between the points."
+                f"The model `{model.name}` {fault}, and it is fitted point by point: write it for one number "
+                "x, without loops over the points. What takes more than one point (a maximum, a mean, a sum, "
+                "an order ...) compute before and refer to as constants, or pass as another variable, `xdata` "
+                "of shape (2, m), where it differs between the points."
             )
     return True
 
