@@ -20,7 +20,8 @@ SHORTEST, LONGEST = 1e-3, 1e3  # deviations, relative to the one it began with, 
 # Evaluations, relative to those up to the lowest value, after which a settled run ends: without a limit of
 # evaluations, and with one, which tells that so many may be made.
 GOES_ON, GOES_ON_TO_LIMIT = 3.0, 10.0
-TURNS = 4  # turns, all but one of which belong to the side that found the lowest value
+# Turns, all but one of which are the strategy's: if the model found the lowest value, and if it did itself.
+TURNS, TURNS_OF_LEADER = 2, 4
 NUMBERS = "evaluations", "found", "generation", "generations", "deviation", "first", "is_alone", "leads"
 ARRAYS = "latest", "mean", "path", "path_of_length", "covariance"
 
@@ -133,7 +134,7 @@ class Evolution:
 
     def has_turn(self, number: int) -> bool:
         """Whether the turn of a number belongs to the strategy, not to the model that it takes turns with."""
-        return self.is_alone or (number % TURNS > 0) == self.leads
+        return self.is_alone or number % (TURNS_OF_LEADER if self.leads else TURNS) > 0
 
     def goes_on(self, is_limited: bool) -> bool:
         """Whether a run that has settled looks for lower points; it does nothing else from then on."""
