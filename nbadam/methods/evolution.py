@@ -1,12 +1,13 @@
 """Evolution around the lowest point met, for values that are steps, such as counts.
 
 Steps hide the slope, and a model does not tell which plateau is lowest.  An evolution strategy only compares
-values.  The mean of the better half of a generation is the center of the next one, so steps average out, and
-the covariances follow the moves that were successful.  This is CMA-ES without negative weights: N. Hansen,
-"The CMA evolution strategy: a tutorial", arXiv:1604.00772, 2016.  Where half of a generation is on one
-plateau, it begins anew at the lowest point, with a deviation that is drawn, from the first radius down to a
-hundredth of it: N. Hansen, "Benchmarking a BI-population CMA-ES on the BBOB-2009 function testbed", GECCO
-2009.
+values.  The mean of the better half of a generation is the center of the next one, so steps average out.  The
+covariances follow the moves that were successful.  This is CMA-ES without negative weights: N. Hansen,
+"The CMA evolution strategy: a tutorial", arXiv:1604.00772, 2016.
+
+Where half of a generation is on one plateau, it begins anew at the lowest point.  Its deviation is drawn,
+between the first radius and a hundredth of it: N. Hansen, "Benchmarking a BI-population CMA-ES on the
+BBOB-2009 function testbed", GECCO 2009.
 """
 
 from math import log, sqrt
@@ -100,7 +101,7 @@ class Evolution:
 
     @linalg.apart_from_forks
     def tell(self, points: np.ndarray, values: np.ndarray) -> None:
-        """Take in the values of a generation; equations (9), (24) and those of figure 6 of the tutorial."""
+        """Take in the values of a generation, with the default parameters of the tutorial."""
         half, n = len(points) // 2, points.shape[1]
         order = np.argsort(values, kind="stable")
         weights = log(half + 0.5) - np.log(np.arange(1, half + 1))

@@ -22,7 +22,7 @@ from .stopping import WINDOW, Stop
 # Fields of the record that a checkpoint leaves out: the last gradient, and those that the options give again.
 # It has the numbers by their own names.
 GIVEN = "g lower upper x_lower x_upper fractions numbers limits".split()
-CONVERGED = Stop.GTOL, Stop.FTOL, Stop.XTOL, Stop.PATIENCE  # at which an evolution strategy may go on
+CONVERGED = Stop.GTOL, Stop.FTOL, Stop.XTOL, Stop.PATIENCE  # reasons to end that an evolution may overrule
 NOISY_SCHEMES = "noise", "spsa", "quadratic"  # kinds of differences for noisy values: a run keeps its own
 
 
