@@ -86,7 +86,7 @@ def test_functions_of_the_whole_array_are_refused(shape):
 
 
 def test_a_model_that_loops_over_its_points_is_told_so():
-    with pytest.raises(ValueError, match="takes arrays only.*write it for one number"):
+    with pytest.raises(ValueError, match=r"takes arrays only.*write it for one number"):
         check(lambda x, a, b: [a * v + b for v in x], X)
 
 

@@ -92,8 +92,14 @@ def noise_near(
     is_random : bool
         Whether two values at one point differ.
     """
-    line = line_from(value, x, f, unit, lower, upper)
-    noise, rounding = _noise_on(line, f, is_random)
+    ahead, across = (line_from(value, x, f, unit, lower, upper, is_across) for is_across in (False, True))
+    # Scores, ranks and softmax do not change along the diagonal from a start whose entries are equal.
+    for line, tried in ((ahead, ()), (across, ()), (ahead, SPACINGS)):
+        found = _noise_on(line, f, is_random, tried)
+        if found is not None:
+            break
+    assert found is not None
+    noise, rounding = found
     if is_random:
         return noise
     is_smooth = noise > ROUGH * rounding and _is_smooth_nearby(line, f, noise)
@@ -102,13 +108,22 @@ def noise_near(
 
 
 def line_from(
-    value: Callable[..., Any], x: np.ndarray, f: float, unit: np.ndarray, lower: np.ndarray, upper: np.ndarray
+    value: Callable[..., Any],
+    x: np.ndarray,
+    f: float,
+    unit: np.ndarray,
+    lower: np.ndarray,
+    upper: np.ndarray,
+    is_across: bool = False,
 ) -> Callable[..., np.ndarray]:
     """Return the function of a spacing, in units, that evaluates equally spaced points from `x` on.
 
-    The first value is `f`, which is known; those that are not finite become NaN.
+    The first value is `f`, which is known; those that are not finite become NaN.  The points are in the
+    direction in which there is most room, or across: every other variable moves the other way.
     """
     is_up = upper - x >= x - lower
+    if is_across:
+        is_up[1::2] ^= np.minimum(upper - x, x - lower)[1::2] > 0
     room = np.where(is_up, upper - x, x - lower)
 
     def line(spacing: Any, points: Any = POINTS) -> Any:
@@ -121,14 +136,22 @@ def line_from(
     return line
 
 
-def _noise_on(line: Callable[..., np.ndarray], f: float, is_random: bool) -> tuple[float, float]:
-    """Return the noise of values on lines of several spacings, and the rounding error of `f`."""
+def _noise_on(
+    line: Callable[..., np.ndarray], f: float, is_random: bool, tried: tuple[float, ...]
+) -> tuple[float, float] | None:
+    """Return the noise of values on lines of several spacings, and the rounding error of `f`.
+
+    Spacings that were tried before, without a change of the value, are left out.  If none was, and no value
+    changes over the first ones, return None.
+    """
     resolution = np.inf  # smallest change of the output that was seen beside changes of 0
-    is_stepped = False
+    is_level, is_stepped = True, bool(tried)
     rounding = _rounding(f)
-    for spacing in SPACINGS + WIDER:
+    for spacing in (SPACINGS + WIDER)[len(tried) :]:
         if (spacing > SPACINGS[4] and not is_stepped) or (spacing >= WIDER[0] and resolution < np.inf):
             break
+        if spacing == WIDER[0] and is_level and not tried:
+            return None
         values = line(spacing)
         changes = np.abs(np.diff(values))
         has_steps = bool(np.count_nonzero(changes == 0) >= POINTS / 2)
@@ -136,6 +159,7 @@ def _noise_on(line: Callable[..., np.ndarray], f: float, is_random: bool) -> tup
         if noise is not None and noise > ROUGH * _rounding(values):
             return noise if is_random else max(noise, noise_of(line(LONGER)) or 0.0), rounding
         is_stepped |= has_steps
+        is_level &= not changes.any()
         smallest = np.inf
         if is_stepped and changes.any() and np.isfinite(values).all():
             smallest = _smallest_change(values)

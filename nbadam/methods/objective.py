@@ -14,6 +14,7 @@ from ..interrupts import Interrupts
 from ..lazy import lazy
 from .differences import Differences
 from .evaluator import ALONE, OF_BATCH, Evaluator, forms
+from .evolution import Evolution
 from .minibatch import Minibatch
 from .perturbations import Perturbations
 from .returned import as_gradient, as_pair, as_value
@@ -92,6 +93,11 @@ class Objective:
     def proposal(self) -> np.ndarray | None:
         """The next point, where the differences propose one."""
         return getattr(self.differences, "proposal", None)
+
+    @property
+    def evolution(self) -> Evolution | None:
+        """The evolution strategy for values that are steps, where there may be one."""
+        return getattr(self.differences, "evolution", None)
 
     @lazy
     def in_place(self) -> bool:

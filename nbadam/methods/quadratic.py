@@ -15,7 +15,8 @@ seems worse, a fit to all values around the best one, those of today, has to con
 back with half of the radius.  Values that are not random, such as rounded ones, have no standard error; the
 lowest one is no luck, so it is remembered itself.  Centers are evaluated once the roughness hides the
 promised falls.  It does not average out as noise does: the trust region stays a sphere, and shrinks where
-terms beyond a quadratic are clear.
+terms beyond a quadratic are clear.  Of values that are steps, too, a model does not find the lowest plateau:
+an evolution strategy around the lowest point takes turns with it, and goes on alone at the end.
 
 For other methods of this kind see C. Cartis, J. Fiala, B. Marteau and L. Roberts, "Improving the flexibility
 and robustness of model-based derivative-free optimization solvers", ACM TOMS 45, 2019.
@@ -29,6 +30,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import _linalg as linalg
+from .evolution import Evolution, Lowest
 from .failures import Failures
 from .noise import step_of_output
 from .perturbations import Perturbations
@@ -51,14 +53,8 @@ SMALLEST = 1e-9  # radius, relative to the first one
 CLEAR = 0.1  # least promise, relative to rounding, whose failure counts
 CONFIRMED, DOUBTED = 0.5, 0.25  # parts of a promised fall
 WORSE = 2.5  # rise above the best center, in standard errors, that ends the way there
-NUMBERS = "radius", "first", "variance", "promised", "is_short"
-
-
-class Lowest(NamedTuple):
-    """The point evaluated that has the lowest value."""
-
-    x: np.ndarray  # shape (n,), the user's variables
-    value: float
+NEAR = 10  # iterations in a row whose promises roughness hides, from which on an evolution takes turns
+NUMBERS = "radius", "first", "variance", "promised", "is_short", "near"
 
 
 class Best(NamedTuple):
@@ -93,8 +89,10 @@ class QuadraticModel(Perturbations):
     ----------
     proposal : ndarray of shape (n,), or None
         The next center, after an evaluation at this one.
-    lowest : Lowest or None
-        The point evaluated that has the lowest value, of values that are not random.
+    evolution : Evolution
+        Points around the lowest one, of values that are steps.
+    near : int
+        Number of iterations in a row in which roughness has hidden the promised fall.
     """
 
     scheme = "quadratic"
@@ -117,13 +115,14 @@ class QuadraticModel(Perturbations):
         self.is_short = False  # whether the radius cut the last step
         self.before: np.ndarray | None = None  # center
         self.best: Best | None = None
-        self.lowest: Lowest | None = None
+        self.evolution = Evolution(seed)
+        self.near = 0
         self.proposal: np.ndarray | None = None
 
     def begin(self, points: list[Any], values: list[Any], size: np.ndarray, noise: float) -> None:
         """Take in known values, the size of perturbations that suits them, and their noise."""
         for point, known in zip(points, values, strict=True):
-            self._note(point, known)
+            self.evolution.note(point, known)
         self.take_in(np.array(points)[:, self.free] / self.unit, np.array(values))
         self.size, self.noise = size, noise
         if not self.is_random:
@@ -136,10 +135,10 @@ class QuadraticModel(Perturbations):
         self.points = np.concatenate([self.points, points])[-2 * self.most :]
         self.values = np.concatenate([self.values, values])[-2 * self.most :]
 
-    def _note(self, x: np.ndarray, value: float) -> None:
-        """Remember a point if its value is the lowest one, and is not random."""
-        if not self.is_random and np.isfinite(value) and (self.lowest is None or value < self.lowest.value):
-            self.lowest = Lowest(x.copy(), float(value))
+    @property
+    def lowest(self) -> Lowest | None:
+        """The point evaluated that has the lowest value; None if values are random."""
+        return None if self.is_random else self.evolution.lowest
 
     def gradient_at(self, x: np.ndarray) -> np.ndarray:
         """Return the gradient at a point of a quadratic that is fitted to the values known around it."""
@@ -152,14 +151,22 @@ class QuadraticModel(Perturbations):
     def value_and_gradient(self, value: Callable[..., Any], x: np.ndarray) -> tuple[float, np.ndarray]:
         """Return both as the quadratic has them, after new evaluations around `x`; propose the next point."""
         center = x[self.free] / self.unit
-        self._evaluate(value, x, center)
+        evolves = self._evolves()
+        if evolves:
+            self._evolve(value, x)
+        else:
+            self._evaluate(value, x, center)
         fit = self._fit(center, self.radius)
         gradient = np.zeros_like(x)
         if fit is None:
             return np.nan, gradient
+        here, slope = fit.value, self._to_s(fit.slope, self.radius)
+        gradient[self.free] = slope / self.unit
+        self.proposal = x.copy()
+        if evolves:
+            return here, gradient
         if not self.is_random:
             self._learn_noise(fit)
-        here, slope = fit.value, self._to_s(fit.slope, self.radius)
         best = self.best
         if best is not None and _is_worse(fit, best):
             again = self._fit(best.center, best.radius)
@@ -187,7 +194,6 @@ class QuadraticModel(Perturbations):
         step, self.is_short = step_within(fit)
         self.promised = -fit.change(step)
         self.before = center
-        self.proposal = x.copy()
         moved = np.clip(center + self.radius * self.axes @ step, self.low, self.high) * self.unit
         self.proposal[self.free] = np.clip(moved, self.lower[self.free], self.upper[self.free])
         if not self.is_short:
@@ -195,7 +201,6 @@ class QuadraticModel(Perturbations):
         self.radius = min(max(self.radius, SMALLEST * self.first), self.first / SMALLEST)
         if self.is_random:
             self.axes = rounded_axes(self.axes, fit.curvature)
-        gradient[self.free] = slope / self.unit
         return here, gradient
 
     def _to_s(self, moves: np.ndarray, radius: float) -> np.ndarray:
@@ -216,15 +221,12 @@ class QuadraticModel(Perturbations):
 
     def _evaluate(self, value: Callable[..., Any], x: np.ndarray, center: np.ndarray) -> None:
         """Evaluate new points around the center, and the lowest of them again, or the center itself."""
-        n = self.unit.size
+        n, found = self.unit.size, self.evolution.found
         points, values = [], []
 
         def at(point: Any) -> Any:
-            there = x.copy()
-            there[self.free] = np.clip(point * self.unit, self.lower[self.free], self.upper[self.free])
             points.append(point)
-            values.append(self.failures.finite(value, there) if self.is_random else value(there))
-            self._note(there, values[-1])
+            values.append(self._value(value, x, point))
             return values[-1]
 
         block, directions = -1, np.zeros((0, n))
@@ -246,8 +248,31 @@ class QuadraticModel(Perturbations):
         is_near = not self.is_random and self.promised <= sqrt(self.variance)
         if is_near and not (self.points == center).all(axis=1).any():
             at(center)
+        self.near = self.near + 1 if is_near else 0
+        self.evolution.leads &= self.evolution.found == found
         self.count += self.pairs
         self.take_in(np.array(points), np.array(values))
+
+    def _value(self, value: Callable[..., Any], x: np.ndarray, point: np.ndarray) -> float:
+        """Return the value at a point, in units; fixed variables are those of `x`."""
+        there = x.copy()
+        there[self.free] = np.clip(point * self.unit, self.lower[self.free], self.upper[self.free])
+        f = self.failures.finite(value, there) if self.is_random else value(there)
+        self.evolution.note(there, f)
+        return f
+
+    def _evolves(self) -> bool:
+        """Whether it is the turn of the evolution strategy."""
+        is_begun = self.evolution.is_alone or (self.near >= NEAR and step_of_output(self.values) > 0)
+        return is_begun and self.evolution.has_turn(self.near)
+
+    def _evolve(self, value: Callable[..., Any], x: np.ndarray) -> None:
+        """Evaluate a generation; the model does not take it in: its points are not spread around a center."""
+        found, self.near = self.evolution.found, self.near + 1
+        latest = self.evolution.latest[self.free] / self.unit
+        points = np.clip(self.evolution.ask(latest, self.radius, self.first), self.low, self.high)
+        self.evolution.tell(points, np.array([self._value(value, x, point) for point in points]))
+        self.evolution.leads |= self.evolution.found > found
 
     def _fit(self, center: np.ndarray, radius: float) -> Fit | None:
         """Fit the values near a center; None if none of them is finite."""
@@ -267,8 +292,7 @@ class QuadraticModel(Perturbations):
         arrays = {name: getattr(self, name) for name in ("points", "values", "axes", "before", "proposal")}
         listed = {name: None if array is None else array.tolist() for name, array in arrays.items()}
         best = None if self.best is None else [self.best.center.tolist(), *self.best[1:]]
-        lowest = None if self.lowest is None else [self.lowest.x.tolist(), self.lowest.value]
-        known = {"is_random": self.is_random, "best": best, "lowest": lowest}
+        known = {"is_random": self.is_random, "best": best, "evolution": self.evolution.facts()}
         return super().facts() | numbers | asdict(self.failures) | listed | known
 
     def restore(self, facts: dict[str, Any]) -> None:
@@ -282,5 +306,4 @@ class QuadraticModel(Perturbations):
         self.points = self.points.reshape(-1, self.unit.size)
         best = facts["best"]
         self.best = None if best is None else Best(np.array(best[0], dtype=float), *best[1:])
-        lowest = facts["lowest"]
-        self.lowest = None if lowest is None else Lowest(np.array(lowest[0], dtype=float), lowest[1])
+        self.evolution.restore(facts["evolution"])

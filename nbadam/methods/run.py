@@ -22,6 +22,7 @@ from .stopping import WINDOW, Stop
 # Fields of the record that a checkpoint leaves out: the last gradient, and those that the options give again.
 # It has the numbers by their own names.
 GIVEN = "g lower upper x_lower x_upper fractions numbers limits".split()
+CONVERGED = Stop.GTOL, Stop.FTOL, Stop.XTOL, Stop.PATIENCE  # reasons to end that an evolution may overrule
 NOISY_SCHEMES = "noise", "spsa", "quadratic"  # kinds of differences for noisy values: a run keeps its own
 
 
@@ -81,7 +82,10 @@ class Run:
             stop = Stop(self._next[0])
             return self.plan.at_end if stop is Stop.MAXITER else stop
         is_first = self._next[0] == EVALUATE and int(self._phase[0]) == Phase.START and not self.s.skipped
-        return None if is_first or self.objective.nfev < self.plan.maxfun else Stop.MAXFUN
+        if is_first or self.objective.nfev < self.plan.maxfun:
+            return None
+        evolution = self.objective.evolution  # alone, it goes on up to the limit of a run that has settled
+        return Stop.PATIENCE if evolution is not None and evolution.is_alone else Stop.MAXFUN
 
     def advance(self, most: float, needs_value: bool) -> None:
         """Make a step, if that comes next, and one evaluation from Python, whatever `most` is."""
@@ -101,6 +105,13 @@ class Run:
         if phase == Phase.START:
             objective.check_gradient(record.here, record.g)
         self._tell(self._addresses[0], f, int(is_fresh))
+        evolution, code = objective.evolution, self._next[0]
+        if evolution is not None and (code in CONVERGED or (evolution.is_alone and code == STEP)):
+            was_alone = evolution.is_alone
+            if evolution.goes_on(self.plan.maxfun < inf):
+                self._next[0] = STEP
+            elif was_alone:
+                self._next[0] = Stop.PATIENCE
 
     def advance_compiled(self, most: float, needs_value: bool) -> None:
         """Go on for up to `most` evaluations in compiled code, which have values in any case."""

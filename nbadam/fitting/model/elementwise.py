@@ -151,8 +151,8 @@ def _is_elementwise(
             raise ValueError(
                 f"The model `{model.name}` {fault}, and it is fitted point by point: write it for one number "
                 "x, without loops over the points. What takes more than one point (a maximum, a mean, a sum, "
-                "an order ...) compute before and refer to as constants, or pass as another variable, `xdata` "
-                "of shape (2, m), where it differs between the points."
+                "an order ...) compute before and refer to as constants, or pass as another variable, "
+                "`xdata` of shape (2, m), where it differs between the points."
             )
     return True
 
