@@ -9,6 +9,7 @@ from numba.core.errors import NumbaError
 from numba.extending import is_jitted
 
 from .._jit import reason
+from ..caller import warn
 from ..checks import positive, shown
 from ..orders import seed_numbers
 from ..rules import ADAM, Rule
@@ -18,7 +19,7 @@ from .driver import run_loop
 from .first_look import first_look
 from .minibatch import Minibatch
 from .objective import Objective
-from .options import PLANS, implied, is_automatic, limit, parameters, state_from, warn
+from .options import PLANS, implied, is_automatic, limit, parameters, state_from
 from .perturbations import Perturbations
 from .plan import RunPlan
 from .quadratic import FAINT_FOR_MODEL, LARGEST, QuadraticModel
