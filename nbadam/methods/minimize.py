@@ -177,7 +177,8 @@ def _noticed(
         return found
     unit = np.array(np.broadcast_to(differences.x_scale, start.shape), dtype=float)
     model = QuadraticModel(differences.lower, differences.upper, unit, seed, differences.is_random)
-    model.begin(points, values, found.size, found.noise)
+    model.begin(points, values, found.size, found.noise, found.inside)
+    model.is_hidden = found.is_hidden
     return model
 
 

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from .domain import open_side
+
 POINTS = 8  # number of points on a line, for the estimate of the noise
 SPACINGS = 1e-6, 1e-8, 1e-4, 1e-10, 1e-2, 1e-1  # tried in turn, in units of x_scale
 # Noise that is more than rounding, in units of it; largest change relative to noise that is none; factor from
@@ -24,6 +26,10 @@ FIRST, FACTOR, LARGE, RESPONSE = 0.1, 2.0, 0.5, 3.5
 FAR = 1.0  # spacing over which the value changes in earnest
 FARTHEST = 1e12  # largest perturbation
 SHORTENINGS, SHORTENED = 20, 0.25  # largest number of times that the perturbation shrinks, and the factor
+# Factor by which noise may be larger than its estimate from few values, and the response beside it that needs
+# no longer perturbations where the domain ends nearby.
+LOW, SURE = 2.5, 35.0
+INWARD = 2.0  # distance from the end of a domain of the point around which they are, in perturbations
 PAIRS = 3  # pairs of values for each size of the perturbation
 BENT = 6.0  # curvature over a perturbation, relative to the noise, that may be chance
 SUDDEN = 5.0  # growth of the response, for twice the perturbation, that no smooth function has
@@ -106,12 +112,25 @@ def line_from(
 ) -> Callable[..., np.ndarray]:
     """Return the function of a spacing, in units, that evaluates equally spaced points from `x` on.
 
-    The first value is `f`, which is known; those that are not finite become NaN.
+    The first value is `f`, which is known; those that are not finite become NaN.  Where the domain ends, the
+    points turn to the side on which it goes on.
     """
     is_up = upper - x >= x - lower
-    room = np.where(is_up, upper - x, x - lower)
+    is_turned = False
 
     def line(spacing: Any, points: Any = POINTS) -> Any:
+        nonlocal is_up, is_turned
+        values = along(spacing, points)
+        if isfinite(f) and not is_turned and not np.isfinite(values).all():
+            is_turned = True
+            side = open_side(value, x, POINTS * spacing * unit, lower, upper)
+            if side is not None and not np.array_equal(is_up, side > 0):
+                is_up = side > 0
+                values = along(spacing, points)
+        return values
+
+    def along(spacing: Any, points: Any) -> Any:
+        room = np.where(is_up, upper - x, x - lower)
         steps = np.minimum(spacing * unit, room / POINTS)
         grid = np.spacing(np.abs(x) + POINTS * steps)
         steps = np.where(is_up, 1, -1) * grid * np.maximum(np.rint(steps / grid), 1)  # equal, as x is rounded
@@ -212,13 +231,16 @@ def calibrate(
     lower: Any,
     upper: Any,
     seed: tuple[int, ...],
-) -> tuple[float, float]:
+    inward: Any = 0.0,
+) -> tuple[float, float, bool]:
     """Return the size of simultaneous perturbations, in units of `x_scale`, and the change by them.
+
+    The third item says whether values that are not finite have shortened it, or kept it from growing.
 
     The size grows from `FIRST` as long as the change of the value between the two points is finite and
     outweighs the curvature between them: up to `LARGE`, or until the change stands above the noise.
-    Otherwise it shrinks.  Where noise is all that is seen up to `FARTHEST`, it is `FIRST`.  6 evaluations
-    a size.  How far the point is from 0 makes no difference.
+    Otherwise it shrinks.  Where noise is all that is seen up to `FARTHEST`, it is `FIRST`.  Up to 6
+    evaluations a size.  How far the point is from 0 makes no difference.
 
     Parameters
     ----------
@@ -230,16 +252,23 @@ def calibrate(
         Units and bounds.
     seed : tuple of int
         Seed of the signs.
+    inward : ndarray, shape (n,), optional
+        Signs of the side on which the function is defined.  The perturbations are around a point there, as
+        far from `x` that they do not reach back to it.
     """
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(2**32 - 1,)))
 
     def response(size: Any) -> Any:
         changes, bends = [], []
+        middle = x + INWARD * size * x_scale * inward
+        here = value(np.clip(middle, lower, upper)) if np.any(inward) else f
         for _ in range(PAIRS):
             move = size * x_scale * rng.choice([-1.0, 1.0], x.size)
-            ahead, behind = (value(np.clip(x + step, lower, upper)) for step in (move, -move))
+            ahead, behind = (value(np.clip(middle + step, lower, upper)) for step in (move, -move))
+            if not isfinite(ahead + behind):
+                return np.nan, False
             changes.append(ahead - behind)
-            bends.append(ahead + behind - 2 * f)
+            bends.append(ahead + behind - 2 * here)
         change = sqrt(np.mean(np.square(changes)))
         bend = abs(np.mean(bends))
         is_fine = isfinite(bend) and bend <= max(change, BENT * noise)
@@ -249,18 +278,21 @@ def calibrate(
     change, is_fine = response(size)
     if not is_fine:
         for _ in range(SHORTENINGS):
+            is_cut = not isfinite(change)
             size *= SHORTENED
             change, is_fine = response(size)
             if is_fine:
                 break
-        return size, change
-    changes, first = [sqrt(2) * noise], (size, change)
+        return size, change, is_cut
+    is_cut = False
+    changes, first = [sqrt(2) * noise], (size, change, False)
     while size * FACTOR <= (
         LARGE if change > RESPONSE * max(noise, np.median(changes) / sqrt(2)) else FARTHEST
     ):
         changes.append(change)
         larger, is_fine = response(FACTOR * size)
         if not is_fine or larger > SUDDEN * max(change, RESPONSE * noise):
+            is_cut = not isfinite(larger)
             break
         size, change = FACTOR * size, larger
-    return first if size * FACTOR > FARTHEST else (size, change)
+    return first if size * FACTOR > FARTHEST else (size, change, is_cut)
