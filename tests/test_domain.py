@@ -68,6 +68,16 @@ def test_neither_the_kind_of_failure_nor_its_distance_matters(failure, gap):
         assert is_found(exact, nbadam.adam(fun, start), start)
 
 
+def test_points_that_failed_once_are_no_end_of_the_domain():
+    """Every third evaluation fails, and another one at the point may not: its value is the one to fit."""
+    for seed in range(6):
+        fun, exact, start = domain_of(walls, 2, 0.1, seed)
+        rng = np.random.default_rng(seed + 7)
+        is_found(
+            exact, nbadam.adam(lambda x, f=fun, r=rng: np.nan if r.random() < 0.3 else f(x), start), start
+        )
+
+
 @pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("start", [1e-4, 0.01, 0.2])
 @pytest.mark.parametrize("name", ["log", "sqrt"])

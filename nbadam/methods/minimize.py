@@ -162,9 +162,13 @@ def _noticed(
     most: float,
 ) -> Differences | Perturbations:
     """Return the gradient estimate, or the quadratic model, that suits the values near the start."""
-    points, values = [], []
+    points: list[np.ndarray] = []
+    values: list[float] = []
 
     def value(x: Any) -> Any:
+        if values and not np.isfinite(values[-1]) and np.array_equal(points[-1], x):  # tried again
+            points.pop()
+            values.pop()
         points.append(x.copy())
         values.append(objective.value(x))
         return values[-1]
