@@ -1,6 +1,5 @@
 """Many independent problems of one kind: `minimize_batch`."""
 
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +9,7 @@ from numpy.typing import ArrayLike
 from .. import rules
 from .._threads import must_run_alone
 from ..blocks import Blocks, default_workers, work_through
+from ..caller import warn
 from ..checks import shown
 from ..dask import is_lazy
 from ..hyperparameters import flag, integer
@@ -187,7 +187,5 @@ def minimize_batch(
         interrupt.result = result  # type: ignore[attr-defined]
         raise interrupt
     if not finished:
-        warnings.warn(
-            f"Interrupted: {done}, the others have the status NOT_RUN.", RuntimeWarning, stacklevel=2
-        )
+        warn(f"Interrupted: {done}, the others have the status NOT_RUN.", RuntimeWarning)
     return result

@@ -1,16 +1,14 @@
 """The outcome of `curve_fit`: exceptions and warnings, as SciPy has them."""
 
-import warnings
-
 import numpy as np
 
+from ..caller import warn
 from ..status import Status
 from .result.report import counted
 from .result.result import FitResult
 from .search.explore import ENOUGH
 
 EXPECTED = Status.SUCCESS, Status.UNDETERMINED  # no errors for one data set; the latter warns
-FROM_CALLER = 4  # frames from `_warn` up to the line that calls `curve_fit`
 
 
 def check_single(result: FitResult, is_sampled: bool) -> None:
@@ -27,10 +25,10 @@ def check_single(result: FitResult, is_sampled: bool) -> None:
         message = "Covariance of the parameters could not be estimated"
         if status == Status.UNDETERMINED:
             message += f". {result.message()}"
-        _warn(message)
+        warn(message)
     if result.n_starts > 1 and result.n_reached < ENOUGH and result.status == Status.SUCCESS:
         count = result.n_reached or "none"
-        _warn(
+        warn(
             f"Of {result.n_starts:,} starts {count} led to the best minimum: there may be a better one. "
             "Pass `p0`, or `bounds`."
         )
@@ -43,19 +41,13 @@ def check_batch(result: FitResult, method: str) -> None:
         wrong &= result.status != Status.MAXITER
     count = int(np.count_nonzero(wrong))
     if count:
-        _warn(f"{count:,} of {wrong.size:,} fits without success. {counted(result[wrong])}")
+        warn(f"{count:,} of {wrong.size:,} fits without success. {counted(result[wrong])}")
 
 
 def check_shared(whole: FitResult) -> None:
     """Warn where a search for starts found the lowest `chi2` only once."""
     if (whole.success & (whole.n_starts > 0) & (whole.n_reached < ENOUGH)).any():
-        _warn(
+        warn(
             "Of the starts fewer than two led to the lowest `chi2`: there may be a lower one. Pass `p0`, or "
             "`bounds`."
         )
-
-
-def _warn(message: str) -> None:
-    from scipy.optimize import OptimizeWarning  # costs 0.2 s: not before there is something to say
-
-    warnings.warn(message, OptimizeWarning, stacklevel=FROM_CALLER)

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from .calibration import FIRST
 from .difference_steps import EPS, suited_steps
 from .failures import Failures
-from .noise import FAINT, FAINT_ROUNDING, FIRST, ROUGH, UNNOTICED, line_from, noise_near, noise_of
+from .noise import FAINT, FAINT_ROUNDING, ROUGH, UNNOTICED, line_from, noise_near, noise_of
 from .perturbations import Perturbations
 
 SCHEMES = ("2-point", "3-point", "noise", "spsa")

@@ -6,7 +6,6 @@ import signal
 import sys
 import threading
 import traceback
-import warnings
 from collections import deque
 from collections.abc import Generator, Iterator
 from concurrent.futures import BrokenExecutor, Future, ThreadPoolExecutor, wait
@@ -19,6 +18,7 @@ from numba.extending import is_jitted
 
 from .._signals import DeferredInterrupts
 from .._threads import must_run_alone
+from ..caller import warn
 from ..interrupts import called_off
 from ..status import Status
 from .minibatch import Minibatch
@@ -139,11 +139,10 @@ def _in_processes(
             yield result
             done += 1
     except pickle.PicklingError as error:
-        warnings.warn(
+        warn(
             f"`fun` or its arguments cannot be sent to other processes, so the runs are made one after the "
             f"other: {error.__cause__ or error}",
             RuntimeWarning,
-            stacklevel=3,
         )
         yield from map(_run, tasks[done:])
     except BrokenExecutor as error:  # a worker of joblib was killed

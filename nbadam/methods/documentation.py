@@ -102,7 +102,8 @@ TEMPLATE = """Minimize a function with {title} [1]_, as a method of `scipy.optim
         differences: then "noise" if they are faint.  Otherwise, after 6 to 30 evaluations more, steps go to
         the minimum of a quadratic that is fitted to the values around, for up to 100 variables and automatic
         rates without decay; in other cases "spsa" is taken, with `beta_1` 0.8 and `beta_2` 0.9 unless they
-        are given.
+        are given.  Where values that are not finite lie so near `x0` that noise may hide the slope, up to
+        100 evaluations more find a point farther inside, around which the first quadratic is fitted.
     finite_diff_rel_step : float or array_like, optional
         Their step relative to ``max(x_scale, abs(x))``; 1.5e-8 for "2-point" and 6.1e-6 for "3-point", if
         that is chosen.  For "spsa"

@@ -1,7 +1,6 @@
 """Calls of the user's function by compiled code: alone, on batches of data, or for one problem of many."""
 
 import inspect
-import warnings
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -17,6 +16,7 @@ from .._calls import Function, address_of, caller
 from .._jit import array, compile_kernel, compiler, entry_point, type_of
 from .._jitable import register_jitable
 from .._pointers import Stored, load, pointer_to
+from ..caller import warn
 from ..progress import compiling
 
 
@@ -193,12 +193,11 @@ def _warn_of_many(fun: Callable[..., Any]) -> None:
     code = inspect.unwrap(fun).__code__
     _made[code] = _made.get(code, 0) + 1
     if _made[code] == MANY:
-        warnings.warn(
+        warn(
             f"{code.co_name!r} of {code.co_filename}, line {code.co_firstlineno}, was compiled anew {MANY} "
             "times, which takes seconds and memory each time. Define it once, outside of the loop, and pass "
             "what changes through `args`.",
             RuntimeWarning,
-            stacklevel=8,
         )
 
 

@@ -5,10 +5,11 @@ from typing import Any
 
 from .. import rules
 from ..algorithms import ALGORITHMS, Algorithm
+from ..caller import warn
 from ..progress import compilations_shown
 from .documentation import HYPERPARAMETERS, TEMPLATE
 from .minimize import minimize
-from .options import OPTIONS, is_automatic, settings_from, warn
+from .options import OPTIONS, is_automatic, settings_from
 from .signature import signature
 
 

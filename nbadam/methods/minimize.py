@@ -9,6 +9,7 @@ from numba.core.errors import NumbaError
 from numba.extending import is_jitted
 
 from .._jit import reason
+from ..caller import warn
 from ..checks import positive, shown
 from ..orders import seed_numbers
 from ..rules import ADAM, Rule
@@ -18,7 +19,7 @@ from .driver import run_loop
 from .first_look import first_look
 from .minibatch import Minibatch
 from .objective import Objective
-from .options import PLANS, implied, is_automatic, limit, parameters, state_from, warn
+from .options import PLANS, implied, is_automatic, limit, parameters, state_from
 from .perturbations import Perturbations
 from .plan import RunPlan
 from .quadratic import FAINT_FOR_MODEL, LARGEST, QuadraticModel
@@ -161,9 +162,13 @@ def _noticed(
     most: float,
 ) -> Differences | Perturbations:
     """Return the gradient estimate, or the quadratic model, that suits the values near the start."""
-    points, values = [], []
+    points: list[np.ndarray] = []
+    values: list[float] = []
 
     def value(x: Any) -> Any:
+        if values and not np.isfinite(values[-1]) and np.array_equal(points[-1], x):  # tried again
+            points.pop()
+            values.pop()
         points.append(x.copy())
         values.append(objective.value(x))
         return values[-1]
@@ -176,7 +181,8 @@ def _noticed(
         return found
     unit = np.array(np.broadcast_to(differences.x_scale, start.shape), dtype=float)
     model = QuadraticModel(differences.lower, differences.upper, unit, seed, differences.is_random)
-    model.begin(points, values, found.size, found.noise)
+    model.begin(points, values, found.size, found.noise, found.inside)
+    model.is_hidden = found.is_hidden
     return model
 
 

@@ -6,6 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from .calibration import FIRST
+from .domain import open_side
+
 POINTS = 8  # number of points on a line, for the estimate of the noise
 SPACINGS = 1e-6, 1e-8, 1e-4, 1e-10, 1e-2, 1e-1  # tried in turn, in units of x_scale
 # Noise that is more than rounding, in units of it; largest change relative to noise that is none; factor from
@@ -18,15 +21,7 @@ RIPPLES, STEEPER = (1.3e-4, 1.1e-3, 0.9e-2), 1.0
 CLEAR = 1e6  # noise, in units of rounding, beside which ripples are not looked for
 WIDER = tuple(10.0**k for k in range(13))  # tried where the value has not changed at all
 SMALLEST_STEP = 1e3  # smallest step of the output, in units of rounding
-# Perturbations in units of x_scale: the first one tried, the factor to the next, and one that is large enough
-# if the response is so many times the noise.
-FIRST, FACTOR, LARGE, RESPONSE = 0.1, 2.0, 0.5, 3.5
 FAR = 1.0  # spacing over which the value changes in earnest
-FARTHEST = 1e12  # largest perturbation
-SHORTENINGS, SHORTENED = 20, 0.25  # largest number of times that the perturbation shrinks, and the factor
-PAIRS = 3  # pairs of values for each size of the perturbation
-BENT = 6.0  # curvature over a perturbation, relative to the noise, that may be chance
-SUDDEN = 5.0  # growth of the response, for twice the perturbation, that no smooth function has
 # Noise relative to the response, below which differences with steps for it are the better choice: random
 # noise, and rounding or steps of the output.
 FAINT, FAINT_ROUNDING = 1e-5, 1e-3
@@ -119,14 +114,27 @@ def line_from(
     """Return the function of a spacing, in units, that evaluates equally spaced points from `x` on.
 
     The first value is `f`, which is known; those that are not finite become NaN.  The points are in the
-    direction in which there is most room, or across: every other variable moves the other way.
+    direction in which there is most room, or across: every other variable moves the other way.  Where the
+    domain ends, they turn to the side on which it goes on.
     """
     is_up = upper - x >= x - lower
     if is_across:
         is_up[1::2] ^= np.minimum(upper - x, x - lower)[1::2] > 0
-    room = np.where(is_up, upper - x, x - lower)
+    is_turned = False
 
     def line(spacing: Any, points: Any = POINTS) -> Any:
+        nonlocal is_up, is_turned
+        values = along(spacing, points)
+        if isfinite(f) and not is_turned and not np.isfinite(values).all():
+            is_turned = True
+            side = open_side(value, x, POINTS * spacing * unit, lower, upper)
+            if side is not None and not np.array_equal(is_up, side > 0):
+                is_up = side > 0
+                values = along(spacing, points)
+        return values
+
+    def along(spacing: Any, points: Any) -> Any:
+        room = np.where(is_up, upper - x, x - lower)
         steps = np.minimum(spacing * unit, room / POINTS)
         grid = np.spacing(np.abs(x) + POINTS * steps)
         steps = np.where(is_up, 1, -1) * grid * np.maximum(np.rint(steps / grid), 1)  # equal, as x is rounded
@@ -225,66 +233,3 @@ def _smallest_change(values: np.ndarray) -> float:
     found = np.abs(np.concatenate([np.diff(values), np.diff(values, 2)]))
     found = found[found > 8 * np.finfo(float).eps * np.abs(values).max()]
     return float(found.min()) if found.size else np.inf
-
-
-def calibrate(
-    value: Callable[..., Any],
-    x: np.ndarray,
-    f: float,
-    noise: float,
-    x_scale: Any,
-    lower: Any,
-    upper: Any,
-    seed: tuple[int, ...],
-) -> tuple[float, float]:
-    """Return the size of simultaneous perturbations, in units of `x_scale`, and the change by them.
-
-    The size grows from `FIRST` as long as the change of the value between the two points is finite and
-    outweighs the curvature between them: up to `LARGE`, or until the change stands above the noise.
-    Otherwise it shrinks.  Where noise is all that is seen up to `FARTHEST`, it is `FIRST`.  6 evaluations
-    a size.  How far the point is from 0 makes no difference.
-
-    Parameters
-    ----------
-    value : callable
-        Objective.
-    x, f, noise : ndarray of shape (n,), float, float
-        Point, the value there, and its standard deviation.
-    x_scale, lower, upper : ndarray, shape (n,)
-        Units and bounds.
-    seed : tuple of int
-        Seed of the signs.
-    """
-    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(2**32 - 1,)))
-
-    def response(size: Any) -> Any:
-        changes, bends = [], []
-        for _ in range(PAIRS):
-            move = size * x_scale * rng.choice([-1.0, 1.0], x.size)
-            ahead, behind = (value(np.clip(x + step, lower, upper)) for step in (move, -move))
-            changes.append(ahead - behind)
-            bends.append(ahead + behind - 2 * f)
-        change = sqrt(np.mean(np.square(changes)))
-        bend = abs(np.mean(bends))
-        is_fine = isfinite(bend) and bend <= max(change, BENT * noise)
-        return change, is_fine
-
-    size = FIRST
-    change, is_fine = response(size)
-    if not is_fine:
-        for _ in range(SHORTENINGS):
-            size *= SHORTENED
-            change, is_fine = response(size)
-            if is_fine:
-                break
-        return size, change
-    changes, first = [sqrt(2) * noise], (size, change)
-    while size * FACTOR <= (
-        LARGE if change > RESPONSE * max(noise, np.median(changes) / sqrt(2)) else FARTHEST
-    ):
-        changes.append(change)
-        larger, is_fine = response(FACTOR * size)
-        if not is_fine or larger > SUDDEN * max(change, RESPONSE * noise):
-            break
-        size, change = FACTOR * size, larger
-    return first if size * FACTOR > FARTHEST else (size, change)

@@ -2,13 +2,13 @@
 
 import inspect
 import os
-import warnings
 from collections.abc import Callable, Collection
 from math import inf
 from typing import Any
 
 import numpy as np
 
+from ..caller import warn
 from ..checks import number, positive, shown
 from ..hyperparameters import RANGES, choice, flag, fraction, integer, non_negative, optional
 from ..hyperparameters import positive as above_zero
@@ -223,10 +223,3 @@ def parameters(function: Callable[..., Any]) -> list[str]:
         return list(inspect.signature(function).parameters)
     except (TypeError, ValueError):
         return []
-
-
-def warn(message: str, category: type[Warning] | None = None) -> None:
-    """Warn the caller of the method, by default with SciPy's `OptimizeWarning`."""
-    from scipy.optimize import OptimizeWarning
-
-    warnings.warn(message, category or OptimizeWarning, stacklevel=5)

@@ -6,7 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from .noise import calibrate, noise_near
+from .calibration import FACTOR, FIRST, INWARD, LOW, RESPONSE, SHORTENED, SURE, calibrate
+from .domain import open_side
+from .noise import noise_near
 
 DECAY = 0.101  # exponent of a perturbation's decrease in the number of gradients (Spall 1998)
 
@@ -29,6 +31,13 @@ class Perturbations:
         Seed on which the signs depend, with the number of the gradient.
     noise : float, optional
         Standard deviation of a value, where it was noticed.
+
+    Attributes
+    ----------
+    is_hidden : bool
+        Whether noise hides the response at the size that the end of the domain leaves.
+    inside : ndarray of shape (n,), or None
+        Point away from the end of the domain to which the size belongs, if it is not the start.
 
     References
     ----------
@@ -53,6 +62,8 @@ class Perturbations:
     ) -> None:
         self.lower, self.upper, self.size, self.seed, self.noise = lower, upper, size, seed, noise
         self.count: int = 0
+        self.is_hidden = False
+        self.inside: np.ndarray | None = None
         self._order: tuple[Any, ...] | None = None  # of the signs: block, rows, columns, flips
 
     def notice(self, value: Callable[..., Any], x: np.ndarray, x_scale: np.ndarray) -> None:
@@ -64,8 +75,22 @@ class Perturbations:
     def calibrate(
         self, value: Callable[..., Any], x: np.ndarray, f: float, noise: float, x_scale: np.ndarray
     ) -> float:
-        """Find the size for values of a known noise; return the change by it."""
-        size, change = calibrate(value, x, f, noise, x_scale, self.lower, self.upper, self.seed)
+        """Find the size for values of a known noise; return the change by it.
+
+        Where the domain ends so near that noise may hide the response, take the size and the response around
+        a point inside.
+        """
+        box, highest = (self.lower, self.upper), LOW * noise
+        size, change, is_cut = calibrate(value, x, f, noise, x_scale, *box, self.seed)
+        step, side = max(FIRST, FACTOR * size), None
+        if is_cut and not change > SURE * noise:  # or NaN
+            while side is None and step > size:
+                side = open_side(value, x, step * x_scale, *box)
+                step *= SHORTENED
+        if side is not None:
+            size, change, _ = calibrate(value, x, f, highest, x_scale, *box, self.seed, side)
+            self.inside = np.clip(x + INWARD * size * x_scale * side, *box)
+        self.is_hidden = is_cut and not change > RESPONSE * highest
         self.size, self.noise = size * x_scale, noise
         return change
 
@@ -79,6 +104,12 @@ class Perturbations:
         ahead = np.clip(x + move, self.lower, self.upper)
         behind = np.clip(x - move, self.lower, self.upper)
         f_ahead, f_behind = value(ahead), value(behind)
+        if isfinite(f_ahead) != isfinite(f_behind):  # the domain may end here: one side will do
+            f = value(x)
+            if isfinite(f_ahead):
+                behind, f_behind = x, f
+            else:
+                ahead, f_ahead = x, f
         width = ahead - behind  # 0 for a fixed variable, which has no gradient
         gradient = np.divide(f_ahead - f_behind, width, out=np.zeros_like(x), where=width != 0)
         return 0.5 * (f_ahead + f_behind), gradient
@@ -100,9 +131,10 @@ class Perturbations:
     def facts(self) -> dict[str, Any]:
         """Return all that has changed since the start, as JSON can hold it."""
         facts = {"seed": list(self.seed), "count": self.count, "size": np.asarray(self.size).tolist()}
-        return facts | {"noise": self.noise}
+        return facts | {"noise": self.noise, "is_hidden": self.is_hidden}
 
     def restore(self, facts: dict[str, Any]) -> None:
         """Bring it to where it was when `facts` was called."""
         self.seed, self.count = tuple(facts["seed"]), facts["count"]
         self.size, self.noise, self._order = np.array(facts["size"]), facts["noise"], None
+        self.is_hidden = facts["is_hidden"]

@@ -52,6 +52,7 @@ GROW, WIDEN, SHRINK, FAIL, SHORTEN = 1.4, 1.1, 0.75, 0.5, 0.8  # factors of the 
 SMALLEST = 1e-9  # radius, relative to the first one
 CLEAR = 0.1  # least promise, relative to rounding, whose failure counts
 CONFIRMED, DOUBTED = 0.5, 0.25  # parts of a promised fall
+WALL = 0.05  # part of the values nearby that are not finite where the domain ends
 WORSE = 2.5  # rise above the best center, in standard errors, that ends the way there
 NEAR = 10  # iterations in a row whose promises roughness hides, from which on an evolution takes turns
 NUMBERS = "radius", "first", "variance", "promised", "is_short", "near"
@@ -119,8 +120,19 @@ class QuadraticModel(Perturbations):
         self.near = 0
         self.proposal: np.ndarray | None = None
 
-    def begin(self, points: list[Any], values: list[Any], size: np.ndarray, noise: float) -> None:
-        """Take in known values, the size of perturbations that suits them, and their noise."""
+    def begin(
+        self,
+        points: list[Any],
+        values: list[Any],
+        size: np.ndarray,
+        noise: float,
+        inside: np.ndarray | None = None,
+    ) -> None:
+        """Take in known values, the size of perturbations that suits them, and their noise.
+
+        The first iteration is around the point `inside` in place of the start, if that is given.
+        """
+        self.inside = inside
         for point, known in zip(points, values, strict=True):
             self.evolution.note(point, known)
         self.take_in(np.array(points)[:, self.free] / self.unit, np.array(values))
@@ -150,7 +162,9 @@ class QuadraticModel(Perturbations):
 
     def value_and_gradient(self, value: Callable[..., Any], x: np.ndarray) -> tuple[float, np.ndarray]:
         """Return both as the quadratic has them, after new evaluations around `x`; propose the next point."""
-        center = x[self.free] / self.unit
+        start = center = x[self.free] / self.unit
+        if self.before is None and self.inside is not None:
+            center = self.inside[self.free] / self.unit
         evolves = self._evolves()
         if evolves:
             self._evolve(value, x)
@@ -160,7 +174,8 @@ class QuadraticModel(Perturbations):
         gradient = np.zeros_like(x)
         if fit is None:
             return np.nan, gradient
-        here, slope = fit.value, self._to_s(fit.slope, self.radius)
+        here = fit.value + (0.0 if center is start else fit.change(self._to_s(start - center, self.radius)))
+        slope = self._to_s(fit.slope, self.radius)
         gradient[self.free] = slope / self.unit
         self.proposal = x.copy()
         if evolves:
@@ -285,6 +300,14 @@ class QuadraticModel(Perturbations):
         middle = float(np.median(finite))
         highest = middle + HIGHEST * (middle - float(finite.min()))
         return fit_quadratic(s[near], np.where(values < highest, values, highest))
+
+    def is_walled_in(self, x: np.ndarray) -> bool:
+        """Whether the domain ends around a point before values change by more than noise."""
+        s = self._to_s((self.points - x[self.free] / self.unit).T, self.radius).T
+        near = self.values[(s * s).sum(axis=1) < REACH**2]
+        finite = near[np.isfinite(near)]
+        is_cut = finite.size < (1 - WALL) * near.size
+        return bool(is_cut and (finite.size < 2 or finite.std(ddof=1) <= MISFIT * sqrt(self.variance)))
 
     def facts(self) -> dict[str, Any]:
         """Return all that has changed since the start, as JSON can hold it."""

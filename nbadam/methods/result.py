@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from math import isfinite
 from typing import TYPE_CHECKING
 
+from ..caller import warn
 from .end import End, end_of
 from .history import History
-from .options import warn
 from .refine import is_too_large
 from .run import Run
 from .state import RunState
@@ -59,7 +59,6 @@ def result_of(run: Run, stop: Stop, snapshot: RunState) -> "OptimizeResult":
     if end.refined is not None:
         result.x_stderr = end.refined.stderr
         if end.refined.distance > TOO_FAR and not end.refined.is_negligible:
-            # Not in `_remarks`: `warn` counts the frames from here to the caller.
             warn(FAR.format(end.refined.distance))
     if run.plan.limits["skips"] or run.s.skipped:
         result.skipped_steps = int(run.s.skipped)

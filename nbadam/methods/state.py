@@ -3,13 +3,13 @@
 import json
 import os
 import time
-import warnings
 from math import inf
 from typing import Any
 
 import numpy as np
 
 from .. import archives
+from ..caller import warn
 from ..files import checked_target
 from ..hyperparameters import integer, optional
 
@@ -159,7 +159,7 @@ class Checkpoints:
         try:
             state.save(self.path)
         except OSError as error:
-            warnings.warn(f"`checkpoint` was not written at step {state.facts['nit']}: {error}", stacklevel=6)
+            warn(f"`checkpoint` was not written at step {state.facts['nit']}: {error}", UserWarning)
         self._saved = time.monotonic()
 
 

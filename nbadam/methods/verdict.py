@@ -9,6 +9,8 @@ from .around import Around, look_around
 from .differences import Differences
 from .end import SIGNIFICANT, End, no_worse_than_the_start
 from .kinks import is_at_kink
+from .perturbations import Perturbations
+from .quadratic import QuadraticModel
 from .run import Run
 from .stopping import Stop
 
@@ -19,6 +21,10 @@ BLIND = (
 STATIONARY = (
     "The gradient is zero at `x0`, but values around are lower: it is a saddle point or a maximum. Try "
     "another `x0`."
+)
+HIDDEN = (
+    "Noise hides how `fun` changes as far as it is finite around the end of the run, or around `x0`, which "
+    "is no higher. Try an `x0` that is farther from where values are not finite."
 )
 
 
@@ -36,7 +42,7 @@ def verdict_on(run: Run, stop: Stop, end: End) -> tuple[Verdict, End]:
     point takes the place of one that is not finite, or worse than the start.  A success that is no lower than
     the start is none, unless the start is a minimum.
     """
-    found = (rule(run, stop, end) for rule in (_not_finite, _zero_gradient, _kink))
+    found = (rule(run, stop, end) for rule in (_not_finite, _zero_gradient, _kink, _hidden))
     verdict = next((each for each in found if each is not None), Verdict(stop, stop.message))
     kept = no_worse_than_the_start(run, verdict.stop, end)
     is_success = verdict.stop.status.success
@@ -74,6 +80,18 @@ def _kink(run: Run, stop: Stop, end: End) -> Verdict | None:
     if stop is not Stop.MAXITER or not is_at_kink(run, end.x, end.f):
         return None
     return Verdict(Stop.KINK, Stop.KINK.message)
+
+
+def _hidden(run: Run, stop: Stop, end: End) -> Verdict | None:
+    """Tell where the domain ends around a point before values change by more than noise."""
+    differences = run.objective.differences
+    if not (stop.status.success and isinstance(differences, Perturbations)):
+        return None
+    noise = max(differences.noise or 0.0, end.deviation)
+    is_hidden = differences.is_hidden and not run.s.f_start - end.f > SIGNIFICANT * noise
+    if isinstance(differences, QuadraticModel):
+        is_hidden = is_hidden or differences.is_walled_in(end.x)
+    return Verdict(Stop.NO_PROGRESS, HIDDEN) if is_hidden else None
 
 
 def _without_progress(run: Run, kept: End) -> Verdict:

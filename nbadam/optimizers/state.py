@@ -2,13 +2,13 @@
 
 import copy
 import os
-import warnings
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
 
 from .. import archives
+from ..caller import warn
 from ..checks import shown
 from ..hyperparameters import integer
 from .registry import Registry, describe, read_records
@@ -485,9 +485,8 @@ class Stateful(Settings):
 
 
 def _warn_of_exclusions() -> None:
-    warnings.warn(
+    warn(
         "Variables that `exclude_from_weight_decay` named before the first step were not among those that "
         "came with this optimizer's state, and decay: call it again.",
         RuntimeWarning,
-        stacklevel=5,
     )

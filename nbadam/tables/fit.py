@@ -1,11 +1,11 @@
 """`fit_table`: one fit for each group of the rows of a long table."""
 
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from ..caller import warn
 from ..checks import shown
 from ..fitting.data import RaggedSets
 from ..fitting.fit import curve_fit
@@ -169,5 +169,5 @@ def _column(frame: Frame, name: str, positive: bool = False) -> np.ndarray:
         )
         more = f" and {rows.size - NAMED:,} more" if rows.size > NAMED else ""
         needed = "a number > 0" if positive else "a number"
-        warnings.warn(f"Left out, as {name!r} is not {needed}: rows {some}{more}.", stacklevel=4)
+        warn(f"Left out, as {name!r} is not {needed}: rows {some}{more}.", UserWarning)
     return numbers

@@ -1,7 +1,6 @@
 """From a model to compiled kernels, by way of generated text."""
 
 import contextlib
-import warnings
 from collections import OrderedDict
 from collections.abc import Callable
 from functools import lru_cache
@@ -13,6 +12,7 @@ import numpy as np
 from numba.core.errors import NumbaError
 
 from ..._jit import compile_kernel, reason
+from ...caller import warn
 from ...dual.type import compared
 from ..model.constants import Lifted, lifted
 from ..model.definition import Definition, current_identity, identity
@@ -146,12 +146,11 @@ def _count(model: Definition, nbytes: int) -> None:
     before = sum(sizes)
     sizes.append(CODE_BYTES + nbytes)
     if before < MANY_BYTES <= sum(sizes):
-        warnings.warn(
+        warn(
             f"The model `{model.name}` was compiled {len(sizes)} times, each time with other values of the "
             f"objects it refers to. Each takes a second, and {sum(sizes) >> 20} MB stay in use for all: pass "
             "numbers that change as parameters, with `fixed={name: value}`, and arrays as further variables.",
             RuntimeWarning,
-            stacklevel=2,
         )
 
 

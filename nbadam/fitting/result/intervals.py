@@ -1,11 +1,11 @@
 """Profiles of chi-square and the intervals of parameters that follow from them, for all fits at once."""
 
-import warnings
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from ...caller import warn
 from ...checks import shown
 from ...hyperparameters import choice, integer
 from ..arrays import floats
@@ -285,11 +285,7 @@ class _Search:
 
 
 def _warn(deeper: np.ndarray) -> None:
-    from scipy.optimize import OptimizeWarning
-
-    warnings.warn(
+    warn(
         f"{np.count_nonzero(deeper):,} of {deeper.size:,} fits are not at their least chi-square: the search "
-        "of their intervals found lower ones, and the intervals are NaN. Fit again with search='all'.",
-        OptimizeWarning,
-        stacklevel=4,
+        "of their intervals found lower ones, and the intervals are NaN. Fit again with search='all'."
     )
