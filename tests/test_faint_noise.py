@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
@@ -54,6 +54,8 @@ CHANGES = st.fixed_dictionaries(
 )
 
 
+# Far from here the wave levels off, and the step was 0.8, the first one tried.
+@example("wave", -6.0, 0, np.array([0.3515625, 1.78125, 0.0]), {"unit": 1.0, "height": 1.0, "shift": 0.0})
 @settings(max_examples=60, deadline=None)
 @given(st.sampled_from(sorted(KINDS)), st.floats(-12, -6), st.integers(0, 1000), PLACES, CHANGES)
 def test_gradients_are_as_exact_as_the_noise_allows_and_equal_but_for_rounding(kind, power, seed, u, changes):

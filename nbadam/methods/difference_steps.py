@@ -19,6 +19,7 @@ GROWTH, UNSEEN, LARGEST_SHRINKAGE = 10.0, 1e8, 1e-3
 # Factor of the step, the least one, and the powers by which a second difference grows over it, unless it is
 # noise, at least and at most; that of a parabola grows by 2.
 WIDER, LEAST_WIDER, CURVED, JUMPING = 30.0, 2.0, 0.6, 3.0
+NARROWER = 10.0  # divisor of the step, for second differences that are so clear that they are no noise
 # Powers of the step by which second differences fall less, if they are noise, or if slopes are infinite as
 # those of roots; they fall by 2 where a function is smooth, and by 1 at a kink.
 POWER_OF_NOISE, POWER_OF_ROOTS = 0.25, 0.75
@@ -108,7 +109,10 @@ def _suited(differences: Any, f: float, noise: float, h: float, shortest: float,
                     return found
             factor = sqrt(AIM * rounding / second) if isfinite(second) else 0.0
             h = h * max(factor, LARGEST_SHRINKAGE) if short == 0 else sqrt(short * long)
-        elif second >= CLEAR * rounding and _is_curved(differences, h, second, longest):
+        elif second >= CLEAR * rounding and (
+            _is_curved(differences, h, second, longest)
+            or (second >= AIM * rounding and _is_curved_within(differences, h, second))
+        ):
             return min(BEST * h * sqrt(noise / second), _visible(first / h, noise))
         elif first * SMALL >= noise:
             return max(min(h, begin), _visible(first / h, noise))
@@ -135,6 +139,12 @@ def _is_curved(differences: Any, h: float, second: float, longest: float) -> boo
         return True
     wider = differences(factor * h)[1]
     return not (wider < factor**CURVED * second or wider > factor**JUMPING * second)
+
+
+def _is_curved_within(differences: Any, h: float, second: float) -> bool:
+    """Whether a second difference falls with the step as by curvature: farther off, waves level off."""
+    narrower = differences(h / NARROWER)[1]
+    return NARROWER**CURVED * narrower < second < NARROWER**JUMPING * narrower
 
 
 def _above_noise(
