@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy.optimize import minimize
 
 import nbadam
 from nbadam.methods.evolution import Evolution
@@ -160,3 +161,27 @@ def test_points_stay_within_the_bounds():
     assert (seen[:, :3] >= -0.5).all()
     assert (seen[:, :3] <= 2.0).all()
     assert (seen[:, 3] == 1.5).all()
+
+
+@pytest.mark.parametrize("digits", [2, 3, 5])
+@pytest.mark.parametrize("n", [1, 2, 4])
+def test_values_of_a_few_digits_do_not_fall_for_ever(n, digits):
+    """They did: by less than 1e-9 of the first fall, over 300,000 evaluations."""
+    rng = np.random.default_rng(n)
+    center, weights = rng.uniform(-2, 2, n), rng.uniform(0.5, 5, n)
+
+    def printed(x):
+        return float(f"{float(weights @ (x - center) ** 2):.{digits}g}")
+
+    for x0 in (np.full(n, 0.5), np.full(n, 3.0)):
+        result = minimize(printed, x0, method=nbadam.adam)
+        assert result.success and result.nfev < 6000
+        assert_allclose(result.x, center, atol=0.01)
+
+
+def test_printed_values_end():
+    """The example of the page on values without gradients, which took 300,021 evaluations."""
+    result = minimize(
+        lambda x: float(f"{(x[0] - 1) ** 2 + 10 * (x[1] + 2) ** 2:.3g}"), [0.5, 0.5], method=nbadam.adam
+    )
+    assert result.success and result.nfev < 6000

@@ -23,7 +23,18 @@ SHORTEST, LONGEST = 1e-3, 1e3  # deviations, relative to the one it began with, 
 GOES_ON, GOES_ON_TO_LIMIT = 3.0, 10.0
 # Turns, all but one of which are the strategy's: if the model found the lowest value, and if it did itself.
 TURNS, TURNS_OF_LEADER = 2, 4
-NUMBERS = "evaluations", "found", "generation", "generations", "deviation", "first", "is_alone", "leads"
+LEAST_FALL = 1e-6  # smallest fall of the lowest value that counts, relative to all values seen
+NUMBERS = (
+    "evaluations",
+    "found",
+    "generation",
+    "generations",
+    "deviation",
+    "first",
+    "highest",
+    "is_alone",
+    "leads",
+)
 ARRAYS = "latest", "mean", "path", "path_of_length", "covariance"
 
 
@@ -49,7 +60,10 @@ class Evolution:
     latest : ndarray, shape (n,)
         The last point that is as low, by which generations cross plateaus.
     evaluations, found : int
-        Number of values seen, and the same where the lowest value was seen first.
+        Number of values seen, and the same where the lowest value was seen first, but for falls that hardly
+        count.
+    highest : float
+        Highest value seen.
     generation, generations : int
         Number of generations since it began anew, and in all.
     leads : bool
@@ -62,7 +76,7 @@ class Evolution:
         self.seed = seed
         self.lowest: Lowest | None = None
         self.evaluations = self.found = self.generation = self.generations = 0
-        self.deviation = self.first = 0.0
+        self.deviation = self.first = self.highest = 0.0
         self.is_alone = self.leads = False
         self.latest = self.mean = self.path = self.path_of_length = np.zeros(0)
         self.covariance = np.zeros((0, 0))
@@ -70,11 +84,21 @@ class Evolution:
     def note(self, x: np.ndarray, value: float) -> None:
         """Take in a value."""
         self.evaluations += 1
-        least = np.inf if self.lowest is None else self.lowest.value
-        if value < least and np.isfinite(value):
-            self.found = self.evaluations
+        if not np.isfinite(value):
+            return
+        if self.lowest is None:
+            self.lowest, self.highest, self.found = (
+                Lowest(x.copy(), float(value)),
+                float(value),
+                self.evaluations,
+            )
+        self.highest = max(self.highest, float(value))
+        fall = self.lowest.value - value
+        if fall > 0:
+            # Values with a few digits fall for ever, by ever less.
+            self.found = self.evaluations if fall > LEAST_FALL * (self.highest - value) else self.found
             self.lowest = Lowest(x.copy(), float(value))
-        if self.lowest is not None and value == self.lowest.value:
+        if value == self.lowest.value:
             self.latest = x.copy()
 
     @linalg.apart_from_forks
