@@ -5,7 +5,6 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 from numba import config
 from scipy import optimize
@@ -16,6 +15,7 @@ from nbadam.batches import batch
 from nbadam.caller import warn
 from nbadam.tables import fit_table
 
+pd = pytest.importorskip("pandas")
 PACKAGE = Path(nbadam.__file__).parent
 X = np.linspace(0, 6, 40)
 
