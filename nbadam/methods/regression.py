@@ -30,6 +30,7 @@ VARIANCES = 10.0 ** np.arange(-8, 3.01, 0.5)
 STRONG = 6.0
 # Growth of the noise with the height above the lowest value, from which the likelihood chooses.
 GROWTHS = 0.0, 0.03, 0.1, 0.3, 1.0, 3.0
+INNER = 0.5  # squared distance from the center, in radii, from which on points tell the noise a radius away
 # Part of the way to axes in which all curvatures are equal, least curvature that counts, relative to the
 # largest one, and largest ratio of the lengths of the axes: noise, too, makes curvatures differ.
 ROUNDED, FLATTEST, LONGEST = 0.2, 0.01, 10.0
@@ -47,6 +48,7 @@ class Fit(NamedTuple):
     # looks like misfit, and with them misfit looks like such noise.
     misfit: float = 0.0
     is_bent: bool = False  # whether terms beyond a quadratic are clear
+    loudness: float = 1.0  # noise a radius away, relative to the one at the center
 
     def change(self, step: np.ndarray) -> float:
         """Return the change of the value over a step from the center."""
@@ -98,11 +100,16 @@ def fit_quadratic(s: np.ndarray, values: np.ndarray) -> Fit:
         return mean, best
 
     mean, best = solve(np.ones(m), CURVATURES, False)
-    unweighted = best.deviation
+    unweighted, loudness = best.deviation, 1.0
     if m > size and best.deviation > 0:
         predicted = mean + features[:, :size] @ best.coefficients
-        variances = _variances(above - predicted, (predicted - predicted.min()) / best.deviation, left_out)
-        mean, best = solve(variances, (best.curvature,), True)
+        heights = (predicted - predicted.min()) / best.deviation
+        growth = _growth_of_noise(above - predicted, heights, left_out)
+        if growth > 0:
+            center = (mean + float(best.coefficients[0]) - float(predicted.min())) / best.deviation
+            around = float(heights[squares > INNER].mean()) if (squares > INNER).any() else center
+            loudness = (1 + growth * max(around, 0.0)) / (1 + growth * max(center, 0.0))
+        mean, best = solve((1 + growth * heights) ** 2, (best.curvature,), True)
     coefficients = best.coefficients
     hessian = np.diag(np.full(n, 2 * coefficients[n + 1]))
     mixed = coefficients[n + 2 : size]
@@ -110,7 +117,7 @@ def fit_quadratic(s: np.ndarray, values: np.ndarray) -> Fit:
     hessian[columns, rows] = hessian[rows, columns]
     value, slope = least + mean + float(coefficients[0]), coefficients[1 : n + 1]
     misfit = sqrt(unweighted * best.deviation)
-    return Fit(value, slope, hessian, best.deviation, best.error, misfit, coefficients.size > size)
+    return Fit(value, slope, hessian, best.deviation, best.error, misfit, coefficients.size > size, loudness)
 
 
 def _regress(a: np.ndarray, y: np.ndarray, n: int, curvature: float, gram: np.ndarray | None) -> _Solution:
@@ -161,8 +168,8 @@ def _regress(a: np.ndarray, y: np.ndarray, n: int, curvature: float, gram: np.nd
     return _Solution(float(score[k]), curvature, coefficients, deviation, error)
 
 
-def _variances(residuals: np.ndarray, heights: np.ndarray, left_out: np.ndarray) -> np.ndarray:
-    """Return the variances of the noise that explain residuals best, relative to the one at the lowest value.
+def _growth_of_noise(residuals: np.ndarray, heights: np.ndarray, left_out: np.ndarray) -> float:
+    """Return the growth of the noise that explains residuals best; 0 where that is not clear.
 
     The standard deviation grows in proportion to the height of a fit above its lowest value; heights are in
     standard deviations of the residuals.
@@ -174,8 +181,7 @@ def _variances(residuals: np.ndarray, heights: np.ndarray, left_out: np.ndarray)
         return float(np.log(variances).sum()) + residuals.size * float(np.log(mean))
 
     growth = min(GROWTHS, key=score)
-    is_clear = score(growth) < score(0.0) - STRONG
-    return (1 + growth * is_clear * heights) ** 2
+    return growth if score(growth) < score(0.0) - STRONG else 0.0
 
 
 @linalg.apart_from_forks
