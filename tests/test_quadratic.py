@@ -70,6 +70,46 @@ def test_noise_that_grows_with_the_value_hides_less_by_weights(monkeypatch):
     assert weighted < 0.85 * error()
 
 
+def fits_with_outliers(outliers):
+    """Return fits to values with normal noise of .1 and a given function's outliers."""
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        s = rng.standard_normal((400, 2))
+        yield fit_quadratic(s, ((s - 0.3) ** 2).sum(axis=1) + 0.1 * rng.standard_normal(400) + outliers(rng))
+
+
+@pytest.mark.parametrize(
+    "outliers",
+    [
+        lambda rng: 0.1 * rng.standard_cauchy(400),
+        lambda rng: 10 * rng.standard_normal(400) * (rng.random(400) < 0.04),
+        lambda rng: 1e4 * rng.choice([-1, 1], 400) * (rng.random(400) < 0.04),
+    ],
+    ids=["Cauchy", "normal", "large"],
+)
+def test_outliers_on_both_sides_hide_little(outliers):
+    def error(kind):
+        return np.sqrt(np.mean([(fit.slope + 0.6) ** 2 for fit in fits_with_outliers(kind)]))
+
+    assert error(outliers) < 3 * error(lambda rng: 0.0)
+
+
+@pytest.mark.parametrize("size", [-10.0, 10.0])
+def test_outliers_on_one_side_are_part_of_the_mean(size):
+    found = [fit.value for fit in fits_with_outliers(lambda rng: size * (rng.random(400) < 0.04))]
+    assert_allclose(np.mean(found), 0.18 + 0.04 * size, atol=0.15)
+
+
+def test_normal_noise_is_seldom_taken_for_outliers():
+    def tails(seed):
+        residuals = np.random.default_rng(seed).standard_normal(300)
+        return regression._tails(residuals, np.ones(300))
+
+    assert sum((tails(seed) != 1).any() for seed in range(100)) <= 5
+    few_digits = np.where(np.arange(300) < 290, 0.0, 1.0)
+    assert np.isfinite(regression._tails(few_digits, np.ones(300))).all()
+
+
 def test_terms_of_the_third_order_leave_the_slope_right():
     def bent(s):
         squares = (s * s).sum(axis=1)
@@ -171,6 +211,37 @@ def test_few_evaluations_suffice(n):
     assert result.status == nbadam.Status.MAXFUN
     assert result.nfev < 300 + 2 + 2 * max(2, n // 4)
     assert bowl(result.x) < 0.01 * bowl(start)
+
+
+@pytest.mark.parametrize("n", [2, 6, 12])
+def test_noise_in_proportion_to_the_value_keeps_the_radius_short(n):
+    """Until the radius knew it, it grew without end: an excess of .5, or of more in the last iterations."""
+
+    def excess(seed):
+        rng = np.random.default_rng(seed)
+        scales = np.geomspace(1, 10, n)
+
+        def value(x):
+            return 1 + scales @ (x - np.linspace(-1, 1, n)) ** 2
+
+        result = nbadam.adam(
+            lambda x: value(x) * (1 + 0.1 * rng.standard_normal()), np.full(n, 2.0), maxfun=1000, rng=seed
+        )
+        return value(result.x) - 1
+
+    assert np.median([excess(seed) for seed in range(5)]) < 0.01
+
+
+@pytest.mark.parametrize("n", [2, 5])
+def test_glitches_do_not_lead_astray(n):
+    """The excess was .002 to .004."""
+
+    def excess(seed):
+        rng = np.random.default_rng(seed)
+        fun = noisy(lambda x: bowl(x) + 2 * rng.standard_normal() * (rng.random() < 0.05), seed, noise=0.02)
+        return bowl(nbadam.adam(fun, np.full(n, 3.0), maxfun=1000, rng=seed).x)
+
+    assert np.median([excess(seed) for seed in range(7)]) < 7e-4
 
 
 def test_a_narrow_valley_is_followed():

@@ -5,7 +5,8 @@ center.  A quadratic is fitted to all values nearby, old and new, so that noise 
 is the minimum of the quadratic within a trust radius.  The radius follows two questions.  Does the fit with
 the new values confirm the fall that the fit before promised?  And do residuals exceed the noise?  If they do,
 the function is no quadratic so far out, and the radius shrinks.  Otherwise it grows, because noise matters
-less over a longer way.  The noise is known from second evaluations of single points.
+less over a longer way, unless noise grows with the value.  The noise is known from second evaluations of
+single points.
 
 In a narrow valley a sphere that fits between its walls is too small for the slope along it to stand above the
 noise.  So the trust region becomes an ellipsoid, in which the fitted curvatures differ less.
@@ -50,7 +51,7 @@ MISFIT = 1.5  # residuals, in standard deviations of the noise, that the noise d
 MEMORY = 0.15  # weight of a second evaluation in the variance of the noise
 GROW, WIDEN, SHRINK, FAIL, SHORTEN = 1.4, 1.1, 0.75, 0.5, 0.8  # factors of the radius
 SMALLEST = 1e-9  # radius, relative to the first one
-LOUD = 2.0  # noise a radius away, relative to the one at the center, at which a longer way tells no more
+LOUD = 4.0  # noise a radius away, relative to the one at the center, from which a longer way tells less
 CLEAR = 0.1  # least promise, relative to rounding, whose failure counts
 CONFIRMED, DOUBTED = 0.5, 0.25  # parts of a promised fall
 WALL = 0.05  # part of the values nearby that are not finite where the domain ends
@@ -231,7 +232,7 @@ class QuadraticModel(Perturbations):
 
     def _growth(self, fit: Fit) -> float:
         """Return the factor of the radius after a step that it did not cut short."""
-        if fit.misfit > MISFIT * sqrt(self.variance) or fit.loudness > LOUD:
+        if fit.misfit > MISFIT * sqrt(self.variance) or (self.is_random and fit.loudness > LOUD):
             return SHRINK
         return FAIL if fit.is_bent and not self.is_random else WIDEN
 

@@ -4,14 +4,17 @@ The regression has normal priors, whose widths maximize the evidence, as does th
 (D. J. C. MacKay, "Bayesian interpolation", Neural Computation 4, 1992).  So it needs fewer values than the
 quadratic has coefficients.
 
-With more values than coefficients, two things are learned from them.  First, noise may grow with the value:
-the likelihood of the residuals of a first fit tells how fast, and where that is clear a second fit has
-weights for it.  Second,
-the function is no quadratic.  Of all terms beyond one, ``s |s|**2`` and ``|s|**4`` change slope and value at
-the center most, where points lie in all directions.  They join the fit where the evidence for them is strong.
+With more values than coefficients, three things are learned from them.  First, noise may grow with the
+value: the likelihood of the residuals of a first fit tells how fast, and where that is clear a second fit has
+weights for it.  Second, there may be outliers.  Where the likelihood is clearly for Student's t distribution,
+the fit has its weights, in turn with its residuals (K. L. Lange, R. J. A. Little and J. M. G. Taylor, "Robust
+statistical modeling using the t distribution", Journal of the American Statistical Association 84, 1989).
+Third, the function is no quadratic.  Of all terms beyond one, ``s |s|**2`` and ``|s|**4`` change slope and
+value at the center most, where points lie in all directions.  They join the fit where the evidence for them
+is strong.
 """
 
-from math import sqrt
+from math import lgamma, log, pi, sqrt
 from typing import NamedTuple
 
 import numpy as np
@@ -30,6 +33,11 @@ VARIANCES = 10.0 ** np.arange(-8, 3.01, 0.5)
 STRONG = 6.0
 # Growth of the noise with the height above the lowest value, from which the likelihood chooses.
 GROWTHS = 0.0, 0.03, 0.1, 0.3, 1.0, 3.0
+# Degrees of freedom of Student's t distribution, from which the likelihood chooses; iterations for its scale,
+# and for its weights.
+DEGREES, RESCALED, REWEIGHTED = (1.0, 3.0), 10, 4
+# Factor of the variance of an outlier; the least number of them on each side, and relative to the other side.
+OUTLYING, LEAST_OUTLIERS, ONE_SIDED = 10.0, 2, 0.12
 INNER = 0.5  # squared distance from the center, in radii, from which on points tell the noise a radius away
 # Part of the way to axes in which all curvatures are equal, least curvature that counts, relative to the
 # largest one, and largest ratio of the lengths of the axes: noise, too, makes curvatures differ.
@@ -109,7 +117,19 @@ def fit_quadratic(s: np.ndarray, values: np.ndarray) -> Fit:
             center = (mean + float(best.coefficients[0]) - float(predicted.min())) / best.deviation
             around = float(heights[squares > INNER].mean()) if (squares > INNER).any() else center
             loudness = (1 + growth * max(around, 0.0)) / (1 + growth * max(center, 0.0))
-        mean, best = solve((1 + growth * heights) ** 2, (best.curvature,), True)
+        variances = (1 + growth * heights) ** 2
+        for _ in range(REWEIGHTED):
+            tails = _tails(above - predicted, variances + left_out)
+            mean, best = solve(variances * tails, (best.curvature,), True)
+            if (tails == 1).all():
+                break
+            predicted = mean + features[:, : best.coefficients.size] @ best.coefficients
+        else:
+            # Rare losses, or gains, are part of the mean, which is to be minimized.
+            outliers = (above - predicted)[tails > OUTLYING]
+            sides = np.count_nonzero(outliers > 0), np.count_nonzero(outliers < 0)
+            if min(sides) < max(LEAST_OUTLIERS, ONE_SIDED * max(sides)):
+                mean, best = solve(variances, (best.curvature,), True)
     coefficients = best.coefficients
     hessian = np.diag(np.full(n, 2 * coefficients[n + 1]))
     mixed = coefficients[n + 2 : size]
@@ -182,6 +202,25 @@ def _growth_of_noise(residuals: np.ndarray, heights: np.ndarray, left_out: np.nd
 
     growth = min(GROWTHS, key=score)
     return growth if score(growth) < score(0.0) - STRONG else 0.0
+
+
+def _tails(residuals: np.ndarray, variances: np.ndarray) -> np.ndarray:
+    """Return factors of the variances for noise with heavy tails; ones where that is not clear.
+
+    They are those of Student's t distribution, with the number of degrees of freedom and the scale that
+    explain residuals best.
+    """
+    squares = np.maximum(residuals**2 / variances, np.finfo(float).tiny)
+    best, tails = squares.size * (log(2 * pi * float(squares.mean())) + 1) - STRONG, np.ones_like(squares)
+    for nu in DEGREES:
+        scale = float(squares.mean())
+        for _ in range(RESCALED):
+            scale = float(np.mean(squares * (nu + 1) / (nu + squares / scale)))
+        score = squares.size * (log(scale * nu * pi) + 2 * lgamma(nu / 2) - 2 * lgamma((nu + 1) / 2))
+        score += (nu + 1) * float(np.log1p(squares / (nu * scale)).sum())
+        if score < best:
+            best, tails = score, (nu + squares / scale) / (nu + 1)
+    return tails
 
 
 @linalg.apart_from_forks
