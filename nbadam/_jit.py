@@ -254,6 +254,15 @@ def without_types(error: Exception) -> Exception:
     return error
 
 
+# Returned instead of a number, by Numba's names of the types.
+RETURNED = {
+    "none": "nothing: a `return` is missing, or every call raises",
+    "OptionalType": "sometimes nothing: a branch has no `return`",
+    "array": "an array or a tuple",
+    "Tuple": "a tuple",
+}
+
+
 def reason(error: Exception) -> str:
     """Return Numba's complaint about a user's function, in one line instead of its long message."""
     text = re.sub(r"\x1b\[\d*m", "", str(error))
@@ -265,6 +274,11 @@ def reason(error: Exception) -> str:
     if special:
         hint = ": `voigt_profile` has its real part" if special[1] == "wofz" else ""
         return f"`{special[1]}` has no compiled form for real numbers with one result{hint}."
+    pattern = r"No implementation of function Function\(float(?:32|64)\).*<unknown function>\((\w+)"
+    returned = re.match(pattern, own[0], re.DOTALL)
+    if returned:
+        kind = RETURNED.get(returned[1], f"a value of type {returned[1]}")
+        return f"it must return one number for one point, not {kind}."
     if own[0].startswith("Cannot cast complex"):
         return "its values are complex numbers: take `.real`, or `abs(...)`."
     found = re.split(r"There are \d|During:|File \"", own[0])[0]

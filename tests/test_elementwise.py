@@ -159,6 +159,7 @@ def test_jacobians_are_checked_as_well():
     "jac",
     [
         lambda x, a, b: np.stack([x, np.ones_like(x)], axis=-1),  # SciPy's, of shape (m, n)
+        lambda x, a, b: np.stack([x, np.ones_like(x)], 1),  # which fails for one number
         lambda x, a, b: np.array([x, 1.0]),
         lambda x, a, b: [x, 1.0],
         lambda x, a, b: (x,),

@@ -203,6 +203,36 @@ def test_a_function_that_numba_cannot_compile():
     assert len(str(info.value)) < 400
 
 
+def without_return(x, a):
+    a * x
+
+
+def with_a_branch_without_return(x, a):
+    if x > 2:
+        return a * x
+
+
+def always_raises(x, a):
+    raise ArithmeticError("of the user")
+
+
+@pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="Python can run it")
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (without_return, "not nothing: a `return` is missing"),
+        (with_a_branch_without_return, "a branch has no `return`"),
+        (always_raises, "every call raises"),
+        (lambda x, a: (a, x), "not an array or a tuple"),
+        (lambda x, a: "a", "not a value of type"),
+    ],
+)
+def test_a_function_that_returns_no_number(model, message):
+    with pytest.raises(ValueError, match=message) as info:
+        curve_fit(model, np.arange(5.0), np.arange(5.0), [1])
+    assert "\n" not in str(info.value) and "signature" not in str(info.value)
+
+
 def test_complex_numbers_and_arrays_within_a_model():
     def model(x, a, b):
         table = np.exp(np.array([0.0, 0.0]))

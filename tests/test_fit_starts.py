@@ -173,6 +173,25 @@ def test_of_equal_solutions_the_simplest_is_returned():
     assert_allclose(abs(curve_fit("a * sin(w * x)", t, waves)["w"]), 0.5, rtol=0.05)  # not 2 pi - 0.5
 
 
+@pytest.mark.long
+@compiled_only
+@pytest.mark.parametrize("kind", ["even", "offset", "uneven"])
+def test_a_frequency_is_found_in_any_unit_of_x(kind):
+    """Times in seconds led to aliases, 1e10 times the frequency, whose rounding is noise of its own."""
+    rng = np.random.default_rng(0)
+    t = {
+        "even": np.arange(240.0),
+        "offset": 470_000 + np.arange(240.0),
+        "uneven": np.sort(240 * rng.random(240)),
+    }
+    for rate in 0.26, 0.07:
+        y = 3 * np.sin(rate * t[kind] + rng.uniform(0, 6, (3, 1))) + 10 + 0.3 * rng.standard_normal((3, 240))
+        for unit in 1.0, 3600.0, 1e-6, 2.0**20:
+            fit = curve_fit("a * sin(w * x + p) + c", t[kind] * unit, y)
+            assert fit.success.all()
+            assert_allclose(np.abs(fit["w"]) * unit, rate, rtol=0.01)
+
+
 OPTIONS = {
     "bounds": {"bounds": ([-9, 0, -0.5], [9, 9, 0.5])},
     "bound of the best": {"bounds": {"k": (0, 0.6)}},

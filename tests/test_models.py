@@ -1,6 +1,7 @@
 """The models that ship: their formulas, derivatives and guesses."""
 
 import re
+from math import pi
 
 import numba
 import numpy as np
@@ -18,7 +19,7 @@ from nbadam.fitting.model.formula import function_of
 from nbadam.fitting.model.pointwise import pointwise
 from nbadam.fitting.model.projection import Projection
 from nbadam.models.guesses import Guess
-from nbadam.vector_math.faddeeva import faddeeva
+from nbadam.vector_math.faddeeva import faddeeva, profile, profile_slopes
 
 JIT = not numba.config.DISABLE_JIT
 SETS = 60 if JIT else 4  # simulated data sets of each model with a compiled guess
@@ -294,3 +295,32 @@ def test_faddeeva():
     off = np.maximum(abs(re - exact.real), abs(im - exact.imag))
     assert off.max() < 1e-14
     assert (off / abs(exact)).max() < 1e-13
+
+
+@pytest.mark.lowest
+def test_voigts_profile_has_exact_slopes_in_any_shape():
+    mpmath = pytest.importorskip("mpmath")
+    rng = np.random.default_rng(0)
+    parts = 10 ** rng.uniform([-2, -4], 6, (300, 2))
+    with mpmath.workdps(80):
+        for x, gamma in parts:
+            value, by_x, by_sigma, by_gamma = profile_slopes(x, 1.0, gamma)
+            z = mpmath.mpc(x, gamma) / mpmath.sqrt(2)
+            w = mpmath.exp(-z * z) * mpmath.erfc(-1j * z)
+            slope = (1j / mpmath.sqrt(mpmath.pi) - z * w) * mpmath.sqrt(2)
+            unit = 1 / mpmath.sqrt(2 * mpmath.pi)
+            # Either part of a complex number may be next to 0.
+            assert complex(by_x, -by_gamma) == pytest.approx(complex(unit * slope), rel=1e-11)
+            assert value == pytest.approx(profile(x, 1.0, gamma), rel=1e-15)
+            response = unit * (w + z * slope * mpmath.sqrt(2))
+            slack = 1e-13 * (abs(z) < 8)  # near 0 errors are relative to w(0) = 1
+            assert abs(by_sigma + response.real) < 1e-9 * abs(response) + slack
+    # Without a Gaussian it is Lorentz's.
+    assert profile_slopes(1.0, 0.0, 0.5) == pytest.approx(
+        [0.5 / pi / 1.25, -1 / pi / 1.25**2, 0, 0.75 / pi / 1.25**2], rel=1e-14
+    )
+    with np.errstate(all="ignore"):
+        value, derivatives = at_a_point(models.VOIGT)(1.0, 2.0, 0.5, 0.0, 0.5, 0.1)
+    assert value == pytest.approx(2 * 0.5 / pi / 0.5 + 0.1)
+    assert np.isfinite(derivatives).all()
+    assert derivatives[2] == 0

@@ -345,6 +345,32 @@ def test_dead_pixels_are_no_success(name, dtype, loss):
 
 
 @pytest.mark.skipif(PLAIN, reason="hundreds of evaluations")
+@pytest.mark.parametrize("loss", ["linear", "huber", "cauchy"])
+@pytest.mark.parametrize("name", NONLINEAR)
+def test_dead_pixels_are_no_success_in_any_units(name, loss):
+    """Zeros have no size: chi-square fell to 1e-288 in some units, and passed for a minimum."""
+    model = nbadam.Model(NONLINEAR[name])
+    p0 = 0.3 + np.abs(np.random.default_rng(2).standard_normal((60, len(model.parameters))))
+    slopes = {"decay": "b", "peak": "", "oscillation": "b", "edge": "b", "two decays": "bd"}[name]
+    lengths = {"peak": "bc", "edge": "c"}.get(name, "")
+    for by_y, by_x in (30, 0), (0, 35), (-100, 90), (110, -100):
+        powers = [-by_x * (p in slopes) + by_x * (p in lengths) for p in model.parameters]
+        units = [
+            by_y * (p not in slopes + lengths) + power
+            for p, power in zip(model.parameters, powers, strict=True)
+        ]
+        options = {"loss": loss, "f_scale": 0.125 * 2.0**by_y}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            fit = curve_fit(
+                model, X * 2.0**by_x, np.zeros((60, X.size)), p0 * 2.0 ** np.array(units), **options
+            )
+        assert not fit.success.any()
+    fit = curve_fit("a * x + b", X, np.zeros((3, X.size)), [1, 1], loss=loss)
+    assert fit.success.all()
+
+
+@pytest.mark.skipif(PLAIN, reason="hundreds of evaluations")
 @pytest.mark.parametrize(
     ("formula", "truth", "x", "noise", "dtype"),
     [

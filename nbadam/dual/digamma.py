@@ -17,8 +17,7 @@ def digamma(x):
     if x <= 0:
         if x == math.floor(x):
             return math.nan
-        part = x - math.floor(x)
-        return digamma_of_positive(1 - x) - math.pi / math.tan(math.pi * part)
+        return digamma_of_positive(1 - x) - math.pi / math.tan(math.pi * from_integer(x))
     return digamma_of_positive(x)
 
 
@@ -41,7 +40,7 @@ def trigamma(x):
     if x <= 0:
         if x == math.floor(x):
             return math.inf
-        sine = math.sin(math.pi * (x - math.floor(x)))
+        sine = math.sin(math.pi * from_integer(x))
         return math.pi * math.pi / (sine * sine) - trigamma_of_positive(1 - x)
     return trigamma_of_positive(x)
 
@@ -57,3 +56,9 @@ def trigamma_of_positive(x):
     series = 1 / 30 - z * (5 / 66 - z * (691 / 2730 - z * (7 / 6)))
     series = 1 / 6 - z * (1 / 30 - z * (1 / 42 - z * series))
     return result + 1 / x + z / 2 + z / x * series
+
+
+@register_jitable(error_model="numpy")
+def from_integer(x):
+    """Return the distance from the nearest integer, with its sign: exact on either side of a pole."""
+    return x - math.floor(x + 0.5)

@@ -27,15 +27,19 @@ def is_exact(plan: Plan, p: Any, factor: Any, chi2: Any) -> np.ndarray:
 def vanishing(jacobians: Jacobians, plan: Plan, p: Any, factor: Any, chi2: Any, inverse: Any) -> np.ndarray:
     """Tell where parameters are determined only by terms of the model that rounding does not tell from 0.
 
-    The rate of a decay whose amplitude is 1e-16 of the data, for example: of constant data.  Of data that
-    are all 0 it is 1e-160, where chi-square has lost its digits.
+    The rate of a decay whose amplitude is 1e-16 of the data, for example: of constant data.  Data that are
+    all 0 have no size: their amplitude is any number on the way to 1e-160, where chi-square has lost its
+    digits.  It counts as rounding beside the root of chi-square.
     """
     terms = size_of_terms(p, factor)
     least = np.maximum(np.finfo(plan.dtype).eps * terms, np.sqrt(least_chi2(plan.dtype)))
+    is_zero = jacobians.data_rounding() == 0
+    lost = plan.f_scale * np.sqrt(least_chi2(plan.dtype))  # residuals whose loss has lost digits
+    least = np.where(is_zero, np.maximum(least, np.maximum(np.sqrt(chi2), lost)), least)
     # Not the residuals: `is_exact` leaves room for 100 units, and there may be noise of that size.
     scatter = least / np.sqrt(jacobians.n_points)
     insignificant = np.abs(p) <= NONE * scatter[:, None] * np.linalg.norm(inverse, axis=2)
-    none = is_exact(plan, p, factor, chi2)[:, None] & insignificant & (p != 0) & ~plan.fixed
+    none = (is_zero | is_exact(plan, p, factor, chi2))[:, None] & insignificant & (p != 0) & ~plan.fixed
     found = np.zeros(len(p), bool)
     without = p.copy()
     # One after another: a width, without effect as long as there is no peak, cannot be 0.
@@ -47,6 +51,7 @@ def vanishing(jacobians: Jacobians, plan: Plan, p: Any, factor: Any, chi2: Any, 
         error = inverses(factor, ~plan.fixed, jacobians.rounding[which])[1]
         found[which] |= np.isfinite(value) & (error > jacobians.accuracy)
         remains = is_exact(plan, trial, factor, value)
+        remains |= is_zero[which] & (value <= NONE**2 * chi2[which])
         without[which[remains]] = trial[remains]
     return found
 

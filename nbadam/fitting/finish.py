@@ -102,6 +102,7 @@ def _finish(sets: DataSets | RaggedSets, plan: Plan, chosen: np.ndarray, fits: F
         which = which[_unsure(plan, fits if which.size == len(chosen) else fits[which], max_nfev)]
     if not by_exact_derivatives(plan):
         which = np.union1d(which, np.flatnonzero(fits.status == Status.SUCCESS.value))
+    which = np.union1d(which, _of_zeros(sets, plan, chosen, fits))
     if not which.size:
         return
     p = fits.popt[which].astype(float)
@@ -126,6 +127,13 @@ def _finish(sets: DataSets | RaggedSets, plan: Plan, chosen: np.ndarray, fits: F
     fits.popt[which], fits.nfev[which], fits.chi2[which], fits.status[which] = p, nfev, chi2, status
     rows, columns = np.triu_indices(p.shape[1])
     fits.information[which], fits.is_inverse[which] = inverse[:, rows, columns], True
+
+
+def _of_zeros(sets: DataSets | RaggedSets, plan: Plan, chosen: np.ndarray, fits: Fits) -> np.ndarray:
+    """Return the numbers of successes on data that are all 0, whose chi-square depends on the units."""
+    is_small = fits.chi2 < np.sqrt(np.finfo(plan.dtype).tiny)
+    which = np.flatnonzero(is_small & (fits.status == Status.SUCCESS.value))
+    return which[sets.block(chosen[which], plan.dtype).rounding() == 0] if which.size else which
 
 
 def _unsure(plan: Plan, fits: Fits, max_nfev: int) -> np.ndarray:

@@ -10,7 +10,7 @@ import numpy as np
 from .._jitable import register_jitable
 from ..fitting.model.projection import Shapes
 from ..vector_math import exp
-from ..vector_math.faddeeva import faddeeva
+from ..vector_math.faddeeva import profile, profile_slopes
 from . import candidates, grids, guesses
 from .shipped import ShippedModel
 
@@ -97,28 +97,24 @@ LORENTZIAN = _peak(
     shapes=Shapes(grids.half_widths, ("amplitude", "offset")),
 )
 
-ROOT_2, ROOT_2_PI, TWO_OVER_ROOT_PI = sqrt(2), sqrt(2 * pi), 2 / sqrt(pi)
+ROOT_2_PI = sqrt(2 * pi)
 
 
 @_shared
 def voigt(x, area, center, sigma, gamma, offset):
-    width = abs(sigma) * ROOT_2
-    re, _ = faddeeva((x - center) / width, abs(gamma) / width)
-    return area * re / (abs(sigma) * ROOT_2_PI) + offset
+    return area * profile(x - center, abs(sigma), abs(gamma)) + offset
 
 
 @_shared
 def voigt_jacobian(x, area, center, sigma, gamma, offset):
-    width = abs(sigma) * ROOT_2
-    u, v = (x - center) / width, abs(gamma) / width
-    re, im = faddeeva(u, v)
-    # w'(z) = -2 z w(z) + 2 i / sqrt(pi)
-    by_u = -2.0 * (u * re - v * im)
-    by_v = 2.0 * (u * im + v * re) - TWO_OVER_ROOT_PI
-    unit = 1.0 / (abs(sigma) * ROOT_2_PI)
-    by_sigma = -area * unit * (re + u * by_u + v * by_v) / sigma
-    by_gamma = area * unit * by_v / width
-    return unit * re, -area * unit * by_u / width, by_sigma, by_gamma if gamma >= 0 else -by_gamma, ONE
+    value, by_x, by_sigma, by_gamma = profile_slopes(x - center, abs(sigma), abs(gamma))
+    return (
+        value,
+        -area * by_x,
+        area * by_sigma if sigma >= 0 else -area * by_sigma,
+        area * by_gamma if gamma >= 0 else -area * by_gamma,
+        ONE,
+    )
 
 
 def voigt_guess(x, y, memory):

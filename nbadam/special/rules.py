@@ -10,15 +10,20 @@ from typing import Any
 
 from ..dual.digamma import digamma, trigamma
 from ..dual.elementary import bell, sign
-from ..dual.trace import call, exp, log, where
-from ..vector_math.faddeeva import faddeeva
+from ..dual.trace import absolute, call, exp, log, where
+from ..vector_math.faddeeva import profile_slopes
 
 ROOT_2, ROOT_PI = math.sqrt(2), math.sqrt(math.pi)
 TWO_OVER_ROOT_PI = 2 / ROOT_PI
 LARGE = 50.0  # smallest argument at which the asymptotic series of the error functions have all digits
+HUGE = 1e3  # argument from which on five terms give all digits of the slopes of scaled Bessel functions
 SMALL = 1e-3  # largest argument at which the power series of the elliptic integrals have all digits
 # Squares of the binomial coefficients of (1 - x)**(-1/2), from the second.
 ELLIPTIC = 1 / 4, 9 / 64, 25 / 256, 1225 / 16384, 3969 / 65536
+
+# Coefficients of 1 / x in 1 - I1 / I0 and 1 + 1 / x - I0 / I1 (10.40.1).  For K signs alternate.
+SCALED_0 = 1 / 2, 1 / 8, 1 / 8, 25 / 128, 13 / 32
+SCALED_1 = 1 / 2, -3 / 8, -3 / 8, -63 / 128, -27 / 32
 
 # The rule of each function, and the arguments that must be no parameters.
 RULES: dict[str, tuple[Callable[..., Any], tuple[int, ...]]] = {}
@@ -58,17 +63,13 @@ def dawsn(f, x):
 
 def voigt_profile(f, x, sigma, gamma):
     """``Re(w(z)) / (sigma sqrt(2 pi))`` with ``z = (x + i gamma) / (sigma sqrt(2))`` (7.19)."""
-    width = sigma * ROOT_2
-    u, v = x / width, gamma / width
-    re, im = call(faddeeva, u, v)
-    unit = 1.0 / (width * ROOT_PI)
-    by_u, by_v = -2.0 * (u * re - v * im), 2.0 * (u * im + v * re) - TWO_OVER_ROOT_PI
-    return (
-        f(x, sigma, gamma),
-        unit * by_u / width,
-        -unit * (re + u * by_u + v * by_v) / sigma,
-        unit * by_v / width,
-    )
+    _, *slopes = call(profile_slopes, x, sigma, gamma)
+    return f(x, sigma, gamma), *slopes
+
+
+def log_ndtr(f, x):
+    """``log(erfc(z) / 2)`` with ``z = -x / sqrt(2)``; its slope is ``sqrt(2 / pi) / erfcx(z)``."""
+    return f(x), ROOT_2 / ROOT_PI / special("erfcx", x * (-1.0 / ROOT_2))
 
 
 add(lambda f, x: (f(x), bell(x)), "erf")
@@ -79,7 +80,7 @@ add(dawsn, "dawsn")
 add(lambda f, x: (y := f(x), ROOT_PI / 2 * exp(y * y)), "erfinv")
 add(lambda f, x: (y := f(x), -ROOT_PI / 2 * exp(y * y)), "erfcinv")
 add(lambda f, x: (f(x), exp(-0.5 * x * x) / (ROOT_2 * ROOT_PI)), "ndtr")
-add(lambda f, x: (y := f(x), exp(-0.5 * x * x - y) / (ROOT_2 * ROOT_PI)), "log_ndtr")
+add(log_ndtr, "log_ndtr")
 add(lambda f, x: (y := f(x), ROOT_2 * ROOT_PI * exp(0.5 * y * y)), "ndtri")
 add(voigt_profile, "voigt_profile")
 
@@ -101,6 +102,11 @@ def gamma_density(a, x):
     return exp((a - 1.0) * log(x) - x - special("gammaln", a))
 
 
+def expn(f, n, x):
+    y = f(n, x)
+    return y, None, where(n == 0, -y * (1.0 + 1.0 / x), -special("expn", where(n == 0, 1.0, n - 1.0), x))
+
+
 def betainc(f, a, b, x):
     density = exp(special("xlogy", a - 1.0, x) + special("xlog1py", b - 1.0, -x) - special("betaln", a, b))
     return f(a, b, x), None, None, density
@@ -114,7 +120,7 @@ add(beta, "beta")
 add(betaln, "betaln")
 add(lambda f, x: (f(x), exp(x) / x), "expi")
 add(lambda f, x: (f(x), -exp(-x) / x), "exp1")
-add(lambda f, n, x: (f(n, x), None, -special("expn", n - 1.0, x)), "expn", orders=(0,))
+add(expn, "expn", orders=(0,))
 add(lambda f, a, x: (f(a, x), None, gamma_density(a, x)), "gammainc", orders=(0,))
 add(lambda f, a, x: (f(a, x), None, -gamma_density(a, x)), "gammaincc", orders=(0,))
 add(betainc, "betainc", orders=(0, 1))
@@ -145,10 +151,29 @@ add(lambda f, x: (f(x), special("i1", x)), "i0")
 add(lambda f, x: (y := f(x), at_zero(x, 0.5, special("i0", x) - y / x)), "i1")
 add(lambda f, x: (f(x), -special("k1", x)), "k0")
 add(lambda f, x: (y := f(x), -special("k0", x) - y / x), "k1")
-add(lambda f, x: (y := f(x), special("i1e", x) - sign(x) * y), "i0e")
-add(lambda f, x: (y := f(x), at_zero(x, 0.5, special("i0e", x) - sign(x) * y - y / x)), "i1e")
-add(lambda f, x: (y := f(x), y - special("k1e", x)), "k0e")
-add(lambda f, x: (y := f(x), y - special("k0e", x) - y / x), "k1e")
+
+
+def scaled(near: Callable[..., Any], terms: tuple[float, ...], flip: float) -> Callable[..., Any]:
+    """Make the rule of a scaled Bessel function; far from 0 the terms of its slope `near` cancel."""
+
+    def rule(f, x):
+        y = f(x)
+        z, total = flip / absolute(x), 0.0
+        for term in reversed(terms):
+            total = (total + term) * z
+        return y, where(absolute(x) > HUGE, -flip * sign(x) * y * total, near(x, y))
+
+    return rule
+
+
+def i1e_slope(x, y):
+    return at_zero(x, 0.5, special("i0e", x) - sign(x) * y - y / x)
+
+
+add(scaled(lambda x, y: special("i1e", x) - sign(x) * y, SCALED_0, 1.0), "i0e")
+add(scaled(i1e_slope, SCALED_1, 1.0), "i1e")
+add(scaled(lambda x, y: y - special("k1e", x), SCALED_0, -1.0), "k0e")
+add(scaled(lambda x, y: y - special("k0e", x) - y / x, SCALED_1, -1.0), "k1e")
 for name, before, after in (
     ("jv", 0.5, -0.5),
     ("yv", 0.5, -0.5),

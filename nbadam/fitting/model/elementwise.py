@@ -148,6 +148,11 @@ def _is_elementwise(
             fault = (
                 "uses more of its first argument than one point" if each is not None else "takes arrays only"
             )
+            if each is None and function is not _functions(model)[0]:
+                raise ValueError(
+                    f"`jac` of the model `{model.name}` takes arrays only; it must return the tuple of its "
+                    f"{parameters.size} derivatives at one point, `return by_a, by_b, by_c`."
+                )
             raise ValueError(
                 f"The model `{model.name}` {fault}, and it is fitted point by point: write it for one number "
                 "x, without loops over the points. What takes more than one point (a maximum, a mean, a sum, "

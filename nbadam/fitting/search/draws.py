@@ -6,7 +6,9 @@ import numpy as np
 SHARES = np.cumsum([0.3, 0.25, 0.25, 0.2])
 MARGIN = 0.1  # share of the range of x by which positions may lie outside
 LENGTHS = -3.0, 1.0  # decades, in units of the range of x
+LOWEST = -3.0  # decade of the least inverse length; half a period between points is the largest
 PLAIN = -4.0, 4.0  # decades
+FEWEST = 10  # points for which inverse lengths are drawn
 POSITIVE = 0.75  # share of lengths and inverse lengths
 
 
@@ -44,9 +46,12 @@ def spread(points: np.ndarray, x: np.ndarray, lower: np.ndarray, upper: np.ndarr
     value = (rest - begins[role]) / np.diff(SHARES, prepend=0)[role]
     position = low[variable] + span[variable] * ((1 + 2 * MARGIN) * value - MARGIN)
     signed = np.where(value < POSITIVE, value / POSITIVE, (1 - value) / (1 - POSITIVE))
-    length = 10 ** (LENGTHS[0] + (LENGTHS[1] - LENGTHS[0]) * signed) * np.where(value < POSITIVE, 1, -1)
+    sign = np.where(value < POSITIVE, 1, -1)
+    length = sign * 10 ** (LENGTHS[0] + (LENGTHS[1] - LENGTHS[0]) * signed)
+    highest = np.log10(np.pi * max(x.shape[1], FEWEST))
+    inverse = sign * 10 ** (LOWEST + (highest - LOWEST) * signed)
     plain = np.sign(value - 0.5) * 10 ** (PLAIN[0] + (PLAIN[1] - PLAIN[0]) * np.abs(2 * value - 1))
-    lengths, inverses = length * span[variable], length / span[variable]
+    lengths, inverses = length * span[variable], inverse / span[variable]
     drawn = np.select([role == 0, role == 1, role == 2], [position, lengths, inverses], plain)
     return between(drawn, value, lower, upper)
 

@@ -32,6 +32,10 @@ PARENTS = 32  # solutions with which further starts share parameters
 LAST = 4  # solutions that are finished
 ENOUGH = 2  # independent starts that must reach the best solution
 SAME = 1e-6  # relative difference of chi-squares of the same solution
+CLOSE = 1e-3  # relative difference of their parameters, but for rounding
+ROUNDED = 64  # units of rounding by which sums of squares may differ
+NUDGES = 1, -1  # units of rounding by which parameters are moved to see whether chi-square depends on it
+ROUGH = 10  # ratio of the scatter of the best of many noisy chi-squares to that of two
 GROUP = 16  # data sets searched at a time
 BLOCK = 1024  # data sets whose rounding is looked at at a time
 
@@ -62,16 +66,18 @@ class Ends:
         """Tell whether chi-squares are equal but for rounding."""
         return np.abs(chi2 - other) <= SAME * np.abs(other) + self.level
 
-    def add(self, fits: Fits, origin: np.ndarray) -> None:
+    def add(self, fits: Fits, rough: np.ndarray, origin: np.ndarray) -> None:
         """Add ends of starts; those of the same chi-square become one.
 
         Parameters
         ----------
         fits : Fits
+        rough : ndarray, shape (fits,)
+            Differences of chi-square that one unit of rounding of the parameters makes.
         origin : ndarray, shape (fits,)
             Chi-squares of the solutions that the starts were made from, NaN of random starts.
         """
-        converged = fits.status == Status.SUCCESS
+        converged = (fits.status == Status.SUCCESS) & _is_smooth(fits.chi2, rough, self.level)
         independent = converged & ~self.is_same(fits.chi2, origin)
         popt = np.concatenate([self.popt, fits.popt])
         chi2 = np.concatenate([self.chi2, fits.chi2])
@@ -94,15 +100,25 @@ class Ends:
         self.popt, self.chi2, self.converged = popt[kept], chi2[kept], converged[kept]
         self.counts = np.array(sums, int)
 
+    def last(self) -> np.ndarray:
+        """Return the numbers of the ends to be finished: half of them have converged, if so many have."""
+        lowest = np.arange(self.chi2.size)
+        return np.union1d(lowest[: LAST // 2], lowest[self.converged][:LAST])[:LAST]
+
     def minima(self) -> Minima:
         """Return those that have converged."""
         return Minima(*(array[self.converged] for array in (self.popt, self.chi2, self.counts)))
 
 
+def _is_smooth(chi2: np.ndarray, rough: np.ndarray, level: float) -> np.ndarray:
+    """Tell whether rounding makes no other solution of a chi-square."""
+    return ROUGH * rough <= (SAME + ROUNDED * np.finfo(chi2.dtype).eps) * chi2 + level
+
+
 def _is_simpler(p: np.ndarray, other: np.ndarray) -> bool:
     """Compare equal solutions: smaller absolute values are simpler, then positive ones."""
     for a, b in zip(p.tolist(), other.tolist(), strict=True):
-        if abs(abs(a) - abs(b)) > SAME * max(abs(a), abs(b)):
+        if abs(abs(a) - abs(b)) > CLOSE * max(abs(a), abs(b)):
             return abs(a) < abs(b)
         if (a < 0) != (b < 0):
             return b < 0
@@ -195,8 +211,9 @@ def _searched(sets: Any, plan: Plan, numbers: np.ndarray, linear: np.ndarray, mo
             return problem.fitted(np.ascontiguousarray(starts[:, 0]), min(FIRST, plan.max_nfev))
 
         begun = fitted(sets, plan, np.repeat(numbers[at_work], size), begin)
-        chi2 = np.where(np.isnan(begun.chi2), np.inf, begun.chi2).reshape(-1, size)
-        kept = np.argsort(chi2, axis=1, kind="stable")[:, :KEPT]
+        rough = _roughness(sets, plan, np.repeat(numbers[at_work], size), begun)
+        rows = [slice(row * size, (row + 1) * size) for row in range(at_work.size)]
+        kept = np.array([_ranked(begun[row], rough[row], nonlinear)[:KEPT] for row in rows])
         places = (kept + size * np.arange(at_work.size)[:, None]).ravel()
         start = begun.popt[places]
         start = np.where(np.isnan(start), trials[places, 0], start)
@@ -205,11 +222,12 @@ def _searched(sets: Any, plan: Plan, numbers: np.ndarray, linear: np.ndarray, mo
             return problem.fitted(np.ascontiguousarray(start[part]), min(SECOND, plan.max_nfev))
 
         gone_on = fitted(sets, plan, np.repeat(numbers[at_work], kept.shape[1]), go_on)
+        rough = _roughness(sets, plan, np.repeat(numbers[at_work], kept.shape[1]), gone_on)
         is_done = np.zeros(at_work.size, bool)
         for row, i in enumerate(at_work):
             best = ends[i].chi2[:1].copy()
             part = np.arange(row * kept.shape[1], (row + 1) * kept.shape[1])
-            ends[i].add(gone_on[part], origin[row, kept[row]])
+            ends[i].add(gone_on[part], rough[part], origin[row, kept[row]])
             ends[i].n_starts += size
             ends[i].nfev += int(gone_on.nfev[part].sum() + begun.nfev[row * size : (row + 1) * size].sum())
             found = ends[i]
@@ -220,6 +238,35 @@ def _searched(sets: Any, plan: Plan, numbers: np.ndarray, linear: np.ndarray, mo
         if not at_work.size:
             break
     return ends
+
+
+def _ranked(fits: Fits, rough: np.ndarray, nonlinear: np.ndarray) -> np.ndarray:
+    """Return the numbers of the fits of one data set: the lowest first, of equal ones the simplest."""
+    chi2 = np.where(np.isnan(fits.chi2), np.inf, fits.chi2 + ROUGH * rough)
+    with np.errstate(divide="ignore"):
+        size = np.log(np.abs(fits.popt[:, nonlinear])).sum(axis=1)
+        return np.lexsort((size, np.round(np.log(chi2) / SAME)))
+
+
+def _roughness(sets: Any, plan: Plan, numbers: np.ndarray, fits: Fits) -> np.ndarray:
+    """Return the differences of chi-square that one unit of rounding of the parameters makes.
+
+    Of an alias of a frequency, whose phases are a billion turns, they are those of other noise: the best of
+    many has a lower chi-square than the frequency itself.
+    """
+    rough = np.zeros(numbers.size)
+    ended = np.flatnonzero(np.isfinite(fits.chi2))  # a model with its own iteration may not end at NaN
+    low, high = bounds_of(plan, numbers[ended], plan.fixed.size)
+    for nudge in NUDGES if ended.size else ():
+        nudged = fits.popt[ended] * (1 + nudge * np.finfo(plan.dtype).eps)
+        start = np.where(plan.fixed, fits.popt[ended], np.clip(nudged, low, high)).astype(plan.dtype)
+
+        def look(problem: Problem, part: np.ndarray, start: Any = start) -> Fits:
+            return problem.fitted(np.ascontiguousarray(start[part]), 1)
+
+        there = fitted(sets, plan, numbers[ended], look).chi2
+        rough[ended] = np.fmax(rough[ended], abs(there - fits.chi2[ended]))
+    return rough
 
 
 def levels(sets: Any, plan: Plan, numbers: np.ndarray) -> np.ndarray:
@@ -248,10 +295,13 @@ def _mutate(trials: np.ndarray, origin: np.ndarray, ends: Ends, nonlinear: np.nd
 
 def _finished(sets: Any, plan: Plan, numbers: np.ndarray, ends: list[Ends]) -> Fits:
     """Bring the best solutions to the end, and take the best of them."""
-    counts = [min(LAST, end.chi2.size) or 1 for end in ends]
-    own = np.repeat(np.arange(numbers.size), counts)
+    last = [end.last() for end in ends]
+    own = np.repeat(np.arange(numbers.size), [chosen.size or 1 for chosen in last])
     blank = plan.start(numbers)
-    start = [end.popt[:LAST] if end.chi2.size else blank[i : i + 1] for i, end in enumerate(ends)]
+    start = [
+        end.popt[chosen] if chosen.size else blank[i : i + 1]
+        for i, (end, chosen) in enumerate(zip(ends, last, strict=True))
+    ]
     starts = np.concatenate(start).astype(plan.dtype)
 
     def end_of(problem: Problem, part: np.ndarray) -> Fits:
@@ -260,7 +310,8 @@ def _finished(sets: Any, plan: Plan, numbers: np.ndarray, ends: list[Ends]) -> F
         return found
 
     fits = fitted(sets, plan, numbers[own], end_of)
-    chosen = np.array([_best(fits, np.flatnonzero(own == i), plan) for i in range(numbers.size)])
+    rough = _roughness(sets, plan, numbers[own], fits)
+    chosen = np.array([_best(fits, np.flatnonzero(own == i), rough, plan) for i in range(numbers.size)])
     best = fits[chosen]
     for i, end in enumerate(ends):
         best.nfev[i] += end.nfev
@@ -270,13 +321,15 @@ def _finished(sets: Any, plan: Plan, numbers: np.ndarray, ends: list[Ends]) -> F
     return best
 
 
-def _best(fits: Fits, which: np.ndarray, plan: Plan) -> int:
+def _best(fits: Fits, which: np.ndarray, rough: np.ndarray, plan: Plan) -> int:
     """Return the number of the best fit: a proper minimum unless another is better by a standard error."""
     chi2 = np.where(np.isin(fits.status[which], ENDED), fits.chi2[which], np.inf)
     lowest = int(chi2.argmin())
-    proper = np.where(fits.status[which] == Status.SUCCESS, chi2, np.inf)
+    is_smooth = _is_smooth(chi2, rough[which], 0.0)
+    proper = np.where((fits.status[which] == Status.SUCCESS) & (is_smooth | ~is_smooth.any()), chi2, np.inf)
     first = int(proper.argmin())
     dof = max(int(fits.n_points[which[lowest]]) - np.count_nonzero(~plan.fixed), 1)
     with np.errstate(invalid="ignore"):
-        close = proper[first] - chi2[lowest] <= max(chi2[lowest] / dof, SAME * chi2[lowest])
+        noise = max(chi2[lowest] / dof, SAME * chi2[lowest], ROUGH * rough[which[lowest]])
+        close = proper[first] - chi2[lowest] <= noise
     return int(which[first if close else lowest])
