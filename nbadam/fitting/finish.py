@@ -7,7 +7,7 @@ import numpy as np
 from ..status import Status
 from .covariance import LANES, unsure_kernel
 from .data import DataSets, RaggedSets
-from .determined import diverging, shaky, vanishing
+from .identifiability import diverging, shaky, vanishing
 from .jacobians import EPSILON, SINGULAR, Jacobians, by_exact_derivatives, inverses, steps
 from .kernels.trust_region import EXACT, LEAST_PIVOT, least_chi2
 from .problem import Fits, Plan, box
