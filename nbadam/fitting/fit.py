@@ -12,8 +12,8 @@ from ..blocks import default_workers
 from ..checks import number, shown
 from ..dask import is_lazy
 from ..hyperparameters import choice, flag, integer
-from ..orders import seed_numbers
 from ..progress import compilations_shown
+from ..shuffling import seed_numbers
 from ..status import Status
 from .arguments import check_all_finite, parse_dtype, parse_model, parse_options, positive
 from .batch import fit_all

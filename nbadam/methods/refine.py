@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from .. import _linalg as linalg
-from ..orders import order_of
+from ..shuffling import order_of
 from .objective import Objective
 
 LARGEST = 300  # variables: the arithmetic grows with the cube of their number

@@ -12,8 +12,8 @@ from numpy.typing import ArrayLike
 
 from ..checks import shown
 from ..hyperparameters import integer
-from ..orders import seed_numbers
 from ..rules import Rule
+from ..shuffling import seed_numbers
 from ..status import Status
 from .bounds import parse_bounds, parse_starts
 from .distribute import no_result, outcomes

@@ -38,7 +38,7 @@ import numpy as np
 from .. import rules
 from ..engine import mode
 from .gradients import RowGradient, checked_rows
-from .kernels import PARALLEL_ROWS, catch_up_kernel, walk_kernel
+from .kernels import PARALLEL_ROWS, catch_up_kernel, replay_kernel
 from .steps import step, step_rows
 
 # Steps of history, after which all rows are brought up to date: 5 MB with eight weights, and less
@@ -211,7 +211,7 @@ class DeferredRows:
         dtype, size = self.x.dtype.name, rows.size * self.width
         table = rows, self._last, self._now, self.x, self.slots, self.width, self._products
         if self._series.terms is None:
-            kernel = walk_kernel(self.rule, dtype, mode(size * self._series.limit))
+            kernel = replay_kernel(self.rule, dtype, mode(size * self._series.limit))
             kernel(*table, self._alphas, self._losses, self._series.limit, self._constants)
         else:
             kernel = catch_up_kernel(self.rule, dtype, mode(size, PARALLEL_ROWS))

@@ -10,7 +10,7 @@ import numpy as np
 from ...blocks import default_workers
 from ...checks import number, shown
 from ...hyperparameters import integer
-from ...orders import seed_numbers
+from ...shuffling import seed_numbers
 from ...status import Status
 from ..arguments import parse_dtype, positive
 from ..data import CorrelatedSet
