@@ -130,7 +130,7 @@ def _call(context, builder, result, kinds, values, given):
         if isinstance(kind, types.StarArgTuple | types.StarArgUniTuple):
             rest = [context.cast(builder, *entry, to) for entry, to in zip(entries[k:], kind, strict=True)]
             values.append(context.make_tuple(builder, kind, rest))
-        elif isinstance(kind, types.Omitted):  # whose default is in the function
+        elif isinstance(kind, types.Omitted):  # the function has the default
             values.append(context.get_dummy_value())
         else:
             values.append(context.cast(builder, *entries[k], kind))

@@ -99,7 +99,7 @@ def _suited(differences: Any, f: float, noise: float, h: float, shortest: float,
         first, second, largest = differences(h)
         is_seen |= first > 0
         rounding = max(noise, EPS * min(largest, 2 * abs(f)))  # `f` may be 0, where the others are not
-        if not second <= LARGE * rounding:  # or NaN
+        if not second <= LARGE * rounding:  # NaN, too
             long = h
             if isfinite(second):
                 lengths.append(h)
@@ -120,7 +120,7 @@ def _suited(differences: Any, f: float, noise: float, h: float, shortest: float,
         if short >= longest or long <= shortest or long <= 2 * short:
             break
         h = min(max(h, shortest), longest)
-    if not is_seen or (short >= begin and first_of_short == 0):  # or only where the function may be another
+    if not is_seen or (short >= begin and first_of_short == 0):  # the function may be another there
         return begin
     if short > 0 and lengths and lengths[0] <= begin and first_of_short <= seconds[-1]:  # out of nothing
         found = _above(max(seconds), differences, lengths[-1], longest)

@@ -70,7 +70,8 @@ def series(beta_1: float, beta_2: float, dtype: str, amsgrad: bool) -> Series:
     tolerance = float(np.finfo(dtype).eps) / 64
     if beta_1 == 0:  # no momentum: nothing moves
         return Series(1, np.zeros((1, 1)))
-    shrinkage = beta_1 if amsgrad else beta_1 / sqrt(beta_2) if beta_2 > 0 else inf  # of a movement, a step
+    # Factor by which movements shrink from one step to the next.
+    shrinkage = beta_1 if amsgrad else beta_1 / sqrt(beta_2) if beta_2 > 0 else inf
     if shrinkage >= 1:
         return Series(0, None)
     limit = min(CAPACITY, ceil(log(tolerance * (1 - shrinkage)) / log(shrinkage)))

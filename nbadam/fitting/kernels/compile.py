@@ -215,7 +215,7 @@ def _normal(way: Pointwise, layout: Layout):
         known["loss"] = inlined(layout.loss.function)
     module = load(layout.dtype, generate.normal(layout, way), known)
     if "point" in module:
-        module["point"].__module__ = __name__  # which every process has that finds a kernel in the cache
+        module["point"].__module__ = __name__  # a module of every process that finds the kernel in the cache
     return _compiled(module["normal"], "normal", f"normal_{layout.parameters}", layout.dtype)
 
 

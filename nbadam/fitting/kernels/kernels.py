@@ -49,7 +49,7 @@ class Kernels:
     def with_data(self, data: Lifted) -> "Kernels":
         """Return the kernels for a model with other numbers and arrays in its function, which are data."""
         other = copy(self)
-        other._data = data  # whose arrays live as long as addresses may be in use
+        other._data = data  # its arrays live as long as addresses may be in use
         return other
 
     def fit(
