@@ -6,6 +6,7 @@ import warnings
 import numba
 import numpy as np
 import pytest
+from decays import decay
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.optimize import OptimizeWarning
 
@@ -23,10 +24,6 @@ pytestmark = pytest.mark.one_point
 
 X = np.linspace(0.1, 6, 24)
 RNG = np.random.default_rng(1)
-
-
-def decay(x, a, k, c):
-    return a * np.exp(-k * x) + c
 
 
 TRUTH = RNG.uniform([2, 0.5, -1], [5, 2, 1], (40, 3))
