@@ -300,9 +300,7 @@ def curve_fit(
         return whole
     if search != "never" and method != "lm":
         raise ValueError(f"`search` goes with method='lm', not {method!r}.")
-    loss = parse_loss(loss)
-    if loss.is_likelihood and sigma is not None:
-        raise ValueError(f"`sigma` does not go with loss={loss.name!r}: counts tell their own errors.")
+    loss = parse_loss(loss, sigma)
     dtype = parse_dtype(dtype)
     sets, batch, variables = parse_data(f, p0, xdata, ydata, sigma, mask)
     if search == "neighbours" and not batch:
