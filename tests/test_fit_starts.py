@@ -392,6 +392,15 @@ def test_neighbours_help_each_other():
 
 
 @pytest.mark.long
+def test_fits_that_start_from_neighbours_keep_their_own_fixed_values():
+    start, offset = [1, -3, 0], TRUTH[:20, 2]
+    fit = curve_fit(decay, X, Y[:20], start, fixed={"c": offset}, search="neighbours")
+    assert fit.success.all()
+    assert_array_equal(fit["c"], offset)
+    assert_allclose(fit.chi2, curve_fit(decay, X, Y[:20], TRUTH[:20], fixed={"c": offset}).chi2, rtol=1e-6)
+
+
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore::scipy.optimize.OptimizeWarning")
 def test_a_solution_spreads_through_fits_but_not_through_gaps():
     x, truth, y = drifting_peaks()
