@@ -4,29 +4,46 @@ Numba cannot cache a kernel that takes a function.  A kernel that takes the addr
 compiled once.  With Numba disabled, the function itself stands for its address.
 """
 
+import hashlib
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import numba
+import numpy as np
 from numba import types
 from numba.core.registry import cpu_target
 from numba.extending import intrinsic, lower_builtin, type_callable
 
 from ._jit import compiler
 
-# Of kernels; to find one takes 0.1 ms.
-_addresses: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
+# Pairs of the machine code of a kernel and its types, by kernels; to find one takes 0.1 ms.
+_entries: WeakKeyDictionary[Any, np.ndarray] = WeakKeyDictionary()
 
 
 def address_of(kernel):
-    """Return the address of a compiled kernel, which has one signature."""
+    """Return the address for `call` of a compiled kernel, which has one signature and must stay alive."""
     if numba.config.DISABLE_JIT:
         return kernel
-    if kernel not in _addresses:
+    if kernel not in _entries:
         with compiler():  # OrderedDict would take Ctrl-C for a missing key
             (compiled,) = kernel.overloads.values()
-            _addresses[kernel] = _address(compiled)
-    return _addresses[kernel]
+            kinds = compiled.signature.return_type, *compiled.signature.args
+            _entries[kernel] = np.array([_address(compiled), _digest(kinds)], np.int64)
+    return _entries[kernel].ctypes.data
+
+
+def _digest(kinds) -> int:
+    """Return a number for the types of a result and of arguments; pointers count as integers."""
+    text = ", ".join(map(_memory, kinds))
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little", signed=True)
+
+
+def _memory(kind) -> str:
+    if isinstance(kind, types.Array):
+        return f"array({kind.dtype}, {kind.ndim}, {kind.layout})"
+    if isinstance(kind, types.BaseTuple):
+        return f"({', '.join(map(_memory, kind))})"
+    return "int64" if isinstance(kind, types.CPointer | types.RawPointer) else str(types.unliteral(kind))
 
 
 def _address(compiled) -> int:
@@ -78,7 +95,8 @@ def caller(result, kinds: tuple[Any, ...]):
 def call(address, result, arguments):
     """Call the kernel at an address, which returns a value of the type of `result`.
 
-    The types in the tuple `arguments` have to be those of its signature; an integer may stand for a pointer.
+    Raises TypeError unless the types in the tuple `arguments` are those of its signature.  An integer may
+    stand for a pointer.
     """
     return address(*arguments)
 
@@ -91,7 +109,14 @@ def _type_of_call(context):
 @lower_builtin(call, types.Integer, types.Any, types.BaseTuple)
 def _lower_call(context, builder, signature, arguments):
     kinds = tuple(map(types.unliteral, signature.args[2]))
-    values = arguments[0], arguments[2]
+    entry = builder.inttoptr(arguments[0], context.get_value_type(types.int64).as_pointer())
+    address = builder.load(entry)
+    digest = builder.load(builder.gep(entry, [context.get_constant(types.intp, 1)]))
+    expected = context.get_constant(types.int64, _digest((signature.return_type, *kinds)))
+    with builder.if_then(builder.icmp_signed("!=", digest, expected), likely=False):
+        message = f"A kernel that takes other types was called with {signature.args[2]}."
+        context.call_conv.return_user_exc(builder, TypeError, (message,))
+    values = address, arguments[2]
     return _call(context, builder, signature.return_type, kinds, values, signature.args[2])
 
 
@@ -105,7 +130,7 @@ def _call(context, builder, result, kinds, values, given):
         if isinstance(kind, types.StarArgTuple | types.StarArgUniTuple):
             rest = [context.cast(builder, *entry, to) for entry, to in zip(entries[k:], kind, strict=True)]
             values.append(context.make_tuple(builder, kind, rest))
-        elif isinstance(kind, types.Omitted):  # whose default is in the function
+        elif isinstance(kind, types.Omitted):  # the function has the default
             values.append(context.get_dummy_value())
         else:
             values.append(context.cast(builder, *entries[k], kind))

@@ -205,7 +205,7 @@ def compile_kernel(function: Any, examples: Any, *, name: str, mode: str) -> Any
         digest = fingerprint(function, signature, options)
         kernel = FunctionType(function.__code__, function.__globals__, closure=function.__closure__)
         kernel.__qualname__ = f"{name}_{mode}_{digest}"
-        kernel.__module__ = __name__  # which every process has that loads it
+        kernel.__module__ = __name__  # a module of every process that loads it
         compiled = njit(**options, pipeline_class=_KernelCompiler)(kernel)
         if digest:
             file_name = _cache.file_name(f"{name}_{mode}", digest)

@@ -48,7 +48,7 @@ class Stored:
     """
 
     def __init__(self, value: Any) -> None:
-        self.value = value  # whose arrays must live as long as their addresses are in use
+        self.value = value  # its arrays must live as long as their addresses are in use
         self.address: Any = value
         self.type: Any = None  # with Numba disabled
         self._references: _References | None = None
@@ -84,7 +84,7 @@ class _References:
         self.release(self.value, self.memory.ctypes.data)
 
 
-_types: dict[tuple[Any, ...], Any] = {}  # of arrays, for which Numba looks at their dtype each time
+_types: dict[tuple[Any, ...], Any] = {}  # types of arrays: Numba looks at the dtype each time
 
 
 def _type_of(value):
@@ -108,7 +108,7 @@ def _words(kind, value) -> list[int] | None:
         parts = [_words(*entry) for entry in zip(kind, value, strict=True)]
         return None if None in parts else [word for part in parts for word in part or ()]
     if isinstance(kind, types.Array):
-        sizes = *value.shape, *(stride % (1 << 64) for stride in value.strides)  # which may be negative
+        sizes = *value.shape, *(stride % (1 << 64) for stride in value.strides)  # strides may be negative
         return [0, 0, value.size, value.itemsize, value.ctypes.data, *sizes]
     if kind in (types.int64, types.intp):
         return [value % (1 << 64)]

@@ -165,7 +165,7 @@ def work_through(
         If Ctrl-C came, after all threads have ended; it is never lost, even if all was done by then.
     """
 
-    def labour(after_each: Any = None) -> None:
+    def worker(after_each: Any = None) -> None:
         token = _current.set(blocks)
         try:
             for start, stop in blocks:
@@ -196,10 +196,10 @@ def work_through(
             if workers > 1 and not others and blocks.seconds_left() > WORTHWHILE:
                 blocks.workers = workers
                 pool = threads.enter_context(ThreadPoolExecutor(workers - 1))
-                others.extend(pool.submit(labour) for _ in range(workers - 1))
+                others.extend(pool.submit(worker) for _ in range(workers - 1))
 
         with suppress(StopIteration):
-            labour(look_around)  # a function that referred to itself would keep the data in memory
+            worker(look_around)  # a function that referred to itself would keep the data in memory
         for future in others:
             future.result()
         if not blocks.interrupts.pending:

@@ -72,7 +72,7 @@ def _turn() -> Iterator[None]:
             end = time.monotonic() + LONGEST
             while time.monotonic() < end and not _is_locked(file):
                 time.sleep(0.05)
-            file.close()  # which frees the lock: those that waited go on together
+            file.close()  # the lock is free: those that waited go on together
         yield
 
 

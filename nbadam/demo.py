@@ -103,7 +103,7 @@ def load_voxels() -> tuple[np.ndarray, np.ndarray]:
     """Return the diffusion weightings in ms/um^2, shape (102,), and the signals, shape (6, 10, 10, 102)."""
     folder = files("nbadam") / "data"
     content = gzip.decompress((folder / "diffusion.nii.gz").read_bytes())
-    shape = np.frombuffer(content, "<i2", count=4, offset=42)  # of a NIfTI-1 file of 16-bit integers
+    shape = np.frombuffer(content, "<i2", count=4, offset=42)  # header of a NIfTI-1 file of 16-bit integers
     signals = np.frombuffer(content, "<u2", offset=352).reshape(shape[::-1]).T
     with (folder / "diffusion.bval").open() as lines:
         return np.loadtxt(lines) / 1000, signals.astype(float)

@@ -197,6 +197,21 @@ def test_a_call_from_within_a_function_that_is_minimized_names_that_function():
     assert_names(inner, caught, "Unknown solver options")
 
 
+@pytest.mark.skipif(config.DISABLE_JIT, reason="runs are made in threads where `fun` is compiled")
+def test_runs_in_threads_name_the_line_that_calls_them():
+    from numba import njit
+
+    def in_threads():
+        nbadam.multistart(
+            njit(bowl), [[1.0], [2.0]], jac=True, options={"steps": 2, "frobnicate": 1}, workers=2
+        )
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        in_threads()
+    assert_names(in_threads, caught, "Unknown solver options")
+
+
 def test_without_a_line_of_the_user_the_outermost_one_is_named():
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -208,6 +223,6 @@ def test_without_a_line_of_the_user_the_outermost_one_is_named():
 
 def test_all_warnings_are_given_in_one_place():
     givers = [
-        path.name for path in PACKAGE.rglob("*.py") if "warnings.warn(" in path.read_text(encoding="utf-8")
+        path.name for path in PACKAGE.rglob("*.py") if "warnings.warn" in path.read_text(encoding="utf-8")
     ]
     assert givers == ["caller.py"]

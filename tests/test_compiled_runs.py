@@ -191,6 +191,20 @@ def test_functions_with_a_signature_get_what_it_says():
 
 
 @pytest.mark.skipif(config.DISABLE_JIT, reason="nothing is compiled")
+def test_values_in_single_precision_are_read_as_such():
+    def narrow(x):
+        return np.float32(x[0] + 1), np.ones(1)
+
+    def in_place(x, g):
+        g[0] = 1
+        return np.float32(x[0] + 1)
+
+    for function in (narrow, in_place):
+        result = fit(njit(function), [2.0], steps=3)
+        assert result.fun == np.float32(result.x[0] + 1)
+
+
+@pytest.mark.skipif(config.DISABLE_JIT, reason="nothing is compiled")
 def test_functions_made_in_a_loop_do_not_pile_up_without_a_word():
     def make(k):
         return adapted(njit(lambda x: (x[0] * k, x)))

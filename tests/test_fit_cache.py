@@ -39,14 +39,14 @@ def test_the_next_process_compiles_nothing_and_an_edited_model_is_seen(tmp_path)
     assert again["compiled"] == []
     assert again["popt"] == first["popt"]
     other = run(program, tmp_path, WEIGHT="2")  # another global array under the same text
-    assert "normal" in other["compiled"] and not {"fit", "judge", "solve"} & set(other["compiled"])
+    assert "normal" in other["compiled"] and not {"fit", "accept_step", "solve"} & set(other["compiled"])
     assert other["popt"] == pytest.approx([1.0, 1.0])
     assert run(program, tmp_path) == again
     edits = (("FACTOR = 1.0", "FACTOR = 2.0", [1.0, 1.0]), ("np.sinh", "np.arctan", [2.0, 1.0]))
     for old, new, expected in edits:
         edited = run(program.replace(old, new), tmp_path)
         assert {"normal"} <= set(edited["compiled"])
-        assert not {"fit", "judge", "solve"} & set(edited["compiled"])
+        assert not {"fit", "accept_step", "solve"} & set(edited["compiled"])
         assert edited["popt"] == pytest.approx(expected)
 
 

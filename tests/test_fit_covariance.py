@@ -3,13 +3,14 @@
 import numba
 import numpy as np
 import pytest
+from decays import DECAY, decay, decay_jacobian
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.optimize import OptimizeWarning
 from scipy.optimize import curve_fit as scipy_curve_fit
 
-from nbadam import Model, Status, curve_fit
+from nbadam import Status, curve_fit
 
 pytestmark = pytest.mark.one_point
 
@@ -21,20 +22,8 @@ SLOW = numba.config.DISABLE_JIT or numba.config.BOUNDSCHECK
 LOSSES = ["cauchy"] if numba.config.BOUNDSCHECK else ["soft_l1", "cauchy"]
 
 
-def decay(x, a, k, c):
-    return a * np.exp(-k * x) + c
-
-
-def decay_jacobian(x, a, k, c):
-    e = np.exp(-k * x)
-    return e, -a * x * e, 1.0
-
-
 def columns(x, a, k, c):
     return np.stack(np.broadcast_arrays(*decay_jacobian(x, a, k, c)), axis=1)
-
-
-DECAY = Model(decay, jacobian=decay_jacobian)
 
 
 def problem(seed, m=M):

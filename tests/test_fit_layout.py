@@ -8,6 +8,7 @@ import numba
 import numpy as np
 import pytest
 import scipy.optimize
+from decays import DECAY, assert_same_fit, decay
 from numba import njit
 from numpy.testing import assert_allclose, assert_array_equal
 from subprocesses import finish, needs_ordinary_kernels, start
@@ -29,23 +30,7 @@ TRUTH = np.random.default_rng(1).uniform([1, 0.4, 0], [5, 2, 1], (FITS, 3))
 P0 = np.array([2.0, 1.0, 0.5])
 
 
-def decay(x, a, k, c):
-    return a * np.exp(-k * x) + c
-
-
-def decay_jacobian(x, a, k, c):
-    e = np.exp(-k * x)
-    return e, -a * x * e, 1.0
-
-
-DECAY = Model(decay, jacobian=decay_jacobian)
 Y = decay(X, *TRUTH.T[:, :, None]) + 0.1 * np.random.default_rng(2).standard_normal((FITS, POINTS))
-
-
-def assert_same_fit(fit, others, index=slice(None)):
-    """The same bits in everything."""
-    for name in ("popt", "chi2", "nfev", "status", "n_points", "perr"):
-        assert_array_equal(getattr(fit, name), getattr(others, name)[index], err_msg=name)
 
 
 # --- Long data sets -------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ import warnings
 import numba
 import numpy as np
 import pytest
+from decays import DECAY, assert_same_fit, decay
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
@@ -24,16 +25,6 @@ TRUTH = rng.uniform([1, 0.4, 0], [5, 2, 1], (FITS, 3))
 P0 = np.array([2.0, 1.0, 0.5])
 
 
-def decay(x, a, k, c):
-    return a * np.exp(-k * x) + c
-
-
-def decay_jacobian(x, a, k, c):
-    e = np.exp(-k * x)
-    return e, -a * x * e, 1.0
-
-
-DECAY = Model(decay, jacobian=decay_jacobian)
 Y = decay(X, *TRUTH.T[:, :, None]) + 0.1 * rng.standard_normal((FITS, POINTS))
 
 
@@ -46,12 +37,6 @@ def sampled(y, x=X, p0=P0, **options):
 def off(fit, expected):
     """Distance from the minimum in standard errors, root mean square."""
     return np.sqrt(np.mean(((fit.popt - expected.popt) / expected.perr)[..., fit.free] ** 2))
-
-
-def assert_same_fit(fit, others, index=slice(None)):
-    """The same bits in everything."""
-    for name in ("popt", "chi2", "nfev", "status", "n_points", "perr"):
-        assert_array_equal(getattr(fit, name), getattr(others, name)[index], err_msg=name)
 
 
 # --- Which points ---------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import warnings
 import numba
 import numpy as np
 import pytest
+from decays import decay
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.optimize import OptimizeWarning
 
@@ -23,10 +24,6 @@ pytestmark = pytest.mark.one_point
 
 X = np.linspace(0.1, 6, 24)
 RNG = np.random.default_rng(1)
-
-
-def decay(x, a, k, c):
-    return a * np.exp(-k * x) + c
 
 
 TRUTH = RNG.uniform([2, 0.5, -1], [5, 2, 1], (40, 3))
@@ -411,6 +408,15 @@ def test_neighbours_help_each_other():
     assert_same_fit(helped, curve_fit(models.GAUSSIAN, x, y, start, search="neighbours", workers=2))
     turned = curve_fit(models.GAUSSIAN, x, y.swapaxes(0, 1)[::-1], start, search="neighbours")
     assert_allclose(turned.chi2.T[:, ::-1], best.chi2, rtol=1e-9)
+
+
+@pytest.mark.long
+def test_fits_that_start_from_neighbours_keep_their_own_fixed_values():
+    start, offset = [1, -3, 0], TRUTH[:20, 2]
+    fit = curve_fit(decay, X, Y[:20], start, fixed={"c": offset}, search="neighbours")
+    assert fit.success.all()
+    assert_array_equal(fit["c"], offset)
+    assert_allclose(fit.chi2, curve_fit(decay, X, Y[:20], TRUTH[:20], fixed={"c": offset}).chi2, rtol=1e-6)
 
 
 @pytest.mark.long

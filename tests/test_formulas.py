@@ -157,6 +157,15 @@ def test_derivatives_of_any_formula_come_at_once(wrap):
     assert time.process_time() - began < 5
 
 
+def test_quotients_of_variables_have_derivatives_far_out_in_single_precision():
+    """SymPy's derivative by k has the square of the divisor, 1e40 and more."""
+    x = np.geomspace(1e4, 1e6, 60)
+    y = 3 * x**4 / (1e5**4 + x**4) + 0.01 * np.random.default_rng(0).standard_normal(60)
+    fit = curve_fit("a * x**4 / (k**4 + x**4)", x, y, [2, 8e4], dtype="float32")
+    assert fit.success and np.isfinite(fit.perr).all()
+    assert (abs(fit.popt - [3, 1e5]) < 5 * fit.perr).all()
+
+
 def test_a_formula_does_not_run_as_python(tmp_path):
     """The text once went to SymPy, which evaluates it."""
     target = tmp_path / "touched"

@@ -14,6 +14,8 @@ from probes import dense, kernel_steps
 from subprocesses import cache_files
 
 from nbadam import _fingerprint, _jit, kernels
+from nbadam._calls import address_of, call
+from nbadam._jit import compile_kernel
 from nbadam._pointers import Stored
 from nbadam.methods.record import new_record, new_rule_state
 from nbadam.rules import ADAM, Rule
@@ -79,6 +81,30 @@ def test_a_kernel_takes_one_signature_and_converts_scalars_to_it(dtype):
         with pytest.raises(TypeError):
             kernel((wrong,), (x,), slots, starts, 1.0, (0.1, 0.9, 0.999, 1e-7), np.inf, ones, zeros)
     assert len(kernel.signatures) == 1
+
+
+@needs_compiler
+@pytest.mark.parametrize("mode", ["serial", "uncounted"])
+def test_a_kernel_at_an_address_refuses_other_types(mode):
+    """The callee would read the bits of its arguments as those of its own types."""
+
+    def half(x, rest):
+        return x / 2 + rest[0].size
+
+    def halved(address, x, rest):
+        return call(address, 0.0, (x, rest))
+
+    def compiled(function, *examples):
+        return compile_kernel(function, examples, name=function.__name__, mode=mode)
+
+    rest = (np.zeros(3), 0)
+    of_double = address_of(halves := compiled(half, 1.0, rest))
+    of_single = address_of(others := compiled(half, np.float32(1), rest))
+    caller = compiled(halved, 0, 1.0, rest)
+    assert caller(of_double, 1.0, rest) == halves(1.0, rest) == 3.5
+    with pytest.raises(TypeError, match=r"other types was called with Tuple\(float64, "):
+        caller(of_single, 1.0, rest)
+    assert others(1.0, rest) == 3.5
 
 
 @needs_compiler

@@ -78,6 +78,19 @@ def test_a_minimum_at_a_kink_is_a_success_by_values_alone():
     assert result.fun < 1e-4 * fun(np.array([5.0, -5.0]))[0]
 
 
+@pytest.mark.skipif(bool(config.DISABLE_JIT), reason="thousands of steps")
+def test_gradients_at_bounds_need_not_cancel():
+    center, upper = np.array([1.0, 2.0, -1.0]), np.array([np.inf, 0.5, np.inf])
+
+    def fun(x):
+        return float(np.abs(x - center).sum()), np.sign(x - center)
+
+    bounds = list(zip([None] * 3, upper, strict=True))
+    result = nbadam.adam(fun, [5.0, -5.0, -5.0], jac=True, bounds=bounds, maxiter=10_000)
+    assert result.success and "kink" in result.message
+    assert_allclose(result.x, np.minimum(center, upper), atol=1e-3)
+
+
 def steep_valley(x):
     """Valley of kinks whose floor falls a thousand times less steeply than its walls."""
     across, along = np.sign(x[1] - x[0]), np.sign(x[0] + x[1])

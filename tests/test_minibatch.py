@@ -14,7 +14,7 @@ from scipy.optimize import minimize
 
 import nbadam
 from nbadam.methods.sampler import Sampler
-from nbadam.orders import order_of
+from nbadam.shuffling import order_of
 
 RNG = np.random.default_rng(0)
 A = RNG.standard_normal((203, 3))

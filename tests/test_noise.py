@@ -141,6 +141,17 @@ def test_perturbations_shrink_where_values_are_not_finite_or_bend():
     assert 0.001 < sharp[0] < 0.1
 
 
+def test_perturbations_stop_short_of_a_sudden_penalty():
+    """It is as large on both sides, with opposite signs: no curvature between two points tells of it."""
+
+    def value(x):
+        return float(x.sum() + 1e4 * (np.maximum(np.abs(x) - 0.3, 0) * np.sign(x)).sum())
+
+    box = np.full(2, -np.inf), np.full(2, np.inf)
+    size, _, is_cut = calibrate(value, np.zeros(2), 0.0, 0.1, np.ones(2), *box, (0,))
+    assert size < 0.3 and not is_cut
+
+
 def _one():
     return np.ones(1), np.full(1, -np.inf), np.full(1, np.inf)
 

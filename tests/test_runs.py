@@ -394,7 +394,7 @@ def test_epochs_alone_resume():
     assert_same(half(half(stop=20).state), half())
 
 
-def test_a_first_look_that_tells_nothing():
+def test_batches_that_tell_no_unit():
     def at_the_minimum(x, a):
         return float(x @ x), 2 * x
 
@@ -410,7 +410,7 @@ def test_a_first_look_that_tells_nothing():
     assert result.status == 3
 
 
-def test_a_first_look_stays_within_bounds():
+def test_batches_are_evaluated_within_the_bounds():
     def root(x, a):
         assert x[0] >= 0
         return float(np.sqrt(x[0]) + a.mean() * x[1]), np.array([0.5 / np.sqrt(x[0] + 1e-30), a.mean()])

@@ -6,21 +6,9 @@ import scipy.sparse
 from numpy.testing import assert_allclose, assert_array_equal
 
 import nbadam
+from nbadam.optimizers.serialization import CLASSES
 
 SHAPE = (7, 3)
-CLASSES = [
-    "Adam",
-    "AdamW",
-    "Adamax",
-    "Nadam",
-    "RAdam",
-    "Lion",
-    "SGD",
-    "RMSprop",
-    "Adagrad",
-    "Adadelta",
-    "Ftrl",
-]
 
 
 def slices(t, dtype=np.float64, duplicates=True):
@@ -63,7 +51,9 @@ def run(form, opt, steps=6, dtype=np.float64, duplicates=True, wrap=lambda x: x)
     return np.array(table), beside, opt
 
 
-@pytest.mark.parametrize(("name", "dtype"), [("Adam", np.float32), *((name, np.float64) for name in CLASSES)])
+@pytest.mark.parametrize(
+    ("name", "dtype"), [("Adam", np.float32), *((cls.__name__, np.float64) for cls in CLASSES)]
+)
 def test_sparse_equals_dense_for_every_class(name, dtype):
     settings = {"momentum": 0.9} if name in ("SGD", "RMSprop") else {}
     results = [

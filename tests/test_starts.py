@@ -17,6 +17,7 @@ from runs import assert_same
 from subprocesses import needs_ordinary_kernels
 
 import nbadam
+from nbadam.methods import distribute
 
 ROOTS = Path(nbadam.__file__).parents[1], Path(__file__).parent
 
@@ -129,8 +130,10 @@ def test_without_joblib_the_standard_library_does_it(monkeypatch):
 
 
 def test_daemons_have_no_children(monkeypatch):
+    expected = fit(bumpy_in_python, workers=1, n_starts=2)
     monkeypatch.setattr(multiprocessing.current_process(), "_config", {"daemon": True})
-    fit(bumpy_in_python, workers=2, n_starts=2)
+    monkeypatch.setattr(distribute, "_in_processes", None)
+    assert_same_results(fit(bumpy_in_python, workers=2, n_starts=2), expected)
 
 
 def test_callback_sees_the_results_in_order():

@@ -168,7 +168,7 @@ class Digest:
             self._put("global", name.encode())
             if value is not MISSING:
                 self.add(value, names.attributes)
-        for name in ("__wrapped__", "__signature__"):  # of which `inspect.signature` reads the arguments
+        for name in ("__wrapped__", "__signature__"):  # `inspect.signature` reads the arguments of these
             value = self._look_up(getattr, function, name, MISSING)
             if value is MISSING:
                 continue
@@ -250,7 +250,7 @@ class Digest:
             self._put("options", self._look_up(_options_of, value).encode())
         elif isinstance(value, _Intrinsic):
             self.add(value._defn)
-        elif isinstance(value, FunctionPointer):  # of a C function
+        elif isinstance(value, FunctionPointer):  # address of a C function
             self.is_portable = False
             pointer: Any = value
             address = ctypes.cast(pointer, ctypes.c_void_p).value

@@ -24,7 +24,7 @@ class Implementation(NamedTuple):
 
     options: str
     functions: tuple[Callable[..., Any], ...]
-    is_of_library: bool  # or of this package
+    is_of_library: bool  # True for this package, too
 
 
 # By the id of the function, which Numba's registries keep alive, and the place in the registry.

@@ -34,7 +34,7 @@ def identify(value: Any) -> tuple[str, int]:
 class Reading(NamedTuple):
     """All that the digest of a function was read from, where those are immutable objects only."""
 
-    function: Any  # whose id no other object has as long as it lives
+    function: Any  # no other object has its id as long as it lives
     lookups: list[Lookup]
     registered: tuple[int, int]
     digest: str

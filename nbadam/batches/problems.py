@@ -95,7 +95,7 @@ class Problems:
         )
         self._schedule(1.0 if self.plan.is_auto else settings["learning_rate"], shape)
         self._pace = Pace(1)  # in evaluations
-        self._work: Workspace | None = None  # of the first block, whose kernels all others take
+        self._work: Workspace | None = None  # arrays of the first block; all blocks have its kernels
         self._objective: Evaluator | None = None
         self._turn = turn_of(self.fun)
         self.bytes_each: Any = 6 * n * self.dtype.itemsize + 16
@@ -167,7 +167,7 @@ class Problems:
 
     def _objective_of(self, given: tuple[Any, ...]) -> Evaluator:
         """Return the compiled objective of a block; to find its kernel again takes a quarter of a block."""
-        known = self._objective  # which another thread may replace meanwhile
+        known = self._objective  # another thread may replace it meanwhile
         if known is not None:
             other = copy(known)
             other.give(given)

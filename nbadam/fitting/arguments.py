@@ -23,7 +23,7 @@ def parse_model(f: Any, jac: Any, p0: Any, variables: Any) -> Model:
         raise ValueError("`f` must be a function, a formula or a Model, not None.")
     jac = None if jac is None else as_function("jac", jac)
     if not isinstance(f, str):
-        as_function("f", f)  # whose errors name this argument
+        as_function("f", f)  # its errors name this argument
     names = None if isinstance(f, str) else _generic_names(f, p0)
     variable_names = ["x"] if variables == 1 else [f"x{i}" for i in range(variables)]
     return as_now(Model(f, names, variable_names, jacobian=jac))

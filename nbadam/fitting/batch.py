@@ -9,7 +9,7 @@ import numpy as np
 from ..blocks import Blocks, work_through
 from ..status import Status
 from .data import DataSets, RaggedSets, as_slice
-from .finish import finish, spare
+from .finish import finish, fit_and_finish
 from .kernels.compile import LANES, LONG
 from .kernels.kernels import ModelError
 from .problem import Fits, Plan, Problem
@@ -74,8 +74,7 @@ def fit_block(
                 finish(sets, plan, part, found, 0)
             else:
                 where = as_slice(part)
-                found = problem.fitted(problem.p0, plan.max_nfev - spare(plan.max_nfev), room=fits[where])
-                finish(sets, plan, part, found, plan.max_nfev)
+                found = fit_and_finish(problem, part, problem.p0, fits[where])
                 if isinstance(where, slice):  # all is in its place
                     continue
         except ModelError as error:

@@ -7,10 +7,10 @@ import numpy as np
 from ..status import Status
 from .covariance import LANES, unsure_kernel
 from .data import DataSets, RaggedSets
-from .determined import diverging, shaky, vanishing
+from .identifiability import diverging, shaky, vanishing
 from .jacobians import EPSILON, SINGULAR, Jacobians, by_exact_derivatives, inverses, steps
 from .kernels.trust_region import EXACT, LEAST_PIVOT, least_chi2
-from .problem import Fits, Plan, box
+from .problem import Fits, Plan, Problem, box
 
 SMALLEST_PART = 1e-6  # a fit ends where so small a part of a step raises chi-square
 LIMITS = {
@@ -75,9 +75,12 @@ def noise(factor: np.ndarray, p: np.ndarray, chi2: np.ndarray | float) -> np.nda
     return size * (2 * np.sqrt(chi2) + size)
 
 
-def spare(max_nfev: int) -> int:
-    """Return how many evaluations to leave for last steps."""
-    return min(SPARE, max_nfev // 10)
+def fit_and_finish(problem: Problem, chosen: np.ndarray, start: np.ndarray, room: Fits | None = None) -> Fits:
+    """Fit the data sets of a problem, whose numbers are given, and leave some evaluations for last steps."""
+    plan = problem.plan
+    fits = problem.fitted(start, plan.max_nfev - min(SPARE, plan.max_nfev // 10), room=room)
+    finish(problem.sets, plan, chosen, fits, plan.max_nfev)
+    return fits
 
 
 def finish(sets: DataSets | RaggedSets, plan: Plan, chosen: np.ndarray, fits: Fits, max_nfev: int) -> None:

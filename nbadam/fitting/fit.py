@@ -12,8 +12,8 @@ from ..blocks import default_workers
 from ..checks import number, shown
 from ..dask import is_lazy
 from ..hyperparameters import choice, flag, integer
-from ..orders import seed_numbers
 from ..progress import compilations_shown
+from ..shuffling import seed_numbers
 from ..status import Status
 from .arguments import check_all_finite, parse_dtype, parse_model, parse_options, positive
 from .batch import fit_all
@@ -300,9 +300,7 @@ def curve_fit(
         return whole
     if search != "never" and method != "lm":
         raise ValueError(f"`search` goes with method='lm', not {method!r}.")
-    loss = parse_loss(loss)
-    if loss.is_likelihood and sigma is not None:
-        raise ValueError(f"`sigma` does not go with loss={loss.name!r}: counts tell their own errors.")
+    loss = parse_loss(loss, sigma)
     dtype = parse_dtype(dtype)
     sets, batch, variables = parse_data(f, p0, xdata, ydata, sigma, mask)
     if search == "neighbours" and not batch:

@@ -40,7 +40,7 @@ class Plan:
     xtol: float
     max_nfev: int
     batch_size: int | None  # points that a step of Adam sees, if not all
-    seed: tuple[int, ...]  # of their order
+    seed: tuple[int, ...]  # seed of their order
     workers: int
     progress: bool
 
@@ -62,7 +62,7 @@ class Fits:
     status: np.ndarray
     unsure: np.ndarray  # whether `finish` has to look at the fit
     n_points: np.ndarray
-    n_starts: np.ndarray  # of a search; 0 where the start was given
+    n_starts: np.ndarray  # starts of a search; 0 where the start was given
     n_reached: np.ndarray  # starts that led to the minimum
 
     @classmethod
@@ -111,7 +111,7 @@ class Problem:
             raise ValueError(f"`ydata` must be >= 0 with loss={plan.loss.name!r}, not {y[y < 0][0]:g}.")
         self._kernels_of = lambda loss: kernels(
             plan.model,
-            plan.dtype.type.__name__,  # that of the dtype itself takes NumPy long
+            plan.dtype.type.__name__,  # NumPy takes long for the name of the dtype itself
             block.weighted,
             block.own_x,
             plan.bounded,

@@ -99,7 +99,7 @@ def _suited(differences: Any, f: float, noise: float, h: float, shortest: float,
         first, second, largest = differences(h)
         is_seen |= first > 0
         rounding = max(noise, EPS * min(largest, 2 * abs(f)))  # `f` may be 0, where the others are not
-        if not second <= LARGE * rounding:  # or NaN
+        if not second <= LARGE * rounding:  # NaN, too
             long = h
             if isfinite(second):
                 lengths.append(h)
@@ -109,10 +109,7 @@ def _suited(differences: Any, f: float, noise: float, h: float, shortest: float,
                     return found
             factor = sqrt(AIM * rounding / second) if isfinite(second) else 0.0
             h = h * max(factor, LARGEST_SHRINKAGE) if short == 0 else sqrt(short * long)
-        elif second >= CLEAR * rounding and (
-            _is_curved(differences, h, second, longest)
-            or (second >= AIM * rounding and _is_curved_within(differences, h, second))
-        ):
+        elif second >= CLEAR * rounding and _is_curved(differences, h, second, rounding, longest):
             return min(BEST * h * sqrt(noise / second), _visible(first / h, noise))
         elif first * SMALL >= noise:
             return max(min(h, begin), _visible(first / h, noise))
@@ -123,7 +120,7 @@ def _suited(differences: Any, f: float, noise: float, h: float, shortest: float,
         if short >= longest or long <= shortest or long <= 2 * short:
             break
         h = min(max(h, shortest), longest)
-    if not is_seen or (short >= begin and first_of_short == 0):  # or only where the function may be another
+    if not is_seen or (short >= begin and first_of_short == 0):  # the function may be another there
         return begin
     if short > 0 and lengths and lengths[0] <= begin and first_of_short <= seconds[-1]:  # out of nothing
         found = _above(max(seconds), differences, lengths[-1], longest)
@@ -132,19 +129,23 @@ def _suited(differences: Any, f: float, noise: float, h: float, shortest: float,
     return short if short > 0 else max(long, shortest)
 
 
-def _is_curved(differences: Any, h: float, second: float, longest: float) -> bool:
-    """Whether a second difference grows with the step as by curvature, not by noise; or is not finite."""
+def _is_curved(differences: Any, h: float, second: float, noise: float, longest: float) -> bool:
+    """Whether a second difference changes with the step as by curvature, not by noise.
+
+    It should grow with a wider step, or not be finite.  Waves level off farther away: a second difference far
+    above the noise may also fall with a narrower step.
+    """
     factor = min(WIDER, longest / h)
     if factor < LEAST_WIDER:
         return True
     wider = differences(factor * h)[1]
-    return not (wider < factor**CURVED * second or wider > factor**JUMPING * second)
+    if not isfinite(wider) or _grows(second, wider, factor):
+        return True
+    return second >= AIM * noise and _grows(differences(h / NARROWER)[1], second, NARROWER)
 
 
-def _is_curved_within(differences: Any, h: float, second: float) -> bool:
-    """Whether a second difference falls with the step as by curvature: farther off, waves level off."""
-    narrower = differences(h / NARROWER)[1]
-    return NARROWER**CURVED * narrower < second < NARROWER**JUMPING * narrower
+def _grows(narrow: float, wide: float, factor: float) -> bool:
+    return factor**CURVED * narrow <= wide <= factor**JUMPING * narrow
 
 
 def _above_noise(
@@ -167,7 +168,7 @@ def _above(noise: float, differences: Any, h: float, longest: float) -> float | 
     """Return the best step for a noise, which is that of a second difference; None if nothing is above it."""
     while h < longest:
         second = differences(h)[1]
-        if second >= AIM * noise and _is_curved(differences, h, second, longest):
+        if second >= AIM * noise and _is_curved(differences, h, second, noise, longest):
             return BEST * h * sqrt(noise / second)
         if not isfinite(second):
             break

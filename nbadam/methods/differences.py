@@ -113,7 +113,7 @@ class Differences:
         if not self.is_random and noise <= ROUGH * EPS * abs(f):
             least = FAINT_ROUNDING if faint is None else faint
             changes = (self._change(value, x, f, FIRST * size) for size in (scale, np.maximum(scale, abs(x))))
-            if not all(noise > least * change for change in changes):  # or NaN: the step may be too long
+            if not all(noise > least * change for change in changes):  # NaN, too: the step may be too long
                 if most >= SMOOTH_BUDGET * (x.size + 2):
                     self._suit(value, x, f, noise)
                 return self

@@ -11,6 +11,7 @@ from collections.abc import Generator, Iterator
 from concurrent.futures import BrokenExecutor, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from queue import Empty, SimpleQueue
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from numba.extending import is_jitted
 
 from .._signals import DeferredInterrupts
 from .._threads import must_run_alone
-from ..caller import warn
+from ..caller import employer, users_frame, warn
 from ..interrupts import called_off
 from ..status import Status
 from .minibatch import Minibatch
@@ -97,7 +98,7 @@ def _in_threads(tasks: list[tuple[Any, ...]], workers: int, results: list[Any]) 
     lock taken, for which the thread that has the result would wait, and the end of the process for it.
     """
     over = threading.Event()
-    pool = ThreadPoolExecutor(workers, initializer=called_off.set, initargs=(over,))
+    pool = ThreadPoolExecutor(workers, initializer=_enter, initargs=(over, users_frame()))
     futures: list[Future[Any]] = []
     ended: SimpleQueue[Future[Any]] = SimpleQueue()
     try:
@@ -117,6 +118,12 @@ def _in_threads(tasks: list[tuple[Any, ...]], workers: int, results: list[Any]) 
             pool.shutdown(wait=False, cancel_futures=True)
             wait(futures, PATIENCE)
             _collect(futures, results)
+
+
+def _enter(over: threading.Event, frame: FrameType) -> None:
+    """Let this thread end with `over`, and its warnings name the user's frame."""
+    called_off.set(over)
+    employer.set(frame)
 
 
 def _collect(futures: list[Future[Any]], results: list[Any]) -> None:

@@ -48,7 +48,7 @@ TEMPLATE = """Minimize a function with {title} [1]_, as a method of `scipy.optim
     epochs : int, optional
         Planned number of passes over the data of a Minibatch, whose end is a success.  The
         tolerances are then off unless given.  Unless they are given, adam and adamw then take "auto" for
-        `learning_rate`, "tail" for `average`, and for `x_scale` what a first look at up to 16 batches tells,
+        `learning_rate`, "tail" for `average`, and for `x_scale` what up to 16 batches tell,
         and end with up to ``ceil(epochs / 5)`` more passes over all the data, by BFGS, for up to 300
         variables.
     maxiter : int, default 50000

@@ -30,7 +30,7 @@ class End:
     g: np.ndarray
     error: float | None = None  # standard error of the value; None if it is not noisy, or not known
     deviation: float = 0.0  # standard deviation of one value
-    values: tuple[float, ...] = ()  # of which `f` is the mean, but for those that are not finite
+    values: tuple[float, ...] = ()  # `f` is the mean of the finite ones
     refined: Refined | None = None  # after the last passes over the data
 
 
@@ -168,7 +168,7 @@ def _is_noisy_at_the_end(run: Run) -> bool:
     if s.is_noisy == UNKNOWN and s.is_fresh:  # oscillations without noise look alike
         record, objective = run.record, run.objective
         f, g = objective.value_and_gradient(record.here)
-        is_same = isinstance(objective.differences, Differences)  # whose steps may have changed in between
+        is_same = isinstance(objective.differences, Differences)  # steps may have changed in between
         if f == s.f and (is_same or np.array_equal(g * run.plan.x_scale, record.slope)):
             average = np.clip(record.average, run.plan.lower, run.plan.upper)
             return objective.value(average) < f
@@ -178,7 +178,7 @@ def _is_noisy_at_the_end(run: Run) -> bool:
 def no_worse_than_the_start(run: Run, stop: Stop, end: End) -> End:
     """Return the end, or a better point where noise does not explain that it is worse than the start."""
     if run.objective.sampler is not None and end.error == 0.0:
-        if not end.f <= run.s.f_start:  # which was the value on one batch
+        if not end.f <= run.s.f_start:  # `f_start` was the value on one batch
             f, g = run.objective.full(run.x_start)
             if not end.f <= f:
                 return End(run.x_start, f, g * run.plan.x_scale, 0.0)

@@ -130,7 +130,7 @@ def _returning(call, arguments):
             raise ValueError("The gradient must have the shape of `x0` at every point.")
         for i in range(g.size):
             g[i] = gradient[i]
-        return float(f)
+        return np.float64(float(f))  # for Numba a float32 is a `float` already
 
     return evaluate
 
@@ -140,7 +140,7 @@ def _in_place(call, arguments):
         for i in range(g.size):
             g[i] = -0.0  # for functions that add to it; a sum is -0.0 only if nothing was added
         address, given = load(context)
-        return float(call(address, (x, g) + arguments(k, given)))  # noqa: RUF005
+        return np.float64(float(call(address, (x, g) + arguments(k, given))))  # noqa: RUF005
 
     return evaluate
 

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 
 from ..checks import shown
 from ..hyperparameters import flag, integer
-from ..orders import seed_numbers
+from ..shuffling import seed_numbers
 from .evaluator import writes_gradient
 from .returned import as_gradient, as_value, checked_pair
 from .sampler import Sampler

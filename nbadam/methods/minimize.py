@@ -11,12 +11,11 @@ from numba.extending import is_jitted
 from .._jit import reason
 from ..caller import warn
 from ..checks import positive, shown
-from ..orders import seed_numbers
 from ..rules import ADAM, Rule
+from ..shuffling import seed_numbers
 from .bounds import parse_bounds, parse_starts
 from .differences import PERTURBATION, SCHEMES, Differences
 from .driver import run_loop
-from .first_look import first_look
 from .minibatch import Minibatch
 from .objective import Objective
 from .options import PLANS, implied, is_automatic, limit, parameters, state_from
@@ -26,6 +25,7 @@ from .quadratic import FAINT_FOR_MODEL, LARGEST, QuadraticModel
 from .record import NO, YES
 from .regression import LARGEST_FULL
 from .run import Run
+from .scaling import estimate_scaling
 from .stopping import Stop
 
 if TYPE_CHECKING:
@@ -98,13 +98,13 @@ def minimize(
     plan = RunPlan(rule, settings, (lower, upper), objective, is_noticed)
     if settings["epochs"] is not None and plan.is_auto and resumed is None:
         known = plan.x_scale if "x_scale" in given else None
-        plan.x_scale, plan.limits["radius"] = first_look(objective, start, known, (lower, upper))
+        plan.x_scale, plan.limits["radius"] = estimate_scaling(objective, start, known, (lower, upper))
 
     points = [start] if settings["return_all"] else None
-    look, wants_value = _adapted(callback, points)
+    after_each, wants_value = _adapted(callback, points)
     # Kernels are compiled here, while Ctrl-C still takes effect at once.
     run = Run(objective, plan, x0, resumed)
-    result = run_loop(run, look, wants_value)
+    result = run_loop(run, after_each, wants_value)
     result.message += _remark(objective, plan, result)
     if points is not None:
         result.allvecs = points
@@ -262,7 +262,7 @@ def _adapted(callback: Any, points: list[Any] | None) -> tuple[Callable[..., Any
     # SciPy's rule: a single parameter of this very name asks for the new form.
     wants_value = callback is not None and set(parameters(callback)) == {"intermediate_result"}
 
-    def look(run: Any) -> None:
+    def after_each(run: Any) -> None:
         from scipy.optimize import OptimizeResult
 
         if points is not None:
@@ -272,7 +272,7 @@ def _adapted(callback: Any, points: list[Any] | None) -> tuple[Callable[..., Any
         elif callback is not None:
             callback(run.record.here.copy())
 
-    return (look if callback is not None or points is not None else None), wants_value
+    return (after_each if callback is not None or points is not None else None), wants_value
 
 
 def _report(result: Any) -> None:

@@ -181,7 +181,7 @@ def _noise_on(
 def _ripple(line: Callable[..., np.ndarray], f: float) -> float:
     """Return the noise of ripples that look smooth over the shortest spacing, but hide the slope, or 0."""
     nearby = abs(line(SPACINGS[0], 2)[1] - f) / SPACINGS[0]
-    if not nearby > STEEPER * np.ptp(line(FIRST, 3)) / FIRST:  # or NaN
+    if not nearby > STEEPER * np.ptp(line(FIRST, 3)) / FIRST:  # NaN, too
         return 0.0
     for spacing in RIPPLES:
         values = line(spacing)

@@ -117,7 +117,7 @@ class Objective:
             return
         try:
             args = deepcopy(self.args)  # with generators, and arrays that `fun` may write to
-        except Exception:  # of objects that know no copy
+        except Exception:  # some objects know no copy
             args = self.args
         batch = () if self.minibatch is None or self.sampler is None else self.sampler.batch()
         probe = np.ones_like(x)

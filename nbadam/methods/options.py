@@ -114,7 +114,7 @@ def implied(
             more["average"] = "tail"
         more.setdefault("average", "auto")
     if is_modelled:
-        more["average"] = "last"  # which many values decide about already
+        more["average"] = "last"  # many values have decided about it already
     return {name: value for name, value in more.items() if name not in kept}
 
 
@@ -207,7 +207,7 @@ def learning_rate_from(option: Any, rule: Rule, n: int) -> tuple[Callable[..., A
 
 def _called(schedule: Callable[..., Any], steps: Any) -> np.ndarray:
     """Return the rates of a schedule at one step or several."""
-    if type(schedule).__module__.startswith("nbadam.schedules."):  # which take arrays
+    if type(schedule).__module__.startswith("nbadam.schedules."):  # these take arrays
         return np.asarray(schedule(steps), dtype=float)
     takes_step = isinstance(schedule, LearningRateSchedule) or bool(parameters(schedule))
     rates = [schedule(step) if takes_step else schedule() for step in np.ravel(steps)]

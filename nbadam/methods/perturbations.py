@@ -64,7 +64,7 @@ class Perturbations:
         self.count: int = 0
         self.is_hidden = False
         self.inside: np.ndarray | None = None
-        self._order: tuple[Any, ...] | None = None  # of the signs: block, rows, columns, flips
+        self._order: tuple[Any, ...] | None = None  # order of the signs: block, rows, columns, flips
 
     def notice(self, value: Callable[..., Any], x: np.ndarray, x_scale: np.ndarray) -> None:
         """Find the size that suits the values near `x`."""
@@ -83,7 +83,7 @@ class Perturbations:
         box, highest = (self.lower, self.upper), LOW * noise
         size, change, is_cut = calibrate(value, x, f, noise, x_scale, *box, self.seed)
         step, side = max(FIRST, FACTOR * size), None
-        if is_cut and not change > SURE * noise:  # or NaN
+        if is_cut and not change > SURE * noise:  # NaN, too
             while side is None and step > size:
                 side = open_side(value, x, step * x_scale, *box)
                 step *= SHORTENED

@@ -119,7 +119,7 @@ DOUBLES = "g_sum x_sum x_mean average start radius noise".split()  # arrays that
 class RuleState(NamedTuple):
     """The part of a run that belongs to its rule, and has another type for each."""
 
-    slots: tuple[np.ndarray, ...]  # of the precision of the run, shape (n,)
+    slots: tuple[np.ndarray, ...]  # in the precision of the run, shape (n,)
     hyper: tuple[float, ...]  # hyperparameters but for the learning rate
     scalars: tuple[np.ndarray, ...]  # scalars of every step; empty if not tabulated
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from .. import _linalg as linalg
-from ..orders import order_of
+from ..shuffling import order_of
 from .objective import Objective
 
 LARGEST = 300  # variables: the arithmetic grows with the cube of their number
@@ -108,7 +108,7 @@ def refine(
             passes = descent.go_down(passes - is_far)
             if is_far:
                 passes = passes if descent.renew(*blocks.evaluate(descent.x)) else 0
-        if descent.is_of_blocks:  # whose sum is that of `full` but for rounding
+        if descent.is_of_blocks:  # their sum is that of `full` but for rounding
             descent.f, descent.g = objective.full(descent.x)
         if descent.is_open(x_start):
             return descent.at_infinity()

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from ..orders import order_of
+from ..shuffling import order_of
 
 
 class Sampler:

@@ -49,7 +49,7 @@ TYPES = {
     "rng": "int | np.random.SeedSequence | np.random.Generator | None",
     "disp": "bool",
     "return_all": "bool",
-}  # of arguments and options; hyperparameters that are not here are numbers
+}  # types of arguments and options; hyperparameters that are not here are numbers
 
 
 def signature(function: Callable[..., Any], options: Mapping[str, Any]) -> Signature:

@@ -12,8 +12,8 @@ from numpy.typing import ArrayLike
 
 from ..checks import shown
 from ..hyperparameters import integer
-from ..orders import seed_numbers
 from ..rules import Rule
+from ..shuffling import seed_numbers
 from ..status import Status
 from .bounds import parse_bounds, parse_starts
 from .distribute import no_result, outcomes
@@ -149,11 +149,11 @@ def multistart(
                 done += 1
                 if callback is not None:
                     callback(done - 1, result)
-    except StopIteration:  # of the callback
+    except StopIteration:  # the callback ends the search
         pass
     except KeyboardInterrupt as error:
         if hasattr(error, "result"):
-            results[done] = error.result  # of the run that was under way
+            results[done] = error.result  # result of the run that was under way
         raise _interrupted(results) from None
     errors = [result.error for result in results if "error" in result]
     if len(errors) == len(results):

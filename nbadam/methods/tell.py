@@ -254,10 +254,10 @@ def converged_at_mean(run, is_finite):
         is_finite &= abs(run.x_at_mean[i]) < inf
     is_lower = is_finite and s.f_at_mean < s.f
     if s.found == Stop.GTOL:
-        is_flat = meets_gtol(run, run.x, run.slope)
-        mean_is_flat = is_finite and meets_gtol(run, run.x_mean, run.g_at_mean)
-        s.is_at_mean = mean_is_flat and (is_lower or not is_flat)
-        return is_flat or mean_is_flat
+        is_met = meets_gtol(run, run.x, run.slope)
+        is_met_at_mean = is_finite and meets_gtol(run, run.x_mean, run.g_at_mean)
+        s.is_at_mean = is_met_at_mean and (is_lower or not is_met)
+        return is_met or is_met_at_mean
     allowed = allowed_change(max(run.limits[0].ftol, 0.0), s, s.f_at_mean, s.f)
     has_converged = is_finite and s.f - s.f_at_mean <= allowed
     s.is_at_mean = has_converged and is_lower

@@ -51,7 +51,7 @@ def _group_norms(group: Group, row: list[np.ndarray | None], clipvalue: float, u
     if unit != 1 and group.variables[0].dtype == np.float64:
         row = [None if g is None else g * unit for g in row]
         return np.sqrt(group.state.sum_squares(row, clipvalue * unit)).tolist()
-    return (np.sqrt(group.state.sum_squares(row, clipvalue)) * unit).tolist()  # of float32: summed in double
+    return (np.sqrt(group.state.sum_squares(row, clipvalue)) * unit).tolist()  # float32 is summed in double
 
 
 def check_finite(batch: Batch) -> None:
@@ -63,7 +63,7 @@ def check_finite(batch: Batch) -> None:
             if g is None or isfinite(total):
                 continue
             bad = np.flatnonzero(~np.isfinite(g))
-            if bad.size:  # or else it was only the sum that overflowed
+            if bad.size:  # otherwise only the sum overflowed
                 raise FloatingPointError(
                     f"The gradient of a variable of shape {variable.shape} is {g[bad[0]]} "
                     f"in entry {bad[0]} of {g.size}."

@@ -25,15 +25,13 @@ class Stateful(Settings):
     def __init__(self, learning_rate: Any, name: str, decay: float = 0.0, **kwargs: Any) -> None:
         super().__init__(learning_rate, name, decay, **kwargs)
         self.skipped_steps = 0
-        self._calls = 0  # of apply_gradients that were not left out
+        self._calls = 0  # calls of apply_gradients that were not left out
         self._registry = Registry()
         self._undecayed: dict[int, np.ndarray] = {}  # by identity
         self._unmatched: set[int] = set()  # keys of `_undecayed` that came by pickle and were not seen since
         self._prepared: Callable[..., Any] | None = None  # see `prepare`
-        self._new_gradients: tuple[int, list[Any]] = (
-            0,
-            [],
-        )  # of the last call with new variables: calls, references
+        # Number of the last call with new variables, and references to its gradients.
+        self._new_gradients: tuple[int, list[Any]] = (0, [])
 
     @property
     def iterations(self) -> int:

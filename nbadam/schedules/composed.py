@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .schedule import CheckedSchedule, LearningRateSchedule, check_increase, serialize
+from .schedule import CheckedSchedule, LearningRateSchedule, check_increase, check_pieces, serialize
 
 
 @dataclass(frozen=True)
@@ -156,12 +156,7 @@ class Joined(CheckedSchedule):
     def __post_init__(self) -> None:
         """Check both sequences, together too."""
         super().__post_init__()
-        if len(self.schedules) != len(self.boundaries) + 1:
-            raise ValueError(
-                "`schedules` must be one more than `boundaries`, "
-                f"not {len(self.schedules)} beside {len(self.boundaries)}."
-            )
-        check_increase(self.boundaries)
+        check_pieces("schedules", self.schedules, self.boundaries)
 
     def _rates(self, s):
         which = np.searchsorted(self.boundaries, s, side="right")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .schedule import CheckedSchedule, check_increase
+from .schedule import CheckedSchedule, check_pieces
 
 
 @dataclass(frozen=True)
@@ -126,12 +126,7 @@ class PiecewiseConstantDecay(CheckedSchedule):
     def __post_init__(self) -> None:
         """Check both sequences, together too."""
         super().__post_init__()
-        if len(self.values) != len(self.boundaries) + 1:
-            raise ValueError(
-                f"`values` must be one more than `boundaries`, "
-                f"not {len(self.values)} beside {len(self.boundaries)}."
-            )
-        check_increase(self.boundaries)
+        check_pieces("values", self.values, self.boundaries)
 
     def _rates(self, s):
         return np.array(self.values)[np.searchsorted(self.boundaries, s, side="left")]

@@ -196,6 +196,15 @@ def _made(value: Any, custom_objects: dict[str, type[Any]] | None) -> Any:
     return value
 
 
+def check_pieces(name: str, pieces: Sequence[Any], boundaries: Sequence[float]) -> None:
+    """Refuse pieces that are not one more than the boundaries between them."""
+    if len(pieces) != len(boundaries) + 1:
+        raise ValueError(
+            f"`{name}` must be one more than `boundaries`, not {len(pieces)} beside {len(boundaries)}."
+        )
+    check_increase(boundaries)
+
+
 def check_increase(boundaries: Sequence[float]) -> None:
     """Refuse boundaries that do not increase."""
     if any(a >= b for a, b in pairwise(boundaries)):

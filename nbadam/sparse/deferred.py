@@ -38,7 +38,7 @@ import numpy as np
 from .. import rules
 from ..engine import mode
 from .gradients import RowGradient, checked_rows
-from .kernels import PARALLEL_ROWS, catch_up_kernel, walk_kernel
+from .kernels import PARALLEL_ROWS, catch_up_kernel, replay_kernel
 from .steps import step, step_rows
 
 # Steps of history, after which all rows are brought up to date: 5 MB with eight weights, and less
@@ -70,7 +70,8 @@ def series(beta_1: float, beta_2: float, dtype: str, amsgrad: bool) -> Series:
     tolerance = float(np.finfo(dtype).eps) / 64
     if beta_1 == 0:  # no momentum: nothing moves
         return Series(1, np.zeros((1, 1)))
-    shrinkage = beta_1 if amsgrad else beta_1 / sqrt(beta_2) if beta_2 > 0 else inf  # of a movement, a step
+    # Factor by which movements shrink from one step to the next.
+    shrinkage = beta_1 if amsgrad else beta_1 / sqrt(beta_2) if beta_2 > 0 else inf
     if shrinkage >= 1:
         return Series(0, None)
     limit = min(CAPACITY, ceil(log(tolerance * (1 - shrinkage)) / log(shrinkage)))
@@ -211,7 +212,7 @@ class DeferredRows:
         dtype, size = self.x.dtype.name, rows.size * self.width
         table = rows, self._last, self._now, self.x, self.slots, self.width, self._products
         if self._series.terms is None:
-            kernel = walk_kernel(self.rule, dtype, mode(size * self._series.limit))
+            kernel = replay_kernel(self.rule, dtype, mode(size * self._series.limit))
             kernel(*table, self._alphas, self._losses, self._series.limit, self._constants)
         else:
             kernel = catch_up_kernel(self.rule, dtype, mode(size, PARALLEL_ROWS))

@@ -172,7 +172,7 @@ def checked_rows(indices: Any, n_rows: int, name: str) -> np.ndarray:
 
 
 def _is_scipy_sparse(gradient: Any) -> bool:
-    scipy_sparse = sys.modules.get("scipy.sparse")  # who has such a gradient has imported it
+    scipy_sparse = sys.modules.get("scipy.sparse")  # users of such gradients have imported it
     return scipy_sparse is not None and scipy_sparse.issparse(gradient)
 
 

@@ -156,7 +156,7 @@ def catch_up_kernel(rule: Rule, dtype: str, mode: str) -> Any:
     return compile_kernel(catch_up(), examples, name=f"catch_up_{len(rule.slots)}_{dtype}", mode=mode)
 
 
-def walk() -> Any:
+def replay() -> Any:
     """Build the loop that makes up missed steps one by one, the first `limit` of them: no more matter."""
 
     def kernel(rows, last, now, x, slots, width, products, alphas, losses, limit, constants):
@@ -190,10 +190,10 @@ def walk() -> Any:
 
 
 @cache
-def walk_kernel(rule: Rule, dtype: str, mode: str) -> Any:
-    """Return `walk`, compiled."""
+def replay_kernel(rule: Rule, dtype: str, mode: str) -> Any:
+    """Return `replay`, compiled."""
     examples = *_of_table(rule, dtype), *(array(),) * 3, 1, (0.0,) * 3
-    return compile_kernel(walk(), examples, name=f"walk_{len(rule.slots)}_{dtype}", mode=mode)
+    return compile_kernel(replay(), examples, name=f"replay_{len(rule.slots)}_{dtype}", mode=mode)
 
 
 @register_jitable

@@ -23,7 +23,7 @@ DECLARATION = re.compile(r"double \((double(?:, double)*)(, int __pyx_skip_dispa
 
 def learn(function: np.ufunc) -> bool:
     """Let Numba call a function from now on, if it is one of SciPy's special functions; say whether it is."""
-    from scipy import special  # which takes 0.3 s to import
+    from scipy import special  # takes 0.3 s to import
 
     if getattr(special, function.__name__, None) is not function:
         return False

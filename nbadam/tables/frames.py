@@ -48,7 +48,7 @@ class Frame:
 
     def value(self, row: int, name: str) -> Any:
         """Return one entry."""
-        return self.table[name].iloc[[row]].tolist()[0]  # of Python's types
+        return self.table[name].iloc[[row]].tolist()[0]  # values of Python's types
 
     def results(self, rows: np.ndarray, by: list[str], columns: dict[str, np.ndarray]) -> Any:
         """Return a table of the keys in some rows, followed by other columns."""

@@ -187,17 +187,21 @@ def kernel_text(
 
 @lru_cache(maxsize=64)
 def _algorithm(shape: Shape) -> tuple[Any, ...]:
-    """Return `judge`, `solve`, and their tapes and memory."""
+    """Return `accept_step`, `solve`, and their tapes and memory."""
     text = trust_region.algorithm(shape)
     constants = load(shape.dtype, text, {})
     no_tapes = tape.EMPTY, tape.EMPTY, np.empty(0, shape.dtype)
     if numba.config.DISABLE_JIT:
-        judge, solve = constants["judge"], constants["solve"]
-        return (lambda S, *rest: judge(S, 0, rest[-1])), (lambda S, *rest: solve(S, 0, rest[-1])), *no_tapes
+        accept_step, solve = constants["accept_step"], constants["solve"]
+        return (
+            (lambda S, *rest: accept_step(S, 0, rest[-1])),
+            (lambda S, *rest: solve(S, 0, rest[-1])),
+            *no_tapes,
+        )
     tapes, memory = tape.translate(text, constants, shape.dtype)
     if shape.parameters >= MANY:
         run = _compiled(tape.run, "run", "tape", shape.dtype)
-        return run, run, tapes["judge"], tapes["solve"], memory
+        return run, run, tapes["accept_step"], tapes["solve"], memory
     functions = (
         _compiled(over_lanes(each, memory, shape.lanes), "run", f"{name}_{shape.parameters}", shape.dtype)
         for name, each in tapes.items()
@@ -211,7 +215,7 @@ def _normal(way: Pointwise, layout: Layout):
         known["loss"] = inlined(layout.loss.function)
     module = load(layout.dtype, generate.normal(layout, way), known)
     if "point" in module:
-        module["point"].__module__ = __name__  # which every process has that finds a kernel in the cache
+        module["point"].__module__ = __name__  # a module of every process that finds the kernel in the cache
     return _compiled(module["normal"], "normal", f"normal_{layout.parameters}", layout.dtype)
 
 

@@ -133,12 +133,12 @@ def _over_fits(text: Text, model: Pointwise) -> list[str]:
     if shape.unroll > 1:
         lines += [f"whole = begin + (end - begin) // {shape.unroll} * {shape.unroll}"]
         lines += [f"for k in range(begin, whole, {shape.unroll}):"]
-        lines += indented(_points(text, model, shape.unroll))
+        lines += indented(_points(text, shape.unroll))
     rest = "whole" if shape.unroll > 1 else "begin"
-    return [*lines, f"for k in range({rest}, end):", *indented(_points(text, model, 1))]
+    return [*lines, f"for k in range({rest}, end):", *indented(_points(text, 1))]
 
 
-def _points(text: Text, model: Pointwise, count: int) -> list[str]:
+def _points(text: Text, count: int) -> list[str]:
     """Add `count` points, from number k on, to the sums."""
     shape, width = text.shape, text.shape.lanes
     lines = []

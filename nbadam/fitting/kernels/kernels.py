@@ -33,14 +33,14 @@ class Kernels:
     can be called off between them.
     """
 
-    def __init__(self, layout: Layout, normal: Any, judge: Any, solve: Any, *tapes: np.ndarray) -> None:
+    def __init__(self, layout: Layout, normal: Any, accept_step: Any, solve: Any, *tapes: np.ndarray) -> None:
         self._data: Lifted | None = None
         self._first_constant = layout.rows.get("constant", 0) * layout.lanes
         self._rows = tuple(layout.rows[name] for name in ROWS)
         self._dtype = np.dtype(layout.dtype)
         self._lanes, self._tapes = layout.lanes, tapes
         restart = [restart_kernel(layout.dtype)] if layout.bounded else []
-        self._functions = [normal, judge, solve, *restart]  # must live as long as addresses
+        self._functions = [normal, accept_step, solve, *restart]  # must live as long as addresses
         self._normal, *addresses = map(address_of, self._functions)
         self._parts = *addresses, *[0] * (not restart)
         self._fit = lm.fit_kernel(layout.dtype)
@@ -49,7 +49,7 @@ class Kernels:
     def with_data(self, data: Lifted) -> "Kernels":
         """Return the kernels for a model with other numbers and arrays in its function, which are data."""
         other = copy(self)
-        other._data = data  # whose arrays live as long as addresses may be in use
+        other._data = data  # its arrays live as long as addresses may be in use
         return other
 
     def fit(
@@ -70,8 +70,8 @@ class Kernels:
         m = data.shape[2]
         state = self._state(data.shape[1], m)
         own = lm.new_state(self._lanes, p0.shape[1], self._dtype)
-        judging, solving, memory = self._tapes
-        rest = judging, solving, memory.copy(), p0, poor
+        accepting, solving, memory = self._tapes
+        rest = accepting, solving, memory.copy(), p0, poor
         tolerances = lm.tolerances(ftol, xtol, variance, m, self._dtype)
         determination: Any = 0
         is_done = False

@@ -73,8 +73,8 @@ SUCCESS, MAXITER, NONFINITE, NOT_MOVED, RUNAWAY, UNDETERMINED = map(
 )
 
 
-def fit(normal, rows, S, state, x, data, lower, upper, f_scale, judge, solve, restart, determination,
-        judging, solving, memory, p0, poor, tolerances, max_nfev, popt, information, chi2, nfev, status,
+def fit(normal, rows, S, state, x, data, lower, upper, f_scale, accept_step, solve, restart, determination,
+        accepting, solving, memory, p0, poor, tolerances, max_nfev, popt, information, chi2, nfev, status,
         unsure, counts, levels, triangle, factor, free, progress, points):  # fmt: skip
     """Fit a block of data sets, or go on with it; return whether all are done.
 
@@ -82,12 +82,12 @@ def fit(normal, rows, S, state, x, data, lower, upper, f_scale, judge, solve, re
     ----------
     normal, rows, S, state, x, data, lower, upper, f_scale
         See `lanes`; there are bounds if `solve` knows them.
-    judge, solve, restart, determination : int
+    accept_step, solve, restart, determination : int
         Addresses of the functions that `trust_region` makes the text of, of `next_start`, between bounds, and
         of `determination`, compiled, or 0: then this kernel returns where it wants that, and is to be called
         again.  This kernel itself serves every model.
-    judging, solving, memory : arrays
-        Tapes for `judge` and `solve`, and their memory: see `tape`.  Empty for a few parameters.
+    accepting, solving, memory : arrays
+        Tapes for `accept_step` and `solve`, and their memory: see `tape`.  Empty for a few parameters.
     p0 : array of shape (fits, n)
     poor : array of shape (fits,)
         Chi-squares above which a fit between bounds tries further starts, wherever it ends; or empty.
@@ -107,7 +107,7 @@ def fit(normal, rows, S, state, x, data, lower, upper, f_scale, judge, solve, re
     fresh = rows[FRESH]
     fits, m, n, lanes = data.shape[0], data.shape[2], p0.shape[1], state.shape[1]
     xtol, least, variance = tolerances[1], tolerances[5], tolerances[6]
-    first_look = NOTHING if NOTHING < max_nfev else max_nfev
+    first_due = NOTHING if NOTHING < max_nfev else max_nfev
     # Numba takes four times the time for arrays that are unpacked.
     which, count, due, chosen = counts[WHICH], counts[COUNT], counts[DUE], counts[CHOSEN]
     restarts, starts = counts[RESTART], counts[START]
@@ -127,7 +127,7 @@ def fit(normal, rows, S, state, x, data, lower, upper, f_scale, judge, solve, re
                     own = state[:, lane]
                     load(own, rows, data, p0, lower, upper, following if following < fits else 0)
                     own[fresh] = 1
-                    count[lane], due[lane], restarts[lane], starts[lane] = 0, first_look, 0, 0
+                    count[lane], due[lane], restarts[lane], starts[lane] = 0, first_due, 0, 0
                 if following < fits:
                     following += 1
                     busy += 1
@@ -141,7 +141,7 @@ def fit(normal, rows, S, state, x, data, lower, upper, f_scale, judge, solve, re
             begin = end if end < m else 0
             if begin > 0:
                 break
-            call(judge, None, (S, judging, memory, xtol))
+            call(accept_step, None, (S, accepting, memory, xtol))
             for lane in range(lanes):
                 damping[lane] = 0
             for _ in range(ATTEMPTS):

@@ -101,15 +101,17 @@ class Loss:
 NAMED = {name: Loss(name) for name in NAMES}  # the same objects always: they are keys of kernels
 
 
-def parse_loss(loss: Any) -> Loss:
+def parse_loss(loss: Any, sigma: Any) -> Loss:
     """Return the loss of a name or function.
 
     Raises
     ------
     ValueError
-        If there is no loss of that name.
+        If there is no loss of that name, or if it is a likelihood and errors of the data are given.
     """
     if isinstance(loss, str) and loss in NAMED:
+        if NAMED[loss].is_likelihood and sigma is not None:
+            raise ValueError(f"`sigma` does not go with loss={loss!r}: counts tell their own errors.")
         return NAMED[loss]
     function = loss.py_func if is_jitted(loss) else loss
     if inspect.isfunction(function):

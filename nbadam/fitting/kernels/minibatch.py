@@ -14,8 +14,8 @@ from ..._calls import call
 from ..._jit import array, compile_kernel
 from ..._tuples import cast
 from ...blocks import is_called_off
-from ...orders import order_of
 from ...rules import ADAM
+from ...shuffling import order_of
 from .adam import mover
 from .lanes import END, GRADIENT_TRIAL, TRIAL, common_examples, put, take
 

@@ -38,19 +38,19 @@ def least_chi2(dtype: Any) -> float:
 
 
 def algorithm(shape: Shape) -> str:
-    """Text of `judge` and `solve`, the parts of the algorithm that work on each lane for itself.
+    """Text of `accept_step` and `solve`, the parts of the algorithm that work on each lane for itself.
 
     It is straight-line code, which `tape` translates.
     """
     text = Text(shape)
     functions = [
-        ["def judge(S, l, xtol):", *indented(_judge(text))],
+        ["def accept_step(S, l, xtol):", *indented(_accept_step(text))],
         ["def solve(S, l, xtol):", *indented(_solve(text))],
     ]
     return "\n\n\n".join("\n".join(lines) for lines in functions) + "\n"
 
 
-def _judge(text: Text) -> list[str]:
+def _accept_step(text: Text) -> list[str]:
     """Accept or reject the trial point and set the radius, as MINPACK's lmder does."""
     shape, at, n = text.shape, text.at, text.shape.parameters
     diagonal = {i: k for k, (i, j) in enumerate(shape.pairs) if i == j}

@@ -62,7 +62,7 @@ def lifted(model: Definition) -> Lifted:
 
 def _lifted(model: Definition) -> Lifted:
     digest, nbytes = identity(model)
-    if model.formula is not None:  # whose function serves where SymPy takes no derivatives
+    if model.formula is not None:  # its function serves where SymPy takes no derivatives
         return Lifted((model.function, None), ((), ()), digest)
     given: list[Any] = [model.function, model.jacobian]
     seen: Seen | None = {} if nbytes > LARGE else None
@@ -152,7 +152,7 @@ def _replacement(value: Any, seen: Seen, data: list[Any], callers: tuple[Any, ..
 
 
 def _with_placeholders(value: Any, seen: Seen, data: list[Any], is_constant: bool = True) -> Any:
-    if isinstance(value, tuple):  # whose arrays Numba does not take for constants, which are read-only
+    if isinstance(value, tuple):  # Numba takes no arrays in tuples for constants, which are read-only
         items = [_with_placeholders(item, seen, data, False) for item in value]
         return getattr(type(value), "_make", type(value))(items)
     if not isinstance(value, np.ndarray):

@@ -88,7 +88,7 @@ def evaluate(x, p, i, t):
             is_smooth = abs(second_finer) <= abs(second) / FACTOR + 4 * rounding * h
             error = abs(d - finer) / FINER
             if not is_smooth and abs(d - finer) + abs(second_finer) / h <= CONSISTENT * abs(finer):
-                is_smooth, error = True, abs(d - finer) + abs(second_finer) / h  # but for rounding
+                is_smooth, error = True, abs(d - finer) + abs(second_finer) / h
             if is_smooth and rounding > 0.01 * abs(finer) and least == np.inf:
                 best = finer  # nothing is left but rounding
                 break

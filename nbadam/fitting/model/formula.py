@@ -127,7 +127,7 @@ def _special(text: str, names: dict[str, str]) -> dict[str, object]:
     called = set(re.findall(r"\w+", text)).intersection(names)
     if not called:
         return {}
-    from scipy import special  # which takes 0.1 s to import
+    from scipy import special  # takes 0.1 s to import
 
     return {name: getattr(special, names[name]) for name in called}
 

@@ -43,7 +43,7 @@ def inlined(
     cells = tuple(CellType() for _ in function.__closure__ or ())
     copy = FunctionType(code, scope, function.__name__, defaults, cells or None)
     copy.__kwdefaults__ = function.__kwdefaults__
-    copy.__module__ = __name__  # which every process has that finds a kernel in the cache
+    copy.__module__ = __name__  # a module of every process that finds the kernel in the cache
     done[function] = copy
     for name in names & scope.keys():
         scope[name] = _replaced(scope[name], names, done)
@@ -102,7 +102,7 @@ def _module(module: ModuleType, names: frozenset[str], done: dict[Any, Any]) -> 
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # NumPy 1 has deprecated names, such as `np.math`
             used = {name: getattr(module, name) for name in names if hasattr(module, name)}
-        others = {  # but a plain function of a module is for Python: Numba cannot call it
+        others = {  # a plain function of a module is for Python: Numba cannot call it
             name: value if isinstance(value, FunctionType) else _replaced(value, names, done)
             for name, value in used.items()
         }

@@ -26,7 +26,7 @@ def derive(formula: str, variables: tuple[str, ...], parameters: tuple[str, ...]
     except ModuleNotFoundError:
         return None
     tree = parse(formula)
-    if _degree(tree) > MOST_FACTORS or _levels_off(tree) or _divides_variables(tree, set(variables)):
+    if _is_unsuited(tree, set(variables)):
         return None
     internal = {name: sympy.Symbol(f"x{i}", real=True) for i, name in enumerate(variables)}
     points = set(internal.values())
@@ -47,42 +47,40 @@ def derive(formula: str, variables: tuple[str, ...], parameters: tuple[str, ...]
         return None
 
 
-def _degree(tree: Tree) -> float:
-    """Return the largest product of constant exponents, one within another."""
-    if not isinstance(tree, Node):
-        return 1.0
-    degree = max(map(_degree, tree.operands))
-    is_constant = tree.operation == "**" and isinstance(tree.operands[1], float)
-    return degree * max(1.0, abs(tree.operands[1])) if is_constant else degree
+def _is_unsuited(tree: Tree, variables: set[str], factors: float = 1.0, is_within: bool = False) -> bool:
+    """Whether SymPy would take for ever, or its derivatives overflow where those of dual numbers do not.
 
-
-def _levels_off(tree: Tree, is_within: bool = False) -> bool:
-    """Whether the formula may be finite where a part overflows, as ``1 / (1 + exp(x))`` is.
-
-    SymPy's derivatives are quotients of infinite numbers there; those of dual numbers are not.
+    Parameters
+    ----------
+    tree : Tree
+        Formula, or a part of it.
+    variables : set of str
+        Names of the variables.
+    factors : float
+        Product of the constant exponents around the part.
+    is_within : bool
+        Whether the formula may be finite where the part overflows, as ``1 / (1 + exp(x))`` is.
     """
     if not isinstance(tree, Node):
         return False
     operation, operands = tree
-    is_power = operation == "**" and not isinstance(operands[1], float)
-    if is_within and (is_power or operation in ("exp", "sinh", "cosh")):
+    is_product = operation == "**" and isinstance(operands[1], float)
+    if is_product:
+        factors *= max(1.0, abs(operands[1]))
+        if factors > MOST_FACTORS:
+            return True
+    # Where the part overflows, derivatives by SymPy are quotients of infinite numbers.
+    if is_within and (operation in ("exp", "sinh", "cosh") or (operation == "**" and not is_product)):
         return True
-    if operation == "/":
-        return _levels_off(operands[0], is_within) or _levels_off(operands[1], True)
+    # Derivatives of x**4 / (k**4 + x**4) square the divisor: infinite in single precision from x = 7e4 on.
+    if operation == "/" and all(variables & set(names_in(operand)) for operand in operands):
+        return True
     is_limited = operation in ("**", "exp", "tanh", "atan", "atan2", "erf", "erfc")
-    return any(_levels_off(operand, is_within or is_limited) for operand in operands)
-
-
-def _divides_variables(tree: Tree, variables: set[str]) -> bool:
-    """Whether a quotient has variables above and below, as ``x**4 / (k**4 + x**4)`` does.
-
-    SymPy's derivatives have the square of what is below: in single precision it overflows from x = 7e4 on.
-    """
-    if not isinstance(tree, Node):
-        return False
-    if tree.operation == "/" and all(variables & set(names_in(operand)) for operand in tree.operands):
-        return True
-    return any(_divides_variables(operand, variables) for operand in tree.operands)
+    limited = (is_within, True) if operation == "/" else [is_within or is_limited] * len(operands)
+    return any(
+        _is_unsuited(operand, variables, factors, each)
+        for operand, each in zip(operands, limited, strict=True)
+    )
 
 
 def _for_sympy(tree: Tree, names: dict[str, Any]) -> Any:

@@ -70,7 +70,7 @@ class Uses:
         self.numbers: dict[tuple[str, Any], Any] = {}
         self.needed: set[tuple[str, Any]] = set()
         self._elsewhere = elsewhere
-        self._values: dict[str, list[Any]] = {}  # that are assigned to a variable
+        self._values: dict[str, list[Any]] = {}  # values assigned to each variable
         self._sources: dict[str, set[Any] | None] = {}
         statements = [statement for block in blocks for statement in block.body]
         for statement in statements:

@@ -8,7 +8,7 @@ import numpy as np
 
 from ... import _linalg as linalg
 from ...hyperparameters import choice, integer
-from ...orders import seed_numbers
+from ...shuffling import seed_numbers
 from ...status import Status
 from ..data import CorrelatedSet, DataSets
 from .levels import parse_level

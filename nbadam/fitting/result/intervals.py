@@ -32,7 +32,7 @@ class Base(NamedTuple):
     """Fits in double precision that a profile leaves from, of `fits` data sets."""
 
     plan: Plan
-    numbers: np.ndarray  # of the data sets
+    numbers: np.ndarray  # numbers of the data sets
     popt: np.ndarray  # shape (fits, n): the parameters that are not tied
     pcov: np.ndarray
     chi2: np.ndarray
@@ -237,7 +237,7 @@ class _Search:
         self.active = begun.copy()
         self.inner, self.inner_height = centre.copy(), np.zeros(centre.size)
         self.outer, self.outer_height = np.full(centre.size, np.nan), np.full(centre.size, np.nan)
-        self.weight = np.ones(centre.size)  # of the outer height, by the Illinois rule
+        self.weight = np.ones(centre.size)  # weight of the outer height, by the Illinois rule
         self.last_inner = np.ones(centre.size, bool)
         self.growth = np.full(centre.size, 2.0)
         self.end = np.full(centre.size, np.nan)

@@ -46,8 +46,7 @@ def points_of(fit: Any, x: Any) -> np.ndarray:
         if not numbers.size:
             return np.empty((n, fit._data.longest))
         block = fit._data.block(numbers, np.float64)
-        points = block.data[:, 1 + block.weighted :] if block.own_x else block.x[:n]
-        return points
+        return block.data[:, 1 + block.weighted :] if block.own_x else block.x[:n]
     points, batch = floats("x", x), fit.chi2.shape
     if n == 1 and points.ndim < 2:
         return points.reshape(1, -1)

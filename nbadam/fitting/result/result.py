@@ -117,7 +117,7 @@ class FitResult(Inference, Exports, Plots):
     _is_absolute: bool
     _information: np.ndarray
     _is_inverse: np.ndarray
-    _numbers: np.ndarray  # of the data sets
+    _numbers: np.ndarray  # numbers of the data sets
     _data: Any
     _plan: Any
     _ties: Any

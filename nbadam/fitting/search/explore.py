@@ -14,7 +14,7 @@ import numpy as np
 from ...blocks import is_called_off
 from ...status import Status
 from ..batch import run
-from ..finish import finish, spare
+from ..finish import fit_and_finish
 from ..kernels.compile import LONG
 from ..kernels.kernels import ModelError
 from ..problem import ENDED, Fits, Plan, Problem, bounds_of
@@ -305,9 +305,7 @@ def _finished(sets: Any, plan: Plan, numbers: np.ndarray, ends: list[Ends]) -> F
     starts = np.concatenate(start).astype(plan.dtype)
 
     def end_of(problem: Problem, part: np.ndarray) -> Fits:
-        found = problem.fitted(np.ascontiguousarray(starts[part]), plan.max_nfev - spare(plan.max_nfev))
-        finish(problem.sets, problem.plan, part, found, plan.max_nfev)
-        return found
+        return fit_and_finish(problem, part, np.ascontiguousarray(starts[part]))
 
     fits = fitted(sets, plan, numbers[own], end_of)
     rough = _roughness(sets, plan, numbers[own], fits)

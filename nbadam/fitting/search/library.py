@@ -13,7 +13,7 @@ import numpy as np
 from ...blocks import is_called_off
 from ...status import Status
 from ..batch import fit_all, run
-from ..finish import finish, spare
+from ..finish import fit_and_finish
 from ..kernels.compile import LONG
 from ..kernels.kernels import ModelError
 from ..problem import Fits, Plan, Problem
@@ -189,8 +189,7 @@ class Library:
                     starts[~np.isfinite(chi2)] = 0
                     for k in range(tries):
                         start = np.where(np.isfinite(chi2[:, k, None]), starts[:, k], problem.p0)
-                        found = problem.fitted(start, plan.max_nfev - spare(plan.max_nfev))
-                        finish(self.sets, plan, part, found, plan.max_nfev)
+                        found = fit_and_finish(problem, part, start)
                         found.n_starts[:] = found.n_reached[:] = 1
                         if not is_called_off():
                             self.keep(part, found)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from ...status import Status
-from ..finish import finish, spare
+from ..finish import fit_and_finish
 from ..problem import Fits, Plan, Problem, bounds_of
 from .explore import fitted, levels
 from .retry import keep_better
@@ -66,9 +66,7 @@ def _started_from(sets: Any, plan: Plan, fits: Fits, which: np.ndarray, start: n
     start = np.ascontiguousarray(np.clip(start, *bounds_of(plan, which, plan.fixed.size)), plan.dtype)
 
     def work(problem: Problem, part: np.ndarray) -> Fits:
-        found = problem.fitted(np.ascontiguousarray(start[part]), plan.max_nfev - spare(plan.max_nfev))
-        finish(problem.sets, problem.plan, part, found, plan.max_nfev)
-        return found
+        return fit_and_finish(problem, part, np.ascontiguousarray(start[part]))
 
     again = fitted(sets, replace(plan, progress=False), which, work)
     before = fits[which]

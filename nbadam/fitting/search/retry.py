@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...status import Status
-from ..finish import finish, spare
+from ..finish import fit_and_finish
 from ..kernels import adam
 from ..problem import ENDED, Fits, Plan, Problem
 from .structure import is_structured
@@ -51,8 +51,7 @@ def retry_block(sets: Any, plan: Plan, fits: Fits, chosen: np.ndarray) -> None:
     problem = Problem(sets, plan, chosen)
     found = fits[chosen]
     for warm_up in WARM_UPS:
-        again = problem.fitted(problem.warmed_up(*warm_up), plan.max_nfev - spare(plan.max_nfev))
-        finish(sets, plan, chosen, again, plan.max_nfev)
+        again = fit_and_finish(problem, chosen, problem.warmed_up(*warm_up))
         found.nfev += warm_up[0] + again.nfev
         keep_better(found, again, problem.chi2_of_rounding())
     fits[chosen] = found

@@ -45,7 +45,7 @@ class Factors:
         self.members: np.ndarray = members[np.argsort(whole.slot[members])]
         self.used: Any = whole.used[self.members]
 
-    def look(self) -> float:
+    def evaluate(self) -> float:
         """Factor the Jacobian at `p`; return chi-square.
 
         Sets `own`, the rows of each part's own parameters, and `common`, the factor of the shared ones with
@@ -130,7 +130,7 @@ def refine(whole: Any, number: int) -> np.ndarray:
     values = whole.values[members].copy()
     ftol = max(whole.plan.ftol, ROUNDING)
     try:
-        chi2 = factors.look()
+        chi2 = factors.evaluate()
         part = 1.0
         for _ in range(STEPS):
             inverse, error = factors.inverse()
@@ -144,7 +144,7 @@ def refine(whole: Any, number: int) -> np.ndarray:
             for k, (p, move) in enumerate(zip(factors.p, own, strict=True)):
                 p[:, whole.parts[k].own] += part * move
                 p[:, whole.parts[k].shared] = values[whole.slot[whole.parts[k].values[factors.rows[k]]]]
-            chi2 = factors.look()
+            chi2 = factors.evaluate()
             if not chi2 < before[2]:
                 factors.p, values, chi2, factors.own, factors.common = before
                 part /= 4

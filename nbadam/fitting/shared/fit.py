@@ -10,7 +10,7 @@ import numpy as np
 from ...blocks import default_workers
 from ...checks import number, shown
 from ...hyperparameters import integer
-from ...orders import seed_numbers
+from ...shuffling import seed_numbers
 from ...status import Status
 from ..arguments import parse_dtype, positive
 from ..data import CorrelatedSet
@@ -52,9 +52,7 @@ def fit_shared(
             raise ValueError(f"`shared` goes with {name}={default!r}, not {value!r}.")
     if batch_size is not None:
         raise ValueError("`batch_size` does not go with `shared`: all points are fitted.")
-    loss = parse_loss(loss)
-    if loss.is_likelihood and sigma is not None:
-        raise ValueError(f"`sigma` does not go with loss={loss.name!r}: counts tell their own errors.")
+    loss = parse_loss(loss, sigma)
     dtype = parse_dtype(dtype)
     first = f[0] if isinstance(f, list | tuple) and f else f
     sets, batch, variables = parse_data(first, p0, xdata, ydata, sigma, mask)

@@ -180,9 +180,11 @@ class Members:
 
     def fit_again(self, k: int, rows: np.ndarray, start: np.ndarray, *arguments: Any) -> None:
         """Do `_fit` for some data sets, with a problem of their own."""
+        self._fit(k, rows, self._problem(k, rows, start), start, *arguments)
+
+    def _problem(self, k: int, rows: np.ndarray, start: np.ndarray) -> Problem:
         part = self.parts[k]
-        plan = replace(part.plan, start=lambda chosen: start)
-        self._fit(k, rows, Problem(self.sets, plan, part.numbers[rows]), start, *arguments)
+        return Problem(self.sets, replace(part.plan, start=lambda chosen: start), part.numbers[rows])
 
     def _fit(
         self, k: int, rows: Any, problem: Problem, start: Any, max_nfev: int, loose: float, state: State
@@ -197,8 +199,7 @@ class Members:
                 start = start[which]
                 rows = (np.arange(rows.start, rows.stop) if isinstance(rows, slice) else rows)[which]
                 if which.size < len(chi2):
-                    plan = replace(part.plan, start=lambda chosen: start)
-                    problem = Problem(self.sets, plan, part.numbers[rows])
+                    problem = self._problem(k, rows, start)
                 problem.bound(part.shared, start[:, part.shared], start[:, part.shared])
                 found = problem.fitted(start, max_nfev)
                 ended = np.isin(found.status, ENDED)

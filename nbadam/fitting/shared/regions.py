@@ -71,7 +71,6 @@ class Regions:
     scale: np.ndarray
     is_first: np.ndarray
     is_better: Any
-    has_moved: Any
     is_renewed: np.ndarray
 
     def __init__(
@@ -92,7 +91,7 @@ class Regions:
         self.radius, self.scale = np.full(count, np.nan), np.zeros(lower.shape)
         self.code: np.ndarray = np.full(count, RUNNING)
         self.is_first, self.is_better = np.ones(count, bool), np.ones(count, bool)
-        self.has_moved, self.is_renewed = np.zeros(count, bool), np.zeros(count, bool)
+        self.is_renewed = np.zeros(count, bool)
 
     def propose(self, at: Equations) -> np.ndarray:
         """Return steps, and end problems that have converged: their `code` is then a status."""
@@ -122,7 +121,7 @@ class Regions:
         self.before = at
         return self.step
 
-    def judge(self, chi2: np.ndarray) -> np.ndarray:
+    def accept_step(self, chi2: np.ndarray) -> np.ndarray:
         """Tell where the steps have made chi-square better; set the radii as MINPACK's lmder does."""
         at, step = self.before, self.step
         gain = at.chi2 - chi2
@@ -138,7 +137,6 @@ class Regions:
         running = self.code == RUNNING
         self.radius = np.where(running, np.where(ratio > 0.25, larger, smaller), self.radius)
         self.is_better = running & (ratio >= 1e-4)
-        self.has_moved |= self.is_better
         self.is_renewed &= ~self.is_better
         return self.is_better
 

@@ -164,7 +164,7 @@ class Whole(Members):
                     break
                 self._advance(step, regions)
             self.code[self.code == RUNNING] = Status.MAXITER
-            self._judge_exact_data()
+            self._check_exact_data()
             self._polish(regions)
             self._settle()
 
@@ -197,7 +197,7 @@ class Whole(Members):
         better = np.zeros(self.count, bool)
         for members, one in zip(self.members, regions, strict=True):
             some = self.numbers_of(members)
-            better[some] = one.judge(chi2[some])
+            better[some] = one.accept_step(chi2[some])
         most = self._keep(better, trial, states, chi2)
         self.code[running & (self.code == RUNNING) & (most >= self.plan.max_nfev)] = Status.MAXITER
 
@@ -248,7 +248,7 @@ class Whole(Members):
             rounding = np.concatenate([one.rounding for one in regions])
             self._keep(goes_on & (chi2 <= self.chi2 * (1 + rounding)), trial, states, chi2)
 
-    def _judge_exact_data(self) -> None:
+    def _check_exact_data(self) -> None:
         """Let fits that have not moved succeed where residuals, and so all promises, are only rounding."""
         stalled = [state.status == Status.NOT_MOVED for state in self.states]
         if not ((self.code == Status.NOT_MOVED).any() or any(which.any() for which in stalled)):

@@ -1,4 +1,4 @@
-"""A first look at the data, for runs that are told the number of epochs and nothing more.
+"""Units and a first radius from some batches, for runs that are told the number of epochs and nothing more.
 
 The gradients of some batches tell two things.  Their mean squares, sample by sample, are the unit in
 which each variable matters: for a likelihood, its Fisher information.  And their change along the
@@ -14,14 +14,14 @@ import numpy as np
 from .auto import STRIDE
 from .objective import Objective
 
-LOOKED_AT = 16  # batches
+BATCHES = 16  # number of batches evaluated
 # Where automatic rates begin, as a fraction of the distance.  From 0.03 to 0.3 it makes little difference
 # on regressions, a mixture and a small network; without it, 120 steps end up to 20 times as far off.
 FIRST_RADIUS = 0.1
 SHORTENINGS = 20  # largest number of shortenings of a first step that raises the value: to 1e-12 of it
 
 
-def first_look(
+def estimate_scaling(
     objective: Objective, x0: np.ndarray, x_scale: np.ndarray | None, box: tuple[np.ndarray, np.ndarray]
 ) -> tuple[np.ndarray, float]:
     """Evaluate some batches at `x0` and near it.
@@ -44,7 +44,7 @@ def first_look(
     radius : float
         Where automatic rates should begin, in these units; 0 where nothing can be told.
     """
-    batches, size = objective.next_batches(LOOKED_AT)
+    batches, size = objective.next_batches(BATCHES)
     nothing = np.ones_like(x0) if x_scale is None else x_scale, 0.0
     with np.errstate(all="ignore"):
         values, gradients = _on_batches(objective, x0, batches)
