@@ -17,7 +17,7 @@ from .bounds import parse_bounds, parse_starts
 from .calibration import FIRST
 from .differences import PERTURBATION, SCHEMES, Differences
 from .driver import run_loop
-from .first_look import first_look
+from .first_passes import begin_epochs
 from .minibatch import Minibatch
 from .noise import rounding_of
 from .objective import Objective
@@ -99,8 +99,7 @@ def minimize(
     )  # fmt: skip
     plan = RunPlan(rule, settings, (lower, upper), objective, is_noticed)
     if settings["epochs"] is not None and plan.is_auto and resumed is None:
-        known = plan.x_scale if "x_scale" in given else None
-        plan.x_scale, plan.limits["radius"] = first_look(objective, start, known, (lower, upper))
+        x0 = begin_epochs(objective, plan, start, plan.x_scale if "x_scale" in given else None)
 
     points = [start] if settings["return_all"] else None
     look, wants_value = _adapted(callback, points)
