@@ -19,6 +19,45 @@ def test_start_at_the_optimum():
     assert result.nfev < 100  # values around are compared
 
 
+MINIMA = {
+    "bowl": lambda d: d @ d,
+    "valley": lambda d: ((d[:-1] + d[1:]) ** 2).sum() * 1e4 + d @ d,
+    "bend": lambda d: 100 * ((d[1:] + d[:-1] ** 2) ** 2).sum() + d @ d,
+    "quartic": lambda d: (d**4).sum(),
+    "sizes": lambda d: np.abs(d).sum(),
+    "distance": lambda d: np.linalg.norm(d),
+    "largest": lambda d: np.abs(d).max(),
+    "lasso": lambda d: (d * d).sum() + np.abs(d).sum(),
+    "cosh": lambda d: np.cosh(d).sum(),
+    "float32": lambda d: np.float32(d @ d),
+}
+
+
+@pytest.mark.parametrize("fun", MINIMA.values(), ids=MINIMA)
+@pytest.mark.parametrize("center", [0.0, 1.0, 0.3])
+@pytest.mark.parametrize("n", [2, 5])
+@pytest.mark.parametrize("constant", [0.0, 10.0])
+def test_a_start_at_the_minimum_is_a_success_by_values_alone(fun, center, n, constant):
+    result = minimize(lambda x: constant + float(fun(x - center)), np.full(n, center), method=nbadam.adam)
+    assert result.success, result.message
+    assert result.fun == constant + fun(np.zeros(n))
+    assert_allclose(result.x, center, atol=1e-4)
+
+
+@pytest.mark.parametrize("center", [-3.0, 4.0])
+@pytest.mark.parametrize("x1", [0.0, 2.0])
+def test_a_start_at_a_minimum_on_a_bound_is_a_success_by_values_alone(center, x1):
+    start = [np.clip(center, 0, 1), x1]
+    result = minimize(
+        lambda x: float((x[0] - center) ** 2 + 5 * (x[1] - x1) ** 2),
+        start,
+        method=nbadam.adam,
+        bounds=[(0, 1), (-5, 5)],
+    )
+    assert result.success, result.message
+    assert_allclose(result.x, start, atol=1e-6)
+
+
 def wave(x):
     return float(np.cos(x).sum()), -np.sin(x)
 
@@ -101,6 +140,38 @@ def test_maxfun():
     assert 50 <= result.nfev < 54
     assert "TOTAL NO. OF F,G EVALUATIONS EXCEEDS LIMIT" in result.message
     assert fit(maxfev=5).nfev == 5
+
+
+HARDLY_CHANGING = {
+    "constant": lambda x: 3.0,
+    "integers": lambda x: float(np.rint(x) @ np.rint(x)),
+    "float32": lambda x: float(np.float32(1e4 + x @ x)),
+    "share of signs": lambda x: float(
+        np.mean(np.random.default_rng(0).standard_normal((200, x.size)) @ x > 0)
+    ),
+}
+
+
+@pytest.mark.parametrize("fun", HARDLY_CHANGING.values(), ids=HARDLY_CHANGING)
+@pytest.mark.parametrize("n", [1, 3, 40, 120])
+@pytest.mark.parametrize("maxfun", [40, 60, 100, 200])
+def test_no_look_at_the_values_goes_beyond_the_budget(fun, n, maxfun):
+    result = minimize(fun, np.linspace(-1, 1, n), method=nbadam.adam, options={"maxfun": maxfun})
+    assert not result.success
+    assert result.nfev <= maxfun + max(n, 5) + 1  # the first gradient, or iteration
+
+
+def test_values_are_not_looked_at_where_no_variable_is_free():
+    for start in ([], [1.0, 2.0]):
+        calls = []
+        result = minimize(
+            lambda x, calls=calls: calls.append(x) or len(calls),
+            start,
+            method=nbadam.adam,
+            bounds=[(each, each) for each in start],
+        )
+        assert (result.success, result.nfev, len(calls)) == (True, 1, 1)
+        assert "no variable is free." in result.message
 
 
 @pytest.mark.parametrize("n", [1, 2, 4, 10])
@@ -221,6 +292,17 @@ def test_automatic_rates_go_back_from_where_nothing_is_finite():
         assert_array_equal(result.x, batch.x[0])
 
 
+@pytest.mark.parametrize("start", [[1.0, 10.0, 0.01], [30.0, 5.0, 1.0]])
+def test_a_separate_gradient_that_is_finite_outside_of_the_domain_leads_back(start):
+    def value_of_barrier(x):
+        with np.errstate(invalid="ignore"):
+            return float((5 * x - np.log(x)).sum())
+
+    result = minimize(value_of_barrier, start, jac=lambda x: 5 - 1 / x, method=nbadam.adam)
+    assert result.success
+    assert_allclose(result.x, 0.2, rtol=1e-4)
+
+
 def test_nothing_finite_but_the_start():
     def alone(x):
         return (1.0, np.ones_like(x)) if (x == 1).all() else (np.inf, np.ones_like(x))
@@ -324,8 +406,33 @@ def test_no_convex_chain_runs_away(n, seed, power, size):
         values.append(0.5 * x @ (gradient - load))
         return values[-1], gradient
 
-    start = size * rng.standard_normal(n)
-    result = nbadam.adam(fun, start, jac=True, steps=150)
-    run = np.array(values[-result.nit :])  # after the probes of a start at 0
-    assert (run - least).max() <= 10 * (values[0] - least)
+    result = nbadam.adam(fun, size * rng.standard_normal(n), jac=True, steps=150)
+    assert max(values) - least <= 10 * (values[0] - least)
     assert result.fun <= values[0]
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.integers(1, 30),
+    st.integers(0, 1000),
+    st.sampled_from([0, 1, 3]),
+    st.sampled_from([0, 1, 5]),
+    st.booleans(),
+)
+def test_sizes_of_variables_that_start_at_0_are_found_without_a_large_rise(n, seed, columns, moved, is_pair):
+    rng = np.random.default_rng(seed)
+    a = rng.standard_normal((2 * n, n)) * 10.0 ** rng.uniform(-columns, columns, n)
+    y = rng.standard_normal(2 * n)
+    least = y @ y - y @ a @ np.linalg.lstsq(a, y)[0]
+    values = []
+
+    def fun(x):
+        values.append(float((a @ x - y) @ (a @ x - y)))
+        return (values[-1], jac(x)) if is_pair else values[-1]
+
+    def jac(x):
+        return 2 * (a @ x - y) @ a
+
+    start = np.where(np.arange(n) < moved, rng.standard_normal(n), 0.0)
+    nbadam.adam(fun, start, jac=is_pair or jac, steps=150)
+    assert max(values) - least <= 10 * (values[0] - least)

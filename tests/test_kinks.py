@@ -70,6 +70,15 @@ def test_minima_at_kinks_are_a_success(kind, n):
     assert ("kink" in result.message) != ("L-BFGS-B" in result.message)
 
 
+@pytest.mark.skipif(bool(config.DISABLE_JIT), reason="thousands of steps")
+@pytest.mark.parametrize("kind", KINKS)
+def test_minima_at_kinks_are_a_success_with_a_separate_gradient(kind):
+    fun, least = KINKS[kind](3, 0)
+    result = minimize(lambda x: fun(x)[0], np.full(3, 3.0), jac=lambda x: fun(x)[1], method=nbadam.adam)
+    assert result.success, result.message
+    assert result.fun - least <= 1e-3 * (fun(np.full(3, 3.0))[0] - least)
+
+
 def test_a_minimum_at_a_kink_is_a_success_by_values_alone():
     fun, _ = sizes(2, 3)
     result = minimize(lambda x: fun(x)[0], [5.0, -5.0], method=nbadam.adam, options={"maxiter": 2000})

@@ -288,6 +288,21 @@ def test_ripples_that_look_smooth_nearby_are_noise(n, wavenumber, amplitude):
     assert result.nfev < 5000
 
 
+@pytest.mark.parametrize("error", [StopIteration, KeyError, ZeroDivisionError])
+def test_exceptions_of_simulations_are_their_own_at_every_evaluation(error):
+    rng = np.random.default_rng(0)
+
+    def failing(x, calls, last):
+        calls.append(x)
+        if len(calls) == last:
+            raise error("of the user")
+        return smooth(x) + 0.1 * rng.standard_normal()
+
+    for last in range(1, 50):
+        with pytest.raises(error, match="of the user"):
+            minimize(failing, START, args=([], last), method=nbadam.adam)
+
+
 @pytest.mark.parametrize("share", [0.05, 0.3])
 @pytest.mark.parametrize("failure", [np.nan, np.inf])
 @pytest.mark.parametrize("n", [1, 3])

@@ -260,3 +260,42 @@ def test_a_value_of_one_entry_will_do_everywhere():
     assert isinstance(batches.full(np.zeros(2))[0], float)
     result = minimize(batches, np.zeros(2), jac=True, method=nbadam.adam, options={"epochs": 20})
     assert_allclose(result.x, [1, 2], atol=0.03)
+
+
+LINKS = {
+    # Slope of the loss by the linear predictor u, the loss, and random responses.
+    "poisson": (lambda u, y: (np.exp(u) - y * u, np.exp(u) - y), lambda rng, u: rng.poisson(np.exp(u))),
+    "gamma": (
+        lambda u, y: (u + y * np.exp(-u), 1 - y * np.exp(-u)),
+        lambda rng, u: rng.gamma(2, np.exp(u + 3) / 2),
+    ),
+    "hazard": (
+        lambda u, y: (y * np.exp(u) - u, y * np.exp(u) - 1),
+        lambda rng, u: rng.exponential(np.exp(3 - u)),
+    ),
+}
+
+
+@pytest.mark.parametrize("link", LINKS)
+@pytest.mark.parametrize("distance", [-5.0, -3.0, 4.0])
+@pytest.mark.parametrize("bounds", [None, [(-30, 30)] * 4], ids=["free", "bounded"])
+@pytest.mark.parametrize("unit", [1.0, 1e-4])
+def test_starts_where_a_few_samples_outweigh_all_others(link, distance, bounds, unit):
+    terms, draw = LINKS[link]
+    rng = np.random.default_rng(11)
+    z = np.column_stack([np.ones(2000), rng.standard_normal((2000, 3))])
+    y = draw(rng, z @ [0.5, 0.5, -0.3, 0.0]).astype(float)
+
+    def loss(p, z, y):
+        value, slope = terms(z @ (p / unit), y)
+        return np.mean(value), slope @ z / y.size / unit
+
+    objective = nbadam.Minibatch(loss, (z, y), batch_size=64, rng=0)
+    start = unit * np.array([0.0, distance, distance, distance])
+    bounds = bounds and [(unit * low, unit * high) for low, high in bounds]
+    result = minimize(objective, start, jac=True, bounds=bounds, method=nbadam.adam, options={"epochs": 100})
+    exact = minimize(lambda p: loss(p * unit, z, y)[0], result.x / unit, method="BFGS")
+    errors = np.sqrt(np.diag(exact.hess_inv) / len(y))
+    assert result.success
+    assert (np.abs(result.x / unit - exact.x) < 0.1 * errors).all()
+    assert "standard errors" not in result.message

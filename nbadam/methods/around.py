@@ -1,6 +1,7 @@
 """Whether a start that a run does not leave is a minimum, by values around it."""
 
 from enum import Enum, auto
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -9,14 +10,14 @@ from .record import YES
 from .stopping import ROUNDING
 
 MOST, RANDOM = 20, 10  # variables whose axes are tried, and random directions
-LENGTHS = 1e-2, 1e-4  # steps, relative to the size of each variable
-# Ratio of the changes over these two, between which the function is taken for smooth; of a parabola 1e4.
-LEAST_RATIO, MOST_RATIO = 1e3, 1e5
+LENGTHS = 1e-2, 1e-3, 1e-4  # steps, relative to the size of each variable
+# Least ratio of the changes over two of these in turn around a minimum: 100 for a parabola, 10 for a kink.
+LEAST_RATIO = 5.0
 EVALUATIONS = 2 * len(LENGTHS) * (MOST + RANDOM) + 1  # least number that must be left
 
 
 class Around(Enum):
-    """Values around a point: some are lower, all are higher as around a smooth minimum, or neither."""
+    """Values around a point: some are lower, all are higher the farther away they are, or neither."""
 
     LOWER = auto()
     HIGHER = auto()
@@ -45,9 +46,10 @@ def look_around(run: Any, x: np.ndarray, f: float) -> Around:
                 if not any(np.array_equal(point, x) for point in points):
                     changes.append([objective.value(point) - f for point in points])
     least = ROUNDING * abs(f)
-    if any(change < -least for pair in changes for change in pair):
+    if any(change < -least for way in changes for change in way):
         return Around.LOWER
     are_higher = all(
-        far > least and (near <= least or LEAST_RATIO < far / near < MOST_RATIO) for far, near in changes
+        way[0] > least and all(near <= least or far > LEAST_RATIO * near for far, near in pairwise(way))
+        for way in changes
     )
     return Around.HIGHER if changes and n <= MOST and are_higher else Around.UNCLEAR

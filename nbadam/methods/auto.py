@@ -55,6 +55,7 @@ SHORTEST_FALL = 0.1  # least part of the budget in which the rates fall
 # part of the slope that is left after a short one; limits of the length, in scaled variables.
 PROBE_FACTOR, PROBED = 4.0, 0.5
 SHORTEST_PROBE, LONGEST_PROBE = 1e-30, 1e12
+SHORT_MOVE = 2.0**-12  # furthest move by the first probe without noise where all variables start at 0
 PROBED_NOISE = 2.0  # differences of slopes that may be noise, in standard deviations
 
 
@@ -118,6 +119,23 @@ def first_length(run):
         if run.x[i] != 0 and run.slope[i] != 0:
             length = min(length, abs(run.x[i]) / share(run.slope[i], mean))
     return min(max(length, SHORTEST_PROBE), LONGEST_PROBE) if length < inf else 1.0
+
+
+@register_jitable
+def careful_length(run):
+    """Return the length of a probe that moves no variable further than the least size of all.
+
+    Without noise the length grows from there, so that the value does not rise far above the start.
+    """
+    mean, length, size, widest = mean_size(run.slope), first_length(run), inf, 0.0
+    for i in range(run.x.size):
+        if run.slope[i] != 0:
+            widest = max(widest, share(run.slope[i], mean))
+            size = min(size, float(abs(run.x[i]))) if run.x[i] != 0 else size
+    size = size if size < inf else SHORT_MOVE
+    while length * widest > size and length > SHORTEST_PROBE * PROBE_FACTOR:
+        length /= PROBE_FACTOR
+    return length
 
 
 @register_jitable

@@ -62,7 +62,7 @@ def calibrate(
         here = value(np.clip(middle, lower, upper)) if np.any(inward) else f
         for _ in range(PAIRS):
             move = size * x_scale * rng.choice([-1.0, 1.0], x.size)
-            ahead, behind = (value(np.clip(middle + step, lower, upper)) for step in (move, -move))
+            ahead, behind = [value(np.clip(middle + step, lower, upper)) for step in (move, -move)]
             if not isfinite(ahead + behind):
                 return np.nan, False
             changes.append(ahead - behind)

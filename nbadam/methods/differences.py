@@ -9,7 +9,7 @@ import numpy as np
 from .calibration import FIRST
 from .difference_steps import EPS, suited_steps
 from .failures import Failures
-from .noise import FAINT, FAINT_ROUNDING, ROUGH, UNNOTICED, line_from, noise_near, noise_of
+from .noise import FAINT, FAINT_ROUNDING, ROUGH, UNNOTICED, line_from, noise_near, noise_of, rounding_of
 from .perturbations import Perturbations
 
 SCHEMES = ("2-point", "3-point", "noise", "spsa")
@@ -110,7 +110,7 @@ class Differences:
         f, noise = self._look(value, x, f)
         value = self._steady(value)
         scale = self._unit(x)
-        if not self.is_random and noise <= ROUGH * EPS * abs(f):
+        if not self.is_random and noise <= ROUGH * rounding_of(f):
             least = FAINT_ROUNDING if faint is None else faint
             changes = (self._change(value, x, f, FIRST * size) for size in (scale, np.maximum(scale, abs(x))))
             if not all(noise > least * change for change in changes):  # NaN, too: the step may be too long

@@ -50,7 +50,7 @@ TEMPLATE = """Minimize a function with {title} [1]_, as a method of `scipy.optim
         tolerances are then off unless given.  Unless they are given, adam and adamw then take "auto" for
         `learning_rate`, "tail" for `average`, and for `x_scale` what up to 16 batches tell,
         and end with up to ``ceil(epochs / 5)`` more passes over all the data, by BFGS, for up to 300
-        variables.
+        variables.  They begin with as many by L-BFGS-B where a few samples outweigh all others.
     maxiter : int, default 50000
         Largest number of iterations, whose end is a failure (status 1).
     maxfun, maxfev : int, optional

@@ -44,7 +44,8 @@ def is_at_kink(run: Any, x: np.ndarray, f: float) -> bool:
     n, fall = x.size, float(s.f_start - f)
     count = SAMPLES + SAMPLES_EACH * n
     cost = count * (1 if objective.differences is None else objective.differences.evaluations)
-    is_cheap = cost <= LARGEST_SHARE * objective.nfev and objective.nfev + cost <= plan.maxfun
+    made = max(objective.nfev, objective.njev)  # a separate gradient has few values beside it
+    is_cheap = cost <= LARGEST_SHARE * made and objective.nfev + cost <= plan.maxfun
     if not (plan.is_auto and s.late_noise >= RESTLESS and fall > 0 and n <= MOST and is_cheap):
         return False
     if s.is_noisy == YES or objective.value_is_estimate or plan.limits["ftol"] < 0:

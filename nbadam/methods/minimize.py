@@ -14,9 +14,12 @@ from ..checks import positive, shown
 from ..rules import ADAM, Rule
 from ..shuffling import seed_numbers
 from .bounds import parse_bounds, parse_starts
+from .calibration import FIRST
 from .differences import PERTURBATION, SCHEMES, Differences
 from .driver import run_loop
+from .first_passes import begin_epochs
 from .minibatch import Minibatch
+from .noise import rounding_of
 from .objective import Objective
 from .options import PLANS, implied, is_automatic, limit, parameters, state_from
 from .perturbations import Perturbations
@@ -25,7 +28,6 @@ from .quadratic import FAINT_FOR_MODEL, LARGEST, QuadraticModel
 from .record import NO, YES
 from .regression import LARGEST_FULL
 from .run import Run
-from .scaling import estimate_scaling
 from .stopping import Stop
 
 if TYPE_CHECKING:
@@ -97,8 +99,7 @@ def minimize(
     )  # fmt: skip
     plan = RunPlan(rule, settings, (lower, upper), objective, is_noticed)
     if settings["epochs"] is not None and plan.is_auto and resumed is None:
-        known = plan.x_scale if "x_scale" in given else None
-        plan.x_scale, plan.limits["radius"] = estimate_scaling(objective, start, known, (lower, upper))
+        x0 = begin_epochs(objective, plan, start, plan.x_scale if "x_scale" in given else None)
 
     points = [start] if settings["return_all"] else None
     after_each, wants_value = _adapted(callback, points)
@@ -127,6 +128,8 @@ def _notice_noise(
     if differences is None:
         is_open = is_automatic(settings) and not PLANS & set(given) and objective.minibatch is None
         return is_open and _values_differ(objective, start, resumed)
+    if not (differences.lower < differences.upper).any():
+        return False
     if isinstance(differences, Perturbations) and resumed is None and not SIZES & set(given):
         differences.notice(objective.value, start, positive("x_scale", settings["x_scale"], start.size))
     if not isinstance(differences, Differences) or differences.scheme == "noise":
@@ -153,6 +156,10 @@ def _notice_noise(
     return True
 
 
+class _SpentError(Exception):
+    """All evaluations that there may be were spent on the look for noise."""
+
+
 def _noticed(
     objective: Objective,
     differences: Differences,
@@ -166,6 +173,8 @@ def _noticed(
     values: list[float] = []
 
     def value(x: Any) -> Any:
+        if objective.nfev >= most:
+            raise _SpentError
         if values and not np.isfinite(values[-1]) and np.array_equal(points[-1], x):  # tried again
             points.pop()
             values.pop()
@@ -174,12 +183,17 @@ def _noticed(
         return values[-1]
 
     can_be_full = may_model and start.size <= LARGEST_FULL
-    found = differences.notice(value, start, seed, most, FAINT_FOR_MODEL if can_be_full else None)
+    unit = np.array(np.broadcast_to(differences.x_scale, start.shape), dtype=float)
+    found: Differences | Perturbations
+    try:
+        found = differences.notice(value, start, seed, most, FAINT_FOR_MODEL if can_be_full else None)
+    except _SpentError:  # on values that hardly change: those known tell the lowest point
+        noise = max(rounding_of(values[0]), float(np.std(values[:2], ddof=1)))
+        found = Perturbations(differences.lower, differences.upper, FIRST * unit, seed, noise)
     if not may_model or not isinstance(found, Perturbations) or found.noise is None:
         return found
-    if start.size > LARGEST or not (differences.lower < differences.upper).any():
+    if start.size > LARGEST:
         return found
-    unit = np.array(np.broadcast_to(differences.x_scale, start.shape), dtype=float)
     model = QuadraticModel(differences.lower, differences.upper, unit, seed, differences.is_random)
     model.begin(points, values, found.size, found.noise, found.inside)
     model.is_hidden = found.is_hidden

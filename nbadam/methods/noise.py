@@ -138,7 +138,7 @@ def line_from(
         steps = np.minimum(spacing * unit, room / POINTS)
         grid = np.spacing(np.abs(x) + POINTS * steps)
         steps = np.where(is_up, 1, -1) * grid * np.maximum(np.rint(steps / grid), 1)  # equal, as x is rounded
-        values = np.array([f, *(value(np.clip(x + k * steps, lower, upper)) for k in range(1, points))])
+        values = np.array([f] + [value(np.clip(x + k * steps, lower, upper)) for k in range(1, points)])
         return np.where(np.isfinite(values), values, np.nan)
 
     return line
@@ -154,7 +154,7 @@ def _noise_on(
     """
     resolution = np.inf  # smallest change of the output that was seen beside changes of 0
     is_level, is_stepped = True, bool(tried)
-    rounding = _rounding(f)
+    rounding = rounding_of(f)
     for spacing in (SPACINGS + WIDER)[len(tried) :]:
         if (spacing > SPACINGS[4] and not is_stepped) or (spacing >= WIDER[0] and resolution < np.inf):
             break
@@ -164,14 +164,14 @@ def _noise_on(
         changes = np.abs(np.diff(values))
         has_steps = bool(np.count_nonzero(changes == 0) >= POINTS / 2)
         noise = noise_of(values)
-        if noise is not None and noise > ROUGH * _rounding(values):
+        if noise is not None and noise > ROUGH * rounding_of(values):
             return noise if is_random else max(noise, noise_of(line(LONGER)) or 0.0), rounding
         is_stepped |= has_steps
         is_level &= not changes.any()
         smallest = np.inf
         if is_stepped and changes.any() and np.isfinite(values).all():
             smallest = _smallest_change(values)
-        if SMALLEST_STEP * _rounding(values) < smallest < np.inf:
+        if SMALLEST_STEP * rounding_of(values) < smallest < np.inf:
             resolution = min(resolution, smallest)
         elif noise is not None:
             return noise if noise <= ROUGH * rounding else rounding, rounding
@@ -186,7 +186,7 @@ def _ripple(line: Callable[..., np.ndarray], f: float) -> float:
     for spacing in RIPPLES:
         values = line(spacing)
         noise = noise_of(values)
-        if noise is not None and noise > ROUGH * _rounding(values) and _is_calm(line, noise):
+        if noise is not None and noise > ROUGH * rounding_of(values) and _is_calm(line, noise):
             return noise
     return 0.0
 
@@ -196,7 +196,7 @@ def _is_calm(line: Callable[..., np.ndarray], noise: float) -> bool:
     return any(noise <= CALM * np.ptp(line(spacing, 3)) for spacing in (FIRST, FAR))
 
 
-def _rounding(values: Any) -> float:
+def rounding_of(values: Any) -> float:
     """Return the rounding error of the largest one of finite values."""
     return float(np.finfo(float).eps * max(np.max(np.abs(values)), np.finfo(float).tiny))
 
@@ -217,7 +217,7 @@ def _is_smooth_nearby(line: Callable[..., np.ndarray], f: float, noise: float) -
         if change <= CALM * noise:
             values = line(spacing)
             found = noise_of(values)
-            if np.ptp(values) <= noise and (found is None or found <= ROUGH * _rounding(values)):
+            if np.ptp(values) <= noise and (found is None or found <= ROUGH * rounding_of(values)):
                 return True
     return False
 

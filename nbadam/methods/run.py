@@ -98,6 +98,8 @@ class Run:
         phase = int(self._phase[0])  # NumPy's integers take 30 us to compare with a member of an enumeration
         is_fresh = phase != Phase.STEP or needs_value or objective.value_is_free
         is_fresh |= self.plan.limits["part"] < inf or self.s.points >= WINDOW - 1  # stop tests need values
+        # Where the value is not defined, a separate gradient may be finite, and lead further away.
+        is_fresh |= self.plan.is_auto and self.s.skipped > 0
         if is_fresh:
             f, record.g[:] = objective.value_and_gradient(record.point)
         else:

@@ -9,7 +9,7 @@ from math import inf
 
 from .._jitable import register_jitable
 from ..kernels import norm
-from .auto import after_probe, begin, first_length, to_probe
+from .auto import after_probe, begin, careful_length, first_length, to_probe
 from .averaging import weight
 from .history import push
 from .record import EVALUATE, NO, STEP, UNKNOWN, YES, Phase
@@ -196,7 +196,7 @@ def to_first_probe(run, f, is_finite):
     if is_finite and s.is_noisy == UNKNOWN:
         notice_noise(run, f, s.f_start, run.slope)
         s.is_noisy = YES if s.is_noisy == YES else UNKNOWN  # there may be noise elsewhere
-    s.probe = first_length(run)
+    s.probe = first_length(run) if s.is_noisy == YES else careful_length(run)
     return to_probe(run)
 
 

@@ -96,7 +96,9 @@ def _hidden(run: Run, stop: Stop, end: End) -> Verdict | None:
 
 def _without_progress(run: Run, kept: End) -> Verdict:
     """Return the verdict on a run that has found nothing lower: its start may be a minimum."""
-    is_minimum = run.plan.is_auto and kept.f == run.s.f_start
+    objective = run.objective
+    f_start = objective.value(run.x_start) if objective.value_is_estimate else run.s.f_start
+    is_minimum = run.plan.is_auto and kept.f == f_start
     is_minimum = is_minimum and look_around(run, kept.x, kept.f) is Around.HIGHER
     stop = Stop.MINIMUM if is_minimum else Stop.NO_PROGRESS
     return Verdict(stop, stop.message)
