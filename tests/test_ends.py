@@ -3,7 +3,7 @@
 import numba
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from numba import njit
 from numpy.testing import assert_allclose, assert_array_equal
@@ -416,10 +416,9 @@ def test_no_convex_chain_runs_away(n, seed, power, size):
     st.integers(1, 30),
     st.integers(0, 1000),
     st.sampled_from([0, 1, 3]),
-    st.sampled_from([0, 1, 5]),
     st.booleans(),
 )
-def test_sizes_of_variables_that_start_at_0_are_found_without_a_large_rise(n, seed, columns, moved, is_pair):
+def test_sizes_of_variables_that_start_at_0_are_found_without_a_large_rise(n, seed, columns, is_pair):
     rng = np.random.default_rng(seed)
     a = rng.standard_normal((2 * n, n)) * 10.0 ** rng.uniform(-columns, columns, n)
     y = rng.standard_normal(2 * n)
@@ -433,6 +432,6 @@ def test_sizes_of_variables_that_start_at_0_are_found_without_a_large_rise(n, se
     def jac(x):
         return 2 * (a @ x - y) @ a
 
-    start = np.where(np.arange(n) < moved, rng.standard_normal(n), 0.0)
-    nbadam.adam(fun, start, jac=is_pair or jac, steps=150)
+    assume(y @ y - least > 0.01 * y @ y)  # not at the minimum, beside which any step is a rise
+    nbadam.adam(fun, np.zeros(n), jac=is_pair or jac, steps=150)
     assert max(values) - least <= 10 * (values[0] - least)
