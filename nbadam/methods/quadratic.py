@@ -51,7 +51,7 @@ MISFIT = 1.5  # residuals, in standard deviations of the noise, that the noise d
 MEMORY = 0.15  # weight of a second evaluation in the variance of the noise
 GROW, WIDEN, SHRINK, FAIL, SHORTEN = 1.4, 1.1, 0.75, 0.5, 0.8  # factors of the radius
 SMALLEST = 1e-9  # radius, relative to the first one
-LOUD = 4.0  # noise a radius away, relative to the one at the center, from which a longer way tells less
+LOUD = 10.0  # noise a radius away, relative to the one at the center, beyond which a longer way tells less
 CLEAR = 0.1  # least promise, relative to rounding, whose failure counts
 CONFIRMED, DOUBTED = 0.5, 0.25  # parts of a promised fall
 WALL = 0.05  # part of the values nearby that are not finite where the domain ends
@@ -232,8 +232,10 @@ class QuadraticModel(Perturbations):
 
     def _growth(self, fit: Fit) -> float:
         """Return the factor of the radius after a step that it did not cut short."""
-        if fit.misfit > MISFIT * sqrt(self.variance) or (self.is_random and fit.loudness > LOUD):
+        if fit.misfit > MISFIT * sqrt(self.variance):
             return SHRINK
+        if self.is_random and fit.loudness > LOUD:
+            return SHORTEN
         return FAIL if fit.is_bent and not self.is_random else WIDEN
 
     def _evaluate(self, value: Callable[..., Any], x: np.ndarray, center: np.ndarray) -> None:
