@@ -24,12 +24,14 @@ def address_of(kernel):
     """Return the address for `call` of a compiled kernel, which has one signature and must stay alive."""
     if numba.config.DISABLE_JIT:
         return kernel
-    if kernel not in _entries:
+    entry = _entries.get(kernel)
+    if entry is None:
         with compiler():  # OrderedDict would take Ctrl-C for a missing key
             (compiled,) = kernel.overloads.values()
             kinds = compiled.signature.return_type, *compiled.signature.args
-            _entries[kernel] = np.array([_address(compiled), _digest(kinds)], np.int64)
-    return _entries[kernel].ctypes.data
+            entry = np.array([_address(compiled), _digest(kinds)], np.int64)
+        entry = _entries.setdefault(kernel, entry)  # another thread may have the address of its own already
+    return entry.ctypes.data
 
 
 def _digest(kinds) -> int:

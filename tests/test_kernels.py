@@ -3,6 +3,8 @@
 import importlib
 import inspect
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numba
 import numpy as np
@@ -13,7 +15,7 @@ from numba.extending import register_jitable
 from probes import dense, kernel_steps
 from subprocesses import cache_files
 
-from nbadam import _fingerprint, _jit, kernels
+from nbadam import _calls, _fingerprint, _jit, kernels
 from nbadam._calls import address_of, call
 from nbadam._jit import compile_kernel
 from nbadam._pointers import Stored
@@ -105,6 +107,22 @@ def test_a_kernel_at_an_address_refuses_other_types(mode):
     with pytest.raises(TypeError, match=r"other types was called with Tuple\(float64, "):
         caller(of_single, 1.0, rest)
     assert others(1.0, rest) == 3.5
+
+
+@needs_compiler
+def test_threads_that_ask_at_once_get_one_address(monkeypatch):
+    """The later one would free the memory of the other's."""
+    kernel = compile_kernel(lambda x: 2 * x, (1.0,), name="twice", mode="uncounted")
+    digest = _calls._digest
+
+    def slow(kinds):
+        time.sleep(0.2)  # meanwhile the other one asks
+        return digest(kinds)
+
+    monkeypatch.setattr(_calls, "_digest", slow)
+    with ThreadPoolExecutor(2) as pool:
+        addresses = list(pool.map(address_of, [kernel, kernel]))
+    assert addresses == [address_of(kernel)] * 2
 
 
 @needs_compiler

@@ -145,7 +145,7 @@ def _is_curved(differences: Any, h: float, second: float, noise: float, longest:
 
 
 def _grows(narrow: float, wide: float, factor: float) -> bool:
-    return factor**CURVED * narrow <= wide <= factor**JUMPING * narrow
+    return factor**CURVED * narrow < wide < factor**JUMPING * narrow
 
 
 def _above_noise(
