@@ -24,14 +24,13 @@ def address_of(kernel):
     """Return the address for `call` of a compiled kernel, which has one signature and must stay alive."""
     if numba.config.DISABLE_JIT:
         return kernel
-    entry = _entries.get(kernel)
-    if entry is None:
+    if kernel not in _entries:
         with compiler():  # OrderedDict would take Ctrl-C for a missing key
             (compiled,) = kernel.overloads.values()
             kinds = compiled.signature.return_type, *compiled.signature.args
             entry = np.array([_address(compiled), _digest(kinds)], np.int64)
-        entry = _entries.setdefault(kernel, entry)  # another thread may have the address of its own already
-    return entry.ctypes.data
+        _entries.setdefault(kernel, entry)  # another thread may have an address of its own already
+    return _entries[kernel].ctypes.data
 
 
 def _digest(kinds) -> int:
